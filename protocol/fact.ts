@@ -1,0 +1,172 @@
+import { CID } from 'multiformats/cid'
+import { concatBytes, utf8 } from './bytes.ts'
+import { decodeCbor, encodeCbor } from './cbor.ts'
+import { factIdFromLink, factIdOf, toLink } from './cid.ts'
+import type { FactId, RegistryId } from './cid.ts'
+import { parsePrincipal } from './did.ts'
+import type { Principal } from './did.ts'
+import { RegistryError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { parsePackageName } from './package-name.ts'
+import type { PackageName } from './package-name.ts'
+
+export const FACT_TYPES = ['genesis', 'grant', 'claim', 'release', 'yank', 'unyank'] as const
+export type FactType = (typeof FACT_TYPES)[number]
+
+/** What a fact is about: the registry itself, or one package of it. */
+export type Subject = 'registry' | PackageName
+
+/**
+ * The signed body of a fact, docs/spec/fact.md section 2. `payload` is the deterministic dag-cbor of one of the
+ * shapes in `payload.ts`, kept as bytes so that nobody reads it before the signature holds.
+ */
+export interface FactBody {
+  readonly v: 1
+  readonly type: FactType
+  /** Empty only in a genesis, whose own id is the registry's id. */
+  readonly registry: RegistryId | null
+  readonly subject: Subject
+  readonly author: Principal
+  /** 32 lower-case hex characters standing for 16 bytes. */
+  readonly chain: string
+  readonly seq: number
+  readonly prev: FactId | null
+  /** Milliseconds since 1970 as the author says: shown, a sort key, never trusted. */
+  readonly time: number
+  readonly payload: Uint8Array
+}
+
+/** A fact as it travels: the exact bytes of the body and the author's signature over them. */
+export interface Envelope {
+  readonly id: FactId
+  readonly bytes: Uint8Array
+  readonly bodyBytes: Uint8Array
+  readonly body: FactBody
+  readonly signature: Uint8Array
+}
+
+const BODY_KEYS = ['v', 'type', 'registry', 'subject', 'author', 'chain', 'seq', 'prev', 'time', 'payload'] as const
+
+export function encodeBody(body: FactBody): Uint8Array {
+  const bytes = encodeCbor({
+    ...body,
+    registry: body.registry === null ? null : toLink(body.registry),
+    chain: parseChain(body.chain),
+    prev: body.prev === null ? null : toLink(body.prev)
+  })
+  if (bytes.length > LIMITS.fact.bodyBytes) {
+    throw new RegistryError(
+      'LIMIT_EXCEEDED',
+      `a fact has at most ${LIMITS.fact.bodyBytes} bytes, this one ${bytes.length}`
+    )
+  }
+  return bytes
+}
+
+/** The wire form: dag-cbor of `{body: bytes, sig: bytes}`. */
+export function encodeEnvelope(bodyBytes: Uint8Array, signature: Uint8Array): Uint8Array {
+  return encodeCbor({ body: bodyBytes, sig: signature })
+}
+
+/**
+ * What the signature covers: DSSE's pre-authentication encoding (secure-systems-lab/dsse, protocol.md) of the body
+ * under `application/vnd.ggen.<type>+cbor`. Lengths are bytes.
+ */
+export function signedBytes(type: FactType, bodyBytes: Uint8Array): Uint8Array {
+  return preAuthEncoding(`application/vnd.ggen.${type}+cbor`, bodyBytes)
+}
+
+export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
+  const type = utf8(payloadType)
+  return concatBytes([utf8(`DSSEv1 ${type.length} `), type, utf8(` ${payload.length} `), payload])
+}
+
+/**
+ * Reads envelope and body header, leaves the payload alone. The signature is NOT checked here.
+ * @throws RegistryError LIMIT_EXCEEDED | MALFORMED
+ */
+export function parseEnvelope(bytes: Uint8Array): Envelope {
+  // Attack: exhaustion. The size is known before anything is decoded.
+  if (bytes.length > LIMITS.fact.envelopeBytes) {
+    throw new RegistryError(
+      'LIMIT_EXCEEDED',
+      `a fact has at most ${LIMITS.fact.envelopeBytes} bytes, this one ${bytes.length}`
+    )
+  }
+  const { body: bodyBytes, sig } = recordOf(decodeCbor(bytes, 1), ['body', 'sig'])
+  if (!(bodyBytes instanceof Uint8Array) || !(sig instanceof Uint8Array) || sig.length !== 64)
+    throw malformed('envelope')
+  if (bodyBytes.length > LIMITS.fact.bodyBytes)
+    throw new RegistryError('LIMIT_EXCEEDED', 'the body of a fact is too large')
+  return { id: factIdOf(bodyBytes), bytes, bodyBytes, body: parseBody(bodyBytes), signature: sig }
+}
+
+function parseBody(bytes: Uint8Array): FactBody {
+  const raw = recordOf(decodeCbor(bytes, 2), BODY_KEYS)
+  const { v, type, subject, author, chain, seq, time, payload } = raw
+  if (v !== 1 || !isFactType(type) || typeof subject !== 'string' || typeof author !== 'string') throw malformed('body')
+  if (!(chain instanceof Uint8Array) || chain.length !== 16 || !(payload instanceof Uint8Array)) throw malformed('body')
+  if (!isIndex(seq, LIMITS.fact.seq) || !isIndex(time, Number.MAX_SAFE_INTEGER)) throw malformed('body')
+  const registry = raw['registry'] === null ? null : (factIdFromLink(raw['registry']) as string as RegistryId)
+  const prev = raw['prev'] === null ? null : factIdFromLink(raw['prev'])
+  // A genesis starts its registry and every chain starts at nought: all else is a place that cannot exist.
+  if ((registry === null) !== (type === 'genesis') || (prev === null) !== (seq === 0)) throw malformed('position')
+  if (type === 'genesis' && seq !== 0) throw malformed('position')
+  return {
+    v,
+    type,
+    registry,
+    subject: parseSubject(type, subject),
+    author: parsePrincipal(author),
+    chain: formatChain(chain),
+    seq,
+    prev,
+    time,
+    payload
+  }
+}
+
+function parseSubject(type: FactType, subject: string): Subject {
+  const aboutRegistry = type === 'genesis' || type === 'grant'
+  if (subject === 'registry') {
+    if (!aboutRegistry) throw malformed('subject')
+    return 'registry'
+  }
+  // Grants about one package come with the authority rules; until then only claims name a package's keys.
+  if (aboutRegistry) throw malformed('subject')
+  try {
+    return parsePackageName(subject)
+  } catch (cause) {
+    throw new RegistryError('MALFORMED', 'the subject of a fact is not a package name', { cause })
+  }
+}
+
+export function formatChain(bytes: Uint8Array): string {
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function parseChain(text: string): Uint8Array {
+  if (!/^[0-9a-f]{32}$/.test(text)) throw malformed('chain')
+  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16))
+}
+
+function isFactType(value: unknown): value is FactType {
+  return typeof value === 'string' && (FACT_TYPES as readonly string[]).includes(value)
+}
+
+function isIndex(value: unknown, max: number): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max
+}
+
+/** An object that has exactly these keys. @throws RegistryError MALFORMED */
+export function recordOf<K extends string>(value: unknown, keys: readonly K[]): Record<K, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
+    throw malformed('record')
+  if (CID.asCID(value) !== null || Object.keys(value).length !== keys.length) throw malformed('record')
+  if (!keys.every(key => Object.hasOwn(value, key))) throw malformed('record')
+  return value as Record<K, unknown>
+}
+
+function malformed(what: string): RegistryError {
+  return new RegistryError('MALFORMED', `the ${what} of a fact does not have its shape`)
+}

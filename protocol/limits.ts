@@ -1,0 +1,169 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+
+/**
+ * Every bound the node enforces. A loop, queue, buffer, message or file without an entry here is a bug.
+ * Units are last in the name. Shape limits (`fact`, `names`, `content`) are part of the wire format: they are
+ * constants over the bytes, equal on all nodes. The rest is local and may be tightened without a new version.
+ */
+export const LIMITS = Object.freeze({
+  fact: Object.freeze({
+    bodyBytes: 64 * KiB,
+    /** body + 64 bytes of signature + the map around them */
+    envelopeBytes: 64 * KiB + 256,
+    seq: 9_999,
+    chainsPerAuthorAndSubject: 16,
+    cborDepth: 16,
+    keysPerList: 64,
+    reasonChars: 500,
+    yanksPerUnyank: 64
+  }),
+  names: Object.freeze({
+    nameChars: 214,
+    versionChars: 128,
+    rangeChars: 256,
+    referenceChars: 512,
+    aliasChars: 64,
+    registryNameChars: 64
+  }),
+  manifest: Object.freeze({
+    fileBytes: 256 * KiB,
+    titleChars: 200,
+    descriptionChars: 4_096,
+    keywords: 64,
+    keywordChars: 64,
+    authors: 64,
+    authorChars: 200,
+    urlChars: 2_048,
+    licenseChars: 200,
+    dependencies: 256,
+    notes: 64,
+    noteChars: 300,
+    executables: 256,
+    tomlDepth: 32
+  }),
+  content: Object.freeze({
+    chunkBytes: 1 * MiB,
+    blockBytes: 2 * MiB,
+    fileBytes: 256 * MiB,
+    packageBytes: 512 * MiB,
+    entries: 50_000,
+    depth: 32,
+    segmentBytes: 255,
+    pathBytes: 1_024,
+    /** children of one UnixFS file node (profile unixfs-v1-2025) */
+    fileLinks: 1_024
+  }),
+  pending: Object.freeze({
+    facts: 1_024,
+    bytes: 4 * MiB,
+    factsPerSource: 256,
+    retriesPerAdmission: 4_096
+  }),
+  admission: Object.freeze({
+    factsPerBatch: 256,
+    queuedBatches: 64,
+    /** facts from one peer that are looked at per second, and in one burst; sync offers the others again */
+    factsPerPeerPerSecond: 5_000,
+    burstPerPeer: 20_000,
+    peersTracked: 1_024
+  }),
+  gossip: Object.freeze({
+    rpcBytes: 256 * KiB,
+    messageBytes: 64 * KiB,
+    /** a larger fact is announced by its id and fetched by whoever lacks it */
+    inlineFactBytes: 32 * KiB,
+    decode: Object.freeze({
+      subscriptions: 64,
+      messages: 64,
+      control: 64,
+      ihaveIds: 500,
+      iwantIds: 500,
+      idontwantIds: 256,
+      peerInfos: 16
+    }),
+    seenMs: 10 * MINUTE,
+    outboundBufferBytes: 4 * MiB,
+    topicBytesPerPeer: 64 * KiB,
+    validationsInFlight: 64
+  }),
+  hello: Object.freeze({ messageBytes: 8 * KiB, registries: 64, timeoutMs: 5 * SECOND }),
+  catchUp: Object.freeze({
+    requestBytes: 8 * KiB,
+    pageBytes: 1 * MiB,
+    pageFacts: 512,
+    pagesPerSession: 2_000,
+    timeoutMs: 20 * SECOND,
+    idsPerRequest: 128,
+    intervalMs: 60 * SECOND,
+    sessionsInFlight: 4
+  }),
+  connections: Object.freeze({
+    total: 128,
+    inbound: 64,
+    inboundPerHostPerSecond: 5,
+    pendingInbound: 16,
+    perAddress: 8,
+    perSubnet: 16,
+    perPrivateRange: 128,
+    upgradeTimeoutMs: 5 * SECOND,
+    dialTimeoutMs: 10 * SECOND,
+    negotiationTimeoutMs: 5 * SECOND,
+    dialQueue: 200,
+    parallelDials: 32,
+    banMs: 30 * MINUTE,
+    bansRemembered: 1_000
+  }),
+  streams: Object.freeze({
+    yamuxInbound: 64,
+    yamuxOutbound: 128,
+    yamuxWindowBytes: 1 * MiB,
+    readBufferBytes: 4 * MiB,
+    writeBufferBytes: 4 * MiB,
+    hello: 2,
+    facts: 4,
+    kad: 16,
+    bitswap: 32,
+    identify: 2,
+    ping: 2,
+    gossip: 2
+  }),
+  bitswap: Object.freeze({ messageBytes: 4 * MiB - 18, wantsPerPeer: 1_024, cidBytes: 168 }),
+  dht: Object.freeze({
+    recordsPerPeer: 1_000,
+    providersPerKey: 20,
+    records: 100_000,
+    recordBytes: 8 * KiB,
+    totalBytes: 64 * MiB
+  }),
+  fetch: Object.freeze({
+    blockTimeoutMs: 30 * SECOND,
+    packageTimeoutMs: 10 * MINUTE,
+    providers: 16,
+    concurrentBlocks: 32,
+    concurrentPackages: 4,
+    mirrorQueue: 100_000
+  }),
+  install: Object.freeze({ packages: 1_000 }),
+  search: Object.freeze({ queryChars: 200, results: 100 }),
+  localApi: Object.freeze({
+    requestBytes: 1 * MiB,
+    responseBytes: 64 * MiB,
+    connections: 32,
+    timeoutMs: 15 * MINUTE,
+    connectTimeoutMs: 5 * SECOND
+  }),
+  peers: Object.freeze({ bootstrap: 64, remembered: 256, identifyBytes: 8 * KiB, identifyMessages: 10 }),
+  storage: Object.freeze({
+    ballastBytes: 16 * MiB,
+    readOnlyFreeBytes: 64 * MiB,
+    freeCheckMs: 10 * SECOND,
+    subjectCacheEntries: 4_096
+  }),
+  keys: Object.freeze({ fileBytes: 4 * KiB, passphraseChars: 1_024, nameChars: 64 }),
+  config: Object.freeze({ fileBytes: 256 * KiB, registries: 64, swarms: 16 }),
+  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND }),
+  clockSkewMs: 5 * MINUTE
+})

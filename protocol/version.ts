@@ -1,0 +1,49 @@
+import semver from 'semver'
+import type { Brand } from './brand.ts'
+import { RegistryError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import type { Ecosystem } from './package-name.ts'
+
+/** A version in the one spelling of its ecosystem. ggen: semver 2.0.0 without build metadata, `1.2.3-rc.1`. */
+export type Version = Brand<string, 'Version'>
+
+/** How an ecosystem orders versions and reads ranges. ggen uses semver; others bring their own later. */
+export interface Ordering {
+  parseVersion(text: string): Version
+  /** Negative, zero or positive; zero only for the same version. */
+  compare(a: Version, b: Version): number
+  isPrerelease(version: Version): boolean
+  /** @throws RegistryError INVALID_VERSION */
+  parseRange(text: string): (version: Version) => boolean
+}
+
+export const SEMVER_ORDERING: Ordering = {
+  parseVersion: parseSemver,
+  compare: (a, b) => semver.compare(a, b),
+  isPrerelease: version => semver.prerelease(version) !== null,
+  parseRange: text => {
+    const range = text.length > LIMITS.names.rangeChars ? null : semver.validRange(text)
+    if (range === null) {
+      throw new RegistryError('INVALID_VERSION', `${JSON.stringify(text.slice(0, 80))} is not a version range`)
+    }
+    const parsed = new semver.Range(range)
+    return version => parsed.test(version)
+  }
+}
+
+export function orderingOf(_ecosystem: Ecosystem): Ordering {
+  return SEMVER_ORDERING
+}
+
+/** @throws RegistryError INVALID_VERSION */
+export function parseSemver(text: string): Version {
+  const parsed = text.length > LIMITS.names.versionChars ? null : semver.parse(text)
+  // One spelling: "v1.0.0", "=1.0.0", " 1.0.0" and build metadata (which semver orders as equal) all fail here.
+  if (parsed === null || parsed.version !== text) {
+    throw new RegistryError(
+      'INVALID_VERSION',
+      `${JSON.stringify(text.slice(0, 80))} is not a version like 1.2.3 or 1.2.3-rc.1`
+    )
+  }
+  return text as Version
+}
