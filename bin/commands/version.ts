@@ -1,0 +1,8 @@
+import { ownPackage } from './package-root.ts'
+
+/** `ggen-node version`. */
+export function printVersion(json: boolean): void {
+  const { version } = ownPackage()
+  const node = process.versions.node
+  console.log(json ? JSON.stringify({ version, node }) : `ggen-node ${version} (Node.js ${node})`)
+}
