@@ -1,0 +1,105 @@
+import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { rolldown } from 'rolldown'
+import { RegistryError } from '../../protocol/errors.ts'
+import { thirdPartyLicences } from './licences.ts'
+
+export interface BuildResult {
+  readonly folder: string
+  readonly version: string
+  readonly modules: number
+}
+
+interface RootManifest {
+  readonly name: string
+  readonly version: string
+  readonly description: string
+  readonly license: string
+  readonly engines: Readonly<Record<string, string>>
+}
+
+const ROOT = resolve(import.meta.dirname, '..', '..')
+
+/** Loads a native binary from beside its own code, so it can't be part of the bundle. */
+const EXTERNAL = 'classic-level'
+
+/**
+ * Writes the package that is published: `ggen-node.js` (the launcher), `chunks/` (the bundle) and what belongs to it.
+ * A bundle, because overrides do not travel with a package: installed from its own dependency list it would bring
+ * WebRTC and React Native.
+ */
+export async function buildPackage(folder: string): Promise<BuildResult> {
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(join(folder, 'chunks'), { recursive: true })
+  const modules = await writeBundle(join(folder, 'chunks'))
+  await writeFile(join(folder, 'THIRD-PARTY-LICENSES'), await thirdPartyLicences(modules))
+  await writeLauncher(join(folder, 'ggen-node.js'))
+  const version = await writeManifest(join(folder, 'package.json'))
+  for (const name of ['README.md', 'LICENSE', 'examples']) {
+    await cp(join(ROOT, name), join(folder, name), { recursive: true })
+  }
+  return { folder, version, modules: modules.size }
+}
+
+async function writeBundle(folder: string): Promise<Set<string>> {
+  const bundle = await rolldown({
+    cwd: ROOT,
+    input: { main: 'bin/commands/main.ts' },
+    platform: 'node',
+    external: [EXTERNAL],
+    logLevel: 'warn'
+  })
+  try {
+    const { output } = await bundle.write({
+      dir: folder,
+      format: 'esm',
+      minify: true,
+      entryFileNames: '[name].js',
+      chunkFileNames: '[name]-[hash].js'
+    })
+    const modules = new Set<string>()
+    for (const file of output) if (file.type === 'chunk') for (const id of file.moduleIds) modules.add(id)
+    // The launcher is CommonJS, so that old Nodes can parse it; the bundle is not.
+    await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n')
+    return modules
+  } finally {
+    await bundle.close()
+  }
+}
+
+/** The launcher of the sources, pointed at the bundle. Its syntax is plain JavaScript already. */
+async function writeLauncher(file: string): Promise<void> {
+  let text = await readFile(join(ROOT, 'bin', 'ggen-node.ts'), 'utf8')
+  for (const [from, to] of [
+    ['../package.json', './package.json'],
+    ['./commands/main.ts', './chunks/main.js']
+  ] as const) {
+    if (!text.includes(`'${from}'`)) throw new RegistryError('INTERNAL', `the launcher no longer mentions ${from}`)
+    text = text.replace(`'${from}'`, `'${to}'`)
+  }
+  await writeFile(file, text)
+  await chmod(file, 0o755)
+}
+
+async function writeManifest(file: string): Promise<string> {
+  const root = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as RootManifest
+  const external = join(ROOT, 'node_modules', EXTERNAL, 'package.json')
+  const { version } = JSON.parse(await readFile(external, 'utf8')) as { version: string }
+  const manifest = {
+    name: root.name,
+    version: root.version,
+    description: root.description,
+    license: root.license,
+    type: 'commonjs',
+    bin: { 'ggen-node': 'ggen-node.js' },
+    engines: root.engines,
+    dependencies: { [EXTERNAL]: version }
+  }
+  await writeFile(file, `${JSON.stringify(manifest, null, 2)}\n`)
+  return root.version
+}
+
+if (import.meta.main) {
+  const { folder, version, modules } = await buildPackage(resolve(process.argv[2] ?? join(ROOT, 'dist')))
+  console.log(`built ggen-node ${version} from ${modules} modules in ${folder}`)
+}
