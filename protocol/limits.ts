@@ -54,7 +54,13 @@ export const LIMITS = Object.freeze({
     segmentBytes: 255,
     pathBytes: 1_024,
     /** children of one UnixFS file node (profile unixfs-v1-2025) */
-    fileLinks: 1_024
+    fileLinks: 1_024,
+    /** a directory, a shard or a file node; only raw leaves are larger (profile unixfs-v1-2025) */
+    nodeBytes: 256 * KiB,
+    /** a 64-bit hash, 8 bits a level */
+    shardDepth: 8,
+    /** visits of blocks in one walk over a package, repeated ones included */
+    blocks: 131_072
   }),
   pending: Object.freeze({
     facts: 1_024,
@@ -89,7 +95,16 @@ export const LIMITS = Object.freeze({
     topicBytesPerPeer: 64 * KiB,
     validationsInFlight: 64
   }),
-  hello: Object.freeze({ messageBytes: 8 * KiB, registries: 64, timeoutMs: 5 * SECOND }),
+  hello: Object.freeze({
+    messageBytes: 8 * KiB,
+    registries: 64,
+    versions: 8,
+    agentChars: 128,
+    timeoutMs: 5 * SECOND,
+    /** streams of one connection that may wait for the verdict, and bytes that each may pile up meanwhile */
+    waitingStreams: 16,
+    waitingBytes: 64 * KiB
+  }),
   catchUp: Object.freeze({
     requestBytes: 8 * KiB,
     pageBytes: 1 * MiB,
@@ -98,12 +113,21 @@ export const LIMITS = Object.freeze({
     timeoutMs: 20 * SECOND,
     idsPerRequest: 128,
     intervalMs: 60 * SECOND,
-    sessionsInFlight: 4
+    sessionsInFlight: 4,
+    epochChars: 64,
+    /** room in a page for the map and the length of each fact */
+    overheadBytes: 16 * KiB,
+    /** how long a reason to ask again waits for others like it */
+    soonMs: SECOND,
+    servedInFlight: 8
   }),
   connections: Object.freeze({
     total: 128,
     inbound: 64,
     inboundPerHostPerSecond: 5,
+    /** the same for one loopback or private address: an office behind one NAT, a bench of 100 nodes */
+    inboundPerPrivateHostPerSecond: 200,
+    hostsTracked: 1_024,
     pendingInbound: 16,
     perAddress: 8,
     perSubnet: 16,
@@ -114,6 +138,10 @@ export const LIMITS = Object.freeze({
     dialQueue: 200,
     parallelDials: 32,
     banMs: 30 * MINUTE,
+    banMaxMs: 24 * 60 * MINUTE,
+    redialMs: 5 * SECOND,
+    redialMaxMs: 2 * MINUTE,
+    closeMs: SECOND,
     bansRemembered: 1_000
   }),
   streams: Object.freeze({
@@ -136,9 +164,16 @@ export const LIMITS = Object.freeze({
     providersPerKey: 20,
     records: 100_000,
     recordBytes: 8 * KiB,
-    totalBytes: 64 * MiB
+    totalBytes: 64 * MiB,
+    provideQueue: 10_000,
+    provideMs: 30 * SECOND,
+    lookupMs: 3 * SECOND
   }),
   fetch: Object.freeze({
+    /** a peer that has not answered by then is no longer the only one asked */
+    hedgeMs: SECOND,
+    /** js bitswap does not send one block to one peer twice within 5 s, so asking sooner is useless */
+    reaskMs: 6 * SECOND,
     blockTimeoutMs: 30 * SECOND,
     packageTimeoutMs: 10 * MINUTE,
     providers: 16,
@@ -146,7 +181,7 @@ export const LIMITS = Object.freeze({
     concurrentPackages: 4,
     mirrorQueue: 100_000
   }),
-  install: Object.freeze({ packages: 1_000 }),
+  install: Object.freeze({ packages: 1_000, depth: 100 }),
   search: Object.freeze({ queryChars: 200, results: 100 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
@@ -159,11 +194,32 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,
+    /** percent of the whole disk; the smaller of the two bounds holds, see storage/disk-space.ts */
+    readOnlyFreePercent: 2,
     freeCheckMs: 10 * SECOND,
+    keyChars: 1_024,
+    valueBytes: 16 * MiB,
+    batchOperations: 65_536,
+    batchBytes: 64 * MiB,
+    quarantinedBlocks: 16,
+    lockAttempts: 16,
+    lockBytes: 1 * KiB,
     subjectCacheEntries: 4_096
   }),
-  keys: Object.freeze({ fileBytes: 4 * KiB, passphraseChars: 1_024, nameChars: 64 }),
+  keys: Object.freeze({
+    fileBytes: 4 * KiB,
+    passphraseChars: 1_024,
+    nameChars: 64,
+    files: 256,
+    /** imported public keys kept by the verifier: about 1 KiB each */
+    cachedVerifiers: 4_096,
+    scryptMinN: 2 ** 15,
+    scryptMaxN: 2 ** 18
+  }),
   config: Object.freeze({ fileBytes: 256 * KiB, registries: 64, swarms: 16 }),
-  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND }),
+  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND, services: 64 }),
+  timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
+  metrics: Object.freeze({ series: 256 }),
+  log: Object.freeze({ messageChars: 2_048, argumentChars: 256 }),
   clockSkewMs: 5 * MINUTE
 })
