@@ -1,0 +1,245 @@
+import { setImmediate } from 'node:timers/promises'
+import { admitKey } from '../../attestation/keys.ts'
+import { verifyFact } from '../../attestation/sign-fact.ts'
+import type { Admission, RejectReason } from '../../protocol/admission.ts'
+import type { VerifiedFact } from '../../protocol/chains.ts'
+import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import { publicKeyOf } from '../../protocol/did.ts'
+import type { Principal } from '../../protocol/did.ts'
+import { isRegistryError } from '../../protocol/errors.ts'
+import { parseEnvelope } from '../../protocol/fact.ts'
+import type { Envelope } from '../../protocol/fact.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { namedKeys } from '../../protocol/payload.ts'
+import { PendingBuffer } from '../../protocol/pending.ts'
+import type { WaitsFor } from '../../protocol/pending.ts'
+import { Draft } from './draft.ts'
+import { foldDraft, refoldAll } from './refold.ts'
+import type { ViewStore } from './refold.ts'
+import { RegistryState, verified } from './registry-state.ts'
+
+/** Who brought a fact: a peer's id, or `self` for what this node's own commands made. */
+export interface Source {
+  readonly peer: string
+  /** The registry under which it came (topic, catch-up session). A fact of another one is refused. */
+  readonly registry?: RegistryId
+}
+
+export interface GateStore extends ViewStore {
+  has(registry: RegistryId, ids: readonly FactId[]): Promise<readonly boolean[]>
+  areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]>
+}
+
+export interface GateComponents {
+  readonly store: GateStore
+  /** False when this peer has used up its share of attention for now. */
+  readonly mayAsk: (peer: string) => boolean
+  /** Called once for each fact that became part of the set, after it is durable. */
+  readonly onAccepted?: (fact: VerifiedFact, bytes: Uint8Array, source: Source) => void
+  /** Called for the late verdict on a fact that had been pending, so that its sender can be blamed or thanked. */
+  readonly onDecided?: (admission: Admission, source: string) => void
+}
+
+interface Item {
+  readonly bytes: Uint8Array
+  readonly source: Source
+}
+
+/**
+ * The one gate. Every fact, ours or a stranger's, becomes part of a registry's set here and nowhere else.
+ *
+ * Order: size, shape, known?, rate, author named?, signature, payload and keys, position, durable write, views.
+ * Invariants:
+ * 1. Membership only grows, and depends on the facts alone: valid, author named in the set, predecessor in the set.
+ *    So any order of arrival, with gaps and doubles, ends in the same set.
+ * 2. Facts, views and head of a batch are one atomic write; `accept` is said after it.
+ * 3. One batch at a time for each registry.
+ */
+export class Gate {
+  readonly #components: GateComponents
+  readonly #states = new Map<RegistryId, RegistryState>()
+  readonly #queues = new Map<RegistryId, Promise<unknown>>()
+  readonly #pending = new Map<RegistryId, PendingBuffer>()
+
+  constructor(components: GateComponents) {
+    this.#components = components
+  }
+
+  /** Follows a registry: from now on its facts are taken. Finishes a refold that a crash interrupted. */
+  async open(registry: RegistryId): Promise<void> {
+    if (this.#states.has(registry)) return
+    const state = new RegistryState(registry, this.#components.store)
+    await state.load()
+    if (await this.#components.store.isStale(registry)) await refoldAll(state, this.#components.store)
+    this.#states.set(registry, state)
+    this.#pending.set(registry, new PendingBuffer())
+  }
+
+  close(registry: RegistryId): void {
+    this.#states.delete(registry)
+    this.#pending.delete(registry)
+  }
+
+  state(registry: RegistryId): RegistryState | undefined {
+    return this.#states.get(registry)
+  }
+
+  get registries(): readonly RegistryId[] {
+    return [...this.#states.keys()]
+  }
+
+  pendingCount(registry: RegistryId): number {
+    return this.#pending.get(registry)?.size ?? 0
+  }
+
+  async admit(bytes: Uint8Array, source: Source): Promise<Admission> {
+    const [admission] = await this.admitMany([bytes], source)
+    return admission ?? { verdict: 'ignore', reason: 'unknown-registry' }
+  }
+
+  /**
+   * Verdicts in the order of the facts. At most `LIMITS.admission.factsPerBatch` are looked at together.
+   * @throws RegistryError DISK_FULL | READ_ONLY | STORE_CORRUPT when what was accepted could not be made durable
+   */
+  async admitMany(facts: readonly Uint8Array[], source: Source): Promise<readonly Admission[]> {
+    const verdicts: Admission[] = []
+    for (let from = 0; from < facts.length; from += LIMITS.admission.factsPerBatch) {
+      const batch = facts.slice(from, from + LIMITS.admission.factsPerBatch)
+      verdicts.push(...(await this.#admitBatch(batch, source)))
+    }
+    return verdicts
+  }
+
+  async #admitBatch(facts: readonly Uint8Array[], source: Source): Promise<readonly Admission[]> {
+    const verdicts: (Admission | undefined)[] = []
+    const byRegistry = new Map<RegistryId, { index: number; envelope: Envelope }[]>()
+    for (const [index, bytes] of facts.entries()) {
+      const shape = readShape({ bytes, source })
+      if ('verdict' in shape) {
+        verdicts[index] = shape
+        continue
+      }
+      const registry = shape.body.registry ?? (shape.id as string as RegistryId)
+      const group = byRegistry.get(registry) ?? []
+      group.push({ index, envelope: shape })
+      byRegistry.set(registry, group)
+    }
+    for (const [registry, group] of byRegistry) {
+      const envelopes = group.map(item => item.envelope)
+      const decided = await this.#enqueue(registry, () => this.#decide(registry, envelopes, source))
+      for (const [i, item] of group.entries()) verdicts[item.index] = decided[i]
+    }
+    return verdicts.map(verdict => verdict ?? { verdict: 'ignore', reason: 'unknown-registry' })
+  }
+
+  /** Runs after whatever is under way for this registry, whether that failed or not. */
+  #enqueue<T>(registry: RegistryId, task: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(registry) ?? Promise.resolve()
+    const run = before.then(task, task)
+    const settled = run.catch(() => undefined)
+    this.#queues.set(registry, settled)
+    return run
+  }
+
+  async #decide(registry: RegistryId, envelopes: readonly Envelope[], source: Source): Promise<readonly Admission[]> {
+    const state = this.#states.get(registry)
+    if (state === undefined) {
+      return envelopes.map(({ id }) => ({ verdict: 'ignore', id, reason: 'unknown-registry' }))
+    }
+    const draft = new Draft(state, this.#components.store)
+    await draft.prefetch(envelopes)
+    const verdicts: Admission[] = []
+    for (const [i, envelope] of envelopes.entries()) {
+      // Signature checks are 0.2 ms each: let the network breathe.
+      if (i % 32 === 31) await setImmediate()
+      verdicts.push(
+        (await this.#screen(draft, envelope, source.peer)) ?? (await this.#consider(draft, envelope, source.peer))
+      )
+      await this.#retry(draft)
+    }
+    await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+    for (const { fact, bytes, peer } of draft.accepted) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
+    return verdicts
+  }
+
+  /** What can be said without any cryptography. */
+  async #screen(draft: Draft, { id }: Envelope, peer: string): Promise<Admission | undefined> {
+    if (await draft.has(id)) return { verdict: 'ignore', id, reason: 'seen' }
+    if (peer !== 'self' && !this.#components.mayAsk(peer)) return { verdict: 'ignore', id, reason: 'over-rate' }
+    return undefined
+  }
+
+  async #consider(draft: Draft, envelope: Envelope, peer: string): Promise<Admission> {
+    const { id, body } = envelope
+    // A genesis is vouched for by its id, which is what the operator chose to follow.
+    if (body.type !== 'genesis' && !(await draft.isNamed(body.author))) {
+      return this.#wait(draft, envelope, peer, { key: body.author })
+    }
+    if (!verifyFact(envelope)) return { verdict: 'reject', id, reason: 'bad-signature' }
+    const fact = readPayload(envelope)
+    if (typeof fact === 'string') return { verdict: 'reject', id, reason: fact }
+    if (body.prev !== null) {
+      const before = await draft.find(body.subject, body.prev)
+      if (before === undefined && !(await draft.has(body.prev)))
+        return this.#wait(draft, envelope, peer, { fact: body.prev })
+      if (before === undefined || !follows(fact, before)) return { verdict: 'reject', id, reason: 'wrong-position' }
+    }
+    await draft.add(fact, envelope.bytes, peer)
+    return { verdict: 'accept', id, fact }
+  }
+
+  #wait(draft: Draft, envelope: Envelope, peer: string, waitsFor: WaitsFor): Admission {
+    const { id } = envelope
+    const held = this.#pending.get(draft.registry)?.add({ envelope, source: peer, waitsFor })
+    if (held !== true) return { verdict: 'ignore', id, reason: 'pending-full' }
+    return { verdict: 'pending', id, reason: 'key' in waitsFor ? 'author-unnamed' : 'predecessor-missing' }
+  }
+
+  /** Looks again at what waited for the facts that just came in, and for what those let in. */
+  async #retry(draft: Draft): Promise<void> {
+    const pending = this.#pending.get(draft.registry)
+    if (pending === undefined || pending.size === 0) return
+    let budget = LIMITS.pending.retriesPerAdmission
+    for (let arrived = draft.takeArrived(); arrived.length > 0; arrived = draft.takeArrived()) {
+      const waiting = arrived.flatMap(waitsFor => pending.take(waitsFor))
+      for (const { envelope, source } of waiting) {
+        if (--budget < 0) return
+        if (await draft.has(envelope.id)) continue
+        const admission = await this.#consider(draft, envelope, source)
+        if (admission.verdict !== 'pending') this.#components.onDecided?.(admission, source)
+      }
+    }
+  }
+}
+
+/** Size and shape, before anything is looked up. */
+function readShape({ bytes, source }: Item): Envelope | Admission {
+  try {
+    const envelope = parseEnvelope(bytes)
+    const registry = envelope.body.registry ?? envelope.id
+    if (source.registry !== undefined && registry !== source.registry) {
+      return { verdict: 'reject', id: envelope.id, reason: 'wrong-registry' }
+    }
+    return envelope
+  } catch (error) {
+    if (!isRegistryError(error)) throw error
+    return { verdict: 'reject', reason: error.code === 'LIMIT_EXCEEDED' ? 'too-large' : 'malformed' }
+  }
+}
+
+/** The payload and the keys it names. The curve arithmetic is here, after the signature: strangers cost none of it. */
+function readPayload(envelope: Envelope): VerifiedFact | RejectReason {
+  try {
+    const fact = verified(envelope)
+    for (const key of namedKeys(fact.payload)) admitKey(publicKeyOf(key))
+    return fact
+  } catch (error) {
+    if (!isRegistryError(error)) throw error
+    return error.code === 'INADMISSIBLE_KEY' ? 'inadmissible-key' : 'malformed'
+  }
+}
+
+/** The one position a fact can have: right behind the fact it names, in the same chain. */
+function follows({ body }: VerifiedFact, { body: before }: VerifiedFact): boolean {
+  return body.seq === before.seq + 1 && body.author === before.author && body.chain === before.chain
+}

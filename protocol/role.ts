@@ -1,0 +1,51 @@
+import type { Brand } from './brand.ts'
+import { RegistryError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { isEcosystem, parsePackageName } from './package-name.ts'
+import type { PackageName } from './package-name.ts'
+
+export const ROLES = ['owner', 'maintainer', 'publisher', 'curator', 'auditor', 'mirror', 'member'] as const
+export type Role = (typeof ROLES)[number]
+
+/** Roles under which a release, yank or unyank counts. */
+export const PUBLISHING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher']
+
+/** Roles under which a claim counts: who may hand out names. */
+export const NAMING_ROLES: readonly Role[] = ['owner', 'curator']
+
+/**
+ * What a grant covers:
+ *
+ *   scope = "*" / ecosystem "/*" / ecosystem "/" prefix "*" / package-name
+ */
+export type Scope = Brand<string, 'Scope'>
+
+export function isRole(value: unknown): value is Role {
+  return typeof value === 'string' && (ROLES as readonly string[]).includes(value)
+}
+
+/** @throws RegistryError MALFORMED */
+export function parseScope(text: string): Scope {
+  if (text === '*') return text as Scope
+  if (text.length > LIMITS.names.nameChars + 16) throw new RegistryError('MALFORMED', 'a scope is too long')
+  const slash = text.indexOf('/')
+  const rest = text.slice(slash + 1)
+  const isGlob = isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  if (!isGlob && !isName(text))
+    throw new RegistryError('MALFORMED', 'not a scope: use *, ggen/*, ggen/prefix* or a package')
+  return text as Scope
+}
+
+/** An explicit prefix rule, never a pattern: `ggen/acme-*` covers `ggen/acme-tool` and not `ggen/acme`. */
+export function covers(scope: Scope, name: PackageName): boolean {
+  return scope.endsWith('*') ? name.startsWith(scope.slice(0, -1)) : name === (scope as string)
+}
+
+function isName(text: string): boolean {
+  try {
+    parsePackageName(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,64 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { authorityRow } from './authority.ts'
+import type { Authority } from './authority.ts'
+import { compareText, concatBytes, equalBytes } from './bytes.ts'
+import { decodeCbor, encodeCbor } from './cbor.ts'
+import { RegistryError } from './errors.ts'
+import type { Subject } from './fact.ts'
+import type { PackageView } from './fold.ts'
+import { LIMITS } from './limits.ts'
+import { parseManifestRecord, toManifestRecord } from './manifest.ts'
+
+/** A row of the view as every node must compute it: deterministic dag-cbor, so that equal sets give equal bytes. */
+export function encodePackageRow(view: PackageView): Uint8Array {
+  const versions = view.versions.map(version => ({
+    ...version,
+    contents: version.contents.map(content => ({ ...content, manifest: toManifestRecord(content.manifest) }))
+  }))
+  return encodeCbor({ ...view, versions })
+}
+
+export function encodeAuthorityRow(authority: Authority): Uint8Array {
+  return encodeCbor(authorityRow(authority))
+}
+
+/** sha2-256 of a row. */
+export function rowHash(row: Uint8Array): Uint8Array {
+  return sha256(row)
+}
+
+/** A row as it is stored: its hash, then its bytes. */
+export function sealRow(row: Uint8Array): Uint8Array {
+  return concatBytes([rowHash(row), row])
+}
+
+/** The hash of a sealed row without reading it. */
+export function sealedHash(sealed: Uint8Array): Uint8Array {
+  return sealed.subarray(0, 32)
+}
+
+/**
+ * A package's view out of a sealed row.
+ * @throws RegistryError STORE_CORRUPT when the row is not what was sealed
+ */
+export function openPackageRow(sealed: Uint8Array): PackageView {
+  const row = sealed.subarray(32)
+  if (!equalBytes(rowHash(row), sealedHash(sealed)))
+    throw new RegistryError('STORE_CORRUPT', 'a row of the view changed on disk')
+  // Our own fold wrote these bytes and the hash above says they are unchanged: only manifests need rebuilding.
+  const view = decodeCbor(row, LIMITS.fact.cborDepth) as PackageView
+  const versions = view.versions.map(version => ({
+    ...version,
+    contents: version.contents.map(content => ({ ...content, manifest: parseManifestRecord(content.manifest) }))
+  }))
+  return { ...view, versions }
+}
+
+/**
+ * What equal sets have equal: sha2-256 over the hashes of all rows, in the byte order of their subjects.
+ * docs/spec/fact.md section 7.
+ */
+export function viewDigest(hashes: Iterable<readonly [Subject, Uint8Array]>): Uint8Array {
+  const sorted = [...hashes].toSorted(([a], [b]) => compareText(a, b))
+  return sha256(concatBytes(sorted.map(([, hash]) => hash)))
+}

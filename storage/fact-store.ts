@@ -1,0 +1,256 @@
+import { base32 } from 'multiformats/bases/base32'
+import { equalBytes } from '../protocol/bytes.ts'
+import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
+import type { FactId, RegistryId } from '../protocol/cid.ts'
+import type { Principal } from '../protocol/did.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { recordOf } from '../protocol/fact.ts'
+import type { Subject } from '../protocol/fact.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
+
+/** A fact on its way into the store. */
+export interface FactWrite {
+  readonly id: FactId
+  readonly subject: Subject
+  readonly bytes: Uint8Array
+}
+
+/** Everything that one admission changes: it lands as a whole or not at all. */
+export interface FactBatch {
+  readonly registry: RegistryId
+  readonly facts: readonly FactWrite[]
+  /** Sealed rows of the view (protocol/view-row.ts) that these facts change. */
+  readonly rows: readonly (readonly [Subject, Uint8Array])[]
+  /** Packages that have facts set aside: those are folded again when the authority grows. */
+  readonly aside: readonly (readonly [Subject, boolean])[]
+  readonly named: readonly Principal[]
+  /** True: the rows of all packages no longer match the authority; set before a long refold, cleared after. */
+  readonly stale?: boolean
+}
+
+/** What a registry's set amounts to. `fingerprint`: sum of the ids' digests modulo 2^256, big-endian. */
+export interface FactHead {
+  readonly count: number
+  readonly next: number
+  readonly fingerprint: Uint8Array
+  /** Renewed with every new store, so that nobody's cursor into an older one is taken for a cursor into this. */
+  readonly epoch: string
+}
+
+export interface FactPage {
+  readonly facts: readonly Uint8Array[]
+  readonly next: number
+  readonly done: boolean
+}
+
+export interface Loss {
+  readonly expected: number
+  readonly found: number
+}
+
+/**
+ * The facts of all registries, their views and what is needed to find them, in one key-value store:
+ *
+ *   fact!<registry>!<id>                -> subject
+ *   body!<registry>!<subject>!<id>      -> envelope
+ *   log!<registry>!<arrival>            -> id
+ *   view!<registry>!<subject>           -> sealed row
+ *   aside!<registry>!<subject>, named!<registry>!<key>, stale!<registry>  -> empty
+ *   head!<registry>                     -> {count, next, sum, epoch}
+ *
+ * One atomic batch holds facts, rows and head, so a crash leaves all of an admission or nothing of it.
+ */
+export class FactStore {
+  readonly #kv: KeyValue
+  readonly #heads = new Map<RegistryId, FactHead>()
+
+  constructor(kv: KeyValue) {
+    this.#kv = kv
+  }
+
+  /**
+   * Makes a registry ready, on every start: counts the facts against the head, so that records which the disk lost
+   * without an error (LevelDB drops a damaged stretch of its log in silence) are seen. The head then says what is there.
+   */
+  async open(registry: RegistryId, newEpoch: string): Promise<Loss | undefined> {
+    const stored = await this.#kv.get(`head!${registry}`)
+    const head = stored === undefined ? undefined : decodeHead(stored)
+    const found = await this.#count(registry)
+    const next = Math.max(head?.next ?? 0, found.next)
+    const isWhole = head !== undefined && head.count === found.count && equalBytes(head.fingerprint, found.fingerprint)
+    const isNew = head === undefined && found.count === 0
+    if (isWhole) this.#heads.set(registry, head)
+    else {
+      const actual = { count: found.count, next, fingerprint: found.fingerprint, epoch: newEpoch }
+      this.#heads.set(registry, actual)
+      await this.#kv.batch([{ type: 'put', key: `head!${registry}`, value: encodeHead(actual) }], { sync: true })
+    }
+    return isWhole || isNew ? undefined : { expected: head?.count ?? 0, found: found.count }
+  }
+
+  head(registry: RegistryId): FactHead {
+    const head = this.#heads.get(registry)
+    if (head === undefined) throw new RegistryError('UNKNOWN_REGISTRY', `registry ${registry} is not open`)
+    return head
+  }
+
+  async has(registry: RegistryId, ids: readonly FactId[]): Promise<readonly boolean[]> {
+    const found = await this.#kv.getMany(ids.map(id => `fact!${registry}!${id}`))
+    return found.map(value => value !== undefined)
+  }
+
+  async get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined> {
+    const subject = await this.#kv.get(`fact!${registry}!${id}`)
+    if (subject === undefined) return undefined
+    return this.#kv.get(`body!${registry}!${new TextDecoder().decode(subject)}!${id}`)
+  }
+
+  /** Ids and envelopes of all facts about a subject, in the order of their ids. */
+  async factsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]> {
+    const prefix = `body!${registry}!${subject}!`
+    const facts: (readonly [FactId, Uint8Array])[] = []
+    for await (const [key, value] of this.#kv.iterate(prefixRange(prefix))) {
+      facts.push([key.slice(prefix.length) as FactId, value])
+    }
+    return facts
+  }
+
+  async areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]> {
+    const found = await this.#kv.getMany(keys.map(key => `named!${registry}!${key}`))
+    return found.map(value => value !== undefined)
+  }
+
+  async commit(batch: FactBatch, { sync }: { readonly sync: boolean }): Promise<void> {
+    const { registry } = batch
+    const before = this.head(registry)
+    let next = before.next
+    const ops: KeyValueOp[] = []
+    for (const { id, subject, bytes } of batch.facts) {
+      ops.push({ type: 'put', key: `fact!${registry}!${id}`, value: new TextEncoder().encode(subject) })
+      ops.push({ type: 'put', key: `body!${registry}!${subject}!${id}`, value: bytes })
+      ops.push({ type: 'put', key: logKey(registry, next), value: new TextEncoder().encode(id) })
+      next += 1
+    }
+    for (const [subject, row] of batch.rows) ops.push({ type: 'put', key: `view!${registry}!${subject}`, value: row })
+    for (const [subject, is] of batch.aside) ops.push(flag(`aside!${registry}!${subject}`, is))
+    for (const key of batch.named) ops.push(flag(`named!${registry}!${key}`, true))
+    if (batch.stale !== undefined) ops.push(flag(`stale!${registry}`, batch.stale))
+    const fingerprint = addDigests(
+      before.fingerprint,
+      batch.facts.map(fact => fact.id)
+    )
+    const head = { ...before, count: before.count + batch.facts.length, next, fingerprint }
+    ops.push({ type: 'put', key: `head!${registry}`, value: encodeHead(head) })
+    await this.#kv.batch(ops, { sync })
+    this.#heads.set(registry, head)
+  }
+
+  async row(registry: RegistryId, subject: Subject): Promise<Uint8Array | undefined> {
+    return this.#kv.get(`view!${registry}!${subject}`)
+  }
+
+  /** Sealed rows in the order of their subjects; `from` is inclusive. */
+  async *rows(registry: RegistryId, from?: Subject): AsyncGenerator<readonly [Subject, Uint8Array]> {
+    const prefix = `view!${registry}!`
+    const range = prefixRange(prefix)
+    const rows = this.#kv.iterate(from === undefined ? range : { ...range, gte: `${prefix}${from}` })
+    for await (const [key, value] of rows) yield [key.slice(prefix.length) as Subject, value]
+  }
+
+  /** Packages that hold facts set aside. */
+  async asideSubjects(registry: RegistryId): Promise<readonly Subject[]> {
+    const prefix = `aside!${registry}!`
+    const found: Subject[] = []
+    for await (const [key] of this.#kv.iterate(prefixRange(prefix))) found.push(key.slice(prefix.length) as Subject)
+    return found
+  }
+
+  /** All subjects that any fact is about. */
+  async *subjects(registry: RegistryId): AsyncGenerator<Subject> {
+    const prefix = `body!${registry}!`
+    let last: string | undefined
+    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
+      const subject = key.slice(prefix.length, key.lastIndexOf('!'))
+      if (subject !== last) yield subject as Subject
+      last = subject
+    }
+  }
+
+  async isStale(registry: RegistryId): Promise<boolean> {
+    return (await this.#kv.get(`stale!${registry}`)) !== undefined
+  }
+
+  /** Facts in the order in which they arrived here, from a cursor on, within the bounds. */
+  async page(registry: RegistryId, after: number, bounds: { facts: number; bytes: number }): Promise<FactPage> {
+    const prefix = `log!${registry}!`
+    const range = { gte: logKey(registry, after), lt: `${prefix}~`, limit: bounds.facts }
+    const facts: Uint8Array[] = []
+    let bytes = 0
+    let next = after
+    for await (const [key, value] of this.#kv.iterate(range)) {
+      const fact = await this.get(registry, new TextDecoder().decode(value) as FactId)
+      if (fact !== undefined && facts.length > 0 && bytes + fact.length > bounds.bytes) break
+      next = Number(key.slice(prefix.length)) + 1
+      if (fact === undefined) continue
+      facts.push(fact)
+      bytes += fact.length
+    }
+    return { facts, next, done: next >= this.head(registry).next }
+  }
+
+  async #count(registry: RegistryId): Promise<{ count: number; next: number; fingerprint: Uint8Array }> {
+    const prefix = `fact!${registry}!`
+    const ids: FactId[] = []
+    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
+      ids.push(key.slice(prefix.length) as FactId)
+    }
+    let next = 0
+    const last = { gte: `log!${registry}!`, lt: `log!${registry}!~`, reverse: true, limit: 1, keysOnly: true }
+    for await (const [key] of this.#kv.iterate(last)) next = Number(key.slice(key.lastIndexOf('!') + 1)) + 1
+    return { count: ids.length, next, fingerprint: addDigests(new Uint8Array(32), ids) }
+  }
+}
+
+function logKey(registry: RegistryId, arrival: number): string {
+  return `log!${registry}!${String(arrival).padStart(12, '0')}`
+}
+
+function flag(key: string, is: boolean): KeyValueOp {
+  return is ? { type: 'put', key, value: new Uint8Array(0) } : { type: 'del', key }
+}
+
+function prefixRange(prefix: string): { gte: string; lt: string } {
+  return { gte: prefix, lt: `${prefix}~` }
+}
+
+/** Adds 32-byte digests as big-endian numbers modulo 2^256: order does not matter, and one more is one addition. */
+function addDigests(sum: Uint8Array, ids: readonly FactId[]): Uint8Array {
+  const out = Uint8Array.from(sum)
+  for (const id of ids) {
+    const digest = base32.decode(id).subarray(4)
+    let carry = 0
+    for (let i = 31; i >= 0; i--) {
+      const value = (out[i] ?? 0) + (digest[i] ?? 0) + carry
+      out[i] = value & 255
+      carry = value >> 8
+    }
+  }
+  return out
+}
+
+function encodeHead({ count, next, fingerprint, epoch }: FactHead): Uint8Array {
+  return encodeCbor({ count, next, sum: fingerprint, epoch })
+}
+
+function decodeHead(bytes: Uint8Array): FactHead {
+  const { count, next, sum, epoch } = recordOf(decodeCbor(bytes, 1), ['count', 'next', 'sum', 'epoch'])
+  if (
+    typeof count !== 'number' ||
+    typeof next !== 'number' ||
+    typeof epoch !== 'string' ||
+    !(sum instanceof Uint8Array)
+  ) {
+    throw new RegistryError('STORE_CORRUPT', 'the head of a fact set cannot be read')
+  }
+  return { count, next, fingerprint: sum, epoch }
+}
