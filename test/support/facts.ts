@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto'
+import { CID } from 'multiformats/cid'
+import { create as createDigest } from 'multiformats/hashes/digest'
+import { generateSecret, principalOf } from '../../attestation/keys.ts'
+import type { Secret } from '../../attestation/keys.ts'
+import { signFact } from '../../attestation/sign-fact.ts'
+import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
+import { parseContentId } from '../../protocol/cid.ts'
+import type { Principal } from '../../protocol/did.ts'
+import { parseEnvelope } from '../../protocol/fact.ts'
+import type { FactBody, Subject } from '../../protocol/fact.ts'
+import { parseGgenName } from '../../protocol/package-name.ts'
+import type { PackageName } from '../../protocol/package-name.ts'
+import { encodePayload } from '../../protocol/payload.ts'
+import type { CitedAuthority, Genesis, Payload } from '../../protocol/payload.ts'
+import { parseScope } from '../../protocol/role.ts'
+import type { Role } from '../../protocol/role.ts'
+import { parseSemver } from '../../protocol/version.ts'
+
+export interface Person {
+  readonly secret: Secret
+  readonly did: Principal
+  /** 32 hex characters. */
+  readonly chain: string
+}
+
+/** A key that is the same in every run. */
+export function person(name: string, chain = name): Person {
+  const secret = generateSecret(createHash('sha256').update(`person ${name}`).digest())
+  const chainHex = createHash('sha256').update(`chain ${chain}`).digest('hex').slice(0, 32)
+  return { secret, did: principalOf(secret), chain: chainHex }
+}
+
+export interface Made {
+  readonly id: FactId
+  readonly bytes: Uint8Array
+  readonly body: FactBody
+}
+
+/** Writes valid facts of one registry, keeping each author's chains. What it makes is as a real node would sign it. */
+export class FactWriter {
+  readonly registry: RegistryId
+  readonly root: Person
+  readonly genesis: Made
+  readonly all: Made[] = []
+  readonly #heads = new Map<string, { seq: number; id: FactId }>()
+  #time = 1_700_000_000_000
+
+  constructor(root: Person, overrides: Partial<Genesis> = {}) {
+    this.root = root
+    const value: Genesis = {
+      name: 'test',
+      roots: [root.did],
+      threshold: 1,
+      recovery: person('recovery').did,
+      admission: 'curated',
+      visibility: 'public',
+      nonce: new Uint8Array(16),
+      ...overrides
+    }
+    const body = { ...this.#header(root, { type: 'genesis', value }), registry: null, subject: 'registry' as const }
+    this.genesis = make({ ...body, chain: root.chain, seq: 0, prev: null }, root)
+    this.registry = this.genesis.id as string as RegistryId
+    this.all.push(this.genesis)
+  }
+
+  write(by: Person, subject: Subject, payload: Payload, at: Partial<FactBody> = {}): Made {
+    const key = `${by.did} ${by.chain} ${subject}`
+    const head = this.#heads.get(key)
+    const seq = head === undefined ? 0 : head.seq + 1
+    const body: FactBody = {
+      ...this.#header(by, payload),
+      registry: this.registry,
+      subject,
+      chain: by.chain,
+      seq,
+      prev: head?.id ?? null,
+      ...at
+    }
+    const made = make(body, by)
+    this.#heads.set(key, { seq: made.body.seq, id: made.id })
+    this.all.push(made)
+    return made
+  }
+
+  grant(key: Principal, role: Role, { authPrev = this.genesis.id, by = this.root, scope = '*' } = {}): Made {
+    const value = { authPrev, key, role, scope: parseScope(scope), expires: null }
+    return this.write(by, 'registry', { type: 'grant', value })
+  }
+
+  claim(
+    name: string,
+    options: { by?: Person; keys?: readonly Principal[]; authPrev?: FactId; threshold?: number } = {}
+  ): Made {
+    const { by = this.root, authPrev = this.genesis.id, threshold = 1 } = options
+    const { keys = [by.did] } = options
+    return this.write(by, subject(name), { type: 'claim', value: { authPrev, keys: keys.toSorted(), threshold } })
+  }
+
+  release(
+    name: string,
+    version: string,
+    authority: CitedAuthority,
+    { by = this.root, content = `${name}@${version}` } = {}
+  ): Made {
+    const value = { version: parseSemver(version), ...contentFor(name, version, content), authority }
+    return this.write(by, subject(name), { type: 'release', value })
+  }
+
+  yank(name: string, version: string, authority: CitedAuthority, { by = this.root, reason = 'broken' } = {}): Made {
+    return this.write(by, subject(name), { type: 'yank', value: { version: parseSemver(version), reason, authority } })
+  }
+
+  unyank(
+    name: string,
+    version: string,
+    yanks: readonly FactId[],
+    { authority, by = this.root }: { authority: CitedAuthority; by?: Person }
+  ): Made {
+    return this.write(by, subject(name), { type: 'unyank', value: { version: parseSemver(version), yanks, authority } })
+  }
+
+  /** What a release cites: the genesis unless said otherwise, and the claim of the package. */
+  cite(claim: Made, registry: FactId = this.genesis.id): CitedAuthority {
+    return { registry, package: claim.id }
+  }
+
+  #header(by: Person, payload: Payload): Pick<FactBody, 'v' | 'type' | 'author' | 'time' | 'payload'> {
+    this.#time += 1000
+    return { v: 1, type: payload.type, author: by.did, time: this.#time, payload: encodePayload(payload) }
+  }
+}
+
+export function make(body: FactBody, by: Person): Made {
+  const bytes = signFact(body, by.secret)
+  return { id: parseEnvelope(bytes).id, bytes, body }
+}
+
+export function subject(name: string): PackageName {
+  return `ggen/${name}` as PackageName
+}
+
+function contentFor(name: string, version: string, content: string) {
+  const sha256 = createHash('sha256').update(content).digest()
+  const sha512 = createHash('sha512').update(content).digest()
+  return {
+    manifest: {
+      kind: 'package' as const,
+      name: parseGgenName(name),
+      version: parseSemver(version),
+      dependencies: [],
+      executables: []
+    },
+    root: contentIdOf(content),
+    size: content.length,
+    digests: { sha256: new Uint8Array(sha256), sha512: new Uint8Array(sha512), archiveBytes: 1024 }
+  }
+}
+
+/** A well-formed content root that stands for no stored bytes. */
+export function contentIdOf(content: string): ContentId {
+  const digest = createDigest(0x12, createHash('sha256').update(content).digest())
+  return parseContentId(CID.createV1(0x55, digest).toString())
+}
