@@ -1,0 +1,135 @@
+import { createPublicKey, hash, verify as verifyWithNode } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import * as ed25519 from '@noble/ed25519'
+import type { Brand } from '../protocol/brand.ts'
+import { formatPrincipal } from '../protocol/did.ts'
+import type { Principal } from '../protocol/did.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+
+/** The 32-byte seed of RFC 8032 section 5.1.5. Only `parseSecret` and `generateSecret` make one. */
+export type Secret = Brand<Uint8Array, 'Secret'>
+
+ed25519.hashes.sha512 = message => hash('sha512', message, 'buffer')
+
+/** A new secret from 32 bytes of the caller's randomness. */
+export function generateSecret(random: Uint8Array): Secret {
+  // Attack: a broken source of randomness. Zeros are what a forgotten or failed one returns.
+  if (random.every(byte => byte === 0)) throw new RegistryError('INTERNAL', 'the randomness for a key is all zeros')
+  return parseSecret(random)
+}
+
+/** The bytes as a secret. @throws RegistryError MALFORMED */
+export function parseSecret(bytes: Uint8Array): Secret {
+  if (bytes.length !== 32) throw new RegistryError('MALFORMED', 'an Ed25519 secret has 32 bytes')
+  return Uint8Array.from(bytes) as Secret
+}
+
+/** The public name of a secret. */
+export function principalOf(secret: Secret): Principal {
+  return formatPrincipal(ed25519.getPublicKey(secret))
+}
+
+/** The 64-byte Ed25519 signature of a message (RFC 8032 section 5.1.6): deterministic, 0.5 ms. */
+export function sign(secret: Secret, message: Uint8Array): Uint8Array {
+  return ed25519.sign(message, secret)
+}
+
+/**
+ * Refuses public keys that signatures cannot be trusted under. Done once, when a fact names a key, because it costs
+ * curve arithmetic (0.8 to 2.5 ms) that strangers must not be able to cause; `verify` relies on it having been done.
+ *
+ * @throws RegistryError INADMISSIBLE_KEY
+ */
+export function admitKey(publicKey: Uint8Array): void {
+  let point: ed25519.Point
+  try {
+    // Attack: two spellings of one key count as two keys. Strict decoding takes y < p only, and no negative zero.
+    point = ed25519.Point.fromBytes(publicKey, false)
+  } catch (cause) {
+    throw new RegistryError('INADMISSIBLE_KEY', 'the public key is not the canonical encoding of a point', { cause })
+  }
+  // Attack: under a key of small order one constant signature holds for any message (threats F8).
+  if (point.isSmallOrder()) throw new RegistryError('INADMISSIBLE_KEY', 'the public key is of small order')
+  // Attack: a torsion component makes verifiers with and without the cofactor disagree (threats F9).
+  if (!point.isTorsionFree()) throw new RegistryError('INADMISSIBLE_KEY', 'the public key is not torsion-free')
+}
+
+/**
+ * Whether the signature over the message is that of an admitted key: the one verifier of the whole program.
+ * The check is the one without the cofactor, [S]B = R + [k]A (RFC 8032 section 5.1.7), with S < L and neither A nor R of
+ * small order. Another verifier anywhere would be a split that an attacker triggers at will: node:crypto and
+ * @noble/ed25519 disagree on known vectors even under admitted keys.
+ */
+export function verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (!isUnambiguous(publicKey, signature)) return false
+  const key = importedKey(publicKey)
+  return key !== undefined && verifyWithNode(null, message, key, signature)
+}
+
+/** The rules that the version of OpenSSL must not decide, whatever the message is. */
+export function isUnambiguous(publicKey: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false
+  // Attack: malleability. Adding L to S makes a second signature out of one.
+  if (!isBelowGroupOrder(signature.subarray(32))) return false
+  // Attack: a split between builds. OpenSSL 3.5.8 refuses points of small order and 3.0 takes them, so they are refused
+  // before it is asked (docs/decisions/ed25519-low-order-r.md).
+  return !isSmallOrder(publicKey) && !isSmallOrder(signature.subarray(0, 32))
+}
+
+/** The y of every point of small order, and the two that have a second spelling (p, p + 1); the sign bit is left out. */
+const SMALL_ORDER = new Set([
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'
+])
+
+function isSmallOrder(encoded: Uint8Array): boolean {
+  const y = Buffer.from(encoded)
+  y[31] = (y[31] ?? 0) & 0x7f
+  return SMALL_ORDER.has(y.toString('hex'))
+}
+
+/** SubjectPublicKeyInfo of RFC 8410 up to the key itself. */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+
+/** Least recently used first. Importing a key costs a third of checking a signature. */
+const imported = new Map<string, KeyObject>()
+
+function importedKey(publicKey: Uint8Array): KeyObject | undefined {
+  const name = Buffer.from(publicKey).toString('latin1')
+  const known = imported.get(name)
+  if (known !== undefined) {
+    imported.delete(name)
+    imported.set(name, known)
+    return known
+  }
+  let key: KeyObject
+  try {
+    key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
+  } catch {
+    // OpenSSL takes any 32 bytes today; a version that looks closer refuses only what cannot verify anyway.
+    return undefined
+  }
+  if (imported.size >= LIMITS.keys.cachedVerifiers) {
+    const oldest = imported.keys().next()
+    if (oldest.done !== true) imported.delete(oldest.value)
+  }
+  imported.set(name, key)
+  return key
+}
+
+/** L = 2^252 + 27742317777372353535851937790883648493, most significant byte first. */
+const GROUP_ORDER = Buffer.from('1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed', 'hex')
+
+function isBelowGroupOrder(scalar: Uint8Array): boolean {
+  for (let i = 0; i < 32; i++) {
+    const difference = (scalar[31 - i] ?? 0) - (GROUP_ORDER[i] ?? 0)
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}
