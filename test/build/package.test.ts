@@ -1,0 +1,138 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { buildPackage } from '../../bin/build/build.ts'
+import { findOldNode } from '../support/old-node.ts'
+import { run, type RunResult } from '../support/run.ts'
+import { REPOSITORY } from '../support/shared.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const oldNode = findOldNode()
+const modules = join(REPOSITORY, 'node_modules')
+
+interface Place {
+  readonly built: string
+  /** An empty project that the packed package was installed to. */
+  readonly project: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+let place: Place
+
+beforeAll(async () => {
+  const root = await tempDir('package')
+  const [built, tarballs, project] = ['built', 'tarballs', 'project'].map(name => join(root, name)) as [
+    string,
+    string,
+    string
+  ]
+  const env = {
+    PATH: [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter),
+    HOME: root,
+    npm_config_cache: join(root, 'cache'),
+    npm_config_update_notifier: 'false'
+  }
+  await buildPackage(built)
+  await mkdir(tarballs)
+  await mkdir(project)
+  const folders = [built, ...(await closureOf('classic-level')).map(name => join(modules, name))]
+  const pack = ['pack', '--silent', '--ignore-scripts', '--pack-destination', tarballs, ...folders]
+  expect(await run('npm', pack, { cwd: root, env })).toMatchObject({ code: 0 })
+  await installOffline({ tarballs, project, env })
+  place = { built, project, env }
+}, 120_000)
+
+/** A package and all it depends on, as they lie in node_modules. */
+async function closureOf(name: string): Promise<readonly string[]> {
+  const names = new Set([name])
+  for (const next of names) {
+    const manifest = JSON.parse(await readFile(join(modules, next, 'package.json'), 'utf8')) as {
+      dependencies?: Record<string, string>
+    }
+    for (const dependency of Object.keys(manifest.dependencies ?? {})) names.add(dependency)
+  }
+  return [...names]
+}
+
+/** Every package is a file, so an install that asks a registry for anything fails. */
+async function installOffline({
+  tarballs,
+  project,
+  env
+}: {
+  tarballs: string
+  project: string
+  env: Place['env']
+}): Promise<void> {
+  const files = (await readdir(tarballs)).map(name => `file:${join(tarballs, name)}`)
+  await writeFile(join(project, 'package.json'), '{ "name": "somebody", "version": "1.0.0", "private": true }\n')
+  const install = ['install', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', ...files]
+  expect(await run('npm', install, { cwd: project, env })).toMatchObject({ code: 0 })
+}
+
+const ggenNode = (...args: readonly string[]): Promise<RunResult> =>
+  run('npx', ['--no-install', 'ggen-node', ...args], { cwd: place.project, env: place.env })
+
+describe('the published package', () => {
+  test('runs after an offline install without scripts', async () => {
+    const { version } = JSON.parse(await readFile(join(REPOSITORY, 'package.json'), 'utf8')) as { version: string }
+    const result = await ggenNode('version', '--json')
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(result.stdout)).toMatchObject({ version })
+  })
+
+  test('prints its help', async () => {
+    const result = await ggenNode('--help')
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    expect(result.stdout).toContain('Usage: ggen-node')
+  })
+
+  test('loads its native store', async () => {
+    const script =
+      "import('classic-level').then(async m => { const db = new m.ClassicLevel('db'); await db.open(); await db.close() })"
+    expect(await run('node', ['-e', script], { cwd: place.project, env: place.env })).toMatchObject({
+      code: 0,
+      stderr: ''
+    })
+  })
+
+  test('depends on nothing but the native store', async () => {
+    const manifest = JSON.parse(await readFile(join(place.built, 'package.json'), 'utf8')) as Record<string, unknown>
+    expect(manifest['dependencies']).toEqual({ 'classic-level': '3.0.0' })
+    expect(manifest).not.toHaveProperty('overrides')
+    expect(manifest).not.toHaveProperty('private')
+  })
+
+  test('carries examples, licences and no sources', async () => {
+    const installed = join(place.project, 'node_modules', 'ggen-node')
+    const files = await readdir(installed, { recursive: true })
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'THIRD-PARTY-LICENSES', 'ggen-node.js']))
+    expect(existsSync(join(REPOSITORY, 'examples'))).toBe(files.some(name => name.startsWith('examples')))
+    expect(files.filter(name => name.endsWith('.ts') && !name.startsWith('examples'))).toEqual([])
+    const licences = await readFile(join(installed, 'THIRD-PARTY-LICENSES'), 'utf8')
+    expect(licences).toMatch(/^commander@\d/m)
+    expect(licences).not.toContain('carries no licence file')
+  })
+
+  test.skipIf(oldNode === undefined)('tells a too old Node.js so in one line', async () => {
+    const result = await run(oldNode ?? '', [join(place.built, 'ggen-node.js'), '--help'], {
+      cwd: place.project,
+      env: place.env
+    })
+    expectRefusal(result)
+  })
+})
+
+test.skipIf(oldNode === undefined)('the sources tell a too old Node.js so in one line', async () => {
+  const entry = join(REPOSITORY, 'bin', 'ggen-node.ts')
+  expectRefusal(await run(oldNode ?? '', [entry, 'demo', '--json'], { cwd: place.project, env: place.env }))
+})
+
+function expectRefusal({ code, stdout, stderr }: RunResult): void {
+  expect(stdout).toBe('')
+  expect(stderr).toMatch(
+    /^ggen-node: UNSUPPORTED_NODE: needs Node\.js 24\.15 or newer and this is \d+\.\d+\.\d+; [^\n]+\n$/
+  )
+  expect(code).toBe(64)
+}

@@ -1,0 +1,206 @@
+import type { ImportReference, SourceFile, SourceTree } from './source-tree.ts'
+
+/** A rule answers with one line per violation, each naming the file. */
+export type Rule = (tree: SourceTree) => readonly string[]
+
+interface Zone {
+  /** Our own zones it may import, besides itself. */
+  readonly own: readonly string[]
+  /** The npm packages it may import. */
+  readonly packages: readonly string[]
+  /** Builtins: none, these, or any but those that reach the network or another process. */
+  readonly builtins: 'none' | 'any' | 'local' | readonly string[]
+}
+
+const NETWORK_OR_PROCESS = new Set(
+  ['net', 'tls', 'http', 'https', 'http2', 'dgram', 'dns', 'dns/promises', 'child_process', 'cluster'].map(
+    name => `node:${name}`
+  )
+)
+
+const LIBP2P_AND_HELIA = [
+  '@helia/bitswap',
+  '@helia/interface',
+  '@libp2p/bootstrap',
+  '@libp2p/crypto',
+  '@libp2p/gossipsub',
+  '@libp2p/identify',
+  '@libp2p/interface',
+  '@libp2p/kad-dht',
+  '@libp2p/mdns',
+  '@libp2p/noise',
+  '@libp2p/peer-id',
+  '@libp2p/ping',
+  '@libp2p/tcp',
+  '@libp2p/yamux',
+  '@multiformats/multiaddr',
+  'helia',
+  'libp2p'
+]
+
+const NODE_PARTS = ['node/runtime', 'node/services', 'node/p2p', 'node/http']
+
+/**
+ * Who may import whom, and what from outside. The longest zone that a path lies in applies; a zone that ends in `.ts`
+ * is that one file. `test` and `bench` are not here: they may import everything, and nothing imports them.
+ */
+const ZONES: Readonly<Record<string, Zone>> = {
+  protocol: {
+    own: [],
+    packages: ['@ipld/dag-cbor', '@noble/ed25519', '@noble/hashes', 'multiformats', 'semver'],
+    builtins: 'none'
+  },
+  attestation: {
+    own: ['protocol'],
+    packages: ['@noble/ed25519', '@noble/hashes', 'multiformats'],
+    builtins: ['node:crypto']
+  },
+  storage: {
+    own: ['protocol'],
+    packages: [
+      '@ipld/dag-pb',
+      '@noble/hashes',
+      'blockstore-fs',
+      'datastore-level',
+      'ipfs-unixfs',
+      'ipfs-unixfs-exporter',
+      'ipfs-unixfs-importer',
+      'level',
+      'multiformats',
+      'smol-toml'
+    ],
+    builtins: 'local'
+  },
+  'node/runtime': { own: ['protocol'], packages: ['pino'], builtins: 'local' },
+  'node/services': {
+    own: ['protocol', 'attestation', 'node/runtime'],
+    packages: ['multiformats', 'semver'],
+    builtins: 'local'
+  },
+  'node/p2p': {
+    own: ['protocol', 'node/runtime'],
+    packages: [...LIBP2P_AND_HELIA, '@ipld/dag-cbor', '@ipld/dag-pb', '@noble/hashes', 'multiformats'],
+    builtins: 'any'
+  },
+  'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: [], builtins: 'any' },
+  node: {
+    own: ['protocol', 'attestation', 'storage', ...NODE_PARTS],
+    packages: ['multiformats', 'smol-toml'],
+    builtins: 'any'
+  },
+  'node/create-node.ts': {
+    own: ['node', 'protocol', 'attestation', 'storage', ...NODE_PARTS],
+    packages: [...LIBP2P_AND_HELIA, 'datastore-level', 'multiformats', 'smol-toml'],
+    builtins: 'any'
+  },
+  'node/stubs': { own: [], packages: ['@helia/interface', '@libp2p/interface'], builtins: 'none' },
+  bin: { own: ['node', 'node/create-node.ts', ...NODE_PARTS, 'protocol'], packages: ['commander'], builtins: 'any' },
+  'bin/build': { own: ['protocol'], packages: ['rolldown'], builtins: 'any' },
+  web: { own: ['protocol'], packages: [], builtins: 'none' },
+  '.ci': { own: [], packages: [], builtins: 'any' }
+}
+
+/** Free to import what they like; importing them is what is forbidden. */
+const FREE_ZONES = ['test', 'bench']
+
+/** Each folder imports only what the table of arrows allows: our own folders, npm packages and builtins. */
+export const importsFollowTheTable: Rule = tree =>
+  [...tree.files.values()].flatMap(file => file.imports.flatMap(reference => arrow(tree, file, reference)))
+
+function arrow(tree: SourceTree, file: SourceFile, reference: ImportReference): readonly string[] {
+  const where = `${file.path}:${reference.line}`
+  const { target, kind } = reference
+  if (kind === 'computed') return [`${where} imports a computed name, which no rule can check`]
+  if (kind === 'own' && !tree.files.has(target) && target !== 'package.json') {
+    return target.startsWith('node/stubs/')
+      ? []
+      : [`${where} imports ${target}, which is no source file of this repository`]
+  }
+  const from = zoneOf(file.path)
+  if (from === undefined) {
+    const config = !file.path.includes('/') && kind === 'package'
+    return config || FREE_ZONES.includes(topFolder(file.path)) ? [] : [`${where} lies in no zone of the table`]
+  }
+  const zone = ZONES[from]
+  if (zone === undefined || allowed({ from, zone, reference })) return []
+  return [`${where} (${from}) may not import ${target}`]
+}
+
+interface Arrow {
+  readonly from: string
+  readonly zone: Zone
+  readonly reference: ImportReference
+}
+
+function allowed({ from, zone, reference: { kind, target, typeOnly } }: Arrow): boolean {
+  switch (kind) {
+    case 'own': {
+      if (target === 'package.json') return from === 'bin'
+      if (from === 'web' && zoneOf(target) === 'protocol') return typeOnly
+      const to = zoneOf(target)
+      return to !== undefined && (to === from || zone.own.includes(to))
+    }
+    case 'package':
+      return zone.packages.includes(target)
+    case 'builtin':
+      if (zone.builtins === 'any') return true
+      if (zone.builtins === 'local') return !NETWORK_OR_PROCESS.has(target)
+      return zone.builtins !== 'none' && zone.builtins.includes(target)
+    case 'computed':
+      return false
+  }
+}
+
+/** The longest entry of the table that a path lies in. */
+function zoneOf(path: string): string | undefined {
+  const matching = Object.keys(ZONES).filter(zone => path === zone || path.startsWith(`${zone}/`))
+  return matching.sort((a, b) => b.length - a.length)[0]
+}
+
+function topFolder(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf('/')))
+}
+
+/** Nothing imports itself over a detour, type-only imports included. */
+export const noCycles: Rule = tree => {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path)
+    if (at >= 0) {
+      cycles.push(`import cycle: ${[...trail.slice(at), path].join(' -> ')}`)
+      return
+    }
+    if (done.has(path)) return
+    for (const { kind, target } of tree.files.get(path)?.imports ?? []) {
+      if (kind === 'own') visit(target, [...trail, path])
+    }
+    done.add(path)
+  }
+  for (const path of tree.files.keys()) visit(path, [])
+  return cycles
+}
+
+/** `index.ts` is for those outside its folder. */
+export const nobodyImportsTheirOwnIndex: Rule = tree =>
+  [...tree.files.values()].flatMap(({ path, imports }) => {
+    const index = `${path.slice(0, path.lastIndexOf('/') + 1)}index.ts`
+    return imports
+      .filter(({ target }) => target === index)
+      .map(({ line }) => `${path}:${line} imports the index.ts of its own folder`)
+  })
+
+/** What is imported is a dependency of ours, not one of somebody else's that happens to be installed. */
+export const packagesAreDeclared: Rule = tree => {
+  const manifest: unknown = JSON.parse(tree.documents.get('package.json') ?? '{}')
+  const names = (field: string): readonly string[] => Object.keys(Object(Reflect.get(Object(manifest), field)))
+  const runtime = new Set(names('dependencies'))
+  const tools = new Set([...runtime, ...names('devDependencies')])
+  return [...tree.files.values()].flatMap(({ path, imports }) => {
+    const shipped = zoneOf(path) !== undefined && zoneOf(path) !== 'bin/build'
+    const declared = shipped ? runtime : tools
+    return imports
+      .filter(({ kind, target }) => kind === 'package' && !declared.has(target))
+      .map(({ line, target }) => `${path}:${line} imports ${target}, which package.json does not declare for it`)
+  })
+}
