@@ -47,7 +47,15 @@ const NODE_PARTS = ['node/runtime', 'node/services', 'node/p2p', 'node/http']
 const ZONES: Readonly<Record<string, Zone>> = {
   protocol: {
     own: [],
-    packages: ['@ipld/dag-cbor', '@noble/ed25519', '@noble/hashes', 'multiformats', 'semver'],
+    packages: [
+      '@ipld/dag-cbor',
+      '@ipld/dag-pb',
+      '@noble/ed25519',
+      '@noble/hashes',
+      'ipfs-unixfs',
+      'multiformats',
+      'semver'
+    ],
     builtins: 'none'
   },
   attestation: {
