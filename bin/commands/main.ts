@@ -1,19 +1,180 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { ownPackage } from './package-root.ts'
+import { action } from './run.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
-  .description('a peer-to-peer federated package registry node')
+  .description('A peer-to-peer federated package registry node: publish, find and install verified packages.')
   .version(ownPackage().version, '-V, --version', 'print the version')
   .option('--home <folder>', 'the data directory (default: $GGEN_NODE_HOME or ~/.ggen-node)')
+  .option('--json', 'print one JSON object instead of text')
+  .showSuggestionAfterError()
+  .showHelpAfterError('(ggen-node --help lists all commands)')
+  .exitOverride()
+  .configureHelp({ sortSubcommands: false })
+
+const list = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
+program
+  .command('init')
+  .description('make a data directory with a key and a registry of your own')
+  .option('--name <name>', 'the name of the registry', 'mine')
+  .option('--no-registry', 'only the data directory and the key')
+  .action(action(async (session, { options }) => (await import('./init.ts')).init(session, options)))
+
+program
+  .command('start')
+  .description('run the node until it is stopped')
+  .option('--listen <address>', 'multiaddr to listen on (repeatable)', list)
+  .option('--bootstrap <address>', 'multiaddr of a peer to stay connected to (repeatable)', list)
+  .option('--keep <what>', 'all: keep the bytes of everything the registries hold; none')
+  .option('--mdns', 'find peers on the local network')
+  .option('--detach', 'run in the background')
+  .action(action(async (session, { options }) => (await import('./daemon.ts')).start(session, options)))
+
+program
+  .command('stop')
+  .description('stop the running node')
+  .action(action(async session => (await import('./daemon.ts')).stop(session)))
+
+program
+  .command('status')
+  .description('what the node is and holds')
+  .action(action(async session => (await import('./daemon.ts')).status(session)))
+
+program
+  .command('publish')
+  .description('sign and publish a package folder')
+  .argument('[folder]', 'a folder with package.toml or pack.toml', '.')
+  .option('--registry <alias>', 'which registry (default: the default one)')
+  .action(action(async (session, { args, options }) => (await import('./publish.ts')).publish(session, args, options)))
+
+program
+  .command('import')
+  .description('publish every package folder below a folder, and say what was refused and what was changed')
+  .argument('<folder>')
+  .option('--registry <alias>', 'which registry (default: the default one)')
+  .action(
+    action(async (session, { args, options }) => (await import('./publish.ts')).importAll(session, args, options))
+  )
+
+program
+  .command('install')
+  .description('install a package and what it depends on, verified, from whoever has it')
+  .argument('<reference>', '[registry:]name[@range]')
+  .option('--dir <folder>', 'the project folder', '.')
+  .option('--force', 'overwrite locally modified files')
+  .action(action(async (session, { args, options }) => (await import('./install.ts')).install(session, args, options)))
+
+program
+  .command('search')
+  .description('find packages by words in name, title, keywords and description')
+  .argument('[words...]')
+  .option('--registry <alias>', 'which registry (default: the default one)')
+  .option('--limit <n>', 'at most so many', '20')
+  .action(action(async (session, { args, options }) => (await import('./query.ts')).search(session, args, options)))
+
+program
+  .command('show')
+  .description('all that the registry says of a package')
+  .argument('<reference>', '[registry:]name')
+  .action(action(async (session, { args }) => (await import('./query.ts')).show(session, args)))
+
+program
+  .command('list')
+  .description('what is installed here')
+  .option('--dir <folder>', 'the project folder', '.')
+  .action(action(async (session, { options }) => (await import('./query.ts')).list(session, options)))
+
+program
+  .command('peers')
+  .description('who the running node is connected to')
+  .action(action(async session => (await import('./peers.ts')).peers(session)))
+
+program
+  .command('connect')
+  .description('connect the running node to a peer')
+  .argument('<address>', 'a multiaddr that ends in /p2p/<peer id>')
+  .action(action(async (session, { args }) => (await import('./peers.ts')).connect(session, args)))
+
+program
+  .command('yank')
+  .description('withdraw a version from new installs; its bytes stay')
+  .argument('<reference>', 'name@version')
+  .option('--reason <text>', 'why', '')
+  .action(action(async (session, { args, options }) => (await import('./yank.ts')).yank(session, args, options)))
+
+program
+  .command('unyank')
+  .description('take a yank back')
+  .argument('<reference>', 'name@version')
+  .action(action(async (session, { args }) => (await import('./yank.ts')).unyank(session, args)))
+
+const registry = program.command('registry').description('the registries this node follows')
+registry
+  .command('add')
+  .description('follow a registry')
+  .argument('<id>', 'the registry id, or id@multiaddr of a peer that follows it')
+  .option('--alias <alias>', 'a short name for it here')
+  .option('--peer <address>', 'multiaddr of a peer that follows it')
+  .option('--default', 'make it the default registry')
+  .action(action(async (session, { args, options }) => (await import('./registry.ts')).add(session, args, options)))
+registry
+  .command('list')
+  .description('the registries that are followed')
+  .action(action(async session => (await import('./registry.ts')).list(session)))
+
+const key = program.command('key').description('the signing keys of this data directory')
+key
+  .command('list')
+  .description('names and public keys')
+  .action(action(async session => (await import('./key.ts')).list(session)))
+key
+  .command('new')
+  .argument('<name>')
+  .description('make a key')
+  .action(action(async (session, { args }) => (await import('./key.ts')).create(session, args)))
+key
+  .command('show')
+  .argument('[name]', 'which key', 'default')
+  .description('the public key as did:key')
+  .action(action(async (session, { args }) => (await import('./key.ts')).show(session, args)))
+key
+  .command('export')
+  .argument('<name>')
+  .argument('<file>', 'the file to write; it must not exist')
+  .option('--passphrase-file <file>', 'read the passphrase from a file (first line)')
+  .description('write a key to a passphrase-protected file')
+  .action(action(async (session, { args, options }) => (await import('./key.ts')).exportKey(session, args, options)))
+key
+  .command('import')
+  .argument('<name>')
+  .argument('<file>')
+  .option('--passphrase-file <file>', 'read the passphrase from a file (first line)')
+  .description('read a key from a passphrase-protected file')
+  .action(action(async (session, { args, options }) => (await import('./key.ts')).importKey(session, args, options)))
+
+program
+  .command('doctor')
+  .description('check the data directory, the store, the blocks and the network, and say what to do')
+  .option('--deep', 'read and verify every fact and every block')
+  .action(action(async (session, { options }) => (await import('./doctor.ts')).doctor(session, options)))
+
+program
+  .command('demo')
+  .description('three nodes on this machine: publish, gossip, mirror, install')
+  .option('--from <folder>', 'a folder of package folders (default: the ten examples)')
+  .action(action(async (session, { options }) => (await import('./demo.ts')).demo(session, options)))
 
 program
   .command('version')
   .description('print the version of ggen-node and of Node.js')
-  .option('--json', 'print JSON')
-  .action(async (options: { json?: true }) => {
-    const { printVersion } = await import('./version.ts')
-    printVersion(options.json === true)
-  })
+  .action(action(async session => (await import('./version.ts')).printVersion(session.json)))
 
-await program.parseAsync()
+try {
+  await program.parseAsync()
+} catch (error) {
+  // Help and version are not errors; a command line that can't be read is, with the code of its kind.
+  if (!(error instanceof CommanderError)) throw error
+  process.exitCode = error.exitCode === 0 ? 0 : 2
+}

@@ -1,0 +1,92 @@
+import type { NodeStatus } from '../../node/services/api.ts'
+import { bytesText, print, printJson, report, table } from './print.ts'
+import { listOption, textOption } from './run.ts'
+import type { Options, Session } from './run.ts'
+
+/** `ggen-node start`: runs until a signal or `ggen-node stop` ends it. */
+export async function start(session: Session, options: Options): Promise<void> {
+  const settings = {
+    home: session.home,
+    listen: listOption(options, 'listen'),
+    bootstrap: listOption(options, 'bootstrap'),
+    keep: textOption(options, 'keep'),
+    mdns: options['mdns'] === true
+  }
+  if (options['detach'] === true) {
+    const { startDetached } = await import('../../node/detach.ts')
+    const started = await startDetached(settings, process.argv[1] ?? '')
+    report(session, started, () => [`Started  process ${started.pid}, log ${started.log}`, ...started.addresses])
+    return
+  }
+  const { runDaemon } = await import('../../node/daemon.ts')
+  await runDaemon(settings, session.signal, ({ peerId, addresses, key }) => {
+    if (session.json) printJson({ ok: true, listening: true, peerId, addresses, key, pid: process.pid })
+    else {
+      for (const address of addresses) print(`Listening ${address}`)
+      if (addresses.length === 0) print('Listening nowhere: this node only dials')
+      print(`Key       ${key}`)
+      print('Stop with Ctrl-C or ggen-node stop')
+    }
+  })
+  if (!session.json) print('Stopped')
+}
+
+/** `ggen-node stop`. */
+export async function stop(session: Session): Promise<void> {
+  const { stopDaemon } = await import('../../node/open-client.ts')
+  const { pid } = await stopDaemon(session.home, session.signal)
+  report(session, { pid, stopped: pid !== null }, () => [
+    pid === null ? 'No node is running' : `Stopped process ${pid}`
+  ])
+}
+
+/** `ggen-node status`. */
+export async function status(session: Session): Promise<void> {
+  const { status: node, isDaemon } = await withStatus(session)
+  report(session, { running: isDaemon, ...node }, () => [
+    ...table([
+      ['Node', isDaemon ? `running, process ${node.pid}` : 'not running (ggen-node start)'],
+      ['Version', node.version],
+      ['Home', node.home],
+      ['Key', node.key],
+      ...(node.peerId === null ? [] : [['Peer id', node.peerId]]),
+      ...node.addresses.map(address => ['Address', address]),
+      ['Peers', String(node.peers)],
+      [
+        'Keeps',
+        node.keep === 'all'
+          ? `everything: ${node.kept} roots here, ${node.fetching} to fetch`
+          : 'what is installed or published here'
+      ],
+      ['Memory', bytesText(node.memoryBytes)],
+      ...(node.readOnly ? [['Disk', 'nearly full: read-only']] : [])
+    ]),
+    ...registryLines(node)
+  ])
+}
+
+async function withStatus(session: Session): Promise<{ status: NodeStatus; isDaemon: boolean }> {
+  const { openClient } = await import('../../node/open-client.ts')
+  const opened = await openClient({ home: session.home, network: false, create: false })
+  try {
+    return { status: await opened.client.call('status', {}), isDaemon: opened.isDaemon }
+  } finally {
+    await opened.close()
+  }
+}
+
+function registryLines({ registries }: NodeStatus): readonly string[] {
+  if (registries.length === 0) return ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
+  return table([
+    ['REGISTRY', 'PACKAGES', 'RELEASES', 'FACTS', 'PENDING', 'DIGEST', 'ID'],
+    ...registries.map(entry => [
+      `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
+      String(entry.packages),
+      String(entry.releases),
+      String(entry.facts),
+      String(entry.pending),
+      entry.digest.slice(0, 16),
+      entry.id
+    ])
+  ])
+}

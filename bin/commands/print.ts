@@ -1,0 +1,74 @@
+import { stripVTControlCharacters, styleText } from 'node:util'
+import { ERROR_CODES, RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
+
+/** How the command was asked to speak. */
+export interface Voice {
+  readonly json: boolean
+}
+
+/** Cuts control characters out of what other people wrote, so that a description can't move the cursor. */
+export function safe(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return stripVTControlCharacters(text).replace(
+    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    ' '
+  )
+}
+
+export function print(text = ''): void {
+  process.stdout.write(`${text}\n`)
+}
+
+/** One JSON object on one line of standard output. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+/** A result for people or for programs. */
+export function report(voice: Voice, result: object, lines: () => readonly string[]): void {
+  if (voice.json) printJson({ ok: true, ...result })
+  else for (const line of lines()) print(line)
+}
+
+/** Progress goes to standard error, so that a pipe gets results only. */
+export function progress(voice: Voice, text: string): void {
+  if (!voice.json) process.stderr.write(`${text}\n`)
+}
+
+/** Columns as wide as their widest cell; the last one takes what is left. */
+export function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths: number[] = []
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  return rows.map(row =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  )
+}
+
+export function bytesText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
+  if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(1)} KiB`
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`
+}
+
+/** What happened, what was tried, what to do next. Returns the exit code. */
+export function printError(error: unknown, voice: Voice): number {
+  const known = isRegistryError(error)
+    ? error
+    : new RegistryError('INTERNAL', messageOf(error), { next: 'please report this, with the command that caused it' })
+  const { code, message, tried, next, detail } = known
+  if (voice.json) printJson({ ok: false, error: { code, message, tried, next: next ?? null, detail } })
+  else {
+    const tty = process.stderr.isTTY && process.env['NO_COLOR'] === undefined
+    const head = tty ? styleText('red', 'error') : 'error'
+    process.stderr.write(`${head} ${code}: ${safe(message)}\n`)
+    for (const line of tried) process.stderr.write(`  tried: ${safe(line)}\n`)
+    if (next !== undefined) process.stderr.write(`  next:  ${safe(next)}\n`)
+  }
+  if (code === 'INTERNAL' && process.env['GGEN_NODE_DEBUG'] !== undefined && error instanceof Error) {
+    process.stderr.write(`${error.stack ?? ''}\n`)
+  }
+  return ERROR_CODES[code].exit
+}

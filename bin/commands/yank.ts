@@ -1,0 +1,25 @@
+import type { YankResult } from '../../node/services/yank.ts'
+import { report } from './print.ts'
+import { argument, textOption, withNode } from './run.ts'
+import type { Options, Session } from './run.ts'
+
+/** `ggen-node yank`. */
+export async function yank(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = { reference: argument(args, 0), reason: textOption(options, 'reason') ?? '' }
+  const result = await withNode(session, { network: false }, client => client.call('yank', params))
+  report(session, result, () => [
+    `${result.fact === null ? 'Already yanked' : 'Yanked'} ${nameOf(result)}; installs by lockfile go on`
+  ])
+}
+
+/** `ggen-node unyank`. */
+export async function unyank(session: Session, args: readonly string[]): Promise<void> {
+  const result = await withNode(session, { network: false }, client =>
+    client.call('unyank', { reference: argument(args, 0) })
+  )
+  report(session, result, () => [`${result.fact === null ? 'Was not yanked' : 'No longer yanked'} ${nameOf(result)}`])
+}
+
+function nameOf({ name, version }: YankResult): string {
+  return `${name.replace(/^ggen\//, '')}@${version}`
+}

@@ -1,0 +1,142 @@
+import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
+import type { Principal } from '../../protocol/did.ts'
+import type { SetAside } from '../../protocol/fold.ts'
+import type { Manifest, Note } from '../../protocol/manifest.ts'
+import type { PackageName } from '../../protocol/package-name.ts'
+import type { ArchiveDigests } from '../../protocol/payload.ts'
+import type { Version } from '../../protocol/version.ts'
+import type { ImportResult } from './import-folders.ts'
+import type { InstallResult } from './install.ts'
+import type { Published } from './publish.ts'
+import type { PackageSummary } from './registry-view.ts'
+import type { YankResult } from './yank.ts'
+
+/** Something that happened during a long call, for a person to see. */
+export interface Progress {
+  readonly text: string
+  readonly done?: number
+  readonly of?: number
+}
+
+export interface CallContext {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: Progress) => void
+}
+
+export interface RegistryStatus {
+  readonly id: RegistryId
+  readonly alias: string
+  /** Null until the genesis has arrived. */
+  readonly name: string | null
+  readonly isDefault: boolean
+  readonly packages: number
+  readonly releases: number
+  readonly facts: number
+  readonly pending: number
+  /** sha2-256 in hex, equal on all nodes that hold the same set. */
+  readonly digest: string
+}
+
+export interface NodeStatus {
+  readonly version: string
+  readonly home: string
+  readonly pid: number
+  readonly key: Principal
+  readonly peerId: string | null
+  readonly addresses: readonly string[]
+  readonly uptimeMs: number
+  readonly peers: number
+  readonly keep: 'all' | 'none'
+  /** Content roots held as a whole, and those still being fetched. */
+  readonly kept: number
+  readonly fetching: number
+  readonly readOnly: boolean
+  readonly memoryBytes: number
+  readonly registries: readonly RegistryStatus[]
+}
+
+export interface PeerStatus {
+  readonly id: string
+  readonly address: string
+  readonly direction: 'inbound' | 'outbound'
+  readonly agent: string
+  readonly verdict: string
+  readonly registries: readonly RegistryId[]
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+export interface ShownVersion {
+  readonly version: Version
+  readonly state: 'ok' | 'yanked' | 'conflict'
+  readonly contents: readonly {
+    readonly cid: ContentId
+    readonly size: number
+    readonly by: Principal
+    readonly fact: FactId
+    readonly time: number
+    readonly marks: readonly string[]
+    readonly digests: Readonly<Record<'sha256' | 'sha512', string>> & Pick<ArchiveDigests, 'archiveBytes'>
+  }[]
+  readonly reasons: readonly string[]
+}
+
+export interface ShownPackage {
+  readonly name: PackageName
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly owners: readonly Principal[]
+  readonly manifest: Manifest | null
+  readonly versions: readonly ShownVersion[]
+  readonly setAside: readonly SetAside[]
+}
+
+export interface Finding {
+  readonly check: string
+  readonly ok: boolean
+  readonly text: string
+  readonly next?: string
+}
+
+export interface RegistryRecord {
+  readonly id: RegistryId
+  readonly alias: string
+  readonly isDefault: boolean
+}
+
+/** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
+export interface ApiMethods {
+  status: { params: Record<string, never>; result: NodeStatus }
+  peers: { params: Record<string, never>; result: readonly PeerStatus[] }
+  connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
+  publish: { params: { folder: string; registry?: string }; result: Published }
+  importFolder: { params: { folder: string; registry?: string }; result: ImportResult }
+  install: { params: { reference: string; project: string; force: boolean }; result: InstallResult }
+  search: { params: { query: string; registry?: string; limit: number }; result: readonly PackageSummary[] }
+  show: { params: { reference: string }; result: ShownPackage }
+  yank: { params: { reference: string; reason: string }; result: YankResult }
+  unyank: { params: { reference: string }; result: YankResult }
+  registryAdd: {
+    params: { id: string; alias?: string; peer?: string; isDefault: boolean }
+    result: RegistryRecord & { readonly facts: number }
+  }
+  registryList: { params: Record<string, never>; result: readonly RegistryStatus[] }
+  registryCreate: { params: { name: string; alias?: string }; result: RegistryRecord }
+  doctor: { params: { deep: boolean }; result: readonly Finding[] }
+  stop: { params: Record<string, never>; result: { readonly stopping: true } }
+}
+
+export type Method = keyof ApiMethods
+
+export type Api = {
+  readonly [M in Method]: (params: ApiMethods[M]['params'], context: CallContext) => Promise<ApiMethods[M]['result']>
+}
+
+/** Calls a node, wherever it runs. */
+export interface NodeClient {
+  call<M extends Method>(
+    method: M,
+    params: ApiMethods[M]['params'],
+    context?: Partial<CallContext>
+  ): Promise<ApiMethods[M]['result']>
+}

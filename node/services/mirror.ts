@@ -1,0 +1,98 @@
+import type { ContentId } from '../../protocol/cid.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+
+/** One content root to be held as a whole. */
+export interface Wanted {
+  readonly root: ContentId
+  readonly size: number
+}
+
+export interface MirrorComponents {
+  /** Roots that are held as a whole, as recorded in the store. */
+  readonly isKept: (root: ContentId) => Promise<boolean>
+  readonly markKept: (root: ContentId) => Promise<void>
+  /** Fetches what is missing below a root and makes it durable. */
+  readonly fetch: (wanted: Wanted, signal: AbortSignal) => Promise<void>
+  readonly onKept?: (root: ContentId) => void
+  readonly onFailed?: (root: ContentId, error: unknown) => void
+}
+
+/**
+ * Keeps the bytes of everything the registries hold: a bounded queue of roots, a few at a time. What fails is tried
+ * again when somebody connects (`retry`), because a root without a provider today may have one tomorrow.
+ */
+export class Mirror {
+  readonly #components: MirrorComponents
+  readonly #queue: Wanted[] = []
+  readonly #known = new Set<ContentId>()
+  readonly #failed = new Map<ContentId, Wanted>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #abort = new AbortController()
+  #kept = 0
+
+  constructor(components: MirrorComponents) {
+    this.#components = components
+  }
+
+  get kept(): number {
+    return this.#kept
+  }
+
+  get fetching(): number {
+    return this.#queue.length + this.#running.size + this.#failed.size
+  }
+
+  want(wanted: Wanted): void {
+    if (this.#abort.signal.aborted || this.#known.has(wanted.root)) return
+    // Full: the next start, or the next retry, walks the view and asks again.
+    if (this.#queue.length >= LIMITS.fetch.mirrorQueue) return
+    this.#known.add(wanted.root)
+    this.#queue.push(wanted)
+    this.#pump()
+  }
+
+  /** Somebody came: what nobody had before is asked for again. */
+  retry(): void {
+    const again = [...this.#failed.values()]
+    this.#failed.clear()
+    for (const wanted of again) {
+      this.#known.delete(wanted.root)
+      this.want(wanted)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    this.#queue.length = 0
+    await Promise.allSettled(this.#running)
+  }
+
+  #pump(): void {
+    while (this.#running.size < LIMITS.fetch.concurrentPackages) {
+      const next = this.#queue.shift()
+      if (next === undefined) return
+      const run = this.#keep(next).finally(() => {
+        this.#running.delete(run)
+        if (!this.#abort.signal.aborted) this.#pump()
+      })
+      this.#running.add(run)
+    }
+  }
+
+  async #keep(wanted: Wanted): Promise<void> {
+    const { isKept, markKept, fetch, onKept, onFailed } = this.#components
+    try {
+      if (!(await isKept(wanted.root))) {
+        const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
+        await fetch(wanted, AbortSignal.any([timeout, this.#abort.signal]))
+        await markKept(wanted.root)
+      }
+      this.#kept += 1
+      onKept?.(wanted.root)
+    } catch (error) {
+      if (this.#abort.signal.aborted) return
+      this.#failed.set(wanted.root, wanted)
+      onFailed?.(wanted.root, error)
+    }
+  }
+}
