@@ -1,0 +1,287 @@
+import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { FsBlockstore } from 'blockstore-fs'
+import { LevelDatastore } from 'datastore-level'
+import { generateSecret, principalOf } from '../../attestation/keys.ts'
+import type { Secret } from '../../attestation/keys.ts'
+import { signFact, verifyFact } from '../../attestation/sign-fact.ts'
+import { factIdOf } from '../../protocol/cid.ts'
+import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import { parseEnvelope } from '../../protocol/fact.ts'
+import type { Envelope } from '../../protocol/fact.ts'
+import { parsePackageName } from '../../protocol/package-name.ts'
+import type {
+  Blockstore,
+  Clock,
+  Cursor,
+  FactSource,
+  Gate,
+  Log,
+  PageBudget,
+  SwarmConfig,
+  SwarmEvents,
+  Verdict
+} from '../../node/p2p/components.ts'
+import { createSwarm } from '../../node/p2p/swarm.ts'
+import type { Swarm } from '../../node/p2p/swarm.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** The id of a registry that nobody founded: a digest of its name. */
+export function registryNamed(name: string): RegistryId {
+  return factIdOf(new TextEncoder().encode(name)) as string as RegistryId
+}
+
+/** One chain of signed facts of one author, each naming the one before. */
+export class FactMaker {
+  readonly #secret: Secret = generateSecret(randomBytes(32))
+  readonly #registry: RegistryId
+  readonly #chain = randomBytes(16).toString('hex')
+  #seq = 0
+  #prev: FactId | null = null
+
+  constructor(registry: RegistryId) {
+    this.#registry = registry
+  }
+
+  next(payload: Uint8Array = randomBytes(16)): Envelope {
+    const bytes = signFact(
+      {
+        v: 1,
+        type: 'claim',
+        registry: this.#registry,
+        subject: parsePackageName('ggen/demo'),
+        author: principalOf(this.#secret),
+        chain: this.#chain,
+        seq: this.#seq,
+        prev: this.#prev,
+        time: 1_700_000_000_000 + this.#seq,
+        payload
+      },
+      this.#secret
+    )
+    const envelope = parseEnvelope(bytes)
+    this.#seq += 1
+    this.#prev = envelope.id
+    return envelope
+  }
+
+  many(count: number): readonly Envelope[] {
+    return Array.from({ length: count }, () => this.next())
+  }
+}
+
+/** A gate and a log over a Map, by the rules of the real ones: valid, in its chain, once. */
+export class MapFacts implements Gate {
+  readonly log = new Map<string, Envelope[]>()
+  readonly seen = new Set<string>()
+  /** How many facts were looked at, whatever became of them. */
+  judged = 0
+  epochName = 'epoch-1'
+  readonly #waiters: { readonly ready: () => boolean; readonly resolve: () => void }[] = []
+
+  count(registry: RegistryId): number {
+    return this.log.get(registry)?.length ?? 0
+  }
+
+  add(envelope: Envelope): void {
+    const { registry } = envelope.body
+    if (registry === null || this.seen.has(envelope.id)) return
+    this.seen.add(envelope.id)
+    this.log.set(registry, [...(this.log.get(registry) ?? []), envelope])
+    this.#wake()
+  }
+
+  addAll(registry: RegistryId, envelopes: readonly Envelope[]): void {
+    for (const { id } of envelopes) this.seen.add(id)
+    this.log.set(registry, [...(this.log.get(registry) ?? []), ...envelopes])
+    this.#wake()
+  }
+
+  /** Resolves when so many facts of the registry are here. */
+  async until(registry: RegistryId, count: number): Promise<void> {
+    await new Promise<void>(resolve => {
+      this.#waiters.push({ ready: () => this.count(registry) >= count, resolve })
+      this.#wake()
+    })
+  }
+
+  async admit(bytes: Uint8Array, source: FactSource): Promise<Verdict> {
+    this.judged += 1
+    let envelope: Envelope
+    try {
+      envelope = parseEnvelope(bytes)
+    } catch {
+      return { verdict: 'reject', reason: 'malformed' }
+    }
+    const { registry, prev } = envelope.body
+    if (registry !== source.registry) return { verdict: 'reject', reason: 'wrong-registry' }
+    if (this.seen.has(envelope.id)) return { verdict: 'ignore', reason: 'seen' }
+    if (prev !== null && !this.seen.has(prev)) return { verdict: 'pending', reason: 'predecessor-missing' }
+    if (!verifyFact(envelope)) return { verdict: 'reject', reason: 'bad-signature' }
+    this.add(envelope)
+    return { verdict: 'accept' }
+  }
+
+  async admitMany(facts: readonly Uint8Array[], source: FactSource): Promise<readonly Verdict[]> {
+    const verdicts: Verdict[] = []
+    for (const fact of facts) verdicts.push(await this.admit(fact, source))
+    return verdicts
+  }
+
+  async epoch(): Promise<string> {
+    return this.epochName
+  }
+
+  async page(registry: RegistryId, after: number, budget: PageBudget) {
+    const all = this.log.get(registry) ?? []
+    const facts: Uint8Array[] = []
+    let room = budget.bytes
+    for (const { bytes } of all.slice(after, after + budget.facts)) {
+      if (facts.length > 0 && bytes.length > room) break
+      room -= bytes.length
+      facts.push(bytes)
+    }
+    const next = after + facts.length
+    return { facts, next, done: next >= all.length }
+  }
+
+  async get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined> {
+    return this.log.get(registry)?.find(envelope => envelope.id === id)?.bytes
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) if (waiter.ready()) waiter.resolve()
+  }
+}
+
+/** Time as it is. */
+export const realClock: Clock = {
+  now: () => Date.now(),
+  after: (ms, task) => {
+    const timer = setTimeout(task, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
+const silent: Log = { debug: () => {}, info: () => {}, warn: () => {} }
+
+export interface TestNode {
+  readonly swarm: Swarm
+  readonly facts: MapFacts
+  readonly blocks: Blockstore
+  readonly cursors: Map<string, Cursor>
+  readonly events: Emitted
+  /** An address that others can dial. */
+  address(): string
+  stop(): Promise<void>
+}
+
+type AnyEvent = { [K in keyof SwarmEvents]-?: { readonly type: K; readonly value: Parameters<NonNullable<SwarmEvents[K]>>[0] } }[keyof SwarmEvents]
+
+/** What a swarm has told, kept in order, and a way to wait for it. */
+export class Emitted {
+  readonly all: AnyEvent[] = []
+  readonly #waiters: ((event: AnyEvent) => void)[] = []
+
+  listeners(): Required<SwarmEvents> {
+    return {
+      onPeer: value => this.#add({ type: 'onPeer', value }),
+      onPeerGone: value => this.#add({ type: 'onPeerGone', value }),
+      onFact: value => this.#add({ type: 'onFact', value }),
+      onCut: value => this.#add({ type: 'onCut', value }),
+      onCaughtUp: value => this.#add({ type: 'onCaughtUp', value })
+    }
+  }
+
+  of<K extends AnyEvent['type']>(type: K): Extract<AnyEvent, { type: K }>['value'][] {
+    return this.all.flatMap(event => (event.type === type ? [event.value as Extract<AnyEvent, { type: K }>['value']] : []))
+  }
+
+  /** Resolves with the first event of a type, one that was told already or the next. */
+  async next<K extends AnyEvent['type']>(type: K, skip = 0): Promise<Extract<AnyEvent, { type: K }>['value']> {
+    for (;;) {
+      const found = this.of(type)[skip]
+      if (found !== undefined) return found
+      await new Promise<AnyEvent>(resolve => this.#waiters.push(resolve))
+    }
+  }
+
+  #add(event: AnyEvent): void {
+    this.all.push(event)
+    for (const waiter of this.#waiters.splice(0)) waiter(event)
+  }
+}
+
+export interface TestNodeOptions {
+  readonly registries?: readonly RegistryId[]
+  readonly config?: Partial<SwarmConfig>
+  readonly facts?: MapFacts
+  readonly wrapBlocks?: (blocks: Blockstore) => Blockstore
+  readonly start?: boolean
+}
+
+const running: TestNode[] = []
+
+/** A real swarm on 127.0.0.1 and a free port, over real stores in temporary folders. */
+export async function testNode(options: TestNodeOptions = {}): Promise<TestNode> {
+  const folder = await tempDir('swarm')
+  const datastore = new LevelDatastore(join(folder, 'data'))
+  const store = new FsBlockstore(join(folder, 'blocks'))
+  await datastore.open()
+  await store.open()
+  const blocks = options.wrapBlocks?.(store) ?? store
+  const facts = options.facts ?? new MapFacts()
+  const cursors = new Map<string, Cursor>()
+  const events = new Emitted()
+  const swarm = await createSwarm(
+    {
+      name: 'test',
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      bootstrap: [],
+      mdns: false,
+      kadProtocol: '/ggen/kad/1.0.0',
+      allowPeers: [],
+      agent: 'ggen-node/test',
+      roles: ['peer'],
+      ...options.config
+    },
+    {
+      privateKey: await generateKeyPair('Ed25519'),
+      datastore,
+      blocks,
+      registries: () => options.registries ?? [],
+      gate: facts,
+      factLog: facts,
+      cursors: {
+        get: async (peer, registry) => cursors.get(`${peer} ${registry}`),
+        set: async (peer, registry, cursor) => void cursors.set(`${peer} ${registry}`, cursor)
+      },
+      clock: realClock,
+      log: silent
+    },
+    events.listeners()
+  )
+  const node: TestNode = {
+    swarm,
+    facts,
+    blocks,
+    cursors,
+    events,
+    address: () => swarm.addresses()[0] ?? '',
+    stop: async () => {
+      running.splice(running.indexOf(node), 1)
+      await swarm.stop()
+      await datastore.close()
+      await store.close()
+    }
+  }
+  running.push(node)
+  if (options.start !== false) await swarm.start()
+  return node
+}
+
+/** Stops what a test has started. To be called after each test. */
+export async function stopNodes(): Promise<void> {
+  for (const node of [...running]) await node.stop()
+}
