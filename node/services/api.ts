@@ -122,6 +122,11 @@ export interface ApiMethods {
   }
   registryList: { params: Record<string, never>; result: readonly RegistryStatus[] }
   registryCreate: { params: { name: string; alias?: string }; result: RegistryRecord }
+  /** Answers once the registry holds that many facts, is connected to that many peers, and, with `kept`, all bytes are here. */
+  waitFor: {
+    params: { registry: string; facts: number; peers: number; kept: boolean; timeoutMs: number }
+    result: { readonly facts: number }
+  }
   doctor: { params: { deep: boolean }; result: readonly Finding[] }
   stop: { params: Record<string, never>; result: { readonly stopping: true } }
 }

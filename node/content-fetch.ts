@@ -1,0 +1,106 @@
+import type { CID } from 'multiformats/cid'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { RegistryError, isRegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import type { BlockSource } from '../storage/content/blocks.ts'
+import { listBlocks } from '../storage/content/walk-dag.ts'
+
+/** The verified blocks on this disk. */
+export interface LocalBlocks extends BlockSource {
+  has(cid: CID): Promise<boolean> | boolean
+  /** Makes blocks durable: bytes before the records that refer to them. */
+  flush(cids: readonly CID[]): Promise<void>
+}
+
+/** Gets blocks from peers; what arrives is verified and stored by whoever implements it. */
+export interface RemoteBlocks {
+  open(registry: RegistryId | undefined, signal: AbortSignal): {
+    block(cid: CID, options: { signal: AbortSignal }): Promise<Uint8Array>
+    close(): void
+  }
+}
+
+export interface FetchOrder {
+  readonly registry: RegistryId | undefined
+  readonly root: ContentId
+  /** Bytes of the files as the release declares them. */
+  readonly size: number
+}
+
+/**
+ * Brings every block below a root onto this disk, leaves many at a time, and makes them durable.
+ * A DAG that holds more than its release declares is given up as soon as that shows.
+ * @throws RegistryError CONTENT_UNAVAILABLE | LIMIT_EXCEEDED | MALFORMED | HOSTILE_PATH
+ */
+export async function fetchContent(
+  { local, remote }: { local: LocalBlocks; remote: RemoteBlocks | undefined },
+  { registry, root, size }: FetchOrder,
+  signal: AbortSignal
+): Promise<void> {
+  const abort = new AbortController()
+  const both = AbortSignal.any([signal, abort.signal])
+  const session = remote?.open(registry, both)
+  const got: CID[] = []
+  let budget = size + leafAllowance(size)
+  const take = async (cid: CID): Promise<Uint8Array> => {
+    const here = await readLocal(local, cid)
+    if (here !== undefined) return here
+    if (session === undefined) throw notHere(root)
+    const bytes = await session.block(cid, { signal: both })
+    budget -= bytes.length
+    if (budget < 0) throw new RegistryError('LIMIT_EXCEEDED', `content ${root} is larger than the release declares`)
+    got.push(cid)
+    return bytes
+  }
+  const running = new Set<Promise<unknown>>()
+  try {
+    for await (const cid of listBlocks(root, { get: take }, { signal: both })) {
+      if (cid.code !== 0x55) continue
+      const run = take(cid).finally(() => running.delete(run))
+      // The first failure ends the walk below; an unhandled one would end the process.
+      run.catch(error => abort.abort(error))
+      running.add(run)
+      if (running.size >= LIMITS.fetch.concurrentBlocks) await Promise.race(running)
+    }
+    await Promise.all(running)
+    await local.flush(got)
+  } catch (error) {
+    abort.abort(error)
+    await Promise.allSettled(running)
+    const reason: unknown = abort.signal.reason
+    throw isRegistryError(reason) && !isRegistryError(error) ? reason : error
+  } finally {
+    session?.close()
+  }
+}
+
+/** Directory and file nodes on top of the files' bytes: generous for many small files, small for large ones. */
+function leafAllowance(size: number): number {
+  return 16 * LIMITS.content.blockBytes + Math.ceil(size / 8)
+}
+
+/** A block that is damaged on disk is as good as missing: it is set aside there and fetched again. */
+async function readLocal(local: LocalBlocks, cid: CID): Promise<Uint8Array | undefined> {
+  if (!(await local.has(cid))) return undefined
+  try {
+    return await collect(local.get(cid))
+  } catch (error) {
+    if (isRegistryError(error) && error.code === 'CORRUPT_BLOCK') return undefined
+    throw error
+  }
+}
+
+async function collect(source: ReturnType<BlockSource['get']>): Promise<Uint8Array> {
+  if (source instanceof Promise) return source
+  const parts: Uint8Array[] = []
+  for await (const part of source) parts.push(part)
+  const [only] = parts
+  return parts.length === 1 && only !== undefined ? only : new Uint8Array(Buffer.concat(parts))
+}
+
+function notHere(root: ContentId): RegistryError {
+  return new RegistryError('CONTENT_UNAVAILABLE', `the bytes of ${root} are not on this disk`, {
+    tried: ['looked in the local block store', 'no network: this node is not connected to anybody'],
+    next: 'connect to a peer that has them: ggen-node connect ADDRESS'
+  })
+}

@@ -1,0 +1,111 @@
+import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
+import { parseRegistryId } from '../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { recordOf } from '../protocol/fact.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
+
+/** A registry that is followed here. */
+export interface FollowedRegistry {
+  readonly id: RegistryId
+  readonly alias: string
+  readonly isDefault: boolean
+}
+
+/** How far another node's fact log was read. */
+export interface StoredCursor {
+  readonly epoch: string
+  readonly after: number
+}
+
+/**
+ * Small records beside the facts, in the same store:
+ *
+ *   registry!<id>             -> {alias, isDefault}
+ *   cursor!<registry>!<peer>  -> {epoch, after}
+ *   kept!<content root>       -> empty: every block below it is here and durable
+ *   dial!<peer address>       -> empty: stay connected to it
+ */
+export class Records {
+  readonly #kv: KeyValue
+
+  constructor(kv: KeyValue) {
+    this.#kv = kv
+  }
+
+  async registries(): Promise<readonly FollowedRegistry[]> {
+    const found: FollowedRegistry[] = []
+    for await (const [key, value] of this.#kv.iterate({ gte: 'registry!', lt: 'registry!~' })) {
+      const { alias, isDefault } = recordOf(decodeCbor(value, 1), ['alias', 'isDefault'])
+      if (typeof alias !== 'string' || typeof isDefault !== 'boolean') throw corrupt('registry')
+      found.push({ id: parseRegistryId(key.slice('registry!'.length)), alias, isDefault })
+    }
+    return found
+  }
+
+  /** Writes records of registries together: making one the default takes it from another. */
+  async putRegistries(registries: readonly FollowedRegistry[]): Promise<void> {
+    const ops = registries.map(({ id, alias, isDefault }): KeyValueOp => {
+      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault }) }
+    })
+    await this.#kv.batch(ops, { sync: true })
+  }
+
+  async cursor(registry: RegistryId, peer: string): Promise<StoredCursor | undefined> {
+    const value = await this.#kv.get(`cursor!${registry}!${peer}`)
+    if (value === undefined) return undefined
+    const { epoch, after } = recordOf(decodeCbor(value, 1), ['epoch', 'after'])
+    if (typeof epoch !== 'string' || typeof after !== 'number') throw corrupt('cursor')
+    return { epoch, after }
+  }
+
+  async putCursor(registry: RegistryId, peer: string, { epoch, after }: StoredCursor): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: `cursor!${registry}!${peer}`, value: encodeCbor({ epoch, after }) }])
+  }
+
+  /** Reads everybody's log from the beginning again: after a loss, what is missing is offered once more. */
+  async forgetCursors(registry: RegistryId): Promise<void> {
+    const prefix = `cursor!${registry}!`
+    const ops: KeyValueOp[] = []
+    for await (const [key] of this.#kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true })) ops.push({ type: 'del', key })
+    if (ops.length > 0) await this.#kv.batch(ops)
+  }
+
+  async isKept(root: ContentId): Promise<boolean> {
+    return this.#kv.has(`kept!${root}`)
+  }
+
+  async markKept(root: ContentId): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: `kept!${root}`, value: new Uint8Array(0) }])
+  }
+
+  /** A block below it turned out to be damaged or missing. */
+  async forgetKept(root: ContentId): Promise<void> {
+    await this.#kv.batch([{ type: 'del', key: `kept!${root}` }])
+  }
+
+  async *kept(): AsyncGenerator<ContentId> {
+    for await (const [key] of this.#kv.iterate({ gte: 'kept!', lt: 'kept!~', keysOnly: true })) {
+      yield key.slice('kept!'.length) as ContentId
+    }
+  }
+
+  async dialled(): Promise<readonly string[]> {
+    const addresses: string[] = []
+    for await (const [key] of this.#kv.iterate({ gte: 'dial!', lt: 'dial!~', limit: LIMITS.peers.bootstrap, keysOnly: true })) {
+      addresses.push(key.slice('dial!'.length))
+    }
+    return addresses
+  }
+
+  async putDialled(address: string): Promise<void> {
+    const known = await this.dialled()
+    if (known.includes(address) || known.length >= LIMITS.peers.bootstrap) return
+    await this.#kv.batch([{ type: 'put', key: `dial!${address}`, value: new Uint8Array(0) }], { sync: true })
+  }
+}
+
+function corrupt(what: string): RegistryError {
+  return new RegistryError('STORE_CORRUPT', `a ${what} record cannot be read`, { next: 'run ggen-node doctor' })
+}
