@@ -14,7 +14,10 @@ export interface LocalBlocks extends BlockSource {
 
 /** Gets blocks from peers; what arrives is verified and stored by whoever implements it. */
 export interface RemoteBlocks {
-  open(registry: RegistryId | undefined, signal: AbortSignal): {
+  open(
+    registry: RegistryId | undefined,
+    signal: AbortSignal
+  ): {
     block(cid: CID, options: { signal: AbortSignal }): Promise<Uint8Array>
     close(): void
   }

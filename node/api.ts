@@ -1,0 +1,186 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toHex } from '../protocol/bytes.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import type { PackageView } from '../protocol/fold.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import type { FollowedRegistry } from '../storage/records.ts'
+import { diagnose } from './doctor.ts'
+import { importFolders } from './services/import-folders.ts'
+import type {
+  Api,
+  ApiMethods,
+  CallContext,
+  NodeStatus,
+  PeerStatus,
+  RegistryStatus,
+  ShownPackage
+} from './services/api.ts'
+import { summarise } from './services/registry-view.ts'
+import type { NodeParts } from './parts.ts'
+import { addRegistry, createRegistry } from './registry-setup.ts'
+import { waitFor } from './wait.ts'
+
+/** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
+export function createApi(parts: NodeParts): Api {
+  const { registries, view, publish, yanker } = parts
+  return {
+    status: () => status(parts),
+    peers: async () => peers(parts),
+    connect: async ({ address }, { signal }) => {
+      const peerId = await parts.network().connect(address, { signal })
+      await parts.records.putDialled(address)
+      const peer = parts
+        .network()
+        .peers()
+        .find(candidate => candidate.id === peerId)
+      const ours = (peer?.registries ?? []).filter(id => registries.ids.includes(id))
+      return { peerId, registries: ours }
+    },
+    publish: ({ folder, registry }, { signal }) => publish(registries.find(registry).id, folder, signal),
+    importFolder: (params, context) => importFolder(parts, params, context),
+    install: (params, context) => install(parts, params, context),
+    search: ({ query, registry, limit }) => view.search(registries.find(registry).id, query, limit),
+    show: async ({ reference: text }) => {
+      const { reference, registry } = registries.resolve(text)
+      return shown(await view.package(registry.id, reference.name), registry)
+    },
+    yank: ({ reference, reason }) => {
+      const target = exactVersion(parts, reference)
+      return yanker.yank(target.registry, target, reason)
+    },
+    unyank: ({ reference }) => {
+      const target = exactVersion(parts, reference)
+      return yanker.unyank(target.registry, target)
+    },
+    registryAdd: (params, { signal }) => addRegistry(parts, params, signal),
+    registryList: () => Promise.all(registries.all.map(entry => registryStatus(parts, entry))),
+    registryCreate: params => createRegistry(parts, params),
+    waitFor: (params, { signal }) => waitFor(parts, params, signal),
+    doctor: ({ deep }, { signal }) => diagnose(parts, { deep, signal }),
+    stop: async () => {
+      parts.requestStop()
+      return { stopping: true }
+    }
+  }
+}
+
+async function importFolder(
+  { registries, publish }: NodeParts,
+  { folder, registry }: ApiMethods['importFolder']['params'],
+  { signal, onProgress }: CallContext
+): Promise<ApiMethods['importFolder']['result']> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
+    throw new RegistryError('UNKNOWN_FILE', `${folder} is not a folder that can be read`, { cause })
+  })
+  const names = entries.filter(entry => entry.isDirectory() && !entry.name.startsWith('.')).map(entry => entry.name)
+  if (names.length > LIMITS.content.entries) throw new RegistryError('LIMIT_EXCEEDED', `${folder} has too many folders`)
+  return importFolders(publish, registries.find(registry).id, {
+    folders: names.toSorted().map(name => join(folder, name)),
+    signal,
+    onProgress: done => onProgress({ text: `published ${done} of ${names.length}`, done, of: names.length })
+  })
+}
+
+async function install(
+  { registries, installer }: NodeParts,
+  { reference: text, project, force }: ApiMethods['install']['params'],
+  { signal, onProgress }: CallContext
+): Promise<ApiMethods['install']['result']> {
+  const { reference, registry } = registries.resolve(text)
+  const { id, alias, isDefault } = registry
+  const { name, range } = reference
+  return installer(
+    { registry: id, alias, isDefault, name, range, project, force },
+    { signal, onProgress: ({ name: done, version }, of) => onProgress({ text: `installed ${done}@${version}`, of }) }
+  )
+}
+
+function exactVersion(
+  { registries }: NodeParts,
+  text: string
+): { registry: FollowedRegistry['id']; name: PackageView['name']; version: string } {
+  const { reference, registry } = registries.resolve(text)
+  if (reference.range === undefined) {
+    throw new RegistryError('INVALID_REFERENCE', 'name the version: yank and unyank are about one version', {
+      next: `ggen-node yank ${text}@VERSION`
+    })
+  }
+  return { registry: registry.id, name: reference.name, version: reference.range }
+}
+
+async function status(parts: NodeParts): Promise<NodeStatus> {
+  const { mirror, swarm, config, started } = parts
+  return {
+    version: parts.version,
+    home: parts.home,
+    pid: process.pid,
+    key: parts.author.principal,
+    peerId: swarm?.peerId ?? null,
+    addresses: swarm?.addresses() ?? [],
+    uptimeMs: parts.clock.now() - started,
+    peers: swarm?.peers().filter(peer => peer.connected).length ?? 0,
+    keep: config.keep,
+    kept: mirror.kept,
+    fetching: mirror.fetching,
+    readOnly: parts.isReadOnly(),
+    memoryBytes: process.memoryUsage.rss(),
+    registries: await Promise.all(parts.registries.all.map(entry => registryStatus(parts, entry)))
+  }
+}
+
+async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
+  const { id, alias, isDefault } = entry
+  const counts = await view.counts(id)
+  return {
+    id,
+    alias,
+    isDefault,
+    name: gate.state(id)?.authority?.genesis.name ?? null,
+    packages: counts.packages,
+    releases: counts.releases,
+    facts: facts.head(id).count,
+    pending: gate.pendingCount(id),
+    digest: toHex(await view.digest(id))
+  }
+}
+
+function peers({ swarm }: NodeParts): readonly PeerStatus[] {
+  return (swarm?.peers() ?? []).map(peer => ({
+    id: peer.id,
+    address: peer.address ?? '',
+    direction: peer.direction ?? 'outbound',
+    agent: peer.agent ?? '',
+    verdict: peer.connected ? 'connected' : 'gone',
+    registries: peer.registries,
+    bytesIn: peer.bytesIn,
+    bytesOut: peer.bytesOut
+  }))
+}
+
+function shown(view: PackageView, { id, alias }: FollowedRegistry): ShownPackage {
+  const best = summarise(view)
+  const manifest = view.versions.find(entry => entry.version === best?.version)?.contents[0]?.manifest ?? null
+  return {
+    name: view.name,
+    registry: id,
+    alias,
+    owners: view.claim?.keys ?? [],
+    manifest,
+    versions: view.versions.map(({ version, contents, yanks }) => ({
+      version,
+      state: contents.length > 1 ? 'conflict' : yanks.length > 0 ? 'yanked' : 'ok',
+      reasons: yanks.map(yank => yank.reason).filter(reason => reason !== ''),
+      contents: contents.map(({ root, size, by, fact, time, marks, digests }) => ({
+        cid: root,
+        size,
+        by,
+        fact,
+        time,
+        marks,
+        digests: { sha256: toHex(digests.sha256), sha512: toHex(digests.sha512), archiveBytes: digests.archiveBytes }
+      }))
+    })),
+    setAside: view.setAside
+  }
+}

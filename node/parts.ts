@@ -1,0 +1,45 @@
+import type { Publish } from './services/publish.ts'
+import type { Author } from './services/author.ts'
+import type { Gate } from './services/admit.ts'
+import type { Install } from './services/install.ts'
+import type { Mirror } from './services/mirror.ts'
+import type { RegistryView } from './services/registry-view.ts'
+import type { Yanker } from './services/yank.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Swarm } from './p2p/swarm.ts'
+import type { FactStore } from '../storage/fact-store.ts'
+import type { VerifiedBlocks } from '../storage/block-store.ts'
+import type { Records } from '../storage/records.ts'
+import type { RegistryId } from '../protocol/cid.ts'
+import type { Config } from './config.ts'
+import type { Registries } from './registries.ts'
+
+/** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
+export interface NodeParts {
+  readonly version: string
+  readonly home: string
+  readonly config: Config
+  readonly clock: Clock
+  readonly started: number
+  readonly facts: FactStore
+  readonly records: Records
+  readonly blocks: VerifiedBlocks
+  readonly registries: Registries
+  readonly gate: Gate
+  readonly view: RegistryView
+  readonly author: Author
+  readonly publish: Publish
+  readonly yanker: Yanker
+  readonly installer: Install
+  readonly mirror: Mirror
+  /** Undefined in a node that lives without a network. */
+  readonly swarm: Swarm | undefined
+  /** @throws RegistryError USAGE when there is none */
+  network(): Swarm
+  /** Makes the store, the gate and the network ready for a registry. */
+  follow(registry: RegistryId): Promise<void>
+  /** Called after each change that somebody may wait for; returns how to take it back. */
+  onChange(listener: () => void): () => void
+  isReadOnly(): boolean
+  requestStop(): void
+}

@@ -1,0 +1,103 @@
+import type { RegistryId } from '../protocol/cid.ts'
+import { parseRegistryId } from '../protocol/cid.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { parseAlias, parseReference } from '../protocol/reference.ts'
+import type { Reference } from '../protocol/reference.ts'
+import type { FollowedRegistry } from '../storage/records.ts'
+
+/** Where the list of followed registries is kept. */
+export interface RegistryRecords {
+  registries(): Promise<readonly FollowedRegistry[]>
+  putRegistries(registries: readonly FollowedRegistry[]): Promise<void>
+}
+
+/** The registries that are followed here and the names they go by. At most one is the default. */
+export class Registries {
+  readonly #records: RegistryRecords
+  #all: readonly FollowedRegistry[] = []
+
+  constructor(records: RegistryRecords) {
+    this.#records = records
+  }
+
+  async load(): Promise<void> {
+    this.#all = await this.#records.registries()
+  }
+
+  get all(): readonly FollowedRegistry[] {
+    return this.#all
+  }
+
+  get ids(): readonly RegistryId[] {
+    return this.#all.map(entry => entry.id)
+  }
+
+  /** Adds one, or changes its alias. The first one becomes the default. */
+  async add(
+    id: string,
+    { alias, isDefault }: { alias: string | undefined; isDefault: boolean }
+  ): Promise<FollowedRegistry> {
+    const registry = parseId(id)
+    const known = this.#all.find(entry => entry.id === registry)
+    const name = alias === undefined ? (known?.alias ?? this.#freeAlias()) : parseAlias(alias)
+    const other = this.#all.find(entry => entry.alias === name && entry.id !== registry)
+    if (other !== undefined) {
+      throw new RegistryError('ALREADY_EXISTS', `the alias ${name} already names registry ${other.id}`, {
+        next: 'choose another with --alias'
+      })
+    }
+    if (known === undefined && this.#all.length >= LIMITS.config.registries) {
+      throw new RegistryError('LIMIT_EXCEEDED', `a node follows at most ${LIMITS.config.registries} registries`)
+    }
+    const becomesDefault = isDefault || this.#all.length === 0 || known?.isDefault === true
+    const entry: FollowedRegistry = { id: registry, alias: name, isDefault: becomesDefault }
+    const others = this.#all
+      .filter(candidate => candidate.id !== registry)
+      .map(candidate => (becomesDefault ? { ...candidate, isDefault: false } : candidate))
+    await this.#records.putRegistries([entry, ...others])
+    this.#all = [...others, entry]
+    return entry
+  }
+
+  /** By alias, by id, or the default. @throws RegistryError NO_REGISTRY | UNKNOWN_REGISTRY */
+  find(which: string | undefined): FollowedRegistry {
+    if (this.#all.length === 0) {
+      throw new RegistryError('NO_REGISTRY', 'this node knows no registry yet', {
+        next: 'follow one: ggen-node registry add ID@ADDRESS, or make your own: ggen-node init'
+      })
+    }
+    const found = this.#all.find(entry =>
+      which === undefined ? entry.isDefault : entry.alias === which || entry.id === which
+    )
+    if (found !== undefined) return found
+    throw new RegistryError('UNKNOWN_REGISTRY', `no registry ${which ?? '(default)'} is followed here`, {
+      tried: [`followed: ${this.#all.map(entry => entry.alias).join(', ')}`],
+      next: 'ggen-node registry list shows them; ggen-node registry add ID@ADDRESS follows another'
+    })
+  }
+
+  /** A reference and the registry it means. */
+  resolve(text: string): { readonly reference: Reference; readonly registry: FollowedRegistry } {
+    const reference = parseReference(text)
+    return { reference, registry: this.find(reference.alias) }
+  }
+
+  #freeAlias(): string {
+    for (let n = this.#all.length + 1; ; n++) {
+      const alias = n === 1 ? 'main' : `registry-${n}`
+      if (!this.#all.some(entry => entry.alias === alias)) return alias
+    }
+  }
+}
+
+function parseId(text: string): RegistryId {
+  try {
+    return parseRegistryId(text)
+  } catch (cause) {
+    throw new RegistryError('UNKNOWN_REGISTRY', `${JSON.stringify(text.slice(0, 80))} is not a registry id`, {
+      cause,
+      next: 'a registry id begins with bafyrei; the owner sees it with ggen-node registry list'
+    })
+  }
+}
