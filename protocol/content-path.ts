@@ -3,7 +3,7 @@ import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
 /** The limits of a package's content; tests pass smaller ones. */
-export type ContentLimits = typeof LIMITS.content
+export type ContentLimits = { readonly [K in keyof typeof LIMITS.content]: number }
 
 /** A path inside a package, already known to follow docs/spec/content.md section 2. */
 export interface PathRules {

@@ -103,7 +103,7 @@ function readList(items: readonly unknown[], context: Context): void {
 }
 
 function readTable(table: Table, context: Context): void {
-  const lists = ['required', 'optional'].filter(key => Array.isArray(own(table, key)))
+  const lists = ['required', 'optional'].filter(key => isGroup(own(table, key)))
   for (const [name, value] of Object.entries(table)) {
     const here = { ...context, field: `${context.field}.${name}` }
     const language = LANGUAGES.get(name)
@@ -113,6 +113,12 @@ function readTable(table: Table, context: Context): void {
       readAny(value, { ...here, ecosystem: language })
     } else readEntry(name, value, here)
   }
+}
+
+/** A list, or a table that is not itself the entry of a package called "required" or "optional". */
+function isGroup(value: unknown): boolean {
+  if (Array.isArray(value)) return true
+  return isTable(value) && !['version', 'range', 'ecosystem', 'optional'].some(key => Object.hasOwn(value, key))
 }
 
 /** `name`, `name@range`, `ecosystem/name@range` or, as Cargo writes it, `name = "range"` in one text. */
@@ -126,7 +132,8 @@ function readText(text: string, context: Context): void {
   if (/^[^\s="']+\s*=\s*\{/.test(trimmed)) {
     throw invalid(context.field, 'is a table inside a text: write it as a table')
   }
-  const at = trimmed.indexOf('@', 1)
+  // The range begins at the first "@" that is not the first character of the name or of a scope.
+  const at = trimmed.indexOf('@', Math.max(trimmed.indexOf('/@') + 2, 1))
   const name = at < 0 ? trimmed : trimmed.slice(0, at)
   if (isPath(name)) context.notes.add(context.field, 'a path, not a dependency', { from: text })
   else readEntry(name, at < 0 ? '*' : trimmed.slice(at + 1), context)

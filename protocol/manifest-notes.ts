@@ -1,12 +1,5 @@
 import { LIMITS } from './limits.ts'
-
-/** One thing that the normaliser changed or did not take: said to the author, never part of the record. */
-export interface Note {
-  readonly field: string
-  readonly message: string
-  readonly from?: string
-  readonly to?: string
-}
+import type { Note } from './manifest.ts'
 
 /** Notes in a bounded number and of bounded length; the last one says how many more there were. */
 export class Notes {

@@ -7,7 +7,7 @@ import { ggenNameFault } from './package-name.ts'
  * does in the manifests that ggen's descend from: `1.0.0` is `^1.0.0` and `0.1` is `^0.1.0`; `=1.0.0` means that one only.
  */
 export function normaliseRange(text: string): string | undefined {
-  const trimmed = text.trim().replaceAll(/\s*,\s*/g, ' ')
+  const trimmed = text.replaceAll(/[\s,]+/g, ' ').trim()
   if (trimmed === '' || trimmed.length > LIMITS.names.rangeChars) return undefined
   if (trimmed === '*') return '*'
   const bare = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+)(-[0-9A-Za-z.-]+)?)?$/.exec(trimmed)

@@ -42,6 +42,14 @@ export interface Manifest {
   readonly executables: readonly string[]
 }
 
+/** One thing that the normaliser changed or did not take: said to the author, never part of the record. */
+export interface Note {
+  readonly field: string
+  readonly message: string
+  readonly from?: string
+  readonly to?: string
+}
+
 /** The map that goes into the signed fact: the keys of `Manifest`, absent ones absent. */
 export type ManifestRecord = Readonly<Record<string, unknown>>
 

@@ -5,7 +5,7 @@ export interface TomlFault {
   readonly message: string
 }
 
-const TIME_WITHOUT_SECONDS = /(?<![\d:])\d\d:\d\d(?![\d:])/y
+const TIME_WITHOUT_SECONDS = /(?<![\d:+-])\d\d:\d\d(?![\d:])/y
 
 /**
  * Finds what TOML 1.1 added in a text that is valid TOML 1.1: line ends and a last comma in an inline table, `\e` and

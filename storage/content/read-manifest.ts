@@ -7,9 +7,8 @@ import { fromUtf8 } from '../../protocol/bytes.ts'
 import { hostilePath, showPath } from '../../protocol/content-path.ts'
 import { messageOf, RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Manifest, ManifestKind } from '../../protocol/manifest.ts'
+import type { Manifest, ManifestKind, Note } from '../../protocol/manifest.ts'
 import { normaliseManifest } from '../../protocol/normalise-manifest.ts'
-import type { Note } from '../../protocol/manifest-notes.ts'
 import { tomlFault } from '../../protocol/toml-version.ts'
 
 /** A folder's manifest, what was normalised in it, and the name of the file it was read from. */
