@@ -1,0 +1,214 @@
+import { mkdir, open, opendir, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { NextToLast } from 'blockstore-fs/sharding'
+import { CID } from 'multiformats/cid'
+import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { codeOf, toWriteError } from './disk-errors.ts'
+import { syncDir, syncFile, temporaryName } from './durable.ts'
+import { corruptBlock, isBlock, isStorable, missingBlock, verifiedBlocks } from './verified-blocks.ts'
+import type { AbortOptions, VerifiedBlocks } from './verified-blocks.ts'
+
+const RAW = 0x55
+
+/**
+ * Blocks in a folder, laid out as blockstore-fs lays them out (it can open the folder, test/storage/blocks.test.ts), read
+ * and written by ourselves: its writer gives two concurrent puts of one block the same temporary file, hides ENOSPC in a
+ * text, and is two to four times slower, because it makes the folder each time and reads in pieces of 64 KiB.
+ *
+ *   <dir>/XY/<base32 multihash ending in XY>.data   a block
+ *   <dir>/.tmp/                                     writes under way: a crash leaves them here, the next open clears them
+ *   <dir>/.quarantine/                              damaged blocks, the newest few, for whoever asks what happened
+ */
+export async function openBlocks(dir: string): Promise<VerifiedBlocks> {
+  const core = new BlockFiles(dir)
+  await core.recover()
+  return verifiedBlocks({
+    write: (cid, bytes) => core.write(cid, bytes),
+    read: (cid, options) => core.read(cid, options),
+    has: (cid, options) => core.has(cid, options),
+    delete: (cid, options) => core.delete(cid, options),
+    flush: (cids, options) => core.flush(cids, options),
+    keys: () => core.keys()
+  })
+}
+
+class BlockFiles {
+  readonly #dir: string
+  readonly #temporary: string
+  readonly #quarantine: string
+  readonly #layout = new NextToLast()
+  /** At most 1,024 names of two base32 characters. */
+  readonly #folders = new Set<string>()
+
+  constructor(dir: string) {
+    this.#dir = dir
+    this.#temporary = join(dir, '.tmp')
+    this.#quarantine = join(dir, '.quarantine')
+  }
+
+  async recover(): Promise<void> {
+    try {
+      await rm(this.#temporary, { recursive: true, force: true })
+      await mkdir(this.#temporary, { recursive: true, mode: 0o700 })
+    } catch (cause) {
+      throw toWriteError(cause, 'the folder of blocks')
+    }
+  }
+
+  async write(cid: CID, bytes: Uint8Array): Promise<void> {
+    const file = this.#fileOf(cid)
+    // A file of that name is not yet a block: it may be what a power cut left.
+    const existing = await readWhole(file).catch(() => undefined)
+    if (existing !== undefined && isBlock(cid, existing)) return
+    const temporary = join(this.#temporary, temporaryName())
+    try {
+      const handle = await open(temporary, 'wx', 0o600)
+      try {
+        await handle.writeFile(bytes)
+      } finally {
+        await handle.close()
+      }
+      await this.#rename(temporary, file)
+    } catch (cause) {
+      await rm(temporary, { force: true }).catch(() => undefined)
+      throw toWriteError(cause, `block ${cid.toString()}`)
+    }
+  }
+
+  async read(cid: CID, { signal }: AbortOptions = {}): Promise<Uint8Array | undefined> {
+    signal?.throwIfAborted()
+    const file = this.#fileOf(cid)
+    let bytes: Uint8Array
+    try {
+      bytes = await readWhole(file)
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return undefined
+      if (!isDamage(cause)) throw new RegistryError('UNKNOWN_FILE', `block ${cid.toString()} cannot be read`, { cause })
+      await this.#setAside(file)
+      throw corruptBlock(cid, cause)
+    }
+    signal?.throwIfAborted()
+    if (isBlock(cid, bytes)) return bytes
+    await this.#setAside(file)
+    throw corruptBlock(cid)
+  }
+
+  async has(cid: CID, { signal }: AbortOptions = {}): Promise<boolean> {
+    signal?.throwIfAborted()
+    try {
+      await stat(this.#fileOf(cid))
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw new RegistryError('UNKNOWN_FILE', `block ${cid.toString()} cannot be looked up`, { cause: error })
+    }
+  }
+
+  async delete(cid: CID, { signal }: AbortOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    try {
+      await unlink(this.#fileOf(cid))
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw toWriteError(error, `the removal of block ${cid.toString()}`)
+    }
+  }
+
+  async flush(cids: Iterable<CID>, { signal }: AbortOptions = {}): Promise<void> {
+    const folders = new Set<string>()
+    for (const cid of cids) {
+      signal?.throwIfAborted()
+      const file = this.#fileOf(cid)
+      folders.add(dirname(file))
+      try {
+        await syncFile(file)
+      } catch (cause) {
+        if (codeOf(cause) !== 'ENOENT') throw toWriteError(cause, `block ${cid.toString()}`)
+        throw missingBlock(cid, cause)
+      }
+    }
+    try {
+      for (const folder of folders) await syncDir(folder)
+      await syncDir(this.#dir)
+    } catch (cause) {
+      throw toWriteError(cause, 'the folder of blocks')
+    }
+  }
+
+  async *keys(): AsyncGenerator<CID> {
+    for (const folder of await readdir(this.#dir)) {
+      if (folder.startsWith('.')) continue
+      for await (const entry of await opendir(join(this.#dir, folder))) {
+        const cid = this.#cidOf(entry.name)
+        if (cid !== undefined) yield cid
+      }
+    }
+  }
+
+  #cidOf(name: string): CID | undefined {
+    try {
+      const { multihash } = this.#layout.decode(name)
+      const cid = CID.createV1(RAW, multihash)
+      return isStorable(cid) && basename(this.#fileOf(cid)) === name ? cid : undefined
+    } catch {
+      // Not ours: an operator's notes, a file manager's thumbnails.
+      return undefined
+    }
+  }
+
+  #fileOf(cid: CID): string {
+    const { dir, file } = this.#layout.encode(cid)
+    return join(this.#dir, dir, file)
+  }
+
+  async #rename(temporary: string, file: string): Promise<void> {
+    const folder = dirname(file)
+    if (!this.#folders.has(folder)) {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      this.#folders.add(folder)
+    }
+    await rename(temporary, file)
+  }
+
+  /** The folder never holds more than its bound: the oldest go first. */
+  async #setAside(file: string): Promise<void> {
+    try {
+      await mkdir(this.#quarantine, { recursive: true, mode: 0o700 })
+      await rename(file, join(this.#quarantine, basename(file)))
+      const names = await readdir(this.#quarantine)
+      const excess = names.length - LIMITS.storage.quarantinedBlocks
+      if (excess <= 0) return
+      const aged = await Promise.all(
+        names.map(async name => ({ name, at: (await stat(join(this.#quarantine, name))).ctimeMs }))
+      )
+      aged.sort((a, b) => a.at - b.at)
+      for (const { name } of aged.slice(0, excess)) await rm(join(this.#quarantine, name), { force: true })
+    } catch {
+      // A disk that cannot move it aside (or another reader who was first) must not hide that the block is damaged.
+      await rm(file, { force: true }).catch(() => undefined)
+    }
+  }
+}
+
+/** One byte more than a block may have is enough to know that it is none, so a huge file costs no memory. */
+async function readWhole(file: string): Promise<Uint8Array> {
+  const handle = await open(file, 'r')
+  try {
+    const { size } = await handle.stat()
+    const bytes = new Uint8Array(Math.min(size, LIMITS.content.blockBytes + 1))
+    let length = 0
+    while (length < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return bytes.subarray(0, length)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The disk answers, and what it says is that the bytes are lost. */
+function isDamage(error: unknown): boolean {
+  return ['EIO', 'EISDIR', 'EUCLEAN', 'EILSEQ'].includes(codeOf(error) ?? '')
+}

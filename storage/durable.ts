@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto'
+import { link, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { codeOf } from './disk-errors.ts'
+
+/** Makes the names in a folder survive a power cut. */
+export async function syncDir(dir: string): Promise<void> {
+  let handle
+  try {
+    handle = await open(dir, 'r')
+    await handle.sync()
+  } catch (error) {
+    // Windows and some network file systems have no such thing; there the file's own sync has to do.
+    if (!['EISDIR', 'EPERM', 'EINVAL', 'EACCES', 'ENOTSUP'].includes(codeOf(error) ?? '')) throw error
+  } finally {
+    await handle?.close()
+  }
+}
+
+/** Makes the bytes of a file survive a power cut. */
+export async function syncFile(file: string): Promise<void> {
+  // 'r+': Windows flushes only handles that may write.
+  const handle = await open(file, 'r+')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The start of the names of files that are not finished; with the process id, so that leftovers can be told. */
+export function temporaryName(): string {
+  return `.tmp-${process.pid}-${randomBytes(8).toString('hex')}`
+}
+
+export interface WriteOptions {
+  readonly mode?: number
+  /** Fail with EEXIST, atomically, when the file is there already. */
+  readonly exclusive?: boolean
+}
+
+/**
+ * Writes a whole file durably. A crash at any point leaves the old file or the new one, never a part of either; at
+ * worst a `.tmp-` file stays beside it, which `removeTemporary` clears.
+ */
+export async function writeDurably(
+  file: string,
+  bytes: Uint8Array | string,
+  { mode = 0o600, exclusive = false }: WriteOptions = {}
+): Promise<void> {
+  const dir = dirname(file)
+  const temporary = join(dir, temporaryName())
+  try {
+    const handle = await open(temporary, 'wx', mode)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    // A link refuses what a rename replaces; both are one step.
+    if (exclusive) await link(temporary, file)
+    else await rename(temporary, file)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+  await syncDir(dir)
+}
