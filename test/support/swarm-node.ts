@@ -177,39 +177,44 @@ export interface TestNode {
   stop(): Promise<void>
 }
 
-type AnyEvent = { [K in keyof SwarmEvents]-?: { readonly type: K; readonly value: Parameters<NonNullable<SwarmEvents[K]>>[0] } }[keyof SwarmEvents]
+type EventValues = { [K in keyof SwarmEvents]-?: Parameters<NonNullable<SwarmEvents[K]>>[0] }
 
 /** What a swarm has told, kept in order, and a way to wait for it. */
 export class Emitted {
-  readonly all: AnyEvent[] = []
-  readonly #waiters: ((event: AnyEvent) => void)[] = []
+  readonly #told: { [K in keyof EventValues]: EventValues[K][] } = {
+    onPeer: [],
+    onPeerGone: [],
+    onFact: [],
+    onCut: [],
+    onCaughtUp: []
+  }
+  readonly #waiters: (() => void)[] = []
 
   listeners(): Required<SwarmEvents> {
+    const add = <K extends keyof EventValues>(type: K, value: EventValues[K]): void => {
+      this.#told[type].push(value)
+      for (const wake of this.#waiters.splice(0)) wake()
+    }
     return {
-      onPeer: value => this.#add({ type: 'onPeer', value }),
-      onPeerGone: value => this.#add({ type: 'onPeerGone', value }),
-      onFact: value => this.#add({ type: 'onFact', value }),
-      onCut: value => this.#add({ type: 'onCut', value }),
-      onCaughtUp: value => this.#add({ type: 'onCaughtUp', value })
+      onPeer: value => add('onPeer', value),
+      onPeerGone: value => add('onPeerGone', value),
+      onFact: value => add('onFact', value),
+      onCut: value => add('onCut', value),
+      onCaughtUp: value => add('onCaughtUp', value)
     }
   }
 
-  of<K extends AnyEvent['type']>(type: K): Extract<AnyEvent, { type: K }>['value'][] {
-    return this.all.flatMap(event => (event.type === type ? [event.value as Extract<AnyEvent, { type: K }>['value']] : []))
+  of<K extends keyof EventValues>(type: K): readonly EventValues[K][] {
+    return this.#told[type]
   }
 
-  /** Resolves with the first event of a type, one that was told already or the next. */
-  async next<K extends AnyEvent['type']>(type: K, skip = 0): Promise<Extract<AnyEvent, { type: K }>['value']> {
+  /** Resolves with the first event of a type, or the one after `skip` others: told already or still to come. */
+  async next<K extends keyof EventValues>(type: K, skip = 0): Promise<EventValues[K]> {
     for (;;) {
-      const found = this.of(type)[skip]
+      const found = this.#told[type][skip]
       if (found !== undefined) return found
-      await new Promise<AnyEvent>(resolve => this.#waiters.push(resolve))
+      await new Promise<void>(resolve => this.#waiters.push(resolve))
     }
-  }
-
-  #add(event: AnyEvent): void {
-    this.all.push(event)
-    for (const waiter of this.#waiters.splice(0)) waiter(event)
   }
 }
 
@@ -283,5 +288,5 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
 
 /** Stops what a test has started. To be called after each test. */
 export async function stopNodes(): Promise<void> {
-  for (const node of [...running]) await node.stop()
+  for (const node of running.toReversed()) await node.stop()
 }

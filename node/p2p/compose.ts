@@ -1,0 +1,168 @@
+import type { Connection } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { FACTS_PROTOCOL } from '../../protocol/catch-up.ts'
+import { messageOf } from '../../protocol/errors.ts'
+import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { CheckedConfig } from './assertions.ts'
+import { Bans } from './bans.ts'
+import { CatchUp } from './catch-up.ts'
+import type { Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import { Conduct } from './conduct.ts'
+import { QuotaDatastore } from './dht.ts'
+import { dial } from './dial.ts'
+import { Dialer } from './dialer.ts'
+import { factsHandler } from './facts-server.ts'
+import type { GaterComponents } from './gater.ts'
+import { Gossip } from './gossip.ts'
+import { createHelia } from './helia.ts'
+import type { HeliaHost } from './helia.ts'
+import { createHost } from './libp2p.ts'
+import type { Host } from './libp2p.ts'
+import { componentLogger } from './logger.ts'
+import { SocketMeter } from './meter.ts'
+import { Peers } from './peers.ts'
+import { ContentRouting } from './routing.ts'
+import { tuningOf } from './tuning.ts'
+
+/** The parts of one swarm, connected and not started. */
+export interface Parts {
+  readonly host: Host
+  readonly helia: HeliaHost
+  readonly quota: QuotaDatastore
+  readonly peers: Peers
+  readonly gossip: Gossip
+  readonly catchUp: CatchUp
+  readonly routing: ContentRouting
+  readonly dialer: Dialer
+  readonly meter: SocketMeter
+  readonly tuning: SwarmTuning
+}
+
+/** Everything that the parts are made from. */
+export interface Whole {
+  readonly config: SwarmConfig
+  readonly checked: CheckedConfig
+  readonly components: SwarmComponents
+  readonly events: SwarmEvents
+}
+
+/** Connects the parts of a swarm. The only file of this folder that knows them all. */
+export async function compose(whole: Whole): Promise<Parts> {
+  const { components, checked } = whole
+  const { clock, log, blocks } = components
+  const gater: GaterComponents = {
+    bans: new Bans(),
+    meter: new SocketMeter(),
+    clock,
+    tuning: tuningOf(whole.config.tuning),
+    allowPeers: new Set(whole.config.allowPeers),
+    allowHosts: checked.hosts
+  }
+  const { tuning, meter } = gater
+  const quota = new QuotaDatastore(components.datastore, peerIdFromPrivateKey(components.privateKey).toString())
+  const peers: Peers = new Peers({
+    ...gater,
+    conduct: new Conduct(),
+    log,
+    events: {
+      ...whole.events,
+      onPeer: peer => {
+        catchUp.readAll(peer)
+        whole.events.onPeer?.(peer)
+      }
+    },
+    connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
+  })
+  const host: Host = await hostOf(whole, gater, quota, () => ({ host, peers }))
+  const catchUp: CatchUp = new CatchUp({ ...components, peers, events: whole.events, tuning })
+  await serveFacts(host, components, peers)
+  return {
+    host,
+    helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
+    quota,
+    peers,
+    gossip: gossipOf(whole, host, peers, catchUp),
+    catchUp,
+    routing: new ContentRouting(host, clock, log),
+    dialer: new Dialer(checked.bootstrap, {
+      clock,
+      log,
+      tuning,
+      isConnected: peer => peers.get(peer) !== undefined,
+      dial: async ({ address }, signal) => void (await dial(host, address, signal))
+    }),
+    meter,
+    tuning
+  }
+}
+
+/** @param later what does not exist before the host does, but does before any connection */
+async function hostOf(
+  { config, checked, components }: Whole,
+  gater: GaterComponents,
+  datastore: QuotaDatastore,
+  later: () => { readonly host: Host; readonly peers: Peers }
+): Promise<Host> {
+  const { clock, log, privateKey } = components
+  return await createHost({
+    config,
+    checked,
+    tuning: gater.tuning,
+    privateKey,
+    datastore,
+    logger: componentLogger(log),
+    gater,
+    hello: {
+      local: () => ({
+        versions: config.versions ?? PROTOCOL_VERSIONS,
+        agent: config.agent,
+        registries: components.registries(),
+        roles: config.roles
+      }),
+      clock,
+      log,
+      timeoutMs: gater.tuning.helloTimeoutMs,
+      onVerdict: (connection, verdict) => {
+        const { host, peers } = later()
+        peers.onVerdict(connection, verdict)
+        if (verdict.accepted) identifyLater(host, connection, log)
+      }
+    }
+  })
+}
+
+function gossipOf({ components, events }: Whole, host: Host, peers: Peers, catchUp: CatchUp): Gossip {
+  const { gate, log, factLog } = components
+  return new Gossip({
+    pubsub: host.services.pubsub,
+    gate,
+    peers,
+    log,
+    events,
+    fetchFact: async (peer, registry, id) =>
+      (await factLog.get(registry, id)) === undefined ? await catchUp.fetchFact(peer, registry, id) : undefined,
+    readSoon: (peer, registry) => catchUp.readSoon(peer, registry)
+  })
+}
+
+async function serveFacts(host: Host, components: SwarmComponents, peers: Peers): Promise<void> {
+  const { factLog, clock, log } = components
+  const handler = factsHandler({
+    factLog,
+    clock,
+    log,
+    registries: () => components.registries(),
+    onMalformed: peer => peers.blame(peer, 'malformed-message')
+  })
+  const { facts } = LIMITS.streams
+  await host.handle(FACTS_PROTOCOL, handler, { maxInboundStreams: facts, maxOutboundStreams: facts })
+}
+
+/** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */
+function identifyLater(host: Host, connection: Connection, log: Log): void {
+  const options = { signal: AbortSignal.timeout(LIMITS.hello.timeoutMs) }
+  host.services.identify.identify(connection, options).catch((error: unknown) => {
+    log.debug('identify failed', { peer: connection.remotePeer.toString(), error: messageOf(error) })
+  })
+}

@@ -1,0 +1,216 @@
+import type { Helia } from '@helia/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { CID } from 'multiformats/cid'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Blockstore, Clock, SwarmTuning } from './components.ts'
+import { deadline } from './deadline.ts'
+import type { ContentRouting } from './routing.ts'
+
+export interface FetchComponents {
+  readonly helia: Helia
+  /** The verified store below Helia. */
+  readonly blocks: Blockstore
+  readonly routing: ContentRouting
+  readonly clock: Clock
+  readonly tuning: SwarmTuning
+  /** Neighbours that may be asked, the likeliest first. */
+  candidates(): readonly string[]
+}
+
+export interface FetchOptions {
+  /** Peers that are known to have it; they are asked before the neighbours. */
+  readonly providers?: readonly string[]
+  readonly signal?: AbortSignal
+}
+
+/** Gets the blocks of one package: who answered for one block is asked first for the next. Always close it. */
+export interface FetchSession {
+  /** @throws RegistryError CONTENT_UNAVAILABLE with what was tried */
+  block(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<Uint8Array>
+  close(): void
+}
+
+/**
+ * Blocks by bitswap. js bitswap hashes what it receives and files it under the hash it finds: a liar's bytes are not an
+ * answer to what was asked, so a liar looks like a peer that stays silent, and the next one is asked.
+ */
+export function createFetchSession(components: FetchComponents, options: FetchOptions = {}): FetchSession {
+  const session = new Session(components, options)
+  return { block: async (cid, { signal } = {}) => await session.block(cid, signal), close: () => session.close() }
+}
+
+class Session {
+  readonly #components: FetchComponents
+  readonly #options: FetchOptions
+  readonly #abort = new AbortController()
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+  #favourite: string | undefined
+
+  constructor(components: FetchComponents, options: FetchOptions) {
+    this.#components = components
+    this.#options = options
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (options.signal?.aborted === true) this.#onAbort()
+  }
+
+  close(): void {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#abort.abort(new RegistryError('CANCELLED', 'the fetch was closed'))
+    for (const start of this.#waiting.splice(0)) start()
+  }
+
+  async block(cid: CID, signal?: AbortSignal): Promise<Uint8Array> {
+    const { blocks, clock, tuning } = this.#components
+    if (await blocks.has(cid)) return await readAll(blocks.get(cid))
+    const overall = signal === undefined ? this.#abort.signal : AbortSignal.any([this.#abort.signal, signal])
+    await this.#turn()
+    const time = deadline(clock, tuning.blockTimeoutMs, overall)
+    const race = new Race(cid, time.signal)
+    try {
+      overall.throwIfAborted()
+      return await this.#hedged(race)
+    } catch (error) {
+      overall.throwIfAborted()
+      throw this.#unavailable(race, error)
+    } finally {
+      race.end()
+      time.clear()
+      this.#running -= 1
+      this.#waiting.shift()?.()
+    }
+  }
+
+  /** Blocks in flight are bounded, so that a package of 50,000 files may be asked for all at once. */
+  async #turn(): Promise<void> {
+    while (this.#running >= LIMITS.fetch.concurrentBlocks) {
+      await new Promise<void>(resolve => this.#waiting.push(resolve))
+      if (this.#abort.signal.aborted) break
+    }
+    this.#running += 1
+  }
+
+  /** Asks one peer after the other, each as soon as the one before has said no or has been silent for a while. */
+  async #hedged(race: Race): Promise<Uint8Array> {
+    const { clock, tuning, routing } = this.#components
+    const asked = new Set<string>()
+    let lookup: Promise<readonly string[]> | undefined
+    let late: readonly string[] = []
+    for (;;) {
+      const next = this.#candidates(late).find(peer => !asked.has(peer))
+      if (next !== undefined) {
+        asked.add(next)
+        race.enter(next, signal => this.#ask(next, race.cid, signal))
+        await race.settledOr(clock, tuning.hedgeMs)
+      } else if (lookup === undefined) {
+        lookup = routing.findProviders(race.cid, race.signal).then(found => (late = found))
+        await race.settledOr(clock, LIMITS.dht.lookupMs, lookup)
+      } else {
+        // Everybody was asked. Silence may be a lost message, and a neighbour may just have got it: once more.
+        await race.settledOr(clock, tuning.reaskMs)
+        asked.clear()
+        lookup = undefined
+      }
+      const block = race.result()
+      if (block !== undefined) return block
+      race.signal.throwIfAborted()
+    }
+  }
+
+  #candidates(late: readonly string[]): readonly string[] {
+    const all = [this.#favourite ?? [], this.#options.providers ?? [], this.#components.candidates(), late].flat()
+    return [...new Set(all)].slice(0, LIMITS.fetch.providers)
+  }
+
+  /** A session of its own for each peer and block: Helia drops a peer from a session at its first "no". */
+  async #ask(peer: string, cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    const providers = [peerIdFromString(peer).toCID()]
+    const session = this.#components.helia.blockstore.createSession(cid, { providers, maxProviders: 1 })
+    try {
+      // `useNetwork` goes through to the router: this session speaks to its one peer and looks for no other.
+      const options = { signal, useNetwork: false }
+      const block = await readAll(session.get(cid, options))
+      this.#favourite = peer
+      return block
+    } finally {
+      session.close()
+    }
+  }
+
+  #unavailable(race: Race, cause: unknown): RegistryError {
+    const { asked, refused, silent } = race.report()
+    const seconds = Math.round(this.#components.tuning.blockTimeoutMs / 100) / 10
+    const text = `asked ${asked} peers, ${refused} said no, ${silent} did not answer in ${seconds} s`
+    return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${race.cid.toString()}: ${text}`, {
+      cause,
+      tried: ['this node', text, 'the dht'],
+      next: 'connect to a node that mirrors this registry, with `ggen-node connect MULTIADDR`'
+    })
+  }
+
+  readonly #onAbort = (): void => this.#abort.abort(this.#options.signal?.reason)
+}
+
+/** Several peers asked for one block. */
+class Race {
+  readonly cid: CID
+  readonly signal: AbortSignal
+  readonly #losers = new AbortController()
+  readonly #states = new Map<string, 'asked' | 'refused'>()
+  #block: Uint8Array | undefined
+  #wake: () => void = () => {}
+
+  constructor(cid: CID, signal: AbortSignal) {
+    this.cid = cid
+    this.signal = AbortSignal.any([signal, this.#losers.signal])
+  }
+
+  enter(peer: string, ask: (signal: AbortSignal) => Promise<Uint8Array>): void {
+    this.#states.set(peer, 'asked')
+    ask(this.signal).then(
+      block => {
+        this.#block ??= block
+        this.#wake()
+      },
+      () => {
+        if (!this.signal.aborted) this.#states.set(peer, 'refused')
+        this.#wake()
+      }
+    )
+  }
+
+  result(): Uint8Array | undefined {
+    return this.#block
+  }
+
+  report(): { readonly asked: number; readonly refused: number; readonly silent: number } {
+    const states = [...this.#states.values()]
+    const refused = states.filter(state => state === 'refused').length
+    return { asked: states.length, refused, silent: states.length - refused }
+  }
+
+  /** Waits until somebody answers, the other thing ends, the time is up, or all is over. */
+  async settledOr(clock: Clock, ms: number, other?: Promise<unknown>): Promise<void> {
+    if (this.#block !== undefined || this.signal.aborted) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#wake = resolve
+    const cancel = clock.after(ms, resolve)
+    this.signal.addEventListener('abort', () => resolve(), { once: true })
+    void other?.then(() => resolve())
+    await promise
+    cancel()
+  }
+
+  /** Lets go of the peers that lost. */
+  end(): void {
+    this.#losers.abort(new RegistryError('CANCELLED', 'the block is here or nobody has it'))
+  }
+}
+
+async function readAll(source: ReturnType<Blockstore['get']>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of source) chunks.push(chunk)
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concatBytes(chunks)
+}

@@ -1,0 +1,103 @@
+import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { FRAME_HEADER_BYTES, encodeFrame, frameLength } from '../../protocol/frame.ts'
+
+/**
+ * Whole messages over a libp2p stream. It listens only while somebody reads: what comes in between stays in the
+ * stream's own bounded buffer, and a sender that overruns it loses the stream.
+ */
+export class FramedStream {
+  readonly stream: Stream
+  #chunks: Uint8Array[] = []
+  #length = 0
+  /** Nothing is joined or looked at before this many bytes are there: one byte at a time would cost the square. */
+  #need = FRAME_HEADER_BYTES
+
+  constructor(stream: Stream) {
+    this.stream = stream
+  }
+
+  /** The next message, or undefined when the other side has ended well. @throws RegistryError LIMIT_EXCEEDED | TIMEOUT */
+  async read(maxBytes: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const frame = this.#take(maxBytes)
+      if (frame !== undefined) return frame
+      if (!(await this.#more(signal))) {
+        if (this.#length === 0) return undefined
+        throw new RegistryError('MALFORMED', 'a stream ended in the middle of a message')
+      }
+    }
+  }
+
+  async write(message: Uint8Array, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (!this.stream.send(encodeFrame(message))) await this.stream.onDrain({ signal })
+  }
+
+  async end(signal: AbortSignal): Promise<void> {
+    await this.stream.close({ signal })
+  }
+
+  abort(error: Error): void {
+    this.stream.abort(error)
+  }
+
+  #take(maxBytes: number): Uint8Array | undefined {
+    if (this.#length < this.#need) return undefined
+    const bytes = this.#joined()
+    const length = frameLength(bytes)
+    // Attack: a length of 4 GiB. Nothing is allocated for it, and the stream goes with the claim.
+    if (length > maxBytes) {
+      const error = new RegistryError('LIMIT_EXCEEDED', `a message of ${length} bytes where ${maxBytes} are allowed`)
+      this.stream.abort(error)
+      throw error
+    }
+    const end = FRAME_HEADER_BYTES + length
+    this.#need = bytes.length < end ? end : FRAME_HEADER_BYTES
+    if (bytes.length < end) return undefined
+    this.#chunks = bytes.length > end ? [bytes.slice(end)] : []
+    this.#length = bytes.length - end
+    return bytes.slice(FRAME_HEADER_BYTES, end)
+  }
+
+  #joined(): Uint8Array {
+    const bytes = this.#chunks.length === 1 ? (this.#chunks[0] ?? new Uint8Array()) : concatBytes(this.#chunks)
+    this.#chunks = [bytes]
+    return bytes
+  }
+
+  /** Waits for the next bytes; false at the end of the stream. */
+  #more(signal: AbortSignal): Promise<boolean> {
+    const { stream } = this
+    return new Promise((resolve, reject) => {
+      const done = (settle: () => void): void => {
+        stream.removeEventListener('message', onMessage)
+        stream.removeEventListener('end', onEnd)
+        stream.removeEventListener('close', onClose)
+        signal.removeEventListener('abort', onAbort)
+        settle()
+      }
+      const onMessage = (event: StreamMessageEvent): void => {
+        const chunk = event.data.subarray()
+        this.#chunks.push(chunk)
+        this.#length += chunk.length
+        done(() => resolve(true))
+      }
+      const onEnd = (): void => done(() => resolve(false))
+      const onClose = (event: StreamCloseEvent): void =>
+        done(() => (event.error === undefined ? resolve(false) : reject(event.error)))
+      const onAbort = (): void => done(() => reject(asError(signal.reason)))
+      if (signal.aborted) return onAbort()
+      if (stream.readableEnded || (stream.status !== 'open' && stream.readBufferLength === 0)) return onEnd()
+      stream.addEventListener('end', onEnd)
+      stream.addEventListener('close', onClose)
+      signal.addEventListener('abort', onAbort, { once: true })
+      stream.addEventListener('message', onMessage)
+    })
+  }
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new RegistryError('CANCELLED', 'the read was given up', { cause: reason })
+}

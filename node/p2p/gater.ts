@@ -1,0 +1,118 @@
+import type { ConnectionGater } from '@libp2p/interface'
+import { LIMITS } from '../../protocol/limits.ts'
+import { ipOf, isPrivateIp, needsDns, subnetOf } from './address.ts'
+import type { HasComponents } from './address.ts'
+import type { Bans } from './bans.ts'
+import type { Clock, SwarmTuning } from './components.ts'
+import type { RawConnection, SocketMeter } from './meter.ts'
+
+export interface GaterComponents {
+  readonly bans: Bans
+  readonly meter: SocketMeter
+  readonly clock: Clock
+  readonly tuning: SwarmTuning
+  readonly allowPeers: ReadonlySet<string>
+  /** Host names that the operator wrote into the configuration. */
+  readonly allowHosts: ReadonlySet<string>
+}
+
+type Raw = RawConnection & { readonly remoteAddr: HasComponents }
+
+/**
+ * Who may connect. Addresses are checked before the handshake (rate, ban) and after it (caps), because only the
+ * handshake says whether it is a peer that the caps do not apply to; handshakes in flight have a cap of their own.
+ */
+export function connectionGater(components: GaterComponents): ConnectionGater {
+  const { bans, meter, clock, allowPeers } = components
+  const rates = new HostRates(components)
+  const caps = new AddressCaps(components.tuning)
+  const isBanned = (key: string): boolean => bans.has(key, clock.now())
+  return {
+    denyDialPeer: peer => isBanned(peer.toString()),
+    denyDialMultiaddr: address => isUndialable(address, components),
+    denyInboundConnection: connection => {
+      const ip = ipOf(connection.remoteAddr)
+      return ip !== undefined && (isBanned(`ip:${ip}`) || !rates.take(ip))
+    },
+    denyInboundEncryptedConnection: (peer, connection) => {
+      const id = peer.toString()
+      if (isBanned(id) || !caps.take(connection, allowPeers.has(id))) return true
+      meter.track(id, connection)
+      return false
+    },
+    denyOutboundEncryptedConnection: (peer, connection) => {
+      if (isBanned(peer.toString())) return true
+      meter.track(peer.toString(), connection)
+      return false
+    },
+    // What a stranger says of himself ends up in the peer store and is dialled later.
+    filterMultiaddrForPeer: (_, address) => !isUndialable(address, components)
+  }
+}
+
+/** Attack: an address that is a host name makes this node ask the DNS for whatever a stranger likes. */
+function isUndialable(address: HasComponents, { allowHosts, bans, clock }: GaterComponents): boolean {
+  if (needsDns(address)) {
+    return address.getComponents().some(({ name, value }) => name.startsWith('dns') && !allowHosts.has(value ?? ''))
+  }
+  const ip = ipOf(address)
+  return ip !== undefined && bans.has(`ip:${ip}`, clock.now())
+}
+
+/** New connections per second and address: a token bucket that is as deep as it is fast. */
+class HostRates {
+  readonly #buckets = new Map<string, { tokens: number; at: number }>()
+  readonly #components: GaterComponents
+
+  constructor(components: GaterComponents) {
+    this.#components = components
+  }
+
+  take(ip: string): boolean {
+    const { clock, tuning } = this.#components
+    const rate = isPrivateIp(ip) ? tuning.inboundPerPrivateHostPerSecond : LIMITS.connections.inboundPerHostPerSecond
+    const now = clock.now()
+    const before = this.#buckets.get(ip) ?? { tokens: rate, at: now }
+    const tokens = Math.min(rate, before.tokens + (Math.max(0, now - before.at) / 1000) * rate)
+    this.#buckets.delete(ip)
+    this.#buckets.set(ip, { tokens: Math.max(0, tokens - 1), at: now })
+    if (this.#buckets.size > LIMITS.connections.hostsTracked) {
+      const oldest = this.#buckets.keys().next().value
+      if (oldest !== undefined) this.#buckets.delete(oldest)
+    }
+    return tokens >= 1
+  }
+}
+
+/** Open inbound connections: in all, per address, per subnet; loopback and private ranges are one group of their own. */
+class AddressCaps {
+  readonly #tuning: SwarmTuning
+  readonly #counts = new Map<string, number>()
+
+  constructor(tuning: SwarmTuning) {
+    this.#tuning = tuning
+  }
+
+  /** Counts the connection until it closes; false, and nothing counted, when a cap is reached. */
+  take(connection: Raw, exempt: boolean): boolean {
+    const keys = this.#keysOf(connection)
+    if (!exempt && keys.some(([key, cap]) => (this.#counts.get(key) ?? 0) >= cap)) return false
+    for (const [key] of keys) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
+    connection.addEventListener('close', () => keys.forEach(([key]) => this.#release(key)), { once: true })
+    return true
+  }
+
+  #keysOf(connection: Raw): readonly (readonly [string, number])[] {
+    const all = ['all', this.#tuning.inbound] as const
+    const ip = ipOf(connection.remoteAddr)
+    if (ip === undefined) return [all]
+    if (isPrivateIp(ip)) return [all, ['private', this.#tuning.perPrivateRange]]
+    return [all, [`ip:${ip}`, LIMITS.connections.perAddress], [`net:${subnetOf(ip)}`, LIMITS.connections.perSubnet]]
+  }
+
+  #release(key: string): void {
+    const count = (this.#counts.get(key) ?? 1) - 1
+    if (count > 0) this.#counts.set(key, count)
+    else this.#counts.delete(key)
+  }
+}

@@ -1,0 +1,227 @@
+import { gossipsub } from '@libp2p/gossipsub'
+import type { GossipSub, Message, TopicValidatorResult } from '@libp2p/gossipsub'
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { TopicScoreParams } from '@libp2p/gossipsub/score'
+import type { PeerId } from '@libp2p/interface'
+import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
+import { encodeAnnouncement, factsTopic, parseGossipMessage } from '../../protocol/gossip-message.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Gate, Log, SwarmEvents, Verdict } from './components.ts'
+import { CUT_BELOW } from './conduct.ts'
+import { SCORE_THRESHOLDS, TOPIC_SCORE, peerScoreParams } from './gossip-params.ts'
+import type { Peers } from './peers.ts'
+
+export type { GossipSub }
+
+/** gossipsub with every bound of its own set: what is left at a default there is left there on purpose. */
+export function gossipService(allowPeers: ReadonlySet<string>): ReturnType<typeof gossipsub> {
+  const { decode } = LIMITS.gossip
+  return gossipsub({
+    // Facts carry their author's signature; a signature of the sender would say who asks for what, and prove nothing.
+    globalSignaturePolicy: 'StrictNoSign',
+    fallbackToFloodsub: false,
+    floodPublish: true,
+    doPX: false,
+    emitSelf: false,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    awaitRpcHandler: true,
+    awaitRpcMessageHandler: true,
+    msgIdFn: messageId,
+    allowedTopics: [],
+    seenTTL: LIMITS.gossip.seenMs,
+    maxInboundStreams: LIMITS.streams.gossip,
+    maxOutboundStreams: LIMITS.streams.gossip,
+    maxInboundDataLength: LIMITS.gossip.rpcBytes,
+    maxOutboundBufferSize: LIMITS.gossip.outboundBufferBytes,
+    maxTopicBytesPerPeer: LIMITS.gossip.topicBytesPerPeer,
+    idontwantMaxMessages: decode.idontwantIds,
+    decodeRpcLimits: {
+      maxSubscriptions: decode.subscriptions,
+      maxMessages: decode.messages,
+      maxControlMessages: decode.control,
+      maxIhaveMessageIDs: decode.ihaveIds,
+      maxIwantMessageIDs: decode.iwantIds,
+      maxIdontwantMessageIDs: decode.idontwantIds,
+      maxPeerInfos: decode.peerInfos
+    },
+    scoreParams: peerScoreParams(allowPeers),
+    scoreThresholds: SCORE_THRESHOLDS
+  })
+}
+
+/**
+ * Attack: were the id that of the fact's body, a message with the same body and a broken signature would come first
+ * and hide the honest one. So it is the digest of every byte of the message.
+ */
+function messageId(message: Message): Uint8Array {
+  return sha256(message.data)
+}
+
+export interface GossipComponents {
+  readonly pubsub: GossipSub
+  readonly gate: Gate
+  readonly peers: Peers
+  readonly log: Log
+  readonly events: SwarmEvents
+  /** One fact by its id from one peer; undefined when it does not send it. */
+  readonly fetchFact: (peer: string, registry: RegistryId, id: FactId) => Promise<Uint8Array | undefined>
+  /** The peer has something that we lack: read its log before long. */
+  readonly readSoon: (peer: string, registry: RegistryId) => void
+}
+
+/** Facts told and heard, one topic for each registry that is followed. */
+export class Gossip {
+  readonly #components: GossipComponents
+  readonly #topics = new Map<string, RegistryId>()
+  readonly #internals: Internals
+  #validations = 0
+
+  constructor(components: GossipComponents) {
+    this.#components = components
+    this.#internals = internalsOf(components.pubsub)
+  }
+
+  start(): void {
+    this.#components.pubsub.addEventListener('gossipsub:heartbeat', this.#onHeartbeat)
+  }
+
+  stop(): void {
+    this.#components.pubsub.removeEventListener('gossipsub:heartbeat', this.#onHeartbeat)
+    for (const registry of this.#topics.values()) this.unfollow(registry)
+  }
+
+  follow(registry: RegistryId): void {
+    const topic = factsTopic(registry)
+    if (this.#topics.has(topic)) return
+    const { pubsub } = this.#components
+    this.#topics.set(topic, registry)
+    this.#internals.allowedTopics.add(topic)
+    // Without an entry here gossipsub scores nothing on the topic: an invalid message would be free.
+    this.#internals.topicScores[topic] = { ...TOPIC_SCORE }
+    pubsub.topicValidators.set(topic, async (peer, message) => await this.#validate(registry, peer, message))
+    pubsub.subscribe(topic)
+  }
+
+  unfollow(registry: RegistryId): void {
+    const topic = factsTopic(registry)
+    if (!this.#topics.delete(topic)) return
+    const { pubsub } = this.#components
+    pubsub.unsubscribe(topic)
+    pubsub.topicValidators.delete(topic)
+    this.#internals.allowedTopics.delete(topic)
+  }
+
+  /** Tells a fact that is durable here. Resolves when it is handed to the streams, to nobody perhaps. */
+  async publish(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number> {
+    const topic = factsTopic(registry)
+    if (!this.#topics.has(topic)) throw new RegistryError('UNKNOWN_REGISTRY', 'the registry is not followed here')
+    const data = envelope.length > LIMITS.gossip.inlineFactBytes ? encodeAnnouncement(id) : envelope
+    const { recipients } = await this.#components.pubsub.publish(topic, data)
+    return recipients.length
+  }
+
+  /** gossipsub's score of a peer, up to a heartbeat old. */
+  score(peer: string): number {
+    return this.#internals.getScore(peer)
+  }
+
+  /** Peers that have subscribed to a registry's topic. */
+  subscribers(registry: RegistryId): readonly string[] {
+    return this.#components.pubsub.getSubscribers(factsTopic(registry)).map(peer => peer.toString())
+  }
+
+  async #validate(registry: RegistryId, from: PeerId, message: Message): Promise<TopicValidatorResult> {
+    const peer = from.toString()
+    // A peer that was cut may have messages left in this RPC; they are worth no more work.
+    if (this.#components.peers.get(peer) === undefined) return IGNORE
+    // Ignored is not lost: the log of whoever sent it is read at the next interval.
+    if (this.#validations >= LIMITS.gossip.validationsInFlight) return IGNORE
+    this.#validations += 1
+    try {
+      return this.#conclude(await this.#judge(registry, peer, message.data), registry, peer)
+    } catch (error) {
+      this.#components.log.warn('a fact could not be judged', { error: messageOf(error) })
+      return IGNORE
+    } finally {
+      this.#validations -= 1
+    }
+  }
+
+  async #judge(registry: RegistryId, peer: string, data: Uint8Array): Promise<Verdict> {
+    if (data.length > LIMITS.gossip.messageBytes) return { verdict: 'reject', reason: 'too-large' }
+    const { gate, fetchFact } = this.#components
+    let message
+    try {
+      message = parseGossipMessage(data)
+    } catch (error) {
+      if (isRegistryError(error)) return { verdict: 'reject', reason: 'malformed' }
+      throw error
+    }
+    if (message.type === 'fact') return await gate.admit(message.envelope, { peer, registry })
+    const envelope = await fetchFact(peer, registry, message.id)
+    // It may be known already, or the peer has let go of it: neither is a reason to tell others to ask that peer.
+    return envelope === undefined
+      ? { verdict: 'ignore', reason: 'seen' }
+      : await gate.admit(envelope, { peer, registry })
+  }
+
+  #conclude(verdict: Verdict, registry: RegistryId, peer: string): TopicValidatorResult {
+    const { peers, events, readSoon } = this.#components
+    switch (verdict.verdict) {
+      case 'accept':
+        events.onFact?.({ registry, peer, way: 'gossip' })
+        return ACCEPT
+      case 'pending':
+        readSoon(peer, registry)
+        return IGNORE
+      case 'ignore':
+        return IGNORE
+      case 'reject':
+        peers.blame(peer, 'invalid-facts')
+        if (this.score(peer) < CUT_BELOW) peers.cut(peer, 'gossip-score')
+        return REJECT
+    }
+  }
+
+  /** What gossipsub itself held against a peer, broken promises and unwanted grafts, shows only in its score. */
+  readonly #onHeartbeat = (): void => {
+    for (const peer of this.#components.pubsub.getPeers()) {
+      const id = peer.toString()
+      if (this.score(id) < CUT_BELOW) this.#components.peers.cut(id, 'gossip-score')
+    }
+  }
+}
+
+// The enum's members by their values: it is a runtime enum of the library, and its type is what counts.
+const ACCEPT = 'accept' as TopicValidatorResult.Accept
+const IGNORE = 'ignore' as TopicValidatorResult.Ignore
+const REJECT = 'reject' as TopicValidatorResult.Reject
+
+interface Internals {
+  readonly allowedTopics: Set<string>
+  readonly topicScores: Record<string, TopicScoreParams>
+  getScore(peer: string): number
+}
+
+/**
+ * gossipsub takes its topics and their scores once, at construction, while registries come and go. Its own tables are
+ * reached for, and when an update of the library moves them the node does not start, rather than run unguarded.
+ */
+function internalsOf(pubsub: GossipSub): Internals {
+  const allowedTopics: unknown = Reflect.get(pubsub, 'allowedTopics')
+  const score: unknown = Reflect.get(pubsub, 'getScore')
+  const topicScores = ['opts', 'scoreParams', 'topics'].reduce<unknown>(
+    (at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined),
+    pubsub
+  )
+  if (!(allowedTopics instanceof Set) || typeof score !== 'function' || typeof topicScores !== 'object') {
+    throw new RegistryError('INTERNAL', 'gossipsub no longer keeps its tables where they can be changed')
+  }
+  return {
+    allowedTopics: allowedTopics as Set<string>,
+    topicScores: topicScores as Record<string, TopicScoreParams>,
+    getScore: peer => Number(Reflect.apply(score, pubsub, [peer]))
+  }
+}

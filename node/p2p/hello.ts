@@ -1,0 +1,247 @@
+import type { Connection, Libp2pEvents, Stream, StreamMiddleware } from '@libp2p/interface'
+import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
+import {
+  HELLO_PROTOCOL,
+  commonVersion,
+  decodeHello,
+  decodeHelloAnswer,
+  encodeHello,
+  encodeHelloAnswer
+} from '../../protocol/hello.ts'
+import type { Hello, HelloRefusal } from '../../protocol/hello.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Clock, Log } from './components.ts'
+import { deadline } from './deadline.ts'
+import { FramedStream } from './framed-stream.ts'
+
+/** What became of the introduction on one connection. */
+export type HelloVerdict =
+  | { readonly accepted: true; readonly hello: Hello; readonly version: number }
+  | { readonly accepted: false; readonly reason: HelloRefusal | 'silent' | 'malformed' | 'closed' }
+
+export interface HelloComponents {
+  local(): Hello
+  readonly clock: Clock
+  readonly log: Log
+  readonly timeoutMs: number
+  /** Called at most once for each connection. */
+  onVerdict(connection: Connection, verdict: HelloVerdict): void
+}
+
+type OpenEvent = Libp2pEvents['connection:open']
+
+/** The few things of libp2p that the gate stands on. */
+export interface HelloHost {
+  readonly registrar: {
+    getMiddleware(protocol: string): StreamMiddleware[]
+    handle(
+      protocol: string,
+      handler: (stream: Stream, connection: Connection) => void,
+      options: { maxInboundStreams: number; maxOutboundStreams: number }
+    ): Promise<void>
+    unhandle(protocol: string): Promise<void>
+  }
+  readonly events: {
+    addEventListener(type: 'connection:open' | 'connection:close', listener: (event: OpenEvent) => void): void
+    removeEventListener(type: 'connection:open' | 'connection:close', listener: (event: OpenEvent) => void): void
+  }
+}
+
+interface Introduction {
+  readonly verdict: Promise<HelloVerdict>
+  settle(verdict: HelloVerdict): void
+  readonly cancelTimer: () => void
+  settled: HelloVerdict | undefined
+  started: boolean
+  waiting: number
+}
+
+/**
+ * The introduction that comes before everything.
+ *
+ * Invariants:
+ * 1. No stream but hello's own reaches a handler, ours or a library's, or is handed to a caller, before its connection
+ *    is accepted by both sides.
+ * 2. Every connection gets exactly one verdict, at the latest when the time is up or it closes.
+ * 3. What a stranger may pile up while he has no verdict is bounded in streams and in bytes.
+ */
+export class HelloGate {
+  readonly #components: HelloComponents
+  readonly #host: HelloHost
+  readonly #introductions = new Map<Connection, Introduction>()
+
+  constructor(components: HelloComponents, host: HelloHost) {
+    this.#components = components
+    this.#host = host
+    // libp2p 3.3.11 pushes the handler of each inbound stream into the very array that `use()` stored, so after one
+    // stream the next ones, outbound ones included, run old handlers. A fresh array per call is immune, and it covers
+    // protocols that nobody thought of.
+    host.registrar.getMiddleware = protocol => (protocol === HELLO_PROTOCOL ? [] : [this.#middleware])
+  }
+
+  async start(): Promise<void> {
+    this.#host.events.addEventListener('connection:open', this.#onOpen)
+    this.#host.events.addEventListener('connection:close', this.#onClose)
+    await this.#host.registrar.handle(HELLO_PROTOCOL, this.#onStream, {
+      maxInboundStreams: LIMITS.streams.hello,
+      maxOutboundStreams: LIMITS.streams.hello
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#host.events.removeEventListener('connection:open', this.#onOpen)
+    await this.#host.registrar.unhandle(HELLO_PROTOCOL)
+  }
+
+  /** Forgets what libp2p has not reported closed. Called when libp2p has stopped. */
+  async afterStop(): Promise<void> {
+    this.#host.events.removeEventListener('connection:close', this.#onClose)
+    for (const connection of this.#introductions.keys()) this.#forget(connection)
+  }
+
+  /** The verdict on a connection, when there is one. */
+  verdict(connection: Connection): Promise<HelloVerdict> {
+    return this.#introduction(connection).verdict
+  }
+
+  readonly #middleware: StreamMiddleware = async (stream, connection, next) => {
+    const introduction = this.#introduction(connection)
+    if (introduction.settled?.accepted !== true) await this.#wait(stream, introduction)
+    next(stream, connection)
+  }
+
+  async #wait(stream: Stream, introduction: Introduction): Promise<void> {
+    // Attack: yamux gives window back whether or not anybody reads, so 64 streams could pile up 4 MiB each.
+    if (introduction.waiting >= LIMITS.hello.waitingStreams) {
+      throw new RegistryError('LIMIT_EXCEEDED', 'too many streams before the introduction')
+    }
+    const { maxReadBufferLength } = stream
+    stream.maxReadBufferLength = LIMITS.hello.waitingBytes
+    introduction.waiting += 1
+    const verdict = await introduction.verdict
+    introduction.waiting -= 1
+    stream.maxReadBufferLength = maxReadBufferLength
+    if (!verdict.accepted) throw new RegistryError('PEER_SILENT', `not introduced: ${verdict.reason}`)
+  }
+
+  readonly #onOpen = ({ detail: connection }: OpenEvent): void => {
+    const introduction = this.#introduction(connection)
+    if (connection.direction === 'outbound' && !introduction.started) {
+      introduction.started = true
+      void this.#converse(connection, undefined)
+    }
+  }
+
+  readonly #onClose = ({ detail: connection }: OpenEvent): void => this.#forget(connection)
+
+  readonly #onStream = (stream: Stream, connection: Connection): void => {
+    const introduction = this.#introduction(connection)
+    if (introduction.started) {
+      stream.abort(new RegistryError('MALFORMED', 'a second hello on one connection'))
+      return
+    }
+    introduction.started = true
+    void this.#converse(connection, stream)
+  }
+
+  /** Asks when we dialled, answers when we were dialled. Never throws. */
+  async #converse(connection: Connection, inbound: Stream | undefined): Promise<void> {
+    const { clock, timeoutMs } = this.#components
+    const time = deadline(clock, timeoutMs)
+    let io: FramedStream | undefined
+    try {
+      io = new FramedStream(inbound ?? (await connection.newStream(HELLO_PROTOCOL, { signal: time.signal })))
+      const verdict = await this.#exchange(io, inbound === undefined, time.signal)
+      // Settled before the stream is ended: from here on the other side may close the connection at any moment.
+      this.#settle(connection, verdict)
+      await io.end(time.signal)
+    } catch (error) {
+      io?.abort(error instanceof Error ? error : new RegistryError('INTERNAL', 'hello failed', { cause: error }))
+      this.#components.log.debug('hello failed', { reason: messageOf(error) })
+      const lies = isRegistryError(error) && (error.code === 'MALFORMED' || error.code === 'LIMIT_EXCEEDED')
+      this.#settle(connection, { accepted: false, reason: lies ? 'malformed' : 'silent' })
+    } finally {
+      time.clear()
+    }
+  }
+
+  async #exchange(io: FramedStream, asks: boolean, signal: AbortSignal): Promise<HelloVerdict> {
+    const local = this.#components.local()
+    if (asks) await io.write(encodeHello(local), signal)
+    const hello = decodeHello(await readMessage(io, signal))
+    const version = commonVersion(local.versions, hello.versions)
+    const refused: HelloRefusal | null = version === undefined ? 'no-common-version' : null
+    if (!asks) await io.write(encodeHello(local), signal)
+    await io.write(encodeHelloAnswer({ refused }), signal)
+    const answer = decodeHelloAnswer(await readMessage(io, signal))
+    if (version === undefined || refused !== null) return { accepted: false, reason: refused ?? 'no-common-version' }
+    if (answer.refused !== null) return { accepted: false, reason: answer.refused }
+    return { accepted: true, hello, version }
+  }
+
+  #introduction(connection: Connection): Introduction {
+    const known = this.#introductions.get(connection)
+    if (known !== undefined) return known
+    const { promise, resolve } = Promise.withResolvers<HelloVerdict>()
+    // A late stream of a closed connection must not bring back an entry that nobody would remove.
+    if (connection.status !== 'open') return closedIntroduction()
+    const cancelTimer = this.#components.clock.after(this.#components.timeoutMs, () =>
+      this.#settle(connection, { accepted: false, reason: 'silent' })
+    )
+    const introduction: Introduction = {
+      verdict: promise,
+      settle: resolve,
+      cancelTimer,
+      settled: undefined,
+      started: false,
+      waiting: 0
+    }
+    this.#introductions.set(connection, introduction)
+    return introduction
+  }
+
+  #settle(connection: Connection, verdict: HelloVerdict): void {
+    const introduction = this.#introductions.get(connection)
+    if (introduction === undefined || introduction.settled !== undefined) return
+    introduction.settled = verdict
+    introduction.cancelTimer()
+    introduction.settle(verdict)
+    this.#components.onVerdict(connection, verdict)
+    if (!verdict.accepted) void this.#hangUp(connection, verdict.reason)
+  }
+
+  /** Closes well, so that the reason arrives; a peer that does not let go is dropped. */
+  async #hangUp(connection: Connection, reason: string): Promise<void> {
+    const time = deadline(this.#components.clock, LIMITS.connections.closeMs)
+    try {
+      await connection.close({ signal: time.signal })
+    } catch {
+      connection.abort(new RegistryError('PEER_SILENT', `not introduced: ${reason}`))
+    } finally {
+      time.clear()
+    }
+  }
+
+  #forget(connection: Connection): void {
+    this.#settle(connection, { accepted: false, reason: 'closed' })
+    this.#introductions.delete(connection)
+  }
+}
+
+function closedIntroduction(): Introduction {
+  const settled: HelloVerdict = { accepted: false, reason: 'closed' }
+  return {
+    verdict: Promise.resolve(settled),
+    settle: () => {},
+    cancelTimer: () => {},
+    settled,
+    started: true,
+    waiting: 0
+  }
+}
+
+async function readMessage(io: FramedStream, signal: AbortSignal): Promise<Uint8Array> {
+  const message = await io.read(LIMITS.hello.messageBytes, signal)
+  if (message === undefined) throw new RegistryError('PEER_SILENT', 'the peer ended its hello early')
+  return message
+}

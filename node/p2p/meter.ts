@@ -1,0 +1,73 @@
+import { LIMITS } from '../../protocol/limits.ts'
+
+/** Bytes on the wire, encryption and framing included. */
+export interface Traffic {
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+interface Socket {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
+/** The raw connection below the encryption. */
+export interface RawConnection {
+  addEventListener(type: 'close', listener: () => void, options: { once: true }): void
+}
+
+/**
+ * Counts what went over the sockets of each peer. It reads the kernel's side of the socket, so handshakes and what the
+ * libraries send of their own accord are in it. Totals of closed connections are kept for a bounded number of peers.
+ */
+export class SocketMeter {
+  readonly #live = new Map<string, Set<Socket>>()
+  readonly #closed = new Map<string, Traffic>()
+
+  track(peer: string, connection: RawConnection): void {
+    const socket = socketOf(connection)
+    if (socket === undefined) return
+    const sockets = this.#live.get(peer) ?? new Set()
+    if (sockets.has(socket)) return
+    sockets.add(socket)
+    this.#live.set(peer, sockets)
+    connection.addEventListener('close', () => this.#retire(peer, sockets, socket), { once: true })
+  }
+
+  of(peer: string): Traffic {
+    let { bytesIn, bytesOut } = this.#closed.get(peer) ?? { bytesIn: 0, bytesOut: 0 }
+    for (const socket of this.#live.get(peer) ?? []) {
+      bytesIn += socket.bytesRead
+      bytesOut += socket.bytesWritten
+    }
+    return { bytesIn, bytesOut }
+  }
+
+  /** Every peer that is counted. */
+  peers(): readonly string[] {
+    return [...new Set([...this.#closed.keys(), ...this.#live.keys()])]
+  }
+
+  #retire(peer: string, sockets: Set<Socket>, socket: Socket): void {
+    const before = this.#closed.get(peer) ?? { bytesIn: 0, bytesOut: 0 }
+    sockets.delete(socket)
+    if (sockets.size === 0) this.#live.delete(peer)
+    this.#closed.delete(peer)
+    this.#closed.set(peer, {
+      bytesIn: before.bytesIn + socket.bytesRead,
+      bytesOut: before.bytesOut + socket.bytesWritten
+    })
+    if (this.#closed.size <= LIMITS.peers.remembered) return
+    const oldest = this.#closed.keys().next().value
+    if (oldest !== undefined) this.#closed.delete(oldest)
+  }
+}
+
+/** libp2p's TCP connection keeps its `net.Socket` in a field that its types do not name; other transports have none. */
+function socketOf(connection: RawConnection): Socket | undefined {
+  if (!('socket' in connection)) return undefined
+  const { socket } = connection
+  if (typeof socket !== 'object' || socket === null || !('bytesRead' in socket) || !('bytesWritten' in socket))
+    return undefined
+  return socket as Socket
+}

@@ -1,0 +1,78 @@
+import type { CID } from 'multiformats/cid'
+import { RegistryError, messageOf } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Clock, Log } from './components.ts'
+import { deadline } from './deadline.ts'
+import type { Host } from './libp2p.ts'
+
+/**
+ * What the DHT is used for: to say that we have something, one at a time and never on the way of anything else, and to
+ * ask who has it, with a deadline. Nothing it answers is believed before the bytes are there.
+ */
+export class ContentRouting {
+  readonly #host: Host
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #queue = new Map<string, CID>()
+  readonly #abort = new AbortController()
+  #worker: Promise<void> | undefined
+
+  constructor(host: Host, clock: Clock, log: Log) {
+    this.#host = host
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** Queues an announcement. When the queue is full it is dropped: neighbours are asked directly anyway. */
+  provide(cid: CID): void {
+    const key = cid.toString()
+    if (this.#abort.signal.aborted || this.#queue.has(key)) return
+    if (this.#queue.size >= LIMITS.dht.provideQueue) {
+      this.#log.warn('provide queue is full', { cid: key })
+      return
+    }
+    this.#queue.set(key, cid)
+    this.#worker ??= this.#work()
+  }
+
+  /** Peers that say they have the content, as many as come within the deadline. */
+  async findProviders(cid: CID, signal: AbortSignal): Promise<readonly string[]> {
+    const found = new Set<string>()
+    const time = deadline(this.#clock, LIMITS.dht.lookupMs, signal)
+    try {
+      for await (const { id } of this.#host.contentRouting.findProviders(cid, { signal: time.signal })) {
+        if (!id.equals(this.#host.peerId)) found.add(id.toString())
+        if (found.size >= LIMITS.fetch.providers) break
+      }
+    } catch (error) {
+      this.#log.debug('dht look-up ended', { error: messageOf(error) })
+    } finally {
+      time.clear()
+    }
+    return [...found]
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new RegistryError('CANCELLED', 'the network stops'))
+    this.#queue.clear()
+    await this.#worker
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      const next = this.#queue.entries().next().value
+      if (next === undefined) break
+      const [key, cid] = next
+      this.#queue.delete(key)
+      const time = deadline(this.#clock, LIMITS.dht.provideMs, this.#abort.signal)
+      try {
+        await this.#host.contentRouting.provide(cid, { signal: time.signal })
+      } catch (error) {
+        this.#log.debug('provide failed', { cid: key, error: messageOf(error) })
+      } finally {
+        time.clear()
+      }
+    }
+    this.#worker = undefined
+  }
+}

@@ -1,0 +1,195 @@
+import type { Connection } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { CID } from 'multiformats/cid'
+import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import { RegistryError, messageOf } from '../../protocol/errors.ts'
+import type { Hello } from '../../protocol/hello.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { assertConfig } from './assertions.ts'
+import type { SwarmComponents, SwarmConfig, SwarmEvents } from './components.ts'
+import { compose } from './compose.ts'
+import type { Parts } from './compose.ts'
+import { dial } from './dial.ts'
+import { createFetchSession } from './fetch.ts'
+import type { FetchOptions, FetchSession } from './fetch.ts'
+import type { Gossip } from './gossip.ts'
+import type { HeliaHost } from './helia.ts'
+import type { Host } from './libp2p.ts'
+import type { SocketMeter, Traffic } from './meter.ts'
+import type { Peers } from './peers.ts'
+
+/** One peer as people are shown it. Totals of bytes outlive the connection. */
+export interface PeerInfo extends Traffic {
+  readonly id: string
+  readonly connected: boolean
+  readonly direction: 'inbound' | 'outbound' | undefined
+  readonly address: string | undefined
+  readonly agent: string | undefined
+  readonly version: number | undefined
+  readonly registries: readonly RegistryId[]
+  readonly roles: Hello['roles']
+  readonly score: number
+}
+
+/** One libp2p host with everything that belongs to it. A process may hold several; they share nothing. */
+export interface Swarm {
+  readonly name: string
+  readonly peerId: string
+  readonly helia: HeliaHost
+  readonly libp2p: Host
+  /** @throws RegistryError PORT_IN_USE */
+  start(): Promise<void>
+  stop(): Promise<void>
+  addresses(): readonly string[]
+  peers(): readonly PeerInfo[]
+  /** Dials and waits for the introduction. @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE */
+  connect(address: string, options?: { readonly signal?: AbortSignal }): Promise<string>
+  disconnect(peer: string): Promise<void>
+  /** Tells a fact that is durable here; returns to how many peers it was handed. */
+  publishFact(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number>
+  follow(registry: RegistryId): void
+  unfollow(registry: RegistryId): void
+  /** Reads the logs of everybody who is here now, without waiting for the interval. */
+  catchUp(registry: RegistryId): void
+  /** Gets blocks, for one package; `registry` says which neighbours are asked first. */
+  fetch(registry: RegistryId | undefined, options?: FetchOptions): FetchSession
+  /** Says in the DHT, later and in turn, that this node has a content root. */
+  provide(cid: CID): void
+  findProviders(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>
+}
+
+/** Composes a swarm; nothing runs and no socket is open before `start()`. @throws RegistryError USAGE */
+export async function createSwarm(
+  config: SwarmConfig,
+  components: SwarmComponents,
+  events: SwarmEvents = {}
+): Promise<Swarm> {
+  const checked = assertConfig(config)
+  const parts = await compose({ config, checked, components, events })
+  return swarmOf(config, components, parts)
+}
+
+function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
+  const { host, helia, peers, gossip, catchUp, routing, meter, tuning } = parts
+  const { blocks, clock } = components
+  return {
+    name: config.name,
+    peerId: host.peerId.toString(),
+    helia,
+    libp2p: host,
+    start: async () => await start(config, components, parts),
+    stop: async () => await stop(parts),
+    addresses: () => host.getMultiaddrs().map(address => address.toString()),
+    peers: () => peerInfos(peers, gossip, meter),
+    connect: async (address, { signal } = {}) => {
+      const target = parseTarget(address)
+      return await dial(host, target, signal ?? AbortSignal.timeout(LIMITS.connections.dialTimeoutMs))
+    },
+    disconnect: async peer => {
+      await Promise.all(host.getConnections().map(async each => await closeIf(each, peer)))
+    },
+    publishFact: async (registry, id, envelope) => await gossip.publish(registry, id, envelope),
+    follow: registry => {
+      gossip.follow(registry)
+      catchUp.readFromAll(registry)
+    },
+    unfollow: registry => gossip.unfollow(registry),
+    catchUp: registry => catchUp.readFromAll(registry),
+    fetch: (registry, options) => {
+      const candidates = (): readonly string[] => neighbours(peers, gossip, registry)
+      return createFetchSession({ helia, blocks, routing, clock, tuning, candidates }, options)
+    },
+    provide: cid => routing.provide(cid),
+    findProviders: async (cid, { signal } = {}) =>
+      await routing.findProviders(cid, signal ?? AbortSignal.timeout(LIMITS.dht.lookupMs))
+  }
+}
+
+/** In order: what is counted, the host and its stores, then what uses them. */
+async function start(
+  config: SwarmConfig,
+  components: SwarmComponents,
+  { helia, quota, gossip, catchUp, dialer }: Parts
+): Promise<void> {
+  await quota.load()
+  try {
+    await helia.start()
+  } catch (cause) {
+    await helia.stop()
+    const text = messageOf(cause)
+    if (!text.includes('EADDRINUSE')) throw cause
+    throw new RegistryError('PORT_IN_USE', `swarm ${config.name} cannot listen on ${config.listen.join(', ')}`, {
+      cause,
+      next: 'stop the other program, or choose another port with --listen'
+    })
+  }
+  gossip.start()
+  for (const registry of components.registries()) gossip.follow(registry)
+  catchUp.start()
+  dialer.start()
+}
+
+/** In reverse, all of it, whatever fails. */
+async function stop({ host, helia, gossip, catchUp, dialer, routing }: Parts): Promise<void> {
+  const failures: unknown[] = []
+  const steps = [
+    async () => await dialer.stop(),
+    async () => await catchUp.stop(),
+    async () => gossip.stop(),
+    async () => await routing.stop(),
+    async () => void (await helia.stop()),
+    async () => await host.stop()
+  ]
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'the network did not stop cleanly')
+}
+
+function parseTarget(address: string): Multiaddr {
+  try {
+    return multiaddr(address)
+  } catch (cause) {
+    throw new RegistryError('USAGE', `${JSON.stringify(address.slice(0, 200))} is not a multiaddr`, {
+      cause,
+      next: 'write it like /ip4/127.0.0.1/tcp/4101/p2p/12D3…'
+    })
+  }
+}
+
+async function closeIf(connection: Connection, peer: string): Promise<void> {
+  if (connection.remotePeer.toString() === peer) await connection.close()
+}
+
+/** Who may have a registry's bytes: first those who say that they follow it, then everybody else who is here. */
+function neighbours(peers: Peers, gossip: Gossip, registry: RegistryId | undefined): readonly string[] {
+  const all = peers.all().map(({ id }) => id)
+  if (registry === undefined) return all
+  const likely = new Set([...peers.following(registry).map(({ id }) => id), ...gossip.subscribers(registry)])
+  return [...all.filter(id => likely.has(id)), ...all.filter(id => !likely.has(id))]
+}
+
+function peerInfos(peers: Peers, gossip: Gossip, meter: SocketMeter): readonly PeerInfo[] {
+  const ids = new Set([...peers.all().map(({ id }) => id), ...meter.peers()])
+  return [...ids].map(id => {
+    const known = peers.get(id)
+    const connection = peers.connection(id)
+    return {
+      id,
+      connected: connection !== undefined,
+      direction: connection?.direction,
+      address: connection?.remoteAddr.toString(),
+      agent: known?.hello.agent,
+      version: known?.version,
+      registries: known?.hello.registries ?? [],
+      roles: known?.hello.roles ?? [],
+      score: known === undefined ? 0 : gossip.score(id),
+      ...meter.of(id)
+    }
+  })
+}

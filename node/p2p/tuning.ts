@@ -1,0 +1,20 @@
+import { LIMITS } from '../../protocol/limits.ts'
+import type { SwarmTuning } from './components.ts'
+
+/** The limits in force for one swarm. */
+export function tuningOf(overrides: Partial<SwarmTuning> = {}): SwarmTuning {
+  return {
+    helloTimeoutMs: LIMITS.hello.timeoutMs,
+    catchUpIntervalMs: LIMITS.catchUp.intervalMs,
+    catchUpSoonMs: LIMITS.catchUp.soonMs,
+    hedgeMs: LIMITS.fetch.hedgeMs,
+    reaskMs: LIMITS.fetch.reaskMs,
+    blockTimeoutMs: LIMITS.fetch.blockTimeoutMs,
+    perPrivateRange: LIMITS.connections.perPrivateRange,
+    inboundPerPrivateHostPerSecond: LIMITS.connections.inboundPerPrivateHostPerSecond,
+    redialMs: LIMITS.connections.redialMs,
+    connections: LIMITS.connections.total,
+    inbound: LIMITS.connections.inbound,
+    ...overrides
+  }
+}

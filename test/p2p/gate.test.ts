@@ -1,0 +1,113 @@
+import type { Stream } from '@libp2p/interface'
+import { afterEach, expect, test } from 'vitest'
+import { encodeFactsRequest } from '../../protocol/catch-up.ts'
+import { HELLO_PROTOCOL } from '../../protocol/hello.ts'
+import { FramedStream } from '../../node/p2p/framed-stream.ts'
+import { encodeFrame } from '../../protocol/frame.ts'
+import { dialRaw, drain, rawPeer, sayHello, stopRawPeers } from '../support/raw-peer.ts'
+import { FactMaker, registryNamed, stopNodes, testNode } from '../support/swarm-node.ts'
+
+afterEach(async () => {
+  await stopRawPeers()
+  await stopNodes()
+})
+
+const registry = registryNamed('acme')
+
+/** Every protocol that the node answers, by what the node itself has registered. */
+async function everyProtocol(): Promise<readonly string[]> {
+  const probe = await testNode()
+  const protocols = probe.swarm.libp2p.getProtocols().filter(protocol => protocol !== HELLO_PROTOCOL)
+  await probe.stop()
+  return protocols
+}
+
+test('answers no protocol, its own or a library one, before the introduction', async () => {
+  const protocols = await everyProtocol()
+  // The list is the node's own; these are in it, or the test would prove nothing.
+  for (const known of ['/ggen/facts/1', '/ggen/kad/1.0.0', '/ipfs/bitswap/1.2.0', '/meshsub/1.2.0', '/ipfs/id/1.0.0']) {
+    expect(protocols).toContain(known)
+  }
+  const node = await testNode({ registries: [registry], config: { tuning: { helloTimeoutMs: 700 } } })
+  node.facts.addAll(registry, new FactMaker(registry).many(3))
+  const stranger = await rawPeer()
+  const opened: Stream[] = []
+  await stranger.handle(protocols.slice(), stream => void opened.push(stream))
+  const connection = await dialRaw(stranger, node.address())
+  const heard = await Promise.all(
+    protocols.map(async protocol => {
+      const stream = await connection.newStream(protocol)
+      const bytes = drain(stream)
+      stream.send(encodeFrame(encodeFactsRequest(requestAll())))
+      stream.send(new Uint8Array(100))
+      return (await bytes).length
+    })
+  )
+  expect(heard).toEqual(protocols.map(() => 0))
+  // The node did not open a stream of its own accord either.
+  expect(opened).toEqual([])
+  await expect.poll(() => connection.status).not.toBe('open')
+  expect(node.facts.judged).toBe(0)
+  expect(node.swarm.peers().filter(peer => peer.connected)).toEqual([])
+})
+
+test('a peer that connects and says nothing is dropped when its time is up', async () => {
+  const node = await testNode({ config: { tuning: { helloTimeoutMs: 300 } } })
+  const connection = await dialRaw(await rawPeer(), node.address())
+  await new Promise(resolve => connection.addEventListener('close', resolve, { once: true }))
+  expect(node.events.of('onPeer')).toEqual([])
+  await expect.poll(() => node.swarm.libp2p.getConnections().length).toBe(0)
+})
+
+test('a peer that has introduced itself is answered, on one stream after another', async () => {
+  const node = await testNode({ registries: [registry] })
+  node.facts.addAll(registry, new FactMaker(registry).many(3))
+  const connection = await dialRaw(await rawPeer(), node.address())
+  await sayHello(connection)
+  // More than once: libp2p's own middleware list keeps the handler of each stream and runs it for the next ones.
+  for (let i = 0; i < 3; i++) {
+    const io = new FramedStream(await connection.newStream('/ggen/facts/1'))
+    await io.write(encodeFactsRequest(requestAll()), AbortSignal.timeout(5_000))
+    expect((await io.read(2 ** 20, AbortSignal.timeout(5_000)))?.length).toBeGreaterThan(300)
+    await io.end(AbortSignal.timeout(5_000))
+  }
+})
+
+test('a second hello on one connection is refused', async () => {
+  const node = await testNode()
+  const connection = await dialRaw(await rawPeer(), node.address())
+  await sayHello(connection)
+  await expect(sayHello(connection)).rejects.toThrow()
+})
+
+test.each([
+  ['a hello', HELLO_PROTOCOL, false],
+  ['a request for facts', '/ggen/facts/1', true]
+])('%s that claims 10 MB is refused at its header', async (_, protocol, introduced) => {
+  const node = await testNode({ registries: [registry], config: { tuning: { helloTimeoutMs: 15_000 } } })
+  const connection = await dialRaw(await rawPeer(), node.address())
+  if (introduced) await sayHello(connection)
+  const stream = await connection.newStream(protocol)
+  const header = new Uint8Array(4)
+  new DataView(header.buffer).setUint32(0, 10 * 2 ** 20)
+  const ended = drain(stream)
+  stream.send(header)
+  expect((await ended).length).toBe(0)
+  expect(stream.status).toBe('reset')
+})
+
+test('a stranger cannot pile up streams or bytes while he has no verdict', async () => {
+  const node = await testNode({ config: { tuning: { helloTimeoutMs: 15_000 } } })
+  const connection = await dialRaw(await rawPeer(), node.address())
+  const streams: Stream[] = []
+  for (let i = 0; i < 4; i++) streams.push(await connection.newStream('/ggen/facts/1'))
+  const [first] = streams
+  const reset = new Promise(resolve => first?.addEventListener('close', resolve, { once: true }))
+  first?.send(new Uint8Array(200 * 1024))
+  await reset
+  expect(first?.status).toBe('reset')
+})
+
+function requestAll() {
+  return { type: 'page', registry, epoch: '', after: 0, facts: 512, bytes: 2 ** 20 } as const
+}
