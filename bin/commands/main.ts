@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { ownPackage } from './package-root.ts'
+import { ownPackage } from '../../node/package-root.ts'
 import { action } from './run.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.

@@ -61,14 +61,11 @@ export function printError(error: unknown, voice: Voice): number {
   const { code, message, tried, next, detail } = known
   if (voice.json) printJson({ ok: false, error: { code, message, tried, next: next ?? null, detail } })
   else {
-    const tty = process.stderr.isTTY && process.env['NO_COLOR'] === undefined
-    const head = tty ? styleText('red', 'error') : 'error'
+    // styleText asks the stream: no colours into a pipe, none with NO_COLOR.
+    const head = styleText('red', 'error', { stream: process.stderr })
     process.stderr.write(`${head} ${code}: ${safe(message)}\n`)
     for (const line of tried) process.stderr.write(`  tried: ${safe(line)}\n`)
     if (next !== undefined) process.stderr.write(`  next:  ${safe(next)}\n`)
-  }
-  if (code === 'INTERNAL' && process.env['GGEN_NODE_DEBUG'] !== undefined && error instanceof Error) {
-    process.stderr.write(`${error.stack ?? ''}\n`)
   }
   return ERROR_CODES[code].exit
 }

@@ -1,4 +1,4 @@
-import { ownPackage } from './package-root.ts'
+import { ownPackage } from '../../node/package-root.ts'
 
 /** `ggen-node version`. */
 export function printVersion(json: boolean): void {

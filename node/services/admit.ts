@@ -65,12 +65,12 @@ export class Gate {
     this.#components = components
   }
 
-  /** Follows a registry: from now on its facts are taken. Finishes a refold that a crash interrupted. */
-  async open(registry: RegistryId): Promise<void> {
+  /** Follows a registry: from now on its facts are taken. Finishes a refold that a crash or a loss made necessary. */
+  async open(registry: RegistryId, { refold = false } = {}): Promise<void> {
     if (this.#states.has(registry)) return
     const state = new RegistryState(registry, this.#components.store)
     await state.load()
-    if (await this.#components.store.isStale(registry)) await refoldAll(state, this.#components.store)
+    if (refold || (await this.#components.store.isStale(registry))) await refoldAll(state, this.#components.store)
     this.#states.set(registry, state)
     this.#pending.set(registry, new PendingBuffer())
   }

@@ -12,6 +12,7 @@ import type { Resolution } from './resolve.ts'
 
 /** What is asked of whoever unpacks: bytes are verified against the root, the size and the archive digest. */
 export interface UnpackOrder {
+  readonly registry: RegistryId
   readonly root: ContentId
   readonly target: string
   readonly size: number
@@ -31,8 +32,8 @@ export interface InstallComponents {
   ) => Promise<Resolution>
   /** Fetches what is not local, verifies, writes beside the target, renames. */
   readonly unpack: (order: UnpackOrder, signal: AbortSignal) => Promise<void>
-  /** The content root of what is in a folder now; undefined when there is none. */
-  readonly rootOf: (folder: string, signal: AbortSignal) => Promise<ContentId | undefined>
+  /** The content root of what is in a folder now; undefined when there is none, `unreadable` when it is no package. */
+  readonly rootOf: (folder: string, signal: AbortSignal) => Promise<ContentId | 'unreadable' | undefined>
   readonly lockfile: (project: string) => Lockfile
   readonly meter: Meter
   readonly now: () => number
@@ -123,7 +124,10 @@ async function installOne(
     })
   }
   const metered = components.meter.read()
-  await components.unpack({ root, target, size, digests, executables: manifest.executables }, signal)
+  await components.unpack(
+    { registry: request.registry, root, target, size, digests, executables: manifest.executables },
+    signal
+  )
   const received = difference(metered, components.meter.read())
   const bytes = received.reduce((sum, [, count]) => sum + count, 0)
   const from = received.map(([peer]) => peer)

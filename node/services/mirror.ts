@@ -1,8 +1,10 @@
-import type { ContentId } from '../../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 
 /** One content root to be held as a whole. */
 export interface Wanted {
+  /** Who follows it is asked first. */
+  readonly registry: RegistryId
   readonly root: ContentId
   readonly size: number
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { RegistryError } from '../../protocol/errors.ts'
+import { RegistryError } from '../protocol/errors.ts'
 
 interface OwnPackage {
   readonly root: string

@@ -1,0 +1,233 @@
+import type { VerifiedFact } from '../protocol/chains.ts'
+import { toLink } from '../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { openBlocks } from '../storage/block-store.ts'
+import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
+import { FactStore } from '../storage/fact-store.ts'
+import { openWithBallast } from '../storage/home.ts'
+import type { Home } from '../storage/home.ts'
+import { openLevel } from '../storage/level-key-value.ts'
+import { Records } from '../storage/records.ts'
+import { createApi } from './api.ts'
+import { Changes } from './changes.ts'
+import type { Config } from './config.ts'
+import { contentSource, fetchInto, rootOfFolder, unpacker } from './content.ts'
+import { DiskGuard } from './disk-guard.ts'
+import { loadSigner, newEpoch } from './identity.ts'
+import { projectLockfile } from './installed.ts'
+import type { LateSwarm } from './network.ts'
+import type { NodeParts } from './parts.ts'
+import { Registries } from './registries.ts'
+import { systemClock } from './runtime/clock.ts'
+import type { Clock } from './runtime/clock.ts'
+import { openLog } from './runtime/log.ts'
+import type { Log } from './runtime/log.ts'
+import { RateLimit } from './runtime/rate.ts'
+import { Gate } from './services/admit.ts'
+import type { Source } from './services/admit.ts'
+import type { Api } from './services/api.ts'
+import { Author } from './services/author.ts'
+import type { Signer } from './services/author.ts'
+import { installer } from './services/install.ts'
+import { Mirror } from './services/mirror.ts'
+import { publisher } from './services/publish.ts'
+import { RegistryView } from './services/registry-view.ts'
+import { resolveTree } from './services/resolve.ts'
+import { yanker } from './services/yank.ts'
+
+export interface NodeInit {
+  /** Opened and locked by the caller, who also closes it. */
+  readonly home: Home
+  readonly config: Config
+  readonly version: string
+  /** False: no socket is opened; what is local can still be read, published and installed. */
+  readonly network: boolean
+  readonly onStopRequest?: () => void
+}
+
+export interface RunningNode {
+  readonly api: Api
+  readonly parts: NodeParts
+  /** Stops in the reverse order of the start, all of it, whatever fails. */
+  stop(): Promise<void>
+}
+
+/** What is open before anything is decided: the stores, the clock, the log, the key. */
+interface Core {
+  readonly clock: Clock
+  readonly log: Log
+  readonly facts: FactStore
+  readonly records: Records
+  readonly blocks: VerifiedBlocks
+  readonly registries: Registries
+  readonly signer: Signer
+  readonly disk: DiskGuard
+}
+
+/**
+ * Puts a node together: the only file that knows every part. Recovery is part of it: stores are counted against their
+ * heads, an interrupted refold is finished, unfinished writes are cleared, on every start.
+ */
+export async function createNode(init: NodeInit): Promise<RunningNode> {
+  await using opening = new AsyncDisposableStack()
+  const core = await openCore(init, opening)
+  const late: LateSwarm = { swarm: undefined }
+  const changes = new Changes()
+  const services = composeServices(init, core, { late, changes })
+  const parts: NodeParts = {
+    version: init.version,
+    home: init.home.paths.dir,
+    config: init.config,
+    started: core.clock.now(),
+    ...core,
+    ...services,
+    get swarm() {
+      return late.swarm
+    },
+    network: () => requireSwarm(late),
+    follow: registry => follow(parts, core, registry),
+    onChange: listener => changes.listen(listener),
+    isReadOnly: () => core.disk.isReadOnly,
+    requestStop: () => init.onStopRequest?.()
+  }
+  for (const { id } of core.registries.all) await follow(parts, core, id)
+  opening.defer(() => services.mirror.stop())
+  if (init.network) {
+    const { openNetwork } = await import('./network.ts')
+    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, mirror: services.mirror })
+    const { swarm } = late
+    opening.defer(async () => {
+      late.swarm = undefined
+      await swarm.stop()
+    })
+    if (init.config.keep === 'all') await wantEverything(parts)
+  }
+  const closing = opening.move()
+  return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
+}
+
+async function openCore({ home, config }: NodeInit, opening: AsyncDisposableStack): Promise<Core> {
+  const log = await openLog({ level: config.logLevel })
+  const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
+  const kv = await openWithBallast(home, () => openLevel(home.paths.store))
+  opening.defer(() => kv.close())
+  const records = new Records(kv)
+  const registries = new Registries(records)
+  await registries.load()
+  const stopping = new AbortController()
+  opening.defer(() => stopping.abort())
+  const disk = new DiskGuard({ home, clock, log, signal: stopping.signal })
+  await disk.start()
+  const blocks = await openBlocks(home.paths.blocks)
+  const signer = await loadSigner(home)
+  return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk }
+}
+
+interface Late {
+  readonly late: LateSwarm
+  readonly changes: Changes
+}
+
+type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'mirror'>
+
+function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
+  const { clock, log, facts, records, blocks, signer, disk } = core
+  const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
+  const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
+  const mirror = new Mirror({
+    isKept: root => records.isKept(root),
+    markKept: root => records.markKept(root),
+    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
+    onKept: root => {
+      late.swarm?.provide(toLink(root))
+      changes.emit()
+    },
+    onFailed: (root, error) => {
+      disk.note(error)
+      log.info({ root, error }, 'content could not be fetched yet')
+      changes.emit()
+    }
+  })
+  const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
+    if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
+    const { payload, body } = fact
+    if (config.keep === 'all' && payload.type === 'release' && body.registry !== null) {
+      mirror.want({ registry: body.registry, root: payload.value.root, size: payload.value.size })
+    }
+    changes.emit()
+  }
+  const gate = new Gate({ store: facts, mayAsk: peer => rate.take(peer), onAccepted })
+  const view = new RegistryView(facts)
+  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
+  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
+    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
+      // Nobody there, or nobody listening: catch-up tells it to whoever comes.
+      log.debug({ error }, 'a fact could not be gossiped')
+    })
+  }
+  const kept = (root: ContentId): void => {
+    late.swarm?.provide(toLink(root))
+  }
+  const publishing = { author, gate, view, announce }
+  const content = contentSource(blocks, records, disk)
+  return {
+    gate,
+    view,
+    author,
+    mirror,
+    publish: publisher({ ...publishing, content, provide: kept }),
+    yanker: yanker(publishing),
+    installer: installer({
+      resolve: (registry, root) => resolveTree(view, registry, root),
+      unpack: unpacker({ blocks, records, late, provide: kept }),
+      rootOf: rootOfFolder,
+      lockfile: project => projectLockfile(project, { version, now: () => clock.now() }),
+      meter: { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) },
+      now: () => clock.now()
+    })
+  }
+}
+
+/** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
+async function follow(parts: NodeParts, { facts, records, log }: Core, registry: RegistryId): Promise<void> {
+  const loss = await facts.open(registry, newEpoch())
+  if (loss !== undefined) {
+    log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
+    await records.forgetCursors(registry)
+  }
+  await parts.gate.open(registry, { refold: loss !== undefined })
+  parts.swarm?.follow(registry)
+}
+
+/** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */
+function noticeOwnChain(signer: Signer, { body }: VerifiedFact, log: Log): void {
+  if (body.author !== signer.principal || body.chain !== signer.chain()) return
+  signer.renewChain().then(
+    () =>
+      log.warn(
+        {},
+        'a peer holds a newer fact of this data directory: it was restored from a backup, a new chain begins'
+      ),
+    (error: unknown) => log.error({ error }, 'the chain could not be renewed')
+  )
+}
+
+/** What the registries hold already is fetched in the background. */
+async function wantEverything({ registries, view, mirror }: NodeParts): Promise<void> {
+  for (const { id } of registries.all) {
+    for await (const { versions } of view.packages(id)) {
+      for (const { contents } of versions) {
+        for (const { root, size } of contents) mirror.want({ registry: id, root, size })
+      }
+    }
+  }
+}
+
+function requireSwarm({ swarm }: LateSwarm): NonNullable<LateSwarm['swarm']> {
+  if (swarm !== undefined) return swarm
+  throw new RegistryError('USAGE', 'no node is running', {
+    next: 'run ggen-node start in another terminal, then try again'
+  })
+}

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
+import { RegistryError } from '../protocol/errors.ts'
+import type { Principal } from '../protocol/did.ts'
+import { homePath, withFlags } from './config.ts'
+import type { StartSettings } from './config.ts'
+import { createNode } from './create-node.ts'
+import { readConfig, takeHome } from './home.ts'
+import { openLocalServer } from './http/local-server.ts'
+import type { Api, CallContext, Method } from './services/api.ts'
+import { ownPackage } from './package-root.ts'
+
+export interface Listening {
+  readonly peerId: string
+  readonly addresses: readonly string[]
+  readonly key: Principal
+}
+
+/**
+ * Runs a node until the signal fires or somebody calls `stop`. In order: lock, stores, network, local socket; in
+ * reverse on the way out, all of it, whatever fails.
+ * @throws RegistryError HOME_LOCKED | PORT_IN_USE | DISK_FULL | STORE_FORMAT | STORE_CORRUPT
+ */
+export async function runDaemon(
+  settings: StartSettings,
+  signal: AbortSignal,
+  onListening: (listening: Listening) => void
+): Promise<void> {
+  await using stack = new AsyncDisposableStack()
+  const path = homePath(settings.home)
+  const home = await takeHome(path)
+  stack.defer(() => home.close())
+  const config = withFlags(await readConfig(home), settings)
+  const asked = new AbortController()
+  const node = await createNode({
+    home,
+    config,
+    version: ownPackage().version,
+    network: true,
+    onStopRequest: () => asked.abort()
+  })
+  stack.defer(() => node.stop())
+
+  const token = randomBytes(32).toString('hex')
+  const server = await openLocalServer({ path: home.paths.socket, token, call: dispatch(node.api) })
+  stack.defer(() => server.close())
+  // Written last: whoever can read it finds a node that answers. 0600, because the token gives orders.
+  const address = { pid: process.pid, path: home.paths.socket, token }
+  await writeFile(home.paths.daemon, JSON.stringify(address), { mode: 0o600 })
+  stack.defer(() => rm(home.paths.daemon, { force: true }))
+
+  const { swarm, author } = node.parts
+  onListening({ peerId: swarm?.peerId ?? '', addresses: swarm?.addresses() ?? [], key: author.principal })
+  await ended(AbortSignal.any([signal, asked.signal]))
+}
+
+/** Calls of the table by name. Parameters come from our own program over a socket with a token; names are checked. */
+export function dispatch(api: Api): (method: string, params: unknown, context: CallContext) => Promise<unknown> {
+  return async (method, params, context) => {
+    if (!isMethod(api, method)) throw new RegistryError('USAGE', `the node knows no call ${JSON.stringify(method)}`)
+    const run = api[method] as (params: unknown, context: CallContext) => Promise<unknown>
+    return run(params, context)
+  }
+}
+
+function isMethod(api: Api, name: string): name is Method {
+  return Object.hasOwn(api, name)
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

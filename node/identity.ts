@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { PrivateKey } from '@libp2p/interface'
+import { principalOf } from '../attestation/keys.ts'
+import { signFact } from '../attestation/sign-fact.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { writeDurably } from '../storage/durable.ts'
+import type { Home } from '../storage/home.ts'
+import { DEFAULT_KEY, readOrMakeKey } from './home.ts'
+import type { Signer } from './services/author.ts'
+
+/**
+ * The key that signs our facts, and the chain of this data directory. The chain is a file of its own that `key export`
+ * never reads: two laptops with one key write two chains, so they can't equivocate by accident.
+ */
+export async function loadSigner({ paths }: Home): Promise<Signer> {
+  const secret = await readOrMakeKey(paths.keys, DEFAULT_KEY)
+  const file = join(paths.dir, 'chain')
+  let chain = await readChain(file)
+  const renewChain = async (): Promise<string> => {
+    const fresh = randomBytes(16).toString('hex')
+    await writeDurably(file, `${fresh}\n`)
+    chain = fresh
+    return fresh
+  }
+  if (chain === undefined) await renewChain()
+  return {
+    principal: principalOf(secret),
+    sign: body => signFact(body, secret),
+    chain: () => {
+      if (chain === undefined) throw new RegistryError('INTERNAL', 'the chain of this data directory was not loaded')
+      return chain
+    },
+    renewChain
+  }
+}
+
+/** Names the life of a fact store: renewed when one is made or was found to have lost something. */
+export function newEpoch(): string {
+  return randomBytes(16).toString('hex')
+}
+
+/** The libp2p identity of one swarm. Not the signing key: a swarm's peer id says nothing about who publishes. */
+export async function loadSwarmKey({ paths }: Home, swarm: string): Promise<PrivateKey> {
+  const { generateKeyPairFromSeed } = await import('@libp2p/crypto/keys')
+  const secret = await readOrMakeKey(paths.keys, `swarm-${swarm}`)
+  return generateKeyPairFromSeed('Ed25519', secret)
+}
+
+async function readChain(file: string): Promise<string | undefined> {
+  try {
+    const text = await readFile(file, 'utf8')
+    // A damaged file is as good as none: a new chain is always safe.
+    return /^[0-9a-f]{32}\n$/.test(text) ? text.trim() : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto'
+import { open, readFile } from 'node:fs/promises'
+import { admitKey, generateSecret, parseSecret, principalOf } from '../attestation/keys.ts'
+import { publicKeyOf } from '../protocol/did.ts'
+import type { Principal } from '../protocol/did.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { homePaths, prepareHome } from '../storage/home.ts'
+import { exportKey, importKey } from '../storage/key-export.ts'
+import { listKeys as listKeyFiles, readKey, writeKey } from '../storage/key-files.ts'
+import { homePath } from './config.ts'
+
+/** A key of the data directory by its name here and its public half. */
+export interface NamedKey {
+  readonly name: string
+  readonly key: Principal
+}
+
+export async function listKeys(flag: string | undefined): Promise<readonly NamedKey[]> {
+  const { keys } = homePaths(homePath(flag))
+  const names = await listKeyFiles(keys)
+  return Promise.all(names.map(async name => ({ name, key: await principalIn(keys, name) })))
+}
+
+export async function showKey(flag: string | undefined, name: string): Promise<NamedKey> {
+  return { name, key: await principalIn(homePaths(homePath(flag)).keys, name) }
+}
+
+export async function createKey(flag: string | undefined, name: string): Promise<NamedKey> {
+  const { keys } = await prepareHome(homePath(flag))
+  const secret = generateSecret(randomBytes(32))
+  await writeKey(keys, name, secret)
+  return { name, key: principalOf(secret) }
+}
+
+/** Which key, to or from which file, under which passphrase. */
+export interface KeyTransfer {
+  readonly name: string
+  readonly file: string
+  readonly passphrase: string
+}
+
+/** Writes a key to a new passphrase-protected file. The chain of this device is not in it. */
+export async function exportKeyFile(
+  flag: string | undefined,
+  { name, file, passphrase }: KeyTransfer
+): Promise<NamedKey> {
+  checkPassphrase(passphrase)
+  const secret = parseSecret(await readKey(homePaths(homePath(flag)).keys, name))
+  const principal = principalOf(secret)
+  const text = await exportKey({ principal, secret }, passphrase)
+  await writeNew(file, text)
+  return { name, key: principal }
+}
+
+/** Reads a key from such a file. @throws RegistryError BAD_PASSPHRASE | MALFORMED | ALREADY_EXISTS | INADMISSIBLE_KEY */
+export async function importKeyFile(
+  flag: string | undefined,
+  { name, file, passphrase }: KeyTransfer
+): Promise<NamedKey> {
+  const text = await readSmall(file, LIMITS.keys.fileBytes)
+  const { principal, secret } = await importKey(text, passphrase)
+  const parsed = parseSecret(secret)
+  if (principalOf(parsed) !== principal)
+    throw new RegistryError('MALFORMED', 'the key file names another key than it holds')
+  admitKey(publicKeyOf(principal))
+  const { keys } = await prepareHome(homePath(flag))
+  await writeKey(keys, name, parsed)
+  return { name, key: principal }
+}
+
+/** The first line of a file. */
+export async function readPassphraseFile(file: string): Promise<string> {
+  const text = await readSmall(file, LIMITS.keys.fileBytes)
+  return text.split('\n')[0]?.replace(/\r$/, '') ?? ''
+}
+
+function checkPassphrase(passphrase: string): void {
+  if (passphrase.length === 0 || passphrase.length > LIMITS.keys.passphraseChars) {
+    throw new RegistryError('BAD_PASSPHRASE', `a passphrase has 1 to ${LIMITS.keys.passphraseChars} characters`)
+  }
+}
+
+async function principalIn(keys: string, name: string): Promise<Principal> {
+  return principalOf(parseSecret(await readKey(keys, name)))
+}
+
+async function writeNew(file: string, text: string): Promise<void> {
+  try {
+    const handle = await open(file, 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw new RegistryError('UNKNOWN_FILE', `${file} cannot be written`, { cause })
+    }
+    throw new RegistryError('ALREADY_EXISTS', `${file} is there already`, {
+      cause,
+      next: 'choose a file that does not exist'
+    })
+  }
+}
+
+async function readSmall(file: string, limit: number): Promise<string> {
+  let bytes: Buffer
+  try {
+    bytes = await readFile(file)
+  } catch (cause) {
+    throw new RegistryError('UNKNOWN_FILE', `${file} cannot be read`, { cause })
+  }
+  if (bytes.length > limit) throw new RegistryError('LIMIT_EXCEEDED', `${file} has more than ${limit} bytes`)
+  return bytes.toString('utf8')
+}

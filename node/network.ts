@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import { LevelDatastore } from 'datastore-level'
+import type { RegistryId } from '../protocol/cid.ts'
+import type { FactStore } from '../storage/fact-store.ts'
+import type { Home } from '../storage/home.ts'
+import type { Records } from '../storage/records.ts'
+import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
+import type { Changes } from './changes.ts'
+import type { Config } from './config.ts'
+import type { DiskGuard } from './disk-guard.ts'
+import { loadSwarmKey } from './identity.ts'
+import type { SwarmComponents } from './p2p/components.ts'
+import { createSwarm } from './p2p/swarm.ts'
+import type { Swarm } from './p2p/swarm.ts'
+import type { Registries } from './registries.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Log } from './runtime/log.ts'
+import type { Gate } from './services/admit.ts'
+import type { Mirror } from './services/mirror.ts'
+
+/** The swarm that parts made before it will use once it runs. */
+export interface LateSwarm {
+  swarm: Swarm | undefined
+}
+
+export interface NetworkComponents {
+  readonly clock: Clock
+  readonly log: Log
+  readonly facts: FactStore
+  readonly records: Records
+  readonly blocks: VerifiedBlocks
+  readonly registries: Registries
+  readonly disk: DiskGuard
+  readonly gate: Gate
+  readonly changes: Changes
+  readonly mirror: Mirror
+}
+
+/** Opens the swarms of the configuration. Today that is the public one; each private registry will be another. */
+export async function openNetwork(
+  { home, config, version }: { readonly home: Home; readonly config: Config; readonly version: string },
+  components: NetworkComponents
+): Promise<Swarm> {
+  const [settings] = config.swarms
+  if (settings === undefined) throw new Error('a configuration has at least one swarm')
+  const { changes, mirror, records } = components
+  const datastore = new LevelDatastore(join(home.paths.store, '..', `swarm-${settings.name}`))
+  await datastore.open()
+  const swarm = await createSwarm(
+    {
+      ...settings,
+      bootstrap: [...new Set([...settings.bootstrap, ...(await records.dialled())])],
+      kadProtocol: '/ggen/kad/1.0.0',
+      agent: `ggen-node/${version}`,
+      roles: config.keep === 'all' ? ['mirror'] : []
+    },
+    { ...swarmComponents(components), privateKey: await loadSwarmKey(home, settings.name), datastore },
+    {
+      onPeer: () => {
+        mirror.retry()
+        changes.emit()
+      },
+      onPeerGone: () => changes.emit()
+    }
+  )
+  try {
+    await swarm.start()
+  } catch (error) {
+    await datastore.close()
+    throw error
+  }
+  return { ...swarm, stop: () => swarm.stop().finally(() => datastore.close()) }
+}
+
+function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
+  const { clock, log, facts, records, blocks, registries, disk, gate } = components
+  return {
+    blocks,
+    registries: () => registries.ids,
+    gate: disk.guardPeers(gate),
+    factLog: {
+      epoch: async registry => facts.head(registry).epoch,
+      page: (registry, after, bounds) => facts.page(registry, after, bounds),
+      get: (registry, id) => facts.get(registry, id)
+    },
+    cursors: {
+      get: (peer: string, registry: RegistryId) => records.cursor(registry, peer),
+      set: (peer, registry, cursor) => records.putCursor(registry, peer, cursor)
+    },
+    clock: {
+      now: () => clock.now(),
+      after: (ms, task) => {
+        const cancel = new AbortController()
+        clock.after(ms, task, cancel.signal)
+        return () => cancel.abort()
+      }
+    },
+    log: {
+      debug: (message, fields = {}) => log.debug(fields, message),
+      info: (message, fields = {}) => log.info(fields, message),
+      warn: (message, fields = {}) => log.warn(fields, message)
+    }
+  }
+}
