@@ -34,6 +34,8 @@ export function readChains(facts: readonly VerifiedFact[]): Chains {
   const positions = new Map<string, VerifiedFact[]>()
   const chainsOf = new Map<Principal, Set<string>>()
   for (const fact of facts) {
+    // A genesis has an empty registry, so it stands in no chain of this one: a root's first grant is no fork of it.
+    if (fact.body.registry === null) continue
     const key = `${chainKey(fact)} ${fact.body.seq}`
     const at = positions.get(key)
     if (at === undefined) positions.set(key, [fact])
