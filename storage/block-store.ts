@@ -85,12 +85,12 @@ class BlockFiles {
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined
       if (!isDamage(cause)) throw new RegistryError('UNKNOWN_FILE', `block ${cid.toString()} cannot be read`, { cause })
-      await this.#setAside(file)
+      await this.#setAside(cid, file)
       throw corruptBlock(cid, cause)
     }
     signal?.throwIfAborted()
     if (isBlock(cid, bytes)) return bytes
-    await this.#setAside(file)
+    await this.#setAside(cid, file)
     throw corruptBlock(cid)
   }
 
@@ -171,10 +171,13 @@ class BlockFiles {
   }
 
   /** The folder never holds more than its bound: the oldest go first. */
-  async #setAside(file: string): Promise<void> {
+  async #setAside(cid: CID, file: string): Promise<void> {
     try {
       await mkdir(this.#quarantine, { recursive: true, mode: 0o700 })
-      await rename(file, join(this.#quarantine, basename(file)))
+      const aside = join(this.#quarantine, basename(file))
+      await rename(file, aside)
+      // Race: a put may have healed the file after it was read, and what was moved is whole. It goes back.
+      if (isBlock(cid, await readWhole(aside))) return await rename(aside, file)
       const names = await readdir(this.#quarantine)
       const excess = names.length - LIMITS.storage.quarantinedBlocks
       if (excess <= 0) return
