@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { appendFile, chmod, link, mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, link, mkdir, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -82,6 +82,8 @@ describe('a folder that no package may be is refused by the name of the path', (
     expect((await refusal(scanFolder(many, { limits: { fileBytes: 2 } }))).message).toContain('"c"')
     expect((await refusal(scanFolder(many, { limits: { packageBytes: 5 } }))).code).toBe('LIMIT_EXCEEDED')
     expect((await scanFolder(many, { limits: { entries: 4, fileBytes: 3, packageBytes: 6 } })).size).toBe(6)
+    const clutter = await writeTree(await tempDir(), { 'a/.git': '', 'b/.git': '', 'c/.git': '' })
+    expect((await refusal(scanFolder(clutter, { limits: { entries: 5 } }))).code).toBe('LIMIT_EXCEEDED')
     const sparse = await writeTree(await tempDir(), { huge: '' })
     await truncate(join(sparse, 'huge'), LIMITS.content.fileBytes + 1)
     expect((await refusal(scanFolder(sparse))).message).toContain('"huge" has more than 268435456 bytes')
@@ -143,6 +145,7 @@ describe('a file that changes between the scan and the read is refused', () => {
     },
     'it is replaced by an equal one': async path => {
       await writeFile(`${path}.new`, '0123456789')
+      await utimes(`${path}.new`, 1, 1)
       await rename(`${path}.new`, path)
     },
     'a folder above it becomes a link': async path => {
@@ -155,6 +158,7 @@ describe('a file that changes between the scan and the read is refused', () => {
   }
   test.skipIf(!posix).each(Object.keys(attacks))('%s', async name => {
     const folder = await writeTree(await tempDir(), { 'd/f': '0123456789' })
+    await utimes(join(folder, 'd', 'f'), 1, 1)
     const file = await scanOne(folder)
     await attacks[name]?.(join(folder, 'd', 'f'))
     expect((await refusal(collect(readScanned(file, 4)))).code).toBe('FILE_CHANGED')
