@@ -14,7 +14,7 @@ export class Changes {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      for (const listener of [...this.#listeners]) listener()
+      for (const listener of this.#listeners) listener()
     })
   }
 }

@@ -69,7 +69,16 @@ export async function openNetwork(
     await datastore.close()
     throw error
   }
-  return { ...swarm, stop: () => swarm.stop().finally(() => datastore.close()) }
+  return {
+    ...swarm,
+    stop: async () => {
+      try {
+        await swarm.stop()
+      } finally {
+        await datastore.close()
+      }
+    }
+  }
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {

@@ -58,7 +58,14 @@ async function inProcess(path: string, network: boolean): Promise<OpenedClient> 
       call: (method, params, context = {}) =>
         call(method, params, { signal, onProgress: () => {}, ...context }) as never
     }
-    return { client, isDaemon: false, close: () => node.stop().finally(() => home.close()) }
+    const close = async (): Promise<void> => {
+      try {
+        await node.stop()
+      } finally {
+        await home.close()
+      }
+    }
+    return { client, isDaemon: false, close }
   } catch (error) {
     await home.close()
     throw error

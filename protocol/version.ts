@@ -9,12 +9,12 @@ export type Version = Brand<string, 'Version'>
 
 /** How an ecosystem orders versions and reads ranges. ggen uses semver; others bring their own later. */
 export interface Ordering {
-  parseVersion(text: string): Version
+  readonly parseVersion: (text: string) => Version
   /** Negative, zero or positive; zero only for the same version. */
-  compare(a: Version, b: Version): number
-  isPrerelease(version: Version): boolean
+  readonly compare: (a: Version, b: Version) => number
+  readonly isPrerelease: (version: Version) => boolean
   /** @throws RegistryError INVALID_VERSION */
-  parseRange(text: string): (version: Version) => boolean
+  readonly parseRange: (text: string) => (version: Version) => boolean
 }
 
 export const SEMVER_ORDERING: Ordering = {

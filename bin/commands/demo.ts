@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { InstallResult } from '../../node/services/install.ts'
+import type { InstallResult, InstalledPackage } from '../../node/services/install.ts'
 import type { Published } from '../../node/services/publish.ts'
 import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
 import { startDemoNode } from './demo-node.ts'
@@ -17,7 +17,7 @@ interface DemoResult {
   readonly ok: true
   readonly nodes: 3
   readonly published: number
-  readonly installed: readonly Record<'name' | 'version' | 'cid' | 'from' | 'bytes' | 'ms', unknown>[]
+  readonly installed: readonly Pick<InstalledPackage, 'name' | 'version' | 'cid' | 'from' | 'bytes' | 'ms'>[]
   readonly gossipMs: number
 }
 
@@ -161,7 +161,7 @@ function assertFrom(installed: InstallResult['installed'], peerId: string): void
 }
 
 function lookAround(folder: string, { installed, published, gossipMs }: DemoResult): readonly string[] {
-  const name = String(installed.at(-1)?.name ?? '')
+  const name = installed.at(-1)?.name ?? ''
   return [
     `Done: ${published} published, ${installed.length} installed, ${gossipMs} ms of gossip. Look around:`,
     `  ls ${join(folder, 'project', '.ggen', 'packages')}`,

@@ -8,11 +8,7 @@ export interface Voice {
 
 /** Cuts control characters out of what other people wrote, so that a description can't move the cursor. */
 export function safe(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return stripVTControlCharacters(text).replace(
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    ' '
-  )
+  return stripVTControlCharacters(text).replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, ' ')
 }
 
 export function print(text = ''): void {

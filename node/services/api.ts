@@ -1,7 +1,7 @@
 import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import type { SetAside } from '../../protocol/fold.ts'
-import type { Manifest, Note } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { Version } from '../../protocol/version.ts'

@@ -71,7 +71,8 @@ function isSame(a: LockedPack, b: LockedPack): boolean {
 
 function format(packs: ReadonlyMap<string, LockedPack>, updatedAt: string, version: string): string {
   const entries = [...packs].toSorted(([a], [b]) => compareText(a, b)).map(([id, pack]) => [id, toJson(pack)])
-  return `${JSON.stringify({ packs: Object.fromEntries(entries), updated_at: updatedAt, ggen_version: version }, null, 2)}\n`
+  const sorted = Object.fromEntries(entries) as Record<string, unknown>
+  return `${JSON.stringify({ packs: sorted, updated_at: updatedAt, ggen_version: version }, null, 2)}\n`
 }
 
 function toJson(pack: LockedPack): unknown {
@@ -138,7 +139,7 @@ function fromJson(id: string, json: unknown): LockedPack {
     author: parsePrincipal(text(json, 'author')),
     fact: parseFactId(text(json, 'fact')),
     installedAt: text(json, 'installed_at'),
-    dependencies: dependencies.map(String)
+    dependencies: dependencies.map((id: unknown) => String(id))
   }
 }
 
