@@ -174,7 +174,7 @@ export class Gossip {
         events.onFact?.({ registry, peer, way: 'gossip' })
         return ACCEPT
       case 'pending':
-
+        readSoon(peer, registry)
         return IGNORE
       case 'ignore':
         return IGNORE

@@ -32,6 +32,7 @@ test('a peer that floods invalid facts is cut within eight, banned, and honest f
   expect(cut.bannedUntil - Date.now()).toBeGreaterThan(29 * 60_000)
   expect(victim.facts.judged).toBe(8)
 
+  await expect.poll(() => connection.status).not.toBe('open')
   await expect(introduce(attacker, victim.address())).rejects.toThrow()
   await expect.poll(() => victim.swarm.peers().filter(peer => peer.connected).length).toBe(1)
   const fact = new FactMaker(registry).next()

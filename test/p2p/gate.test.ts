@@ -96,16 +96,24 @@ test.each([
   expect(stream.status).toBe('reset')
 })
 
-test('a stranger cannot pile up streams or bytes while he has no verdict', async () => {
-  const node = await testNode({ config: { tuning: { helloTimeoutMs: 15_000 } } })
+test('a stranger cannot pile up bytes on a stream while he has no verdict', async () => {
+  const node = await testNode({ config: { tuning: { helloTimeoutMs: 60_000 } } })
   const connection = await dialRaw(await rawPeer(), node.address())
-  const streams: Stream[] = []
-  for (let i = 0; i < 4; i++) streams.push(await connection.newStream('/ggen/facts/1'))
-  const [first] = streams
-  const reset = new Promise(resolve => first?.addEventListener('close', resolve, { once: true }))
-  first?.send(new Uint8Array(200 * 1024))
+  const stream = await connection.newStream('/ggen/facts/1')
+  const reset = new Promise(resolve => stream.addEventListener('close', resolve, { once: true }))
+  stream.send(new Uint8Array(200 * 1024))
   await reset
-  expect(first?.status).toBe('reset')
+  expect([stream.status, connection.status]).toEqual(['reset', 'open'])
+})
+
+test('a stranger cannot pile up streams while he has no verdict', async () => {
+  const node = await testNode({ config: { tuning: { helloTimeoutMs: 60_000 } } })
+  const connection = await dialRaw(await rawPeer(), node.address())
+  const protocols = ['/ggen/kad/1.0.0', '/ipfs/bitswap/1.2.0']
+  const streams: Stream[] = []
+  for (let i = 0; i < 20; i++) streams.push(await connection.newStream(protocols[i % 2] ?? ''))
+  await expect.poll(() => streams.filter(({ status }) => status === 'reset').length).toBe(4)
+  expect(connection.status).toBe('open')
 })
 
 function requestAll() {
