@@ -57,11 +57,20 @@ interface UnpackerComponents {
 
 /** Fetches, verifies, unpacks beside the target and renames. */
 export function unpacker({ blocks, records, late, provide }: UnpackerComponents): InstallComponents['unpack'] {
-  return async ({ registry, root, target, size, digests, executables }, signal) => {
-    await fetchInto(blocks, late, { registry, root, size }, signal)
-    await records.markKept(root)
-    await unpackTo(root, blocks, target, { declaredSize: size, executables, expectDigests: digests, signal })
-    provide(root)
+  const busy = new Map<string, Promise<void>>()
+  return ({ registry, root, target, size, digests, executables }, signal) => {
+    const run = async (): Promise<void> => {
+      await fetchInto(blocks, late, { registry, root, size }, signal)
+      await records.markKept(root)
+      await unpackTo(root, blocks, target, { declaredSize: size, executables, expectDigests: digests, signal })
+      provide(root)
+    }
+    // Two commands that install into one folder take turns: unpacking clears what an earlier one left unfinished there.
+    const turn = (busy.get(target) ?? Promise.resolve()).then(run, run)
+    busy.set(target, turn)
+    return turn.finally(() => {
+      if (busy.get(target) === turn) busy.delete(target)
+    })
   }
 }
 

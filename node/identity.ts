@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PrivateKey } from '@libp2p/interface'
 import { principalOf } from '../attestation/keys.ts'
 import { signFact } from '../attestation/sign-fact.ts'
 import { RegistryError } from '../protocol/errors.ts'
@@ -41,11 +40,9 @@ export function newEpoch(): string {
   return randomBytes(16).toString('hex')
 }
 
-/** The libp2p identity of one swarm. Not the signing key: a swarm's peer id says nothing about who publishes. */
-export async function loadSwarmKey({ paths }: Home, swarm: string): Promise<PrivateKey> {
-  const { generateKeyPairFromSeed } = await import('@libp2p/crypto/keys')
-  const secret = await readOrMakeKey(paths.keys, `swarm-${swarm}`)
-  return generateKeyPairFromSeed('Ed25519', secret)
+/** The secret of one swarm. Not the signing key: a swarm's peer id says nothing about who publishes. */
+export async function loadSwarmSecret({ paths }: Home, swarm: string): Promise<Uint8Array> {
+  return readOrMakeKey(paths.keys, `swarm-${swarm}`)
 }
 
 async function readChain(file: string): Promise<string | undefined> {

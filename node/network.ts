@@ -1,15 +1,16 @@
 import { join } from 'node:path'
-import { LevelDatastore } from 'datastore-level'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
+import { openNetworkStore } from '../storage/network-store.ts'
 import type { Records } from '../storage/records.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import type { DiskGuard } from './disk-guard.ts'
-import { loadSwarmKey } from './identity.ts'
+import { loadSwarmSecret } from './identity.ts'
 import type { SwarmComponents } from './p2p/components.ts'
+import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
 import type { Swarm } from './p2p/swarm.ts'
 import type { Registries } from './registries.ts'
@@ -44,8 +45,8 @@ export async function openNetwork(
   const [settings] = config.swarms
   if (settings === undefined) throw new Error('a configuration has at least one swarm')
   const { changes, mirror, records } = components
-  const datastore = new LevelDatastore(join(home.paths.store, '..', `swarm-${settings.name}`))
-  await datastore.open()
+  const datastore = await openNetworkStore(join(home.paths.dir, `swarm-${settings.name}`))
+  const privateKey = await swarmKeyOf(await loadSwarmSecret(home, settings.name))
   const swarm = await createSwarm(
     {
       ...settings,
@@ -54,7 +55,7 @@ export async function openNetwork(
       agent: `ggen-node/${version}`,
       roles: config.keep === 'all' ? ['mirror'] : []
     },
-    { ...swarmComponents(components), privateKey: await loadSwarmKey(home, settings.name), datastore },
+    { ...swarmComponents(components), privateKey, datastore },
     {
       onPeer: () => {
         mirror.retry()

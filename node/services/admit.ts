@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { admitKey } from '../../attestation/keys.ts'
 import { verifyFact } from '../../attestation/sign-fact.ts'
-import type { Admission, RejectReason } from '../../protocol/admission.ts'
+import type { Admission, PendingReason, RejectReason } from '../../protocol/admission.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/did.ts'
@@ -45,6 +45,13 @@ interface Item {
   readonly source: Source
 }
 
+/** One batch under way: a write that gets full is followed by another. */
+interface Turn {
+  readonly state: RegistryState
+  readonly source: Source
+  draft: Draft
+}
+
 /**
  * The one gate. Every fact, ours or a stranger's, becomes part of a registry's set here and nowhere else.
  *
@@ -54,12 +61,14 @@ interface Item {
  *    So any order of arrival, with gaps and doubles, ends in the same set.
  * 2. Facts, views and head of a batch are one atomic write; `accept` is said after it.
  * 3. One batch at a time for each registry.
+ * 4. A failed write leaves doubt, not belief: what memory knows of the registry is read again before the next batch.
  */
 export class Gate {
   readonly #components: GateComponents
   readonly #states = new Map<RegistryId, RegistryState>()
-  readonly #queues = new Map<RegistryId, Promise<unknown>>()
+  readonly #queues = new Map<RegistryId, { last: Promise<unknown>; waiting: number }>()
   readonly #pending = new Map<RegistryId, PendingBuffer>()
+  #checks = 0
 
   constructor(components: GateComponents) {
     this.#components = components
@@ -126,18 +135,35 @@ export class Gate {
     }
     for (const [registry, group] of byRegistry) {
       const envelopes = group.map(item => item.envelope)
-      const decided = await this.#enqueue(registry, () => this.#decide(registry, envelopes, source))
+      const refusal = this.#refusal(registry, source)
+      const decided =
+        refusal === undefined
+          ? await this.#enqueue(registry, () => this.#decide(registry, envelopes, source))
+          : envelopes.map(({ id }): Admission => ({ verdict: 'ignore', id, reason: refusal }))
       for (const [i, item] of group.entries()) verdicts[item.index] = decided[i]
     }
     return verdicts.map(verdict => verdict ?? { verdict: 'ignore', reason: 'unknown-registry' })
   }
 
+  /** Why a batch is not even queued: nothing is kept for a registry that a stranger made up. */
+  #refusal(registry: RegistryId, { peer }: Source): 'unknown-registry' | 'over-rate' | undefined {
+    if (!this.#states.has(registry)) return 'unknown-registry'
+    const waiting = this.#queues.get(registry)?.waiting ?? 0
+    return peer !== 'self' && waiting >= LIMITS.admission.queuedBatches ? 'over-rate' : undefined
+  }
+
   /** Runs after whatever is under way for this registry, whether that failed or not. */
   #enqueue<T>(registry: RegistryId, task: () => Promise<T>): Promise<T> {
-    const before = this.#queues.get(registry) ?? Promise.resolve()
-    const run = before.then(task, task)
-    const settled = run.catch(() => undefined)
-    this.#queues.set(registry, settled)
+    const queue = this.#queues.get(registry) ?? { last: Promise.resolve(), waiting: 0 }
+    const run = queue.last.then(task, task)
+    queue.waiting += 1
+    queue.last = run
+      .catch(() => undefined)
+      .then(() => {
+        queue.waiting -= 1
+        if (queue.waiting === 0) this.#queues.delete(registry)
+      })
+    this.#queues.set(registry, queue)
     return run
   }
 
@@ -146,25 +172,45 @@ export class Gate {
     if (state === undefined) {
       return envelopes.map(({ id }) => ({ verdict: 'ignore', id, reason: 'unknown-registry' }))
     }
-    const draft = new Draft(state, this.#components.store)
-    await draft.prefetch(envelopes)
+    const { store } = this.#components
+    if (state.isDoubtful) {
+      await state.load()
+      if (await store.isStale(registry)) await refoldAll(state, store)
+    }
+    const turn: Turn = { state, source, draft: new Draft(state, store) }
+    await turn.draft.prefetch(envelopes)
     const verdicts: Admission[] = []
-    for (const [i, envelope] of envelopes.entries()) {
-      // Signature checks are 0.2 ms each: let the network breathe.
-      if (i % 32 === 31) await setImmediate()
+    for (const envelope of envelopes) {
+      const { draft } = turn
       verdicts.push(
         (await this.#screen(draft, envelope, source.peer)) ?? (await this.#consider(draft, envelope, source.peer))
       )
-      await this.#retry(draft)
+      await this.#retry(turn)
+      if (turn.draft.isFull) await this.#land(turn)
     }
-    await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
-    for (const { fact, bytes, peer } of draft.accepted) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
+    await this.#land(turn)
     return verdicts
   }
 
+  /** Makes durable what the draft holds, then tells, then begins the next one. */
+  async #land(turn: Turn): Promise<void> {
+    const { state, draft, source } = turn
+    try {
+      await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+    } catch (error) {
+      state.doubt()
+      throw error
+    }
+    turn.draft = new Draft(state, this.#components.store, draft.takeArrived())
+    for (const { fact, bytes, peer } of draft.accepted) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
+  }
+
   /** What can be said without any cryptography. */
-  async #screen(draft: Draft, { id }: Envelope, peer: string): Promise<Admission | undefined> {
+  async #screen(draft: Draft, envelope: Envelope, peer: string): Promise<Admission | undefined> {
+    const { id } = envelope
     if (await draft.has(id)) return { verdict: 'ignore', id, reason: 'seen' }
+    const waitsFor = this.#pending.get(draft.registry)?.find(envelope)
+    if (waitsFor !== undefined) return { verdict: 'pending', id, reason: reasonOf(waitsFor) }
     if (peer !== 'self' && !this.#components.mayAsk(peer)) return { verdict: 'ignore', id, reason: 'over-rate' }
     return undefined
   }
@@ -175,8 +221,11 @@ export class Gate {
     if (body.type !== 'genesis' && !(await draft.isNamed(body.author))) {
       return this.#wait(draft, envelope, peer, { key: body.author })
     }
+    // Signature checks are 0.2 ms each: let the network breathe.
+    this.#checks += 1
+    if (this.#checks % 32 === 0) await setImmediate()
     if (!verifyFact(envelope)) return { verdict: 'reject', id, reason: 'bad-signature' }
-    const fact = readPayload(envelope)
+    const fact = await readPayload(envelope, draft)
     if (typeof fact === 'string') return { verdict: 'reject', id, reason: fact }
     if (body.prev !== null) {
       const before = await draft.find(body.subject, body.prev)
@@ -190,26 +239,30 @@ export class Gate {
 
   #wait(draft: Draft, envelope: Envelope, peer: string, waitsFor: WaitsFor): Admission {
     const { id } = envelope
-    const held = this.#pending.get(draft.registry)?.add({ envelope, source: peer, waitsFor })
+    // Our own command is told no and may sign the position again: a first try that came in later would be a fork.
+    const held = peer === 'self' || this.#pending.get(draft.registry)?.add({ envelope, source: peer, waitsFor })
     if (held !== true) return { verdict: 'ignore', id, reason: 'pending-full' }
-    return { verdict: 'pending', id, reason: 'key' in waitsFor ? 'author-unnamed' : 'predecessor-missing' }
+    return { verdict: 'pending', id, reason: reasonOf(waitsFor) }
   }
 
   /** Looks again at what waited for the facts that just came in, and for what those let in. */
-  async #retry(draft: Draft): Promise<void> {
-    const pending = this.#pending.get(draft.registry)
-    if (pending === undefined || pending.size === 0) return
-    let budget = LIMITS.pending.retriesPerAdmission
-    for (let arrived = draft.takeArrived(); arrived.length > 0; arrived = draft.takeArrived()) {
-      const waiting = arrived.flatMap(waitsFor => pending.take(waitsFor))
+  async #retry(turn: Turn): Promise<void> {
+    const pending = this.#pending.get(turn.state.registry)
+    // Ends: what is taken out of the buffer comes back at most once, to wait for its predecessor.
+    for (let arrived = turn.draft.takeArrived(); arrived.length > 0; arrived = turn.draft.takeArrived()) {
+      const waiting = arrived.flatMap(waitsFor => pending?.take(waitsFor) ?? [])
       for (const { envelope, source } of waiting) {
-        if (--budget < 0) return
-        if (await draft.has(envelope.id)) continue
-        const admission = await this.#consider(draft, envelope, source)
+        if (turn.draft.isFull) await this.#land(turn)
+        if (await turn.draft.has(envelope.id)) continue
+        const admission = await this.#consider(turn.draft, envelope, source)
         if (admission.verdict !== 'pending') this.#components.onDecided?.(admission, source)
       }
     }
   }
+}
+
+function reasonOf(waitsFor: WaitsFor): PendingReason {
+  return 'key' in waitsFor ? 'author-unnamed' : 'predecessor-missing'
 }
 
 /** Size and shape, before anything is looked up. */
@@ -228,10 +281,16 @@ function readShape({ bytes, source }: Item): Envelope | Admission {
 }
 
 /** The payload and the keys it names. The curve arithmetic is here, after the signature: strangers cost none of it. */
-function readPayload(envelope: Envelope): VerifiedFact | RejectReason {
+async function readPayload(envelope: Envelope, draft: Draft): Promise<VerifiedFact | RejectReason> {
   try {
     const fact = verified(envelope)
-    for (const key of namedKeys(fact.payload)) admitKey(publicKeyOf(key))
+    for (const key of namedKeys(fact.payload)) {
+      // A key that is named already was admitted then: the answer is a matter of its bytes alone.
+      if (await draft.isNamed(key)) continue
+      // Up to 2.5 ms a key, and a fact may name many.
+      await setImmediate()
+      admitKey(publicKeyOf(key))
+    }
     return fact
   } catch (error) {
     if (!isRegistryError(error)) throw error

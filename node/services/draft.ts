@@ -2,6 +2,7 @@ import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import type { Envelope, Subject } from '../../protocol/fact.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import type { WaitsFor } from '../../protocol/pending.ts'
 import type { RegistryState } from './registry-state.ts'
@@ -29,11 +30,14 @@ export class Draft {
   readonly #subjects = new Map<Subject, VerifiedFact[]>()
   readonly #accepted: AcceptedFact[] = []
   readonly #newlyNamed = new Set<Principal>()
-  #arrived: WaitsFor[] = []
+  #arrived: readonly WaitsFor[]
+  #bytes = 0
 
-  constructor(state: RegistryState, reader: DraftReader) {
+  /** `arrived` is what the draft before this one let in and nobody has looked at yet. */
+  constructor(state: RegistryState, reader: DraftReader, arrived: readonly WaitsFor[] = []) {
     this.state = state
     this.#reader = reader
+    this.#arrived = arrived
   }
 
   get registry(): RegistryId {
@@ -46,6 +50,16 @@ export class Draft {
 
   get named(): readonly Principal[] {
     return [...this.#newlyNamed]
+  }
+
+  /** Time to write: a store takes batches of bounded size, and a hostile author chooses what is in one. */
+  get isFull(): boolean {
+    const { factsPerWrite, factBytesPerWrite, keysPerWrite } = LIMITS.admission
+    return (
+      this.#accepted.length >= factsPerWrite ||
+      this.#bytes >= factBytesPerWrite ||
+      this.#newlyNamed.size >= keysPerWrite
+    )
   }
 
   /** All facts of each subject that the batch touched. */
@@ -92,12 +106,15 @@ export class Draft {
     facts.push(fact)
     this.#known.set(fact.id, true)
     this.#accepted.push({ fact, bytes, peer })
-    this.#arrived.push({ fact: fact.id })
+    this.#bytes += bytes.length
+    const arrived: WaitsFor[] = [...this.#arrived, { fact: fact.id }]
     for (const key of namedKeys(fact.payload)) {
-      if (!(await this.isNamed(key))) this.#newlyNamed.add(key)
+      if (await this.isNamed(key)) continue
+      this.#newlyNamed.add(key)
       this.#named.set(key, true)
-      this.#arrived.push({ key })
+      arrived.push({ key })
     }
+    this.#arrived = arrived
   }
 
   /** What arrived since the last call: facts and keys that others may have waited for. */

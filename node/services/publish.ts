@@ -1,6 +1,6 @@
 import { roleSince } from '../../protocol/authority.ts'
 import type { Authority } from '../../protocol/authority.ts'
-import { equalBytes } from '../../protocol/bytes.ts'
+import { compareText, equalBytes } from '../../protocol/bytes.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
@@ -80,7 +80,8 @@ export function publisher({ author, gate, view, content, announce, provide }: Pu
     const before = await view.find(registry, name)
     assertMayPublish(authority, before, author.principal, name)
     const { leftOut, ...imported } = await content.importFolder(folder, { signal })
-    const manifest: Manifest = { ...read, executables: imported.executables }
+    const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
+    const manifest: Manifest = { ...read, executables }
     const release: ReleaseContent = { manifest, root: imported.root, size: imported.size, digests: imported.digests }
     const rest = {
       name,

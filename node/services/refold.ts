@@ -7,6 +7,7 @@ import type { Principal } from '../../protocol/did.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import { foldPackage } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { namedKeys } from '../../protocol/payload.ts'
 import { encodeAuthorityRow, encodePackageRow, sealRow } from '../../protocol/view-row.ts'
 import type { Draft } from './draft.ts'
 import type { FactReader, RegistryState } from './registry-state.ts'
@@ -28,33 +29,68 @@ export interface ViewStore extends FactReader {
   isStale(registry: RegistryId): Promise<boolean>
 }
 
-interface Rows {
-  readonly rows: (readonly [Subject, Uint8Array])[]
-  readonly aside: (readonly [Subject, boolean])[]
+/** Rows that wait to be written together. */
+class RowBatch {
+  readonly rows: (readonly [Subject, Uint8Array])[] = []
+  readonly aside: (readonly [Subject, boolean])[] = []
+  readonly named = new Set<Principal>()
+  #bytes = 0
+
+  /** A row has at most a few MiB (`LIMITS.view`), so one more than the bound still fits into a write. */
+  get isFull(): boolean {
+    const { rowBytesPerWrite, factsPerWrite, keysPerWrite } = LIMITS.admission
+    return this.#bytes >= rowBytesPerWrite || this.rows.length >= factsPerWrite || this.named.size >= keysPerWrite
+  }
+
+  addAuthority(authority: Authority | undefined): void {
+    if (authority !== undefined) this.#add('registry', sealRow(encodeAuthorityRow(authority)))
+  }
+
+  addPackage(subject: Subject, facts: readonly VerifiedFact[], authority: Authority | undefined): void {
+    if (subject === 'registry' || authority === undefined) return
+    const view = foldPackage(subject, authority, facts)
+    this.#add(subject, sealRow(encodePackageRow(view)))
+    this.aside.push([subject, view.setAside.length > 0])
+  }
+
+  #add(subject: Subject, row: Uint8Array): void {
+    this.rows.push([subject, row])
+    this.#bytes += row.length
+  }
 }
 
-/** Folds what a batch touched and writes facts and rows as one. Then, if the authority changed, folds what that changes. */
+/**
+ * Folds what a draft touched and writes facts and rows as one. What that leaves to be folded (rows beyond one write, or
+ * packages that a changed authority changes) follows; until it is done the registry is marked stale.
+ */
 export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { readonly sync: boolean }): Promise<void> {
   if (draft.accepted.length === 0) return
-  const { state, registry } = draft
+  const { state, registry, touched } = draft
   const before = state.authority
-  const about = draft.touched.get('registry')
+  const about = touched.get('registry')
   const authority = about === undefined ? before : foldAuthority(registry, about)
-  const isChanged = about !== undefined
-  const folded: Rows = { rows: [], aside: [] }
-  if (isChanged && authority !== undefined) folded.rows.push(['registry', sealRow(encodeAuthorityRow(authority))])
-  for (const [subject, facts] of draft.touched) foldInto(folded, subject, facts, authority)
+  const change = changeOf(before, authority)
+  const batch = new RowBatch()
+  const later: Subject[] = []
+  if (about !== undefined) batch.addAuthority(authority)
+  for (const [subject, facts] of touched) {
+    if (batch.isFull) later.push(subject)
+    else batch.addPackage(subject, facts, authority)
+  }
   const facts = draft.accepted.map(({ fact, bytes }) => ({ id: fact.id, subject: fact.body.subject, bytes }))
-  const stale = isChanged ? { stale: true } : {}
-  await store.commit({ registry, facts, ...folded, named: draft.named, ...stale }, { sync })
-  state.setAuthority(authority)
-  for (const [subject, all] of draft.touched) state.remember(subject, all)
-  if (!isChanged) return
-  if (onlyGrew(before, authority)) await refold(state, store, await store.asideSubjects(registry))
-  else await refoldAll(state, store)
+  const isStale = change !== 'none' || later.length > 0
+  const { rows, aside } = batch
+  await store.commit(
+    { registry, facts, rows, aside, named: draft.named, ...(isStale ? { stale: true } : {}) },
+    { sync }
+  )
+  state.landed(authority, touched)
+  if (!isStale) return
+  if (change === 'all') return refoldAll(state, store)
+  await refold(state, store, change === 'none' ? later : [...later, ...(await store.asideSubjects(registry))])
 }
 
-/** Folds every package again. Runs to its end after a crash too, because `stale` is cleared last. */
+/** Folds every package again, and names every key. Runs to its end after a crash too, because `stale` is cleared last. */
 export async function refoldAll(state: RegistryState, store: ViewStore): Promise<void> {
   await refold(state, store, store.subjects(state.registry))
 }
@@ -65,35 +101,34 @@ async function refold(
   subjects: Iterable<Subject> | AsyncIterable<Subject>
 ): Promise<void> {
   const { registry, authority } = state
-  let folded: Rows = { rows: [], aside: [] }
-  if (authority !== undefined) folded.rows.push(['registry', sealRow(encodeAuthorityRow(authority))])
-  for await (const subject of subjects) {
-    foldInto(folded, subject, await state.factsOf(subject), authority)
-    if (folded.rows.length < LIMITS.admission.factsPerBatch) continue
-    await store.commit({ registry, facts: [], ...folded, named: [] }, { sync: false })
-    folded = { rows: [], aside: [] }
+  let batch = new RowBatch()
+  const write = async (end: { readonly stale?: false }): Promise<void> => {
+    const { rows, aside, named } = batch
+    batch = new RowBatch()
+    await store.commit({ registry, facts: [], rows, aside, named: [...named], ...end }, { sync: false })
     await setImmediate()
   }
-  await store.commit({ registry, facts: [], ...folded, named: [], stale: false }, { sync: false })
-}
-
-function foldInto(
-  { rows, aside }: Rows,
-  subject: Subject,
-  facts: readonly VerifiedFact[],
-  authority: Authority | undefined
-): void {
-  if (subject === 'registry' || authority === undefined) return
-  const view = foldPackage(subject, authority, facts)
-  rows.push([subject, sealRow(encodePackageRow(view))])
-  aside.push([subject, view.setAside.length > 0])
+  batch.addAuthority(authority)
+  for await (const subject of subjects) {
+    const facts = await state.factsOf(subject)
+    for (const fact of facts) {
+      for (const key of namedKeys(fact.payload)) batch.named.add(key)
+      if (batch.isFull) await write({})
+    }
+    batch.addPackage(subject, facts, authority)
+    if (batch.isFull) await write({})
+  }
+  await write({ stale: false })
 }
 
 /**
- * Whether all that counted before still counts. Then only packages with facts set aside can change: what counted under
- * a smaller authority counts under a larger one, and a rival claim is always set aside.
+ * What an authority that changed does to packages folded before. While all that counted still counts, only packages
+ * with facts set aside can change: what counted under a smaller authority counts under a larger one, and a rival claim
+ * is always set aside. Attack: grants that do not count cost no refold, however many a named author writes.
  */
-function onlyGrew(before: Authority | undefined, after: Authority | undefined): boolean {
-  if (before === undefined || after === undefined) return before === undefined
-  return [...before.order.keys()].every(id => after.order.has(id))
+function changeOf(before: Authority | undefined, after: Authority | undefined): 'none' | 'aside' | 'all' {
+  if (before === after) return 'none'
+  if (before === undefined || after === undefined) return 'all'
+  for (const id of before.order.keys()) if (!after.order.has(id)) return 'all'
+  return before.order.size === after.order.size ? 'none' : 'aside'
 }

@@ -13,12 +13,21 @@ export interface FactReader {
   factsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]>
 }
 
+interface Cached {
+  readonly facts: readonly VerifiedFact[]
+  readonly bytes: number
+}
+
 /** The part of a registry that is kept in memory: its authority and the facts of the subjects used last. */
 export class RegistryState {
   readonly registry: RegistryId
   readonly #reader: FactReader
-  readonly #cache = new Map<Subject, readonly VerifiedFact[]>()
+  /** Least recently used first. */
+  readonly #cache = new Map<Subject, Cached>()
+  #cachedBytes = 0
   #authority: Authority | undefined
+  #writes = 0
+  #isDoubtful = false
 
   constructor(registry: RegistryId, reader: FactReader) {
     this.registry = registry
@@ -30,30 +39,65 @@ export class RegistryState {
     return this.#authority
   }
 
-  async load(): Promise<void> {
-    this.#authority = foldAuthority(this.registry, await this.factsOf('registry'))
+  /** True after a write whose outcome is unknown: `load` again before the next decision. */
+  get isDoubtful(): boolean {
+    return this.#isDoubtful
   }
 
-  setAuthority(authority: Authority | undefined): void {
+  async load(): Promise<void> {
+    this.#authority = foldAuthority(this.registry, await this.factsOf('registry'))
+    this.#isDoubtful = false
+  }
+
+  /** Takes over what a write made durable. */
+  landed(authority: Authority | undefined, touched: ReadonlyMap<Subject, readonly VerifiedFact[]>): void {
+    this.#writes += 1
     this.#authority = authority
+    for (const [subject, facts] of touched) this.#remember(subject, facts)
+  }
+
+  /**
+   * Forgets what memory says of the store. Crash state: a write that reported a failure may have landed, so whoever
+   * reads next (an author looking for its next position, above all) must read the store.
+   */
+  doubt(): void {
+    this.#writes += 1
+    this.#isDoubtful = true
+    this.#cache.clear()
+    this.#cachedBytes = 0
   }
 
   /** All facts about a subject that are in the set. */
   async factsOf(subject: Subject): Promise<readonly VerifiedFact[]> {
     const cached = this.#cache.get(subject)
-    if (cached !== undefined) return cached
+    if (cached !== undefined) {
+      this.#cache.delete(subject)
+      this.#cache.set(subject, cached)
+      return cached.facts
+    }
+    const writes = this.#writes
     const stored = await this.#reader.factsOf(this.registry, subject)
     const facts = stored.map(([id, bytes]) => readStored(id, bytes))
-    this.remember(subject, facts)
+    // A write that landed meanwhile knows more than what was read before it.
+    if (writes === this.#writes) this.#remember(subject, facts)
     return facts
   }
 
-  remember(subject: Subject, facts: readonly VerifiedFact[]): void {
+  #remember(subject: Subject, facts: readonly VerifiedFact[]): void {
+    this.#forget(subject)
+    const bytes = facts.reduce((sum, { body }) => sum + body.payload.length, 0)
+    this.#cache.set(subject, { facts, bytes })
+    this.#cachedBytes += bytes
+    const { subjectCacheEntries, subjectCacheBytes } = LIMITS.storage
+    for (const [oldest] of this.#cache) {
+      if (this.#cache.size <= subjectCacheEntries && this.#cachedBytes <= subjectCacheBytes) return
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(subject: Subject): void {
+    this.#cachedBytes -= this.#cache.get(subject)?.bytes ?? 0
     this.#cache.delete(subject)
-    this.#cache.set(subject, facts)
-    if (this.#cache.size <= LIMITS.storage.subjectCacheEntries) return
-    const [oldest] = this.#cache.keys()
-    if (oldest !== undefined) this.#cache.delete(oldest)
   }
 }
 

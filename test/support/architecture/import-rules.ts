@@ -92,7 +92,8 @@ const ZONES: Readonly<Record<string, Zone>> = {
   },
   'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: [], builtins: 'any' },
   node: {
-    own: ['protocol', 'attestation', 'storage', ...NODE_PARTS],
+    // The daemon and the in-process node of a command run what create-node.ts puts together.
+    own: ['node/create-node.ts', 'protocol', 'attestation', 'storage', ...NODE_PARTS],
     packages: ['multiformats', 'smol-toml'],
     builtins: 'any'
   },
