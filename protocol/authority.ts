@@ -1,7 +1,8 @@
-import { readChains } from './chains.ts'
+import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { Chains, Fork, VerifiedFact } from './chains.ts'
 import type { FactId, RegistryId } from './cid.ts'
 import type { Principal } from './did.ts'
+import { LIMITS } from './limits.ts'
 import type { PackageName } from './package-name.ts'
 import type { Genesis, Grant } from './payload.ts'
 import { covers } from './role.ts'
@@ -66,8 +67,8 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
     order,
     head: counted.at(-1)?.id ?? genesisFact.id,
     grants: counted.flatMap(toGrant),
-    setAside: setAside.toSorted((a, b) => (a.fact < b.fact ? -1 : 1)),
-    forks: chains.forks
+    setAside: boundSetAside(setAside),
+    forks: boundForks(chains.forks)
   }
 }
 
@@ -114,16 +115,29 @@ export function roleSince(authority: Authority, { key, roles, name, head }: Role
   const at = authority.order.get(head)
   if (at === undefined) return undefined
   if (roles.includes('owner') && authority.genesis.roots.includes(key)) return 0
-  for (const grant of authority.grants) {
+  for (const grant of grantsOf(authority, key)) {
     const since = authority.order.get(grant.fact) ?? Number.POSITIVE_INFINITY
     if (since > at) return undefined
-    if (grant.key === key && roles.includes(grant.role) && covers(grant.scope, name)) return since
+    if (roles.includes(grant.role) && covers(grant.scope, name)) return since
   }
   return undefined
 }
 
+/** Every release of every fold asks this, so a registry of a thousand keys is not searched from its first grant on. */
+const grantsByKey = new WeakMap<Authority, ReadonlyMap<Principal, readonly CountedGrant[]>>()
+
+function grantsOf(authority: Authority, key: Principal): readonly CountedGrant[] {
+  let byKey = grantsByKey.get(authority)
+  if (byKey === undefined) {
+    byKey = Map.groupBy(authority.grants, grant => grant.key)
+    grantsByKey.set(authority, byKey)
+  }
+  return byKey.get(key) ?? []
+}
+
 /** The authority part of the view, as it goes into the view digest. */
 export function authorityRow(authority: Authority): unknown {
-  const { registry, genesis, head, grants, setAside, forks } = authority
-  return { registry, genesis: { ...genesis }, head, grants, setAside, forks }
+  const { registry, genesis, order, head, setAside, forks } = authority
+  const grants = authority.grants.slice(0, LIMITS.view.grants)
+  return { registry, genesis: { ...genesis }, counted: order.size, head, grants, setAside, forks }
 }

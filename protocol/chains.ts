@@ -85,6 +85,18 @@ function excessChains(chainsOf: ReadonlyMap<Principal, ReadonlySet<string>>): Re
   return excess
 }
 
+/** What a row says of facts set aside and of forks is cut at a fixed number, lowest first: proofs are in the set. */
+export function boundSetAside<T extends { readonly fact: FactId }>(setAside: readonly T[]): readonly T[] {
+  return setAside.toSorted((a, b) => (a.fact < b.fact ? -1 : 1)).slice(0, LIMITS.view.setAside)
+}
+
+/** The same for forks. */
+export function boundForks(forks: readonly Fork[]): readonly Fork[] {
+  return forks
+    .slice(0, LIMITS.view.forks)
+    .map(fork => ({ ...fork, facts: fork.facts.slice(0, LIMITS.view.factsPerFork) }))
+}
+
 function chainKey({ body }: VerifiedFact): string {
   return `${body.author} ${body.chain}`
 }

@@ -1,5 +1,5 @@
 import { CID } from 'multiformats/cid'
-import { concatBytes, utf8 } from './bytes.ts'
+import { concatBytes, fromHex, toHex, utf8 } from './bytes.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
 import { factIdFromLink, factIdOf, toLink } from './cid.ts'
 import type { FactId, RegistryId } from './cid.ts'
@@ -142,12 +142,13 @@ function parseSubject(type: FactType, subject: string): Subject {
 }
 
 export function formatChain(bytes: Uint8Array): string {
-  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
+  return toHex(bytes)
 }
 
 function parseChain(text: string): Uint8Array {
-  if (!/^[0-9a-f]{32}$/.test(text)) throw malformed('chain')
-  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16))
+  const bytes = fromHex(text)
+  if (bytes === undefined || bytes.length !== 16) throw malformed('chain')
+  return bytes
 }
 
 function isFactType(value: unknown): value is FactType {

@@ -1,15 +1,17 @@
+import { sha256 } from '@noble/hashes/sha2.js'
 import { roleSince } from './authority.ts'
 import type { Authority } from './authority.ts'
-import { equalBytes } from './bytes.ts'
-import { readChains } from './chains.ts'
+import { toHex } from './bytes.ts'
+import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { Fork, VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
 import type { FactType } from './fact.ts'
+import { LIMITS } from './limits.ts'
 import { ecosystemOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 import { encodeContent } from './payload.ts'
-import type { CitedAuthority, Payload, ReleaseContent, Release } from './payload.ts'
+import type { CitedAuthority, Payload, ReleaseContent } from './payload.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from './role.ts'
 import { orderingOf } from './version.ts'
 import type { Version } from './version.ts'
@@ -21,6 +23,7 @@ export type SetAsideReason =
   | 'role-not-held'
   | 'threshold-not-met'
   | 'too-many-chains'
+  | 'too-many-releases'
   | 'unknown-authority'
   | 'unknown-yank'
 
@@ -89,12 +92,13 @@ export function foldPackage(name: PackageName, authority: Authority, facts: read
     if (!known) aside(fact, 'unknown-yank')
   }
   const standing = yanks.filter(yank => !takenBack.has(yank.id))
+  const context = { name, isForked: (author: Principal) => chains.isForked(author), aside }
   return {
     name,
     claim,
-    versions: foldVersions(name, releases, standing, author => chains.isForked(author)),
-    setAside: setAside.toSorted((a, b) => (a.fact < b.fact ? -1 : 1)),
-    forks: chains.forks
+    versions: foldVersions(releases, standing, context),
+    setAside: boundSetAside(setAside),
+    forks: boundForks(chains.forks)
   }
 }
 
@@ -109,8 +113,10 @@ function foldClaims(
     const { authPrev } = fact.payload.value
     const known = authority.order.has(authPrev)
     const since = roleSince(authority, { key: fact.body.author, roles: NAMING_ROLES, name, head: authPrev })
-    if (since !== undefined) return [{ fact, since }]
-    aside(fact, known ? 'role-not-held' : 'unknown-authority')
+    // A root's own say is that of the roots together: one of several must not hand out names alone.
+    const isAlone = since === 0 && authority.genesis.threshold > 1
+    if (since !== undefined && !isAlone) return [{ fact, since }]
+    aside(fact, isAlone ? 'threshold-not-met' : known ? 'role-not-held' : 'unknown-authority')
     return []
   })
   const sorted = allowed.toSorted((a, b) => a.since - b.since || comparePosition(a.fact, b.fact))
@@ -143,51 +149,64 @@ function publishFault(
   return since === undefined ? 'role-not-held' : undefined
 }
 
+interface VersionContext {
+  readonly name: PackageName
+  readonly isForked: (author: Principal) => boolean
+  readonly aside: (fact: VerifiedFact, reason: SetAsideReason) => void
+}
+
+/**
+ * Highest version first, until the row is full. Attack: rows without end, which no store would take and which would so
+ * keep every other fact of a batch out. The bound is over the contents, so that it falls at the same place everywhere.
+ */
 function foldVersions(
-  name: PackageName,
   releases: readonly Typed<'release'>[],
   yanks: readonly Typed<'yank'>[],
-  isForked: (author: Principal) => boolean
+  context: VersionContext
 ): readonly VersionView[] {
   const byVersion = Map.groupBy(releases, fact => fact.payload.value.version)
-  const { compare } = orderingOf(ecosystemOf(name))
-  return [...byVersion]
-    .map(([version, facts]) => ({
+  const yanksOf = Map.groupBy(yanks, fact => fact.payload.value.version)
+  const { compare } = orderingOf(ecosystemOf(context.name))
+  const views: VersionView[] = []
+  let bytes = 0
+  for (const [version, facts] of [...byVersion].toSorted(([a], [b]) => compare(b, a))) {
+    const distinct = distinctContents(facts)
+    const kept = distinct.slice(0, LIMITS.view.contentsPerVersion)
+    const standing = (yanksOf.get(version) ?? []).toSorted(byId).slice(0, LIMITS.view.yanksPerVersion)
+    bytes += kept.reduce((sum, fact) => sum + encodeContent(fact.payload.value).length, 0)
+    bytes += standing.reduce((sum, fact) => sum + fact.body.payload.length, 0)
+    const isBeyond = bytes > LIMITS.view.versionsBytes
+    for (const fact of isBeyond ? facts : distinct.slice(kept.length)) context.aside(fact, 'too-many-releases')
+    if (isBeyond) continue
+    views.push({
       version,
-      contents: distinctContents(facts, isForked),
-      yanks: yanks
-        .filter(fact => fact.payload.value.version === version)
-        .map(({ id, body, payload }) => ({ fact: id, by: body.author, reason: payload.value.reason }))
-        .toSorted((a, b) => (a.fact < b.fact ? -1 : 1))
-    }))
-    .toSorted((a, b) => compare(b.version, a.version))
+      contents: kept.map(fact => toContentView(fact, context)),
+      yanks: standing.map(({ id, body, payload }) => ({ fact: id, by: body.author, reason: payload.value.reason }))
+    })
+  }
+  return views
 }
 
 /** The same content said twice is no conflict: the lowest fact id speaks for it. */
-function distinctContents(
-  facts: readonly Typed<'release'>[],
-  isForked: (author: Principal) => boolean
-): readonly ContentView[] {
-  const seen: Uint8Array[] = []
-  const contents: ContentView[] = []
-  for (const { id, body, payload } of facts.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
-    const content = contentOf(payload.value)
-    const bytes = encodeContent(content)
-    if (seen.some(other => equalBytes(other, bytes))) continue
-    seen.push(bytes)
-    contents.push({
-      ...content,
-      fact: id,
-      by: body.author,
-      time: body.time,
-      marks: isForked(body.author) ? ['forked-author'] : []
-    })
+function distinctContents(facts: readonly Typed<'release'>[]): readonly Typed<'release'>[] {
+  const [only] = facts
+  if (only !== undefined && facts.length === 1) return [only]
+  const contents = new Map<string, Typed<'release'>>()
+  for (const fact of facts.toSorted(byId)) {
+    const key = toHex(sha256(encodeContent(fact.payload.value)))
+    if (!contents.has(key)) contents.set(key, fact)
   }
-  return contents
+  return [...contents.values()]
 }
 
-function contentOf({ manifest, root, size, digests }: Release): ReleaseContent {
-  return { manifest, root, size, digests }
+function toContentView({ id, body, payload }: Typed<'release'>, { isForked }: VersionContext): ContentView {
+  const { manifest, root, size, digests } = payload.value
+  const marks = isForked(body.author) ? (['forked-author'] as const) : []
+  return { manifest, root, size, digests, fact: id, by: body.author, time: body.time, marks }
+}
+
+function byId(a: VerifiedFact, b: VerifiedFact): number {
+  return a.id < b.id ? -1 : 1
 }
 
 function ofType<T extends FactType>(facts: readonly VerifiedFact[], type: T): readonly Typed<T>[] {

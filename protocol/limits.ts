@@ -59,6 +59,8 @@ export const LIMITS = Object.freeze({
     nodeBytes: 256 * KiB,
     /** a 64-bit hash, 8 bits a level */
     shardDepth: 8,
+    /** parsed nodes that one walk keeps for the next visit */
+    nodesRemembered: 64,
     /** visits of blocks in one walk over a package, repeated ones included */
     blocks: 131_072
   }),
@@ -66,11 +68,27 @@ export const LIMITS = Object.freeze({
     facts: 1_024,
     bytes: 4 * MiB,
     factsPerSource: 256,
-    retriesPerAdmission: 4_096
+    bytesPerSource: 1 * MiB
+  }),
+  /** A package's row of the view: constants, because the row must be equal on all nodes. */
+  view: Object.freeze({
+    /** contents and yanks of all versions, about; the lowest versions are left out first */
+    versionsBytes: 4 * MiB,
+    contentsPerVersion: 8,
+    yanksPerVersion: 64,
+    setAside: 1_024,
+    grants: 16_384,
+    forks: 256,
+    factsPerFork: 8
   }),
   admission: Object.freeze({
     factsPerBatch: 256,
     queuedBatches: 64,
+    /** what one write may hold: more facts, keys or bytes of rows go into the next */
+    factsPerWrite: 512,
+    factBytesPerWrite: 16 * MiB,
+    keysPerWrite: 4_096,
+    rowBytesPerWrite: 16 * MiB,
     /** facts from one peer that are looked at per second, and in one burst; sync offers the others again */
     factsPerPeerPerSecond: 5_000,
     burstPerPeer: 20_000,
@@ -181,7 +199,7 @@ export const LIMITS = Object.freeze({
     concurrentPackages: 4,
     mirrorQueue: 100_000
   }),
-  install: Object.freeze({ packages: 1_000, depth: 100 }),
+  install: Object.freeze({ packages: 1_000, depth: 100, lockfileBytes: 16 * MiB }),
   search: Object.freeze({ queryChars: 200, results: 100 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
@@ -204,7 +222,9 @@ export const LIMITS = Object.freeze({
     quarantinedBlocks: 16,
     lockAttempts: 16,
     lockBytes: 1 * KiB,
-    subjectCacheEntries: 4_096
+    subjectCacheEntries: 4_096,
+    /** payload bytes of the facts in that cache; what they take in memory is a few times as much */
+    subjectCacheBytes: 24 * MiB
   }),
   keys: Object.freeze({
     fileBytes: 4 * KiB,

@@ -9,6 +9,7 @@ import type { FactBody } from './fact.ts'
 import { LIMITS } from './limits.ts'
 import { parseManifestRecord, toManifestRecord } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
+import { textFault } from './manifest-text.ts'
 import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 import { isRole, parseScope } from './role.ts'
@@ -111,9 +112,16 @@ function toRecord({ type, value }: Payload): unknown {
   }
 }
 
+/** Every fold of a package asks for the bytes of all its releases; a release never changes once it is read. */
+const encodedContents = new WeakMap<ReleaseContent, Uint8Array>()
+
 /** The canonical bytes that decide whether two releases of one version are the same. */
 export function encodeContent(content: ReleaseContent): Uint8Array {
-  return encodeCbor(contentRecord(content))
+  const known = encodedContents.get(content)
+  if (known !== undefined) return known
+  const bytes = encodeCbor(contentRecord(content))
+  encodedContents.set(content, bytes)
+  return bytes
 }
 
 function contentRecord({ manifest, root, size, digests }: ReleaseContent): Record<string, unknown> {
@@ -212,7 +220,8 @@ function parseRelease(raw: unknown, body: FactBody): Release {
 function parseYank(raw: unknown): Yank {
   const record = recordOf(raw, ['version', 'reason', 'authority'])
   const reason = text(record.reason)
-  if (reason.length > LIMITS.fact.reasonChars) throw malformed('reason')
+  // Attack: a reason is printed on terminals. Controls and bidi overrides must not get there, and empty means none given.
+  if (reason !== '' && textFault(reason, LIMITS.fact.reasonChars) !== undefined) throw malformed('reason')
   return { version: parseSemver(text(record.version)), reason, authority: parseAuthority(record.authority) }
 }
 
@@ -220,9 +229,11 @@ function parseUnyank(raw: unknown): Unyank {
   const record = recordOf(raw, ['version', 'yanks', 'authority'])
   const yanks = record.yanks
   if (!Array.isArray(yanks) || yanks.length === 0 || yanks.length > LIMITS.fact.yanksPerUnyank) throw malformed('yanks')
+  const ids = yanks.map(factIdFromLink)
+  if (!ids.every((id, i) => i === 0 || (ids[i - 1] ?? '') < id)) throw malformed('yanks: sorted and distinct')
   return {
     version: parseSemver(text(record.version)),
-    yanks: yanks.map(factIdFromLink),
+    yanks: ids,
     authority: parseAuthority(record.authority)
   }
 }

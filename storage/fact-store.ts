@@ -1,4 +1,3 @@
-import { base32 } from 'multiformats/bases/base32'
 import { equalBytes } from '../protocol/bytes.ts'
 import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
@@ -6,6 +5,7 @@ import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { recordOf } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
+import { arrivalIn, Fingerprint, logKey, repairStock, takeStock } from './fact-stock.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 /** A fact on its way into the store. */
@@ -63,29 +63,37 @@ export interface Loss {
 export class FactStore {
   readonly #kv: KeyValue
   readonly #heads = new Map<RegistryId, FactHead>()
+  /** Registries whose last write did not report success. */
+  readonly #doubtful = new Set<RegistryId>()
 
   constructor(kv: KeyValue) {
     this.#kv = kv
   }
 
   /**
-   * Makes a registry ready, on every start: counts the facts against the head, so that records which the disk lost
-   * without an error (LevelDB drops a damaged stretch of its log in silence) are seen. The head then says what is there.
+   * Makes a registry ready, on every start: counts the records of its facts against each other and against the head, so
+   * that what the disk lost without an error (LevelDB drops a damaged stretch of its log in silence) is seen. After a
+   * loss, index and log are made to say what is there, and the views are marked to be folded again.
    */
   async open(registry: RegistryId, newEpoch: string): Promise<Loss | undefined> {
     const stored = await this.#kv.get(`head!${registry}`)
     const head = stored === undefined ? undefined : decodeHead(stored)
-    const found = await this.#count(registry)
-    const next = Math.max(head?.next ?? 0, found.next)
-    const isWhole = head !== undefined && head.count === found.count && equalBytes(head.fingerprint, found.fingerprint)
-    const isNew = head === undefined && found.count === 0
-    if (isWhole) this.#heads.set(registry, head)
-    else {
-      const actual = { count: found.count, next, fingerprint: found.fingerprint, epoch: newEpoch }
-      this.#heads.set(registry, actual)
-      await this.#kv.batch([{ type: 'put', key: `head!${registry}`, value: encodeHead(actual) }], { sync: true })
+    const found = await takeStock(this.#kv, registry)
+    const isNew = head === undefined && found.count === 0 && found.isWhole
+    if (head !== undefined && found.isWhole && head.count === found.count) {
+      if (equalBytes(head.fingerprint, found.fingerprint) && head.next >= found.next) {
+        this.#heads.set(registry, head)
+        return undefined
+      }
     }
-    return isWhole || isNew ? undefined : { expected: head?.count ?? 0, found: found.count }
+    if (!isNew) await repairStock(this.#kv, registry)
+    const { count, next, fingerprint } = isNew ? found : await takeStock(this.#kv, registry)
+    const actual = { count, next: Math.max(head?.next ?? 0, next), fingerprint, epoch: newEpoch }
+    const ops: KeyValueOp[] = [{ type: 'put', key: `head!${registry}`, value: encodeHead(actual) }]
+    if (!isNew) ops.push(flag(`stale!${registry}`, true))
+    await this.#kv.batch(ops, { sync: true })
+    this.#heads.set(registry, actual)
+    return isNew ? undefined : { expected: head?.count ?? 0, found: count }
   }
 
   head(registry: RegistryId): FactHead {
@@ -122,7 +130,7 @@ export class FactStore {
 
   async commit(batch: FactBatch, { sync }: { readonly sync: boolean }): Promise<void> {
     const { registry } = batch
-    const before = this.head(registry)
+    const before = await this.#trustedHead(registry)
     let next = before.next
     const ops: KeyValueOp[] = []
     for (const { id, subject, bytes } of batch.facts) {
@@ -135,14 +143,26 @@ export class FactStore {
     for (const [subject, is] of batch.aside) ops.push(flag(`aside!${registry}!${subject}`, is))
     for (const key of batch.named) ops.push(flag(`named!${registry}!${key}`, true))
     if (batch.stale !== undefined) ops.push(flag(`stale!${registry}`, batch.stale))
-    const fingerprint = addDigests(
-      before.fingerprint,
-      batch.facts.map(fact => fact.id)
-    )
-    const head = { ...before, count: before.count + batch.facts.length, next, fingerprint }
+    const print = new Fingerprint(before.fingerprint)
+    for (const { id } of batch.facts) print.add(id)
+    const head = { ...before, count: before.count + print.count, next, fingerprint: print.sum }
     ops.push({ type: 'put', key: `head!${registry}`, value: encodeHead(head) })
+    this.#doubtful.add(registry)
     await this.#kv.batch(ops, { sync })
+    this.#doubtful.delete(registry)
     this.#heads.set(registry, head)
+  }
+
+  /**
+   * The head as it is on disk. Crash state: a write that reported a failure may have landed, and a head from before it
+   * would give its arrival numbers out again, so that nobody who reads the log would ever be told of its facts.
+   */
+  async #trustedHead(registry: RegistryId): Promise<FactHead> {
+    if (this.#doubtful.has(registry)) {
+      const stored = await this.#kv.get(`head!${registry}`)
+      if (stored !== undefined) this.#heads.set(registry, decodeHead(stored))
+    }
+    return this.head(registry)
   }
 
   async row(registry: RegistryId, subject: Subject): Promise<Uint8Array | undefined> {
@@ -186,33 +206,23 @@ export class FactStore {
     const range = { gte: logKey(registry, after), lt: `${prefix}~`, limit: bounds.facts }
     const facts: Uint8Array[] = []
     let bytes = 0
+    let seen = 0
     let next = after
+    let isCut = false
     for await (const [key, value] of this.#kv.iterate(range)) {
       const fact = await this.get(registry, new TextDecoder().decode(value) as FactId)
-      if (fact !== undefined && facts.length > 0 && bytes + fact.length > bounds.bytes) break
-      next = Number(key.slice(prefix.length)) + 1
+      isCut = fact !== undefined && facts.length > 0 && bytes + fact.length > bounds.bytes
+      if (isCut) break
+      seen += 1
+      next = arrivalIn(key) + 1
       if (fact === undefined) continue
       facts.push(fact)
       bytes += fact.length
     }
-    return { facts, next, done: next >= this.head(registry).next }
+    // A log may end below the head's number when records were lost: whoever asks must be told that there is no more.
+    const isEnd = next >= this.head(registry).next || (!isCut && seen < bounds.facts)
+    return { facts, next, done: isEnd }
   }
-
-  async #count(registry: RegistryId): Promise<{ count: number; next: number; fingerprint: Uint8Array }> {
-    const prefix = `fact!${registry}!`
-    const ids: FactId[] = []
-    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
-      ids.push(key.slice(prefix.length) as FactId)
-    }
-    let next = 0
-    const last = { gte: `log!${registry}!`, lt: `log!${registry}!~`, reverse: true, limit: 1, keysOnly: true }
-    for await (const [key] of this.#kv.iterate(last)) next = Number(key.slice(key.lastIndexOf('!') + 1)) + 1
-    return { count: ids.length, next, fingerprint: addDigests(new Uint8Array(32), ids) }
-  }
-}
-
-function logKey(registry: RegistryId, arrival: number): string {
-  return `log!${registry}!${String(arrival).padStart(12, '0')}`
 }
 
 function flag(key: string, is: boolean): KeyValueOp {
@@ -221,21 +231,6 @@ function flag(key: string, is: boolean): KeyValueOp {
 
 function prefixRange(prefix: string): { gte: string; lt: string } {
   return { gte: prefix, lt: `${prefix}~` }
-}
-
-/** Adds 32-byte digests as big-endian numbers modulo 2^256: order does not matter, and one more is one addition. */
-function addDigests(sum: Uint8Array, ids: readonly FactId[]): Uint8Array {
-  const out = Uint8Array.from(sum)
-  for (const id of ids) {
-    const digest = base32.decode(id).subarray(4)
-    let carry = 0
-    for (let i = 31; i >= 0; i--) {
-      const value = (out[i] ?? 0) + (digest[i] ?? 0) + carry
-      out[i] = value & 255
-      carry = value >> 8
-    }
-  }
-  return out
 }
 
 function encodeHead({ count, next, fingerprint, epoch }: FactHead): Uint8Array {
