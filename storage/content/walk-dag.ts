@@ -52,11 +52,13 @@ export interface Reader {
   readonly source: BlockSource
   readonly options: ReadOptions
   readonly budget: WalkBudget
+  /** Nodes read last, by their CIDs. */
+  readonly nodes: Map<string, UnixfsNode>
 }
 
 export function readerOf(source: BlockSource, { signal, limits: given }: WalkOptions): Reader {
   const limits = { ...LIMITS.content, ...given }
-  return { source, options: { limits, signal }, budget: new WalkBudget(limits) }
+  return { source, options: { limits, signal }, budget: new WalkBudget(limits), nodes: new Map() }
 }
 
 /** A verified block, counted. */
@@ -66,7 +68,18 @@ export async function read({ source, options, budget }: Reader, cid: CID): Promi
 }
 
 async function readNode(reader: Reader, cid: CID): Promise<UnixfsNode> {
-  return parseUnixfsNode(await read(reader, cid), reader.options.limits)
+  const { nodes, options } = reader
+  const key = cid.toString()
+  const known = nodes.get(key)
+  if (known !== undefined) {
+    reader.budget.spend()
+    return known
+  }
+  const node = parseUnixfsNode(await read(reader, cid), options.limits)
+  // Attack: one large node under fifty thousand names would be hashed and parsed as often.
+  if (nodes.size >= LIMITS.content.nodesRemembered) nodes.clear()
+  nodes.set(key, node)
+  return node
 }
 
 /**
