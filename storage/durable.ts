@@ -33,6 +33,10 @@ export function temporaryName(): string {
   return `.tmp-${process.pid}-${randomBytes(8).toString('hex')}`
 }
 
+export function isTemporary(name: string): boolean {
+  return name.startsWith('.tmp-')
+}
+
 export interface WriteOptions {
   readonly mode?: number
   /** Fail with EEXIST, atomically, when the file is there already. */

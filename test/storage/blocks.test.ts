@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
 import * as fc from 'fast-check'
@@ -81,14 +81,14 @@ describe('blocks in a folder', () => {
     const { cid, bytes } = blockOf(filled(300_000, 3))
     await Promise.all(Array.from({ length: 16 }, () => blocks.put(cid, bytes)))
     expect(await blocks.read(cid)).toEqual(bytes)
-    expect(await readdir(join(dir, '.tmp'))).toEqual([])
+    expect(await readdir(dirname(fileOf(dir, cid)))).toEqual([basename(fileOf(dir, cid))])
   })
 
   test('opening clears what a crash left half written, and no block', async () => {
-    const { dir, cid, bytes } = await stored(filled(10))
-    await writeFile(join(dir, '.tmp', '.tmp-1-0'), filled(5))
+    const { dir, cid, file, bytes } = await stored(filled(10))
+    await writeFile(join(dirname(file), '.tmp-1-0'), filled(5))
     const again = await openBlocks(dir)
-    expect(await readdir(join(dir, '.tmp'))).toEqual([])
+    expect(await readdir(dirname(file))).toEqual([basename(file)])
     expect(await again.read(cid)).toEqual(bytes)
   })
 
