@@ -46,6 +46,8 @@ export interface Swarm {
   /** Dials and waits for the introduction. @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE */
   connect(address: string, options?: { readonly signal?: AbortSignal }): Promise<string>
   disconnect(peer: string): Promise<void>
+  /** Strikes a peer for a fact that the gate rejected later, when what it had waited for came. */
+  blame(peer: string): void
   /** Tells a fact that is durable here; returns to how many peers it was handed. */
   publishFact(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number>
   follow(registry: RegistryId): void
@@ -89,6 +91,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     disconnect: async peer => {
       await Promise.all(host.getConnections().map(async each => await closeIf(each, peer)))
     },
+    blame: peer => peers.blame(peer, 'invalid-facts'),
     publishFact: async (registry, id, envelope) => await gossip.publish(registry, id, envelope),
     follow: registry => {
       gossip.follow(registry)
