@@ -115,6 +115,10 @@ export class HelloGate {
     if (introduction.waiting >= LIMITS.hello.waitingStreams) {
       throw new RegistryError('LIMIT_EXCEEDED', 'too many streams before the introduction')
     }
+    // What came during the negotiation is not looked at again by the stream itself.
+    if (stream.readBufferLength > LIMITS.hello.waitingBytes) {
+      throw new RegistryError('LIMIT_EXCEEDED', 'too many bytes before the introduction')
+    }
     const { maxReadBufferLength } = stream
     stream.maxReadBufferLength = LIMITS.hello.waitingBytes
     introduction.waiting += 1
