@@ -118,7 +118,7 @@ async function openCore({ home, config }: NodeInit, opening: AsyncDisposableStac
   await registries.load()
   const stopping = new AbortController()
   opening.defer(() => stopping.abort())
-  const disk = new DiskGuard({ home, clock, log, signal: stopping.signal })
+  const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
   const blocks = await openBlocks(home.paths.blocks)
   const signer = await loadSigner(home)

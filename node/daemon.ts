@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
-import { RegistryError } from '../protocol/errors.ts'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ERROR_CODES, RegistryError } from '../protocol/errors.ts'
 import type { Principal } from '../protocol/did.ts'
+import type { Home } from '../storage/home.ts'
 import { homePath, withFlags } from './config.ts'
 import type { StartSettings } from './config.ts'
 import { createNode } from './create-node.ts'
 import { readConfig, takeHome } from './home.ts'
 import { openLocalServer } from './http/local-server.ts'
+import type { Log } from './runtime/log.ts'
 import type { Api, CallContext, Method } from './services/api.ts'
 import { ownPackage } from './package-root.ts'
 
@@ -41,17 +45,56 @@ export async function runDaemon(
   })
   stack.defer(() => node.stop())
 
+  stack.defer(guardProcess(node.parts.log, () => asked.abort()))
+
   const token = randomBytes(32).toString('hex')
-  const server = await openLocalServer({ path: home.paths.socket, token, call: dispatch(node.api) })
+  const socket = await localSocket(home)
+  stack.defer(socket.remove)
+  const server = await openLocalServer({ path: socket.path, token, call: dispatch(node.api) })
   stack.defer(() => server.close())
   // Written last: whoever can read it finds a node that answers. 0600, because the token gives orders.
-  const address = { pid: process.pid, path: home.paths.socket, token }
+  const address = { pid: process.pid, path: socket.path, token }
   await writeFile(home.paths.daemon, JSON.stringify(address), { mode: 0o600 })
   stack.defer(() => rm(home.paths.daemon, { force: true }))
 
   const { swarm, author } = node.parts
   onListening({ peerId: swarm?.peerId ?? '', addresses: swarm?.addresses() ?? [], key: author.principal })
   await ended(AbortSignal.any([signal, asked.signal]))
+}
+
+/** The longest path that every Unix takes for a socket; some take four bytes more. */
+const SOCKET_PATH_BYTES = 103
+
+/** Where to listen: in the data directory, unless its path is too long for a socket or this is Windows. */
+async function localSocket({ paths }: Home): Promise<{ path: string; remove: () => Promise<void> }> {
+  if (process.platform === 'win32') {
+    return { path: `\\\\.\\pipe\\ggen-node-${randomBytes(16).toString('hex')}`, remove: () => Promise.resolve() }
+  }
+  if (Buffer.byteLength(paths.socket) <= SOCKET_PATH_BYTES) {
+    return { path: paths.socket, remove: () => rm(paths.socket, { force: true }) }
+  }
+  // 0700 by its nature, and a name that nobody else can take beforehand.
+  const folder = await mkdtemp(join(tmpdir(), 'ggen-node-'))
+  return { path: join(folder, 'daemon.sock'), remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/**
+ * A promise that some library forgot must not end a node that serves others: it is logged. An exception nobody caught
+ * leaves unknown state behind: the node stops in order, and whoever watches it starts it again.
+ */
+function guardProcess(log: Log, stop: () => void): () => void {
+  const onRejection = (error: unknown): void => log.error({ error }, 'a promise was rejected and nobody had asked')
+  const onException = (error: unknown): void => {
+    log.error({ error }, 'an exception was not caught: stopping')
+    process.exitCode = ERROR_CODES.INTERNAL.exit
+    stop()
+  }
+  process.on('unhandledRejection', onRejection)
+  process.on('uncaughtException', onException)
+  return () => {
+    process.off('unhandledRejection', onRejection)
+    process.off('uncaughtException', onException)
+  }
 }
 
 /** Calls of the table by name. Parameters come from our own program over a socket with a token; names are checked. */

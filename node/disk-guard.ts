@@ -2,6 +2,7 @@ import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace, isNearlyFull } from '../storage/disk-space.ts'
 import type { Home } from '../storage/home.ts'
+import type { LevelKeyValue } from '../storage/level-key-value.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate, Source } from './services/admit.ts'
@@ -9,6 +10,7 @@ import type { AuthorComponents } from './services/author.ts'
 
 export interface DiskGuardInit {
   readonly home: Home
+  readonly store: Pick<LevelKeyValue, 'failure' | 'recover'>
   readonly clock: Clock
   readonly log: Log
   readonly signal: AbortSignal
@@ -37,10 +39,16 @@ export class DiskGuard {
   }
 
   async check(): Promise<void> {
+    const { home, store, log } = this.#init
     const wasFull = this.#isFull
-    this.#isFull = isNearlyFull(await diskSpace(this.#init.home.paths.dir))
-    if (!this.#isFull) await this.#init.home.restoreBallast()
-    if (this.#isFull !== wasFull) this.#init.log.warn({ full: this.#isFull }, 'the disk is nearly full, or no longer')
+    const isFull = isNearlyFull(await diskSpace(home.paths.dir))
+    if (!isFull) {
+      await home.restoreBallast()
+      // LevelDB refuses every write after the first that failed, until it is opened again.
+      if (store.failure()?.code === 'DISK_FULL') await store.recover()
+    }
+    this.#isFull = isFull
+    if (isFull !== wasFull) log.warn({ full: isFull }, 'the disk is nearly full, or no longer')
   }
 
   /** Looks at an error that somebody met while writing. */

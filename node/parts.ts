@@ -6,6 +6,7 @@ import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
+import type { Log } from './runtime/log.ts'
 import type { Swarm } from './p2p/swarm.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
@@ -20,6 +21,7 @@ export interface NodeParts {
   readonly home: string
   readonly config: Config
   readonly clock: Clock
+  readonly log: Log
   readonly started: number
   readonly facts: FactStore
   readonly records: Records

@@ -9,7 +9,7 @@ export async function install(session: Session, args: readonly string[], options
   const params = { reference: argument(args, 0), project, force: options['force'] === true }
   const { installed, left } = await withNode(session, { network: true, create: true }, client =>
     client.call('install', params, { signal: session.signal, onProgress: ({ text }) => progress(session, text) })
-  )
+  ).finally(() => progress(session, ''))
   report(session, { installed, left }, () => [
     ...installed.map(({ name, version, path, from, bytes, ms, unchanged }) => {
       const source =

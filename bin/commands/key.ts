@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 import { createKey, exportKeyFile, importKeyFile, listKeys, readPassphraseFile, showKey } from '../../node/key-ring.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { report, table } from './print.ts'
@@ -53,10 +54,14 @@ async function passphraseFor(options: Options, question: string): Promise<string
   if (!process.stdin.isTTY) {
     throw new RegistryError('USAGE', 'no terminal to ask for the passphrase', { next: 'use --passphrase-file FILE' })
   }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  process.stderr.write(question)
+  // The terminal echoes what readline writes, so readline writes nowhere.
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const terminal = createInterface({ input: process.stdin, output, terminal: true })
   try {
-    return await terminal.question(question)
+    return await terminal.question('')
   } finally {
     terminal.close()
+    process.stderr.write('\n')
   }
 }

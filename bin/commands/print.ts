@@ -26,9 +26,14 @@ export function report(voice: Voice, result: object, lines: () => readonly strin
   else for (const line of lines()) print(line)
 }
 
-/** Progress goes to standard error, so that a pipe gets results only. */
+/**
+ * One line of progress on standard error that the next one replaces; nothing where nobody watches. Call it with an
+ * empty text when the work is done.
+ */
 export function progress(voice: Voice, text: string): void {
-  if (!voice.json) process.stderr.write(`${text}\n`)
+  if (voice.json || !process.stderr.isTTY) return
+  const width = process.stderr.columns
+  process.stderr.write(`\r\u001b[K${text.slice(0, Math.max(0, width - 1))}`)
 }
 
 /** Columns as wide as their widest cell; the last one takes what is left. */

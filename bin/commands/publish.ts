@@ -26,7 +26,7 @@ export async function importAll(session: Session, args: readonly string[], optio
     client.call(
       'importFolder',
       { folder, ...(registry === undefined ? {} : { registry }) },
-      { signal: session.signal, onProgress: ({ text }) => process.stderr.isTTY && progress(session, text) }
+      { signal: session.signal, onProgress: ({ text }) => progress(session, text) }
     )
   )
   report(session, { published, refused, counts: { published: published.length, refused: refused.length } }, () => [
