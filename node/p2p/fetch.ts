@@ -107,6 +107,9 @@ class Session {
       } else if (lookup === undefined) {
         lookup = routing.findProviders(race.cid, race.signal).then(found => (late = found))
         await race.settledOr(clock, LIMITS.dht.lookupMs, lookup)
+      } else if (asked.size === 0) {
+        // Nobody is here, and nobody is known to have it: waiting would only make a person wait.
+        throw new RegistryError('CONTENT_UNAVAILABLE', 'there is nobody to ask')
       } else {
         // Everybody was asked. Silence may be a lost message, and a neighbour may just have got it: once more.
         await race.settledOr(clock, tuning.reaskMs)
