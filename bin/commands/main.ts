@@ -171,10 +171,28 @@ program
   .description('print the version of ggen-node and of Node.js')
   .action(action(async session => (await import('./version.ts')).printVersion(session.json)))
 
+// Whoever asked for JSON gets JSON, whatever is wrong with the rest of the command line.
+const json = process.argv.includes('--json')
+if (json) for (const command of everyCommand(program)) command.configureOutput({ writeErr: () => {} })
+
 try {
   await program.parseAsync()
 } catch (error) {
   // Help and version are not errors; a command line that can't be read is, with the code of its kind.
   if (!(error instanceof CommanderError)) throw error
-  process.exitCode = error.exitCode === 0 ? 0 : 2
+  process.exitCode = error.exitCode === 0 ? 0 : json ? await usageJson(error) : 2
+}
+
+function everyCommand(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)]
+}
+
+async function usageJson({ code, message }: CommanderError): Promise<number> {
+  const [{ printError }, { RegistryError }] = await Promise.all([
+    import('./print.ts'),
+    import('../../protocol/errors.ts')
+  ])
+  const text =
+    code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '').replaceAll('\n', ' ')
+  return printError(new RegistryError('USAGE', text, { next: 'ggen-node --help lists all commands' }), { json: true })
 }

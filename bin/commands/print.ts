@@ -1,5 +1,6 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { ERROR_CODES, RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
+import type { ErrorCode } from '../../protocol/errors.ts'
 
 /** How the command was asked to speak. */
 export interface Voice {
@@ -54,19 +55,31 @@ export function bytesText(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`
 }
 
+/** What a person can do where whoever threw did not know it better. */
+const NEXT: Readonly<Partial<Record<ErrorCode, string>>> = {
+  CANCELLED: 'run it again: nothing was left half done',
+  INTERNAL: 'please report this, with the command that caused it',
+  INVALID_NAME: 'correct the name: a-z and 0-9, joined by single ".", "_" or "-"',
+  INVALID_REFERENCE: 'write it as [registry:]name[@range]',
+  INVALID_VERSION: 'write the version as MAJOR.MINOR.PATCH',
+  UNKNOWN_FILE: 'check the path',
+  UNKNOWN_PACKAGE: 'ggen-node search WORDS shows what the registry holds',
+  UNKNOWN_VERSION: 'ggen-node show NAME lists its versions',
+  USAGE: 'ggen-node --help lists all commands'
+}
+
 /** What happened, what was tried, what to do next. Returns the exit code. */
 export function printError(error: unknown, voice: Voice): number {
-  const known = isRegistryError(error)
-    ? error
-    : new RegistryError('INTERNAL', messageOf(error), { next: 'please report this, with the command that caused it' })
-  const { code, message, tried, next, detail } = known
-  if (voice.json) printJson({ ok: false, error: { code, message, tried, next: next ?? null, detail } })
+  const known = isRegistryError(error) ? error : new RegistryError('INTERNAL', messageOf(error))
+  const { code, message, tried, detail } = known
+  const next = known.next ?? NEXT[code] ?? 'ggen-node doctor looks for what is wrong here'
+  if (voice.json) printJson({ ok: false, error: { code, message, tried, next, detail } })
   else {
     // styleText asks the stream: no colours into a pipe, none with NO_COLOR.
     const head = styleText('red', 'error', { stream: process.stderr })
     process.stderr.write(`${head} ${code}: ${safe(message)}\n`)
     for (const line of tried) process.stderr.write(`  tried: ${safe(line)}\n`)
-    if (next !== undefined) process.stderr.write(`  next:  ${safe(next)}\n`)
+    process.stderr.write(`  next:  ${safe(next)}\n`)
   }
   return ERROR_CODES[code].exit
 }

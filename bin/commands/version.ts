@@ -4,5 +4,5 @@ import { ownPackage } from '../../node/package-root.ts'
 export function printVersion(json: boolean): void {
   const { version } = ownPackage()
   const node = process.versions.node
-  console.log(json ? JSON.stringify({ version, node }) : `ggen-node ${version} (Node.js ${node})`)
+  console.log(json ? JSON.stringify({ ok: true, version, node }) : `ggen-node ${version} (Node.js ${node})`)
 }
