@@ -73,7 +73,7 @@ export function isUnambiguous(publicKey: Uint8Array, signature: Uint8Array): boo
   // Attack: malleability. Adding L to S makes a second signature out of one.
   if (!isBelowGroupOrder(signature.subarray(32))) return false
   // Attack: a split between builds. OpenSSL 3.5.8 refuses points of small order and 3.0 takes them, so they are refused
-  // before it is asked (docs/decisions/ed25519-low-order-r.md).
+  // before it is asked (docs/decisions/0006-low-order-r-refused.md).
   return !isSmallOrder(publicKey) && !isSmallOrder(signature.subarray(0, 32))
 }
 

@@ -158,7 +158,15 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     }
     changes.emit()
   }
-  const gate = new Gate({ store: facts, mayAsk: peer => rate.take(peer), onAccepted })
+  const gate = new Gate({
+    store: facts,
+    mayAsk: peer => rate.take(peer),
+    onAccepted,
+    // A fact that waited and then proved forged: whoever brought it is struck as if it had been told at once.
+    onDecided: (admission, peer) => {
+      if (admission.verdict === 'reject') late.swarm?.blame(peer)
+    }
+  })
   const view = new RegistryView(facts)
   const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
   const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {

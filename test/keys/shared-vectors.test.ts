@@ -53,7 +53,7 @@ interface Cctv {
 
 describeWithShared('vectors/cctv', 'C2SP CCTV Ed25519', path => {
   // OpenSSL 3.0 takes 304 as well, whose R is the identity; 3.5.8 does not, and our own rule makes all builds agree:
-  // docs/decisions/ed25519-low-order-r.md.
+  // docs/decisions/0006-low-order-r-refused.md.
   test('of 914 edge cases only 305 is accepted: nothing low-order, nothing non-canonical, whatever OpenSSL thinks', () => {
     const cases = readJson<readonly Cctv[]>(path, 'ed25519vectors.json')
     const accepted = cases.filter(one => verifyStrict(hex(one.key), Buffer.from(one.msg, 'utf8'), hex(one.sig)))

@@ -21,7 +21,6 @@ const NETWORK_OR_PROCESS = new Set(
 const LIBP2P_AND_HELIA = [
   '@helia/bitswap',
   '@helia/interface',
-  '@libp2p/bootstrap',
   '@libp2p/crypto',
   '@libp2p/gossipsub',
   '@libp2p/identify',
@@ -71,7 +70,6 @@ const ZONES: Readonly<Record<string, Zone>> = {
       'blockstore-fs',
       'datastore-level',
       'ipfs-unixfs',
-      'ipfs-unixfs-exporter',
       'ipfs-unixfs-importer',
       'level',
       'multiformats',
