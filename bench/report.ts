@@ -7,7 +7,10 @@ export interface Figure {
   readonly reference?: number
   /** value / reference. */
   readonly ratio?: number
-  readonly target: string
+  /** What the work was done on, where that can differ from run to run. */
+  readonly input?: string
+  /** Null: nothing is promised, the figure is there to be compared with later ones, and counts as met. */
+  readonly target: string | null
   readonly met: boolean
 }
 
@@ -16,6 +19,7 @@ export interface Measured {
   readonly value: number
   readonly unit: string
   readonly reference?: number
+  readonly input?: string
 }
 
 /** How often a time is measured at least: one slow run among five does not move the median. */
@@ -31,23 +35,34 @@ export function above(measured: Measured, limit: number, of: 'value' | 'ratio' =
   return judge(measured, { sign: '>=', limit, of })
 }
 
+/** A figure that nothing is promised of. */
+export function informative(measured: Measured): Figure {
+  return { ...shown(measured), target: null, met: true }
+}
+
 interface Target {
   readonly sign: '<=' | '>='
   readonly limit: number
   readonly of: 'value' | 'ratio'
 }
 
-function judge({ bench, value, unit, reference }: Measured, { sign, limit, of }: Target): Figure {
-  const ratio = reference === undefined ? undefined : value / reference
-  const judged = of === 'value' ? value : (ratio ?? Number.NaN)
+function judge(measured: Measured, { sign, limit, of }: Target): Figure {
+  const { value, unit, reference } = measured
+  const judged = of === 'value' ? value : reference === undefined ? Number.NaN : value / reference
+  return {
+    ...shown(measured),
+    target: of === 'value' ? `${sign} ${limit} ${unit}` : `${sign} ${limit}x reference`,
+    met: sign === '<=' ? judged <= limit : judged >= limit
+  }
+}
+
+function shown({ bench, value, unit, reference, input }: Measured): Omit<Figure, 'target' | 'met'> {
   return {
     bench,
     value: round(value),
     unit,
-    ...(reference === undefined ? {} : { reference: round(reference) }),
-    ...(ratio === undefined ? {} : { ratio: round(ratio) }),
-    target: of === 'value' ? `${sign} ${limit} ${unit}` : `${sign} ${limit}x reference`,
-    met: sign === '<=' ? judged <= limit : judged >= limit
+    ...(reference === undefined ? {} : { reference: round(reference), ratio: round(value / reference) }),
+    ...(input === undefined ? {} : { input })
   }
 }
 
@@ -73,15 +88,22 @@ export function quantile(values: readonly number[], share: number): number {
   return value
 }
 
-/** The median time of a piece of work in milliseconds. The first run warms up and is not counted. */
-export async function medianMs(runs: number, work: () => Promise<unknown>): Promise<number> {
+/**
+ * The median time of a piece of work in milliseconds. The first run warms up and is not counted; `before` runs before
+ * each and is not counted either.
+ */
+export async function medianMs(
+  runs: number,
+  work: () => Promise<unknown>,
+  { before }: { readonly before?: () => Promise<unknown> } = {}
+): Promise<number> {
   if (runs < MIN_RUNS) throw new Error(`a time is measured at least ${MIN_RUNS} times`)
-  await work()
   const times: number[] = []
-  for (let run = 0; run < runs; run++) {
+  for (let run = 0; run <= runs; run++) {
+    await before?.()
     const started = performance.now()
     await work()
     times.push(performance.now() - started)
   }
-  return median(times)
+  return median(times.slice(1))
 }

@@ -24,18 +24,21 @@ async function main(wanted: readonly string[]): Promise<number> {
     return 2
   }
   let failed = 0
-  for (const name of groups) {
-    if (wanted.length > 0 && !wanted.some(one => one.split('/')[0] === name)) continue
-    const workbench = await openWorkbench(wanted)
-    try {
-      const group = (await import(pathToFileURL(join(import.meta.dirname, `${name}${SUFFIX}`)).href)) as BenchGroup
-      for await (const figure of group.figures(workbench)) console.log(JSON.stringify(figure))
-    } catch (error) {
-      failed++
-      console.error(`${name}:`, error)
-    } finally {
-      await workbench.close()
+  const workbench = await openWorkbench(wanted)
+  try {
+    for (const name of groups) {
+      if (wanted.length > 0 && !wanted.some(one => one.split('/')[0] === name)) continue
+      try {
+        const group = (await import(pathToFileURL(join(import.meta.dirname, `${name}${SUFFIX}`)).href)) as BenchGroup
+        for await (const figure of group.figures(workbench)) console.log(JSON.stringify(figure))
+      } catch (error) {
+        failed++
+        console.error(`${name}:`, error)
+      }
+      await workbench.clear()
     }
+  } finally {
+    await workbench.close()
   }
   return failed === 0 ? 0 : 1
 }

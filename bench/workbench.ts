@@ -12,18 +12,22 @@ export interface Ran {
   readonly ms: number
 }
 
-/** What a group of benchmarks works with. All it made is gone after `close`: folders and processes. */
+/** What the groups of one run work with. All it made is gone after `close`: folders and processes. */
 export interface Workbench {
   /** Whether this figure was asked for; ask before work that only it needs. */
   wants(figure: string): boolean
-  /** A new empty folder. */
+  /** A new empty folder, until `clear`. */
   tempDir(): Promise<string>
+  /** Makes something in a folder of its own that all groups of the run use; made on the first call. */
+  once<T>(name: string, make: (folder: string) => Promise<T>): Promise<T>
   /** The launcher of the built package; built once, on the first call. */
   builtCli(): Promise<string>
   /** Runs `node ARGS` with a home of its own to its end. */
   run(args: readonly string[], home: string): Promise<Ran>
   /** Starts `node ARGS` and resolves when standard output has a line that matches; says how long that took. */
   start(args: readonly string[], home: string, ready: RegExp): Promise<Started>
+  /** Ends what a group left running and removes its folders. */
+  clear(): Promise<void>
   close(): Promise<void>
 }
 
@@ -36,19 +40,35 @@ export interface Started {
   stop(): Promise<void>
 }
 
-/** A workbench for one group. */
+/** A workbench for one run. */
 export async function openWorkbench(wanted: readonly string[] = []): Promise<Workbench> {
   const root = await mkdtemp(join(tmpdir(), 'ggen-bench-'))
-  const running = new Set<ChildProcess>()
-  let built: Promise<string> | undefined
+  const bench = { root, running: new Set<ChildProcess>() }
+  const folders: string[] = []
+  const made = new Map<string, Promise<unknown>>()
+  const make = <T>(name: string, build: (folder: string) => Promise<T>): Promise<T> => {
+    const known = made.get(name) ?? mkdtemp(join(root, `${name}-`)).then(build)
+    made.set(name, known)
+    return known as Promise<T>
+  }
+  const clear = async (): Promise<void> => {
+    for (const child of bench.running) await end(child, 'SIGKILL')
+    for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  }
   return {
     wants: figure => wanted.length === 0 || wanted.some(name => figure === name || figure.startsWith(`${name}/`)),
-    tempDir: () => mkdtemp(join(root, 'dir-')),
-    builtCli: () => (built ??= build(root)),
-    run: (args, home) => runNode(running, args, home),
-    start: (args, home, ready) => startNode(running, spawnNode(running, args, home), ready),
+    tempDir: async () => {
+      const folder = await mkdtemp(join(root, 'dir-'))
+      folders.push(folder)
+      return folder
+    },
+    once: make,
+    builtCli: () => make('cli', build),
+    run: (args, home) => runNode(bench, args, home),
+    start: (args, home, ready) => startNode(spawnNode(bench, args, home), ready),
+    clear,
     close: async () => {
-      for (const child of running) await end(child, 'SIGKILL')
+      await clear()
       await rm(root, { recursive: true, force: true, maxRetries: 3 })
     }
   }
@@ -61,17 +81,24 @@ async function build(root: string): Promise<string> {
   return join(folder, 'ggen-node.js')
 }
 
-function spawnNode(running: Set<ChildProcess>, args: readonly string[], home: string): ChildProcess {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: home, GGEN_NODE_HOME: home, NO_COLOR: '1' }
+interface Bench {
+  readonly root: string
+  readonly running: Set<ChildProcess>
+}
+
+function spawnNode({ root, running }: Bench, args: readonly string[], home: string): ChildProcess {
+  // One compile cache for the run, as a person's is one for all data directories.
+  const own = { HOME: home, GGEN_NODE_HOME: home, XDG_CACHE_HOME: join(root, 'cache') }
+  const env = { PATH: process.env['PATH'] ?? '', NO_COLOR: '1', ...own }
   const child = spawn(process.execPath, args, { cwd: home, env, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
   child.once('close', () => running.delete(child))
   return child
 }
 
-async function runNode(running: Set<ChildProcess>, args: readonly string[], home: string): Promise<Ran> {
+async function runNode(bench: Bench, args: readonly string[], home: string): Promise<Ran> {
   const started = performance.now()
-  const child = spawnNode(running, args, home)
+  const child = spawnNode(bench, args, home)
   let stdout = ''
   let stderr = ''
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
@@ -80,13 +107,13 @@ async function runNode(running: Set<ChildProcess>, args: readonly string[], home
   return { code: child.exitCode, stdout, stderr, ms: performance.now() - started }
 }
 
-function startNode(running: Set<ChildProcess>, child: ChildProcess, ready: RegExp): Promise<Started> {
+function startNode(child: ChildProcess, ready: RegExp): Promise<Started> {
   const started = performance.now()
   return new Promise((resolve, reject) => {
     let stdout = ''
     let stderr = ''
     child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
-    child.once('close', code => reject(new Error(`ended with ${code} before it was ready: ${stderr}`)))
+    child.once('close', code => reject(new Error(`ended with ${code} before it was ready: ${stderr}${stdout}`)))
     child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       stdout += chunk
       const line = stdout
