@@ -68,7 +68,8 @@ export class Records {
   async forgetCursors(registry: RegistryId): Promise<void> {
     const prefix = `cursor!${registry}!`
     const ops: KeyValueOp[] = []
-    for await (const [key] of this.#kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true })) ops.push({ type: 'del', key })
+    for await (const [key] of this.#kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true }))
+      ops.push({ type: 'del', key })
     if (ops.length > 0) await this.#kv.batch(ops)
   }
 
@@ -93,7 +94,12 @@ export class Records {
 
   async dialled(): Promise<readonly string[]> {
     const addresses: string[] = []
-    for await (const [key] of this.#kv.iterate({ gte: 'dial!', lt: 'dial!~', limit: LIMITS.peers.bootstrap, keysOnly: true })) {
+    for await (const [key] of this.#kv.iterate({
+      gte: 'dial!',
+      lt: 'dial!~',
+      limit: LIMITS.peers.bootstrap,
+      keysOnly: true
+    })) {
       addresses.push(key.slice('dial!'.length))
     }
     return addresses
