@@ -199,12 +199,12 @@ export const LIMITS = Object.freeze({
     concurrentPackages: 4,
     mirrorQueue: 100_000
   }),
-  install: Object.freeze({ packages: 1_000, depth: 100, lockfileBytes: 16 * MiB }),
+  install: Object.freeze({ packages: 1_000, depth: 100, walks: 100, lockfileBytes: 16 * MiB }),
   search: Object.freeze({ queryChars: 200, results: 100 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
     responseBytes: 64 * MiB,
-    connections: 32,
+    connections: 256,
     timeoutMs: 15 * MINUTE,
     connectTimeoutMs: 5 * SECOND
   }),

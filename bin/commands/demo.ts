@@ -12,6 +12,8 @@ import { textOption } from './run.ts'
 import type { Options, Session } from './run.ts'
 
 const WAIT_MS = 120_000
+/** Of a large folder, so many packages are candidates for the install. */
+const LOOKED_AT = 200
 
 interface DemoResult {
   readonly ok: true
@@ -130,12 +132,11 @@ async function installOne(
   { project, signal }: { project: string; signal: AbortSignal }
 ): Promise<InstallResult> {
   const names = [...new Set(published.map(entry => entry.name))]
-  const counted = await Promise.all(
-    names.slice(0, 200).map(async reference => {
-      const { manifest } = await node.client.call('show', { reference })
-      return { reference, needs: manifest?.dependencies.filter(entry => entry.kind === 'ggen').length ?? 0 }
-    })
-  )
+  const counted: { readonly reference: string; readonly needs: number }[] = []
+  for (const reference of names.slice(0, LOOKED_AT)) {
+    const { manifest } = await node.client.call('show', { reference })
+    counted.push({ reference, needs: manifest?.dependencies.filter(entry => entry.kind === 'ggen').length ?? 0 })
+  }
   let last: unknown
   for (const { reference } of counted.toSorted((a, b) => b.needs - a.needs)) {
     try {
