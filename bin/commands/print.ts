@@ -16,9 +16,13 @@ export function print(text = ''): void {
   process.stdout.write(`${text}\n`)
 }
 
-/** One JSON object on one line of standard output. */
+/** One JSON object on one line of standard output. What could move a cursor or turn text round is written as \uXXXX. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`)
+  const text = JSON.stringify(value).replace(
+    /[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  )
+  process.stdout.write(`${text}\n`)
 }
 
 /** A result for people or for programs. */

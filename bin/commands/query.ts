@@ -25,7 +25,7 @@ export async function search(session: Session, args: readonly string[], options:
         cut(safe(title === '' ? description : title), 80)
       ])
     ),
-    ...(results.length === 0 ? [`Nothing found for ${JSON.stringify(query)}`] : [])
+    ...(results.length === 0 ? [`Nothing found for "${safe(query)}"`] : [])
   ])
 }
 
