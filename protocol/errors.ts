@@ -21,6 +21,8 @@ export const ERROR_CODES = {
   KEY_NOT_FOUND: { exit: 3, cause: 'no key of that name is in the data directory' },
   LIMIT_EXCEEDED: { exit: 5, cause: 'a count or a size passes its limit' },
   LOCALLY_MODIFIED: { exit: 4, cause: 'installed files differ from what was installed' },
+  LOCKFILE_INVALID: { exit: 5, cause: 'the lockfile cannot be read, or does not fit what the registry says' },
+  LOCKFILE_OUTDATED: { exit: 4, cause: 'with --frozen the lockfile would have to change' },
   MALFORMED: { exit: 6, cause: 'bytes do not have the shape or the one spelling they must have' },
   MISSING_DEPENDENCY: { exit: 10, cause: 'a dependency is not in the registry, or in no version that fits' },
   NOT_AUTHORIZED: { exit: 6, cause: 'the key holds no role that allows this' },
