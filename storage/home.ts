@@ -7,6 +7,7 @@ import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 import { diskSpace, isNearlyFull } from './disk-space.ts'
 import { writeDurably } from './durable.ts'
 import { takeHomeLock } from './home-lock.ts'
+import type { HomeLock } from './home-lock.ts'
 import { isAlive } from './process-identity.ts'
 
 /** What is where in a data directory. */
@@ -77,7 +78,7 @@ export async function prepareHome(dir: string): Promise<HomePaths> {
 export async function openHome(dir: string, options: OpenHomeOptions = {}): Promise<Home> {
   const { ballastBytes = LIMITS.storage.ballastBytes } = options
   const paths = await prepareHome(dir)
-  const lock = await takeHomeLock(paths.dir)
+  const lock = await takeLockWithBallast(paths)
   try {
     await removeTemporary(paths.dir)
     await removeTemporary(paths.keys)
@@ -109,6 +110,20 @@ export async function openWithBallast<T>(home: Home, open: () => Promise<T>): Pr
   } catch (error) {
     if (!isDiskFull(error) || !(await home.releaseBallast())) throw error
     return open()
+  }
+}
+
+/**
+ * Even the lock needs a few bytes. On a disk without any the reserve goes before the lock is ours: a node that holds it
+ * would lay it again, and nobody reads it.
+ */
+async function takeLockWithBallast({ dir, ballast }: HomePaths): Promise<HomeLock> {
+  try {
+    return await takeHomeLock(dir)
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    await rm(ballast, { force: true })
+    return takeHomeLock(dir)
   }
 }
 
