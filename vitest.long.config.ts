@@ -10,6 +10,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     reporters: ['default'],
-    passWithNoTests: true
+    passWithNoTests: false
   }
 })

@@ -88,6 +88,13 @@ describe('the published package', () => {
     expect(result.stdout).toContain('Usage: ggen-node')
   })
 
+  test('runs the demo: three nodes of its own, each a process', async () => {
+    const result = await ggenNode('demo', '--json')
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    const said = JSON.parse(result.stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>
+    expect(said).toMatchObject({ ok: true, nodes: 3, published: 11 })
+  }, 60_000)
+
   test('loads its native store', async () => {
     const script =
       "import('classic-level').then(async m => { const db = new m.ClassicLevel('db'); await db.open(); await db.close() })"

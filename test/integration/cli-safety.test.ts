@@ -1,0 +1,147 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { containing } from '../support/like.ts'
+import { packageFolder } from '../support/package-folder.ts'
+import { runCli, startCli } from '../support/spawn-cli.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { openLevel } from '../../storage/level-key-value.ts'
+
+async function homeWithRegistry(): Promise<string> {
+  const home = await tempDir('home')
+  expect(await runCli(['init'], { home })).toMatchObject({ code: 0 })
+  return home
+}
+
+async function publish(home: string, spec: Parameters<typeof packageFolder>[0]): Promise<void> {
+  expect(await runCli(['publish', await packageFolder(spec)], { home })).toMatchObject({ code: 0 })
+}
+
+describe('keys', () => {
+  test('a key goes to another machine under a passphrase, and only under that one', async () => {
+    const [here, there] = [await tempDir('home'), await tempDir('home')]
+    const file = join(here, 'ci.export')
+    const right = join(here, 'right')
+    const wrong = join(here, 'wrong')
+    await writeFile(right, 'correct horse\n')
+    await writeFile(wrong, 'battery staple\n')
+    const { stdout } = await runCli(['key', 'new', 'ci', '--json'], { home: here })
+    const { key } = JSON.parse(stdout) as { key: string }
+    expect(key).toMatch(/^did:key:z6Mk/)
+    expect(await runCli(['key', 'list'], { home: here })).toMatchObject({ stdout: `ci  ${key}\n` })
+
+    expect(await runCli(['key', 'export', 'ci', file], { home: here })).toMatchObject({ code: 2 })
+    const exported = await runCli(['key', 'export', 'ci', file, '--passphrase-file', right], { home: here })
+    expect(exported).toMatchObject({ code: 0, stderr: '' })
+    expect(await runCli(['key', 'export', 'ci', file, '--passphrase-file', right], { home: here })).toMatchObject({
+      code: 4
+    })
+    const refused = await runCli(['key', 'import', 'ci', file, '--passphrase-file', wrong], { home: there })
+    expect(refused).toMatchObject({ code: 3, stderr: containing('BAD_PASSPHRASE') })
+    expect(await runCli(['key', 'show', 'ci'], { home: there })).toMatchObject({ code: 3 })
+    expect(await runCli(['key', 'import', 'ci', file, '--passphrase-file', right], { home: there })).toMatchObject({
+      code: 0
+    })
+    expect(await runCli(['key', 'show', 'ci'], { home: there })).toMatchObject({ code: 0, stdout: `${key}\n` })
+    for (const secret of ['correct horse', 'battery staple'])
+      expect(exported.stdout + refused.stderr).not.toContain(secret)
+  })
+})
+
+describe('what other people wrote', () => {
+  test('never reaches the terminal as an escape sequence', async () => {
+    const home = await homeWithRegistry()
+    const evil = '\u001b[2J\u001b]0;owned\u0007 \u009b31mred \u202Ereversed'
+    await publish(home, { name: 'evil', description: `a ${evil} thing` })
+    await runCli(['yank', 'evil@1.0.0', '--reason', evil], { home })
+    const project = await tempDir('project')
+    for (const args of [
+      ['search', 'thing'],
+      ['show', 'evil'],
+      ['install', 'evil', '--dir', project],
+      ['search', evil],
+      ['install', `${evil}@1.0.0`],
+      ['list', '--dir', project],
+      ['publish', join(project, evil)]
+    ]) {
+      for (const form of [args, [...args, '--json']]) {
+        const { stdout, stderr } = await runCli(form, { home })
+        // eslint-disable-next-line no-control-regex
+        expect(stdout + stderr, form.join(' ')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
+      }
+    }
+  }, 40_000)
+})
+
+describe('Ctrl-C in the middle of an install', () => {
+  test('leaves whole packages only, and says that it was interrupted', async () => {
+    const home = await homeWithRegistry()
+    const files = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`src/${i}.txt`, `file ${i}\n`]))
+    await publish(home, { name: 'small' })
+    await publish(home, { name: 'large', files, dependencies: { small: '^1' } })
+    const project = await tempDir('project')
+    const packages = join(project, '.ggen', 'packages')
+    const cli = await startCli(['install', 'large', '--dir', project], { home })
+    await vi.waitFor(() => expect(existsSync(join(packages, '.large.ggen-new'))).toBe(true), {
+      interval: 2,
+      timeout: 15_000
+    })
+    const { code, stdout, stderr } = await cli.stop('SIGINT')
+    expect({ code, stdout }).toEqual({ code: 130, stdout: '' })
+    expect(stderr).toMatch(/error CANCELLED/)
+    expect(await readdir(packages)).toEqual(['small'])
+    expect(await runCli(['install', 'large', '--dir', project], { home })).toMatchObject({ code: 0 })
+    expect((await readdir(packages)).toSorted()).toEqual(['large', 'small'])
+    expect(await readdir(join(packages, 'large', 'src'))).toHaveLength(600)
+  }, 40_000)
+})
+
+describe('doctor', () => {
+  let home: string
+
+  beforeAll(async () => {
+    home = await homeWithRegistry()
+    await publish(home, { name: 'patient', files: { 'data.txt': 'a text that is only here' } })
+  })
+
+  test('finds a damaged fact, and one that is missing', async () => {
+    const store = await openLevel(join(home, 'store'))
+    const bodies: (readonly [string, Uint8Array])[] = []
+    for await (const entry of store.iterate({ gte: 'body!', lt: 'body!~' })) bodies.push(entry)
+    const [first, second] = bodies.filter(([key]) => key.includes('ggen/patient'))
+    if (first === undefined || second === undefined) throw new Error('the store holds no facts of the package')
+    const put = (key: string, value: Uint8Array) => store.batch([{ type: 'put', key, value }], { sync: true })
+    const forged = first[1].slice()
+    forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1
+    await put(first[0], forged)
+    await store.close()
+    const { code, stdout } = await runCli(['doctor', '--deep'], { home })
+    expect(code).toBe(8)
+    expect(stdout).toMatch(/^FAIL facts of mine: 1 damaged, 0 missing of 3, first bafyrei/m)
+    expect(stdout).toMatch(/^ {7}next: /m)
+
+    const again = await openLevel(join(home, 'store'))
+    await again.batch([
+      { type: 'put', key: first[0], value: first[1] },
+      { type: 'del', key: second[0] }
+    ])
+    await again.close()
+    // A loss is noticed when the store is opened, before anybody asks.
+    expect((await runCli(['doctor'], { home })).stderr).toMatch(/the store lost records/)
+  })
+
+  test('finds a damaged block', async () => {
+    const blocks = join(home, 'blocks')
+    const files = (await readdir(blocks, { recursive: true, withFileTypes: true })).filter(entry => entry.isFile())
+    for (const { parentPath, name } of files) {
+      const path = join(parentPath, name)
+      const bytes = await readFile(path)
+      if (bytes.includes('a text that is only here')) await writeFile(path, bytes.fill(0))
+    }
+    const { code, stdout } = await runCli(['doctor', '--deep', '--json'], { home })
+    expect(code).toBe(8)
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'STORE_CORRUPT' } })
+    expect(stdout).toContain('blocks: bafybei')
+  })
+})

@@ -1,0 +1,165 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { RegistryError } from '../../protocol/errors.ts'
+import { caughtUp, registryStatus, startDaemon } from './daemon.ts'
+import type { Daemon } from './daemon.ts'
+import { packageFolder } from './package-folder.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** What a client was told is published: `name@version` to content root. */
+type Acknowledged = Map<string, string>
+
+interface Rounds {
+  readonly rounds: number
+  readonly seed: number
+}
+
+/**
+ * Kills a daemon at random moments while a client publishes, and looks after each restart at what a person would look at:
+ * everything that was acknowledged is there, everything that is visible installs from this node alone, nothing is damaged.
+ */
+export async function crashWhilePublishing({ rounds, seed }: Rounds): Promise<void> {
+  const random = randomFrom(seed)
+  const home = await tempDir('crash')
+  const acknowledged: Acknowledged = new Map()
+  let daemon = await startDaemon({ home })
+  const patienceMs = Math.max(3_000, daemon.startMs * 3)
+  const { id: registry } = await daemon.client.call('registryCreate', { name: 'crash' })
+  for (let round = 0; round < rounds; round++) {
+    await publishUntilKilled(daemon, { registry, round, random, acknowledged })
+    daemon = await startDaemon({ home })
+    expect(daemon.startMs, `round ${round}: listening again`).toBeLessThan(patienceMs)
+    await lookOver(daemon, { registry, round, acknowledged })
+  }
+  expect(acknowledged.size).toBeGreaterThan(rounds / 2)
+  await sameFromScratch(daemon, registry)
+  await daemon.stop()
+}
+
+interface Round {
+  readonly registry: string
+  readonly round: number
+  readonly random: () => number
+  readonly acknowledged: Acknowledged
+}
+
+async function publishUntilKilled(daemon: Daemon, { registry, round, random, acknowledged }: Round): Promise<void> {
+  const parent = await tempDir('crash-packages')
+  // Random, not a means to wait: the kill lands in the middle of whatever goes on then.
+  const kill = delay(random() * 400).then(() => daemon.stop('SIGKILL'))
+  try {
+    for (let n = 0; ; n++) {
+      // Some packages get a second version, so that kills fall between a claim and a release and between two releases.
+      const name = random() < 0.3 ? 'often' : `p${round}-${n}`
+      const version = name === 'often' ? `${round}.${n}.0` : '1.0.0'
+      const files = { 'data.bin': randomBytes(Math.floor(random() * 40_000)) }
+      const folder = await packageFolder({ name, version, files }, parent)
+      const { cid } = await daemon.client.call('publish', { folder, registry })
+      acknowledged.set(`${name}@${version}`, cid)
+    }
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.code !== 'DAEMON_UNREACHABLE') throw error
+  }
+  await kill
+}
+
+/** No acknowledged publish is lost, and nothing is half visible. */
+async function lookOver({ client }: Daemon, { registry, round, acknowledged }: Omit<Round, 'random'>): Promise<void> {
+  const findings = await client.call('doctor', { deep: true })
+  expect(
+    findings.filter(finding => !finding.ok),
+    `round ${round}`
+  ).toEqual([])
+  const visible = await visibleVersions(client, registry)
+  expect(Object.fromEntries(visible)).toMatchObject(Object.fromEntries(acknowledged))
+  const project = await tempDir('crash-project')
+  for (const [reference, cid] of visible) {
+    // Older rounds were looked over before, and every one of them again at its own time.
+    if (!reference.startsWith(`p${round}-`) && !reference.startsWith(`often@${round}.`)) continue
+    const exact = reference.replace('@', '@=')
+    const { installed } = await client.call('install', { reference: exact, project, force: true })
+    expect(installed).toMatchObject([{ cid, bytes: 0, from: [] }])
+  }
+}
+
+async function visibleVersions(client: Daemon['client'], registry: string): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>()
+  const names = new Set<string>()
+  // A search shows at most so many; the rounds have names of their own, so each is asked for by its own prefix.
+  const { packages } = (await client.call('registryList', {})).find(entry => entry.id === registry) ?? { packages: 0 }
+  for (const query of packages <= 100 ? [''] : prefixes(packages)) {
+    for (const { name } of await client.call('search', { query, registry, limit: 100 })) names.add(name)
+  }
+  for (const name of names) {
+    const { versions } = await client.call('show', { reference: name })
+    for (const { version, contents } of versions) {
+      found.set(`${name.replace(/^ggen\//, '')}@${version}`, contents[0]?.cid ?? '')
+    }
+  }
+  return found
+}
+
+const prefixes = (count: number): readonly string[] => ['often', ...Array.from({ length: count }, (_, i) => `p${i}-`)]
+
+/** A node that never crashed and gets all facts at once folds them to the same view. */
+async function sameFromScratch(daemon: Daemon, registry: string): Promise<void> {
+  const fresh = await startDaemon()
+  await fresh.client.call('registryAdd', { id: registry, peer: daemon.address, isDefault: true })
+  await caughtUp(daemon, fresh, registry)
+  const [ours, theirs] = await Promise.all([daemon, fresh].map(node => registryStatus(node, registry)))
+  expect(theirs).toMatchObject({ facts: ours?.facts, packages: ours?.packages, releases: ours?.releases })
+  expect(theirs?.digest).toBe(ours?.digest)
+  await fresh.stop()
+}
+
+/** Kills a daemon while it installs: what is in the project is whole or not there, and the next install clears up. */
+export async function crashWhileInstalling({ rounds, seed }: Rounds): Promise<void> {
+  const random = randomFrom(seed)
+  const home = await tempDir('crash')
+  const files = Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`src/file-${i}.bin`, randomBytes(8_000)]))
+  let daemon = await startDaemon({ home })
+  await daemon.client.call('registryCreate', { name: 'crash' })
+  await daemon.client.call('publish', { folder: await packageFolder({ name: 'large', files }) })
+  const project = await tempDir('crash-project')
+  const packages = join(project, '.ggen', 'packages')
+  const params = { reference: 'large', project, force: true }
+  const started = performance.now()
+  await daemon.client.call('install', { ...params, project: await tempDir('crash-project') })
+  const wholeMs = performance.now() - started
+  let interrupted = 0
+  for (let round = 0; round < rounds; round++) {
+    const kill = delay(random() * wholeMs).then(() => daemon.stop('SIGKILL'))
+    await daemon.client.call('install', params).catch(() => (interrupted += 1))
+    await kill
+    if (existsSync(join(packages, 'large'))) expect(await countFiles(join(packages, 'large'))).toBe(152)
+    daemon = await startDaemon({ home })
+    // Every other round starts from nothing, so that both a first install and a replacement are hit.
+    const { installed } = await daemon.client.call('install', params)
+    expect(installed).toMatchObject([{ name: 'large' }])
+    expect(await readdir(packages)).toEqual(['large'])
+    expect(await countFiles(join(packages, 'large'))).toBe(152)
+    if (round % 2 === 0) await rm(packages, { recursive: true })
+  }
+  expect(interrupted).toBeGreaterThan(0)
+  await daemon.stop()
+}
+
+async function countFiles(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).length
+}

@@ -1,0 +1,76 @@
+import { openClient } from '../../node/open-client.ts'
+import type { NodeClient, RegistryStatus } from '../../node/services/api.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { startCli } from './spawn-cli.ts'
+import type { CliProcess, CliResult } from './spawn-cli.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** A `ggen-node start` in a process of its own, on a free loopback port, and a client of its local socket. */
+export interface Daemon {
+  readonly pid: number
+  readonly home: string
+  readonly peerId: string
+  readonly address: string
+  readonly client: NodeClient
+  /** Spawned to listening. */
+  readonly startMs: number
+  readonly exited: Promise<CliResult>
+  /** Ends it, with SIGTERM unless told. */
+  stop(signal?: NodeJS.Signals): Promise<CliResult>
+}
+
+export interface DaemonOptions {
+  /** The data directory; a new temporary one without it. */
+  readonly home?: string
+  readonly args?: readonly string[]
+}
+
+/** Starts a daemon and returns when it listens; fails with what it printed when it ends instead. */
+export async function startDaemon({ home, args = [] }: DaemonOptions = {}): Promise<Daemon> {
+  const dir = home ?? (await tempDir('home'))
+  const started = performance.now()
+  const cli = await startCli(['--json', 'start', '--listen', '/ip4/127.0.0.1/tcp/0', ...args], { home: dir })
+  const said = JSON.parse(await cli.line(/^\{/)) as { ok: boolean; peerId: string; addresses: string[] }
+  if (!said.ok) throw new Error(`the daemon did not start: ${cli.stdout()} ${cli.stderr()}`)
+  const startMs = performance.now() - started
+  const { peerId, addresses } = said
+  return { ...(await clientOf(cli, dir)), peerId, address: addresses[0] ?? '', startMs }
+}
+
+async function clientOf(cli: CliProcess, home: string): Promise<Omit<Daemon, 'peerId' | 'address' | 'startMs'>> {
+  const opened = await openClient({ home, network: false, create: false })
+  if (!opened.isDaemon) throw new Error('the daemon does not answer')
+  const { pid, exited } = cli
+  return { pid, home, client: opened.client, exited, stop: signal => cli.stop(signal) }
+}
+
+const WAIT_MS = 15_000
+
+/** Waits until a node holds all facts that another one holds now, and, with `kept`, the bytes of every release. */
+export async function caughtUp(from: Daemon, to: Daemon, registry: string, { kept = false } = {}): Promise<void> {
+  const { facts } = await registryStatus(from, registry)
+  await to.client.call('waitFor', { registry, facts, peers: 0, kept, timeoutMs: WAIT_MS })
+}
+
+/** Waits until a node has so many peers. */
+export async function connected(node: Daemon, registry: string, peers = 1): Promise<void> {
+  await node.client.call('waitFor', { registry, facts: 0, peers, kept: false, timeoutMs: WAIT_MS })
+}
+
+/** What a node says of one registry. */
+export async function registryStatus({ client }: Daemon, registry: string): Promise<RegistryStatus> {
+  const found = (await client.call('status', {})).registries.find(entry => entry.id === registry)
+  if (found === undefined) throw new Error(`registry ${registry} is not followed`)
+  return found
+}
+
+/** The error of a call that must fail. */
+export async function errorOf(promise: Promise<unknown>): Promise<RegistryError> {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof RegistryError) return error
+    throw error
+  }
+  throw new Error('this must fail, and did not')
+}
