@@ -196,10 +196,32 @@ export const LIMITS = Object.freeze({
     packageTimeoutMs: 10 * MINUTE,
     providers: 16,
     concurrentBlocks: 32,
+    /** directories of one package that are asked for at once, 256 KiB each at most */
+    nodesAhead: 16,
     concurrentPackages: 4,
     mirrorQueue: 100_000
   }),
   install: Object.freeze({ packages: 1_000, depth: 100, walks: 100, lockfileBytes: 16 * MiB }),
+  /** One resolution. A hostile registry can make any of them run out, and must not hold up a node for long. */
+  solver: Object.freeze({
+    /** statements looked at and versions compared with a range, all in all */
+    steps: 2_000_000,
+    /** the same for one optional dependency */
+    optionalSteps: 100_000,
+    optionalTries: 256,
+    /** steps between two pauses in which others get their turn */
+    stepsPerTurn: 50_000,
+    /** packages looked up, versions of one, and names asked for at once */
+    packages: 4_096,
+    versionsPerPackage: 8_192,
+    namesPerRound: 256,
+    statements: 100_000,
+    wishes: 1_024,
+    /** what is printed of a failure */
+    lines: 64,
+    versionsShown: 10,
+    piecesOfRange: 6
+  }),
   search: Object.freeze({ queryChars: 200, results: 100 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
@@ -220,6 +242,8 @@ export const LIMITS = Object.freeze({
     batchOperations: 65_536,
     batchBytes: 64 * MiB,
     quarantinedBlocks: 16,
+    /** files of one package on their way to the disk; each holds a handle */
+    syncsInFlight: 16,
     lockAttempts: 16,
     lockBytes: 1 * KiB,
     subjectCacheEntries: 4_096,
@@ -237,6 +261,8 @@ export const LIMITS = Object.freeze({
     scryptMaxN: 2 ** 18
   }),
   config: Object.freeze({ fileBytes: 256 * KiB, registries: 64, swarms: 16 }),
+  /** what a program that embeds a node may have open at a time */
+  embedding: Object.freeze({ calls: 256, listeners: 64 }),
   lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND, services: 64 }),
   timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
   metrics: Object.freeze({ series: 256 }),

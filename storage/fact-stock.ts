@@ -12,12 +12,23 @@ export interface FactStock {
   readonly fingerprint: Uint8Array
   /** True when each fact has its index record and its place in the log. */
   readonly isWhole: boolean
+  /** True when each subject has its row of the view. */
+  readonly hasRows: boolean
 }
 
 /** Counts records without reading the facts: keys only, one pass over each kind. */
 export async function takeStock(kv: KeyValue, registry: RegistryId): Promise<FactStock> {
   const bodies = new Fingerprint()
-  for await (const [key] of kv.iterate(keysOf(`body!${registry}!`))) bodies.add(idIn(key))
+  let subjects = 0
+  let last = ''
+  for await (const [key] of kv.iterate(keysOf(`body!${registry}!`))) {
+    bodies.add(idIn(key))
+    const subject = key.slice(0, key.lastIndexOf('!'))
+    if (subject !== last) subjects += 1
+    last = subject
+  }
+  let rows = 0
+  for await (const _ of kv.iterate(keysOf(`view!${registry}!`))) rows += 1
   const index = new Fingerprint()
   for await (const [key] of kv.iterate(keysOf(`fact!${registry}!`))) index.add(idIn(key))
   let arrivals = 0
@@ -27,7 +38,7 @@ export async function takeStock(kv: KeyValue, registry: RegistryId): Promise<Fac
     next = arrivalIn(key) + 1
   }
   const isWhole = index.count === bodies.count && arrivals === bodies.count && equalBytes(index.sum, bodies.sum)
-  return { count: bodies.count, next, fingerprint: bodies.sum, isWhole }
+  return { count: bodies.count, next, fingerprint: bodies.sum, isWhole, hasRows: rows === subjects }
 }
 
 /**

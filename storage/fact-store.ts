@@ -83,6 +83,7 @@ export class FactStore {
     if (head !== undefined && found.isWhole && head.count === found.count) {
       if (equalBytes(head.fingerprint, found.fingerprint) && head.next >= found.next) {
         this.#heads.set(registry, head)
+        if (!found.hasRows) await this.#kv.batch([flag(`stale!${registry}`, true)])
         return undefined
       }
     }
@@ -148,7 +149,13 @@ export class FactStore {
     const head = { ...before, count: before.count + print.count, next, fingerprint: print.sum }
     ops.push({ type: 'put', key: `head!${registry}`, value: encodeHead(head) })
     this.#doubtful.add(registry)
-    await this.#kv.batch(ops, { sync })
+    try {
+      await this.#kv.batch(ops, { sync })
+    } catch (error) {
+      // The doubt stays: the write may also land later, when the store is opened again and replays its log.
+      await this.#trustedHead(registry).catch(() => undefined)
+      throw error
+    }
     this.#doubtful.delete(registry)
     this.#heads.set(registry, head)
   }

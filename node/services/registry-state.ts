@@ -39,26 +39,27 @@ export class RegistryState {
     return this.#authority
   }
 
-  /** True after a write whose outcome is unknown: `load` again before the next decision. */
+  /** True after a write whose outcome is unknown, until one succeeds: `load` again before each decision. */
   get isDoubtful(): boolean {
     return this.#isDoubtful
   }
 
   async load(): Promise<void> {
     this.#authority = foldAuthority(this.registry, await this.factsOf('registry'))
-    this.#isDoubtful = false
   }
 
   /** Takes over what a write made durable. */
   landed(authority: Authority | undefined, touched: ReadonlyMap<Subject, readonly VerifiedFact[]>): void {
     this.#writes += 1
+    this.#isDoubtful = false
     this.#authority = authority
     for (const [subject, facts] of touched) this.#remember(subject, facts)
   }
 
   /**
    * Forgets what memory says of the store. Crash state: a write that reported a failure may have landed, so whoever
-   * reads next (an author looking for its next position, above all) must read the store.
+   * reads next (an author looking for its next position, above all) must read the store. It may even land later, when
+   * the store is opened again and replays its log, so nothing is remembered before a write succeeds.
    */
   doubt(): void {
     this.#writes += 1
@@ -79,7 +80,7 @@ export class RegistryState {
     const stored = await this.#reader.factsOf(this.registry, subject)
     const facts = stored.map(([id, bytes]) => readStored(id, bytes))
     // A write that landed meanwhile knows more than what was read before it.
-    if (writes === this.#writes) this.#remember(subject, facts)
+    if (writes === this.#writes && !this.#isDoubtful) this.#remember(subject, facts)
     return facts
   }
 

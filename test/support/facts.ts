@@ -9,9 +9,10 @@ import { parseContentId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { FactBody, Subject } from '../../protocol/fact.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 import { parseGgenName } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
-import { encodePayload } from '../../protocol/payload.ts'
+import { encodePayload, parsePayload } from '../../protocol/payload.ts'
 import type { CitedAuthority, Genesis, Payload } from '../../protocol/payload.ts'
 import { parseScope } from '../../protocol/role.ts'
 import type { Role } from '../../protocol/role.ts'
@@ -105,6 +106,16 @@ export class FactWriter {
   ): Made {
     const value = { version: parseSemver(version), ...contentFor(name, version, content), authority }
     return this.write(by, subject(name), { type: 'release', value })
+  }
+
+  /** The same release at the same position with another manifest. What follows in its chain must be written after it. */
+  withManifest({ body }: Made, change: (manifest: Manifest) => Manifest, by = this.root): Made {
+    const payload = parsePayload(body)
+    if (payload.type !== 'release') throw new Error('not a release')
+    const value = { ...payload.value, manifest: change(payload.value.manifest) }
+    const made = make({ ...body, payload: encodePayload({ type: 'release', value }) }, by)
+    this.#heads.set(`${by.did} ${by.chain} ${body.subject}`, { seq: body.seq, id: made.id })
+    return made
   }
 
   yank(name: string, version: string, authority: CitedAuthority, { by = this.root, reason = 'broken' } = {}): Made {

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest'
+import { FactWriter, make, person, subject } from '../support/facts.ts'
+import { openGate } from '../support/gate.ts'
+import { asideOf } from '../support/fold.ts'
+
+const [root, ann, bob] = [person('root'), person('ann'), person('bob')]
+const alpha = subject('alpha')
+
+test('a late grant brings releases that were set aside to count', async () => {
+  const facts = new FactWriter(root)
+  const claim = facts.claim('alpha', { keys: [root.did] })
+  facts.claim('other', { keys: [ann.did] })
+  const grant = facts.grant(ann.did, 'publisher')
+  facts.all.pop()
+  const release = facts.release('alpha', '1.0.0', facts.cite(claim, grant.id), { by: ann })
+  const node = await openGate(facts.registry)
+  await node.gate.admitMany(
+    facts.all.map(fact => fact.bytes),
+    { peer: 'p' }
+  )
+  const before = await node.view.find(facts.registry, alpha)
+  expect(before?.versions).toEqual([])
+  expect(before === undefined ? {} : asideOf(before)).toEqual({ [release.id]: 'unknown-authority' })
+  await node.gate.admit(grant.bytes, { peer: 'p' })
+  const after = await node.view.find(facts.registry, alpha)
+  expect(after?.versions.map(({ version }) => version)).toEqual(['1.0.0'])
+  expect(after?.setAside).toEqual([])
+})
+
+test('a late grant that makes a rival claim the earlier one moves the name', async () => {
+  const facts = new FactWriter(root)
+  const first = facts.grant(ann.did, 'curator')
+  const second = facts.grant(bob.did, 'curator', { authPrev: first.id })
+  const byAnn = facts.claim('alpha', { by: ann, authPrev: first.id })
+  const byBob = facts.claim('alpha', { by: bob, authPrev: second.id })
+  facts.claim('named', { keys: [ann.did, bob.did] })
+  const [, , , , , names] = facts.all
+  if (names === undefined) throw new Error('no claim that names them')
+  const node = await openGate(facts.registry)
+  const bytes = [facts.genesis, names, byBob, byAnn].map(fact => fact.bytes)
+  await node.gate.admitMany(bytes, { peer: 'p' })
+  expect((await node.view.find(facts.registry, alpha))?.claim).toBeNull()
+  await node.gate.admitMany([second.bytes], { peer: 'p' })
+  await node.gate.admitMany([first.bytes], { peer: 'p' })
+  expect((await node.view.find(facts.registry, alpha))?.claim?.fact).toBe(byAnn.id)
+})
+
+test('a fork in the authority takes back what counted only because of it, in every package', async () => {
+  const facts = new FactWriter(root)
+  const grant = facts.grant(ann.did, 'publisher')
+  const claim = facts.claim('alpha')
+  facts.release('alpha', '1.0.0', facts.cite(claim, grant.id), { by: ann })
+  facts.release('alpha', '2.0.0', facts.cite(claim))
+  const node = await openGate(facts.registry)
+  await node.gate.admitMany(
+    facts.all.map(fact => fact.bytes),
+    { peer: 'p' }
+  )
+  expect((await node.view.find(facts.registry, alpha))?.versions).toHaveLength(2)
+  await node.gate.admit(make({ ...grant.body, time: 1 }, root).bytes, { peer: 'p' })
+  expect((await node.view.find(facts.registry, alpha))?.versions.map(({ version }) => version)).toEqual(['2.0.0'])
+  const reference = await openGate(facts.registry)
+  await reference.gate.admitMany(
+    [make({ ...grant.body, time: 1 }, root), ...facts.all.toReversed()].map(({ bytes }) => bytes),
+    { peer: 'p' }
+  )
+  await reference.gate.admitMany(
+    facts.all.map(({ bytes }) => bytes),
+    { peer: 'p' }
+  )
+  await reference.gate.admit(make({ ...grant.body, time: 1 }, root).bytes, { peer: 'p' })
+  expect(await reference.digest()).toBe(await node.digest())
+})
+
+test('a reader that began before a write does not bring back what it read', async () => {
+  const facts = new FactWriter(root)
+  const claim = facts.claim('alpha')
+  const release = facts.release('alpha', '1.0.0', facts.cite(claim))
+  const node = await openGate(facts.registry)
+  await node.gate.admitMany([facts.genesis.bytes, claim.bytes], { peer: 'p' })
+  // A new gate has nothing in its cache; its reader is held up until the release is in.
+  const again = await openGate(facts.registry, node.kv)
+  const original = again.store.factsOf.bind(again.store)
+  let release_: () => void = () => undefined
+  const held = new Promise<void>(resolve => (release_ = resolve))
+  let isFirst = true
+  again.store.factsOf = async (registry, about) => {
+    const isHeld = isFirst
+    isFirst = false
+    const found = await original(registry, about)
+    if (isHeld) await held
+    return found
+  }
+  const slow = again.gate.state(facts.registry)?.factsOf(alpha)
+  await again.gate.admit(release.bytes, { peer: 'p' })
+  release_()
+  await slow
+  expect(await again.gate.state(facts.registry)?.factsOf(alpha)).toHaveLength(2)
+})
