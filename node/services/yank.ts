@@ -2,6 +2,7 @@ import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { VersionView } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { cleanText } from '../../protocol/manifest-text.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import type { CitedAuthority } from '../../protocol/payload.ts'
@@ -27,7 +28,9 @@ export interface Yanker {
 export function yanker(components: Pick<PublishComponents, 'author' | 'gate' | 'view' | 'announce'>): Yanker {
   const { author, announce } = components
   return {
-    async yank(registry, { name, version }, reason) {
+    async yank(registry, { name, version }, said) {
+      // The one spelling that a fact may hold: no controls, no bidi overrides.
+      const reason = cleanText(said)
       if (reason.length > LIMITS.fact.reasonChars) {
         throw new RegistryError('LIMIT_EXCEEDED', `a reason has at most ${LIMITS.fact.reasonChars} characters`)
       }
