@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parseSecret, principalOf } from '../../attestation/keys.ts'
+import { signFact, verifyFact } from '../../attestation/sign-fact.ts'
+import { fromHex, toHex } from '../../protocol/bytes.ts'
+import { encodeBody, encodeEnvelope, FACT_TYPES, parseEnvelope } from '../../protocol/fact.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { encodePayload, parsePayload } from '../../protocol/payload.ts'
+import { ROLES } from '../../protocol/role.ts'
+import { parseRegistryId } from '../../protocol/cid.ts'
+import { openGate } from '../support/gate.ts'
+import { REPOSITORY } from '../support/shared.ts'
+
+const document = readFileSync(join(REPOSITORY, 'docs', 'spec', 'fact.md'), 'utf8')
+const example = /```example\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
+const lines = new Map(
+  example
+    .trim()
+    .split('\n')
+    .map(line => [line.slice(0, line.indexOf(' = ')), line.slice(line.indexOf(' = ') + 3)] as const)
+)
+
+function text(name: string): string {
+  const value = lines.get(name)
+  if (value === undefined) throw new Error(`the example has no line "${name}"`)
+  return value
+}
+
+function bytes(name: string): Uint8Array {
+  const value = fromHex(text(name))
+  if (value === undefined) throw new Error(`"${name}" is not hex`)
+  return value
+}
+
+const secret = parseSecret(bytes('root secret'))
+
+test('the key of the example is that of its secret', () => {
+  expect(principalOf(secret)).toBe(text('root key'))
+})
+
+test.each(['genesis', 'claim'])('the %s of the document has the id, payload and signature that it says', type => {
+  const envelope = parseEnvelope(encodeEnvelope(bytes(`${type} body`), bytes(`${type} signature`)))
+  expect(envelope.id).toBe(text(`${type} id`))
+  expect(verifyFact(envelope)).toBe(true)
+  expect(toHex(envelope.body.payload)).toBe(text(`${type} payload`))
+  expect(toHex(encodePayload(parsePayload(envelope.body)))).toBe(text(`${type} payload`))
+  expect(toHex(encodeBody(envelope.body))).toBe(text(`${type} body`))
+  expect(toHex(signFact(envelope.body, secret))).toBe(toHex(envelope.bytes))
+})
+
+test('the facts of the document are admitted and add up to the digest that it says', async () => {
+  const node = await openGate(parseRegistryId(text('genesis id')))
+  const facts = ['genesis', 'claim'].map(type => encodeEnvelope(bytes(`${type} body`), bytes(`${type} signature`)))
+  const verdicts = await node.gate.admitMany(facts, { peer: 'p' })
+  expect(verdicts.map(({ verdict }) => verdict)).toEqual(['accept', 'accept'])
+  expect(await node.digest()).toBe(text('view digest'))
+})
+
+test('the document names each type, each role and the limits as they are', () => {
+  for (const word of [...FACT_TYPES, ...ROLES]) expect(document).toContain(`\`${word}\``)
+  const numbers = [
+    LIMITS.fact.bodyBytes,
+    LIMITS.fact.envelopeBytes,
+    LIMITS.view.setAside,
+    LIMITS.view.grants,
+    LIMITS.pending.facts
+  ]
+  for (const number of numbers) expect(document).toContain(number.toLocaleString('en'))
+})
