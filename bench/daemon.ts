@@ -26,10 +26,7 @@ export interface DaemonInit {
 }
 
 /** Prepares a data directory and starts a node on it. */
-export async function startDaemon(
-  workbench: Workbench,
-  { registry, args = [] }: DaemonInit = {}
-): Promise<Daemon> {
+export async function startDaemon(workbench: Workbench, { registry, args = [] }: DaemonInit = {}): Promise<Daemon> {
   const home = join(await workbench.tempDir(), 'home')
   await initHome(home)
   const prepared = await openClient({ home, network: false, create: true })

@@ -32,32 +32,34 @@ export interface FetchOrder {
 
 /**
  * Brings every block below a root onto this disk, leaves many at a time, and makes them durable.
- * A DAG that holds more than its release declares is given up as soon as that shows.
+ * A DAG that holds more than its release declares is given up as soon as that shows. `fetched` is the bytes from peers.
  * @throws RegistryError CONTENT_UNAVAILABLE | LIMIT_EXCEEDED | MALFORMED | HOSTILE_PATH
  */
 export async function fetchContent(
   { local, remote }: { local: LocalBlocks; remote: RemoteBlocks | undefined },
   { registry, root, size }: FetchOrder,
   signal: AbortSignal
-): Promise<void> {
+): Promise<{ readonly fetched: number }> {
   const abort = new AbortController()
   const both = AbortSignal.any([signal, abort.signal])
   const session = remote?.open(registry, both)
   const got: CID[] = []
-  let budget = size + leafAllowance(size)
+  const allowed = size + leafAllowance(size)
+  let fetched = 0
   const take = async (cid: CID): Promise<Uint8Array> => {
     const here = await readLocal(local, cid)
     if (here !== undefined) return here
     if (session === undefined) throw notHere(root)
     const bytes = await session.block(cid, { signal: both })
-    budget -= bytes.length
-    if (budget < 0) throw new RegistryError('LIMIT_EXCEEDED', `content ${root} is larger than the release declares`)
+    fetched += bytes.length
+    if (fetched > allowed)
+      throw new RegistryError('LIMIT_EXCEEDED', `content ${root} is larger than the release declares`)
     got.push(cid)
     return bytes
   }
   const running = new Set<Promise<unknown>>()
   try {
-    for await (const cid of listBlocks(root, { get: take }, { signal: both })) {
+    for await (const cid of listBlocks(root, { get: take }, { signal: both, ahead: LIMITS.fetch.nodesAhead })) {
       if (cid.code !== 0x55) continue
       const run = take(cid).finally(() => running.delete(run))
       // The first failure ends the walk below; an unhandled one would end the process.
@@ -67,6 +69,7 @@ export async function fetchContent(
     }
     await Promise.all(running)
     await local.flush(got)
+    return { fetched }
   } catch (error) {
     abort.abort(error)
     await Promise.allSettled(running)

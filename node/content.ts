@@ -39,13 +39,13 @@ export async function fetchInto(
   late: LateSwarm,
   wanted: WantedContent,
   signal: AbortSignal
-): Promise<void> {
+): Promise<{ readonly fetched: number }> {
   const { swarm } = late
   const remote =
     swarm === undefined
       ? undefined
       : { open: (registry: RegistryId | undefined, abort: AbortSignal) => swarm.fetch(registry, { signal: abort }) }
-  await fetchContent({ local: blocks, remote }, wanted, signal)
+  return fetchContent({ local: blocks, remote }, wanted, signal)
 }
 
 interface UnpackerComponents {
@@ -57,13 +57,14 @@ interface UnpackerComponents {
 
 /** Fetches, verifies, unpacks beside the target and renames. */
 export function unpacker({ blocks, records, late, provide }: UnpackerComponents): InstallComponents['unpack'] {
-  const busy = new Map<string, Promise<void>>()
+  const busy = new Map<string, Promise<unknown>>()
   return ({ registry, root, target, size, digests, executables }, signal) => {
-    const run = async (): Promise<void> => {
-      await fetchInto(blocks, late, { registry, root, size }, signal)
+    const run = async (): Promise<{ readonly fetched: number }> => {
+      const { fetched } = await fetchInto(blocks, late, { registry, root, size }, signal)
       await records.markKept(root)
       await unpackTo(root, blocks, target, { declaredSize: size, executables, expectDigests: digests, signal })
       provide(root)
+      return { fetched }
     }
     // Two commands that install into one folder take turns: unpacking clears what an earlier one left unfinished there.
     const turn = (busy.get(target) ?? Promise.resolve()).then(run, run)

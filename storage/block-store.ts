@@ -122,7 +122,7 @@ class BlockFiles {
 
   async flush(cids: Iterable<CID>, { signal }: AbortOptions = {}): Promise<void> {
     const folders = new Set<string>()
-    for (const cid of cids) {
+    await inGroups(cids, async cid => {
       signal?.throwIfAborted()
       const file = this.#fileOf(cid)
       folders.add(dirname(file))
@@ -132,9 +132,10 @@ class BlockFiles {
         if (codeOf(cause) !== 'ENOENT') throw toWriteError(cause, `block ${cid.toString()}`)
         throw missingBlock(cid, cause)
       }
-    }
+    })
     try {
-      for (const folder of folders) await syncDir(folder)
+      // A folder is synced after the files in it were, and before the folder that holds its own name.
+      await inGroups(folders, syncDir)
       await syncDir(this.#dir)
     } catch (cause) {
       throw toWriteError(cause, 'the folder of blocks')
@@ -200,6 +201,16 @@ class BlockFiles {
       // A disk that cannot move it aside (or another reader who was first) must not hide that the block is damaged.
       await rm(file, { force: true }).catch(() => undefined)
     }
+  }
+}
+
+/** Waits for the disk that many times at once. All of a group have ended before a failure is thrown. */
+async function inGroups<T>(items: Iterable<T>, task: (item: T) => Promise<void>): Promise<void> {
+  const all = [...items]
+  for (let from = 0; from < all.length; from += LIMITS.storage.syncsInFlight) {
+    const group = all.slice(from, from + LIMITS.storage.syncsInFlight)
+    const settled = await Promise.allSettled(group.map(task))
+    for (const result of settled) if (result.status === 'rejected') throw result.reason
   }
 }
 

@@ -6,9 +6,13 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { Pick } from '../../protocol/resolve.ts'
 import type { Version } from '../../protocol/version.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { fanOut } from '../runtime/queue.ts'
 import { packId } from './lockfile.ts'
 import type { Lockfile, LockedPack } from './lockfile.ts'
 import type { Resolution } from './resolve.ts'
+import { TrafficShare } from './traffic-share.ts'
+import type { Meter } from './traffic-share.ts'
 
 /** What is asked of whoever unpacks: bytes are verified against the root, the size and the archive digest. */
 export interface UnpackOrder {
@@ -20,18 +24,13 @@ export interface UnpackOrder {
   readonly executables: Manifest['executables']
 }
 
-/** Which peers bytes came from, counted at the sockets between two moments. */
-export interface Meter {
-  read(): ReadonlyMap<string, number>
-}
-
 export interface InstallComponents {
   readonly resolve: (
     registry: RegistryId,
     root: { name: PackageName; range: string | undefined }
   ) => Promise<Resolution>
-  /** Fetches what is not local, verifies, writes beside the target, renames. */
-  readonly unpack: (order: UnpackOrder, signal: AbortSignal) => Promise<void>
+  /** Fetches what is not local, verifies, writes beside the target, renames. `fetched`: bytes of blocks from peers. */
+  readonly unpack: (order: UnpackOrder, signal: AbortSignal) => Promise<{ readonly fetched: number }>
   /** The content root of what is in a folder now; undefined when there is none, `unreadable` when it is no package. */
   readonly rootOf: (folder: string, signal: AbortSignal) => Promise<ContentId | 'unreadable' | undefined>
   readonly lockfile: (project: string) => Lockfile
@@ -57,7 +56,7 @@ export interface InstalledPackage {
   readonly path: string
   /** Peers that sent bytes for it; empty when all of it was here already. */
   readonly from: readonly string[]
-  /** Bytes received at the sockets while it was fetched. */
+  /** Bytes received at the sockets while it was fetched; what came while several were is divided among them. */
   readonly bytes: number
   readonly ms: number
   readonly unchanged: boolean
@@ -73,23 +72,30 @@ export type Install = (
   context: { readonly signal: AbortSignal; readonly onProgress: (done: InstalledPackage, of: number) => void }
 ) => Promise<InstallResult>
 
-/** Installs a package and what it depends on. Each package lands as a whole or not at all; a second run does nothing. */
+/**
+ * Installs a package and what it depends on, a few packages at a time. Nothing is touched when anything holds somebody's
+ * edits. Each package lands as a whole or not at all; a second run does nothing.
+ */
 export function installer(components: InstallComponents): Install {
   return async (request, { signal, onProgress }) => {
     const { picks, left } = await components.resolve(request.registry, request)
     const lockfile = components.lockfile(request.project)
     const before = await lockfile.read()
-    const installed: InstalledPackage[] = []
-    const locked: LockedPack[] = []
-    for (const pick of picks) {
-      signal.throwIfAborted()
-      const done = await installOne(components, { pick, request, locked: before.get(idOf(pick, request)) }, signal)
-      installed.push(done)
-      locked.push(toLocked(pick, picks, { request, now: components.now() }))
-      onProgress(done, picks.length)
-    }
-    await lockfile.merge(locked)
-    return { installed, left }
+    const traffic = new TrafficShare(components.meter)
+    const orders = picks.map(pick => ({ pick, request, locked: before.get(idOf(pick, request)), traffic }))
+    const inspected = new Map<OnePackage, ContentId | 'unreadable' | undefined>()
+    const concurrency = LIMITS.fetch.concurrentPackages
+    await fanOut(orders, { concurrency, signal }, async (order, abort) => {
+      inspected.set(order, await inspect(components, order, abort))
+    })
+    const done = new Map<OnePackage, InstalledPackage>()
+    await fanOut(orders, { concurrency, signal }, async (order, abort) => {
+      const installed = await installOne(components, { ...order, here: inspected.get(order) }, abort)
+      done.set(order, installed)
+      onProgress(installed, picks.length)
+    })
+    await lockfile.merge(picks.map(pick => toLocked(pick, picks, { request, now: components.now() })))
+    return { installed: orders.flatMap(order => done.get(order) ?? []), left }
   }
 }
 
@@ -97,51 +103,47 @@ interface OnePackage {
   readonly pick: Pick
   readonly request: InstallRequest
   readonly locked: LockedPack | undefined
+  readonly traffic: TrafficShare
+}
+
+/** What is in a package's place now. @throws RegistryError LOCALLY_MODIFIED: edits are never thrown away unasked */
+async function inspect(
+  { rootOf }: InstallComponents,
+  { pick, request, locked }: OnePackage,
+  signal: AbortSignal
+): Promise<ContentId | 'unreadable' | undefined> {
+  const path = installPath(pick.name, request)
+  const here = await rootOf(`${request.project}/${path}`, signal)
+  const isOurs = here === undefined || here === pick.content.root || here === locked?.cid
+  if (isOurs || request.force) return here
+  throw new RegistryError('LOCALLY_MODIFIED', `${path} differs from what was installed`, {
+    tried: [`found ${here}`, locked === undefined ? 'the lockfile does not know it' : `the lockfile has ${locked.cid}`],
+    next: 'move your changes away, or overwrite them with --force'
+  })
 }
 
 async function installOne(
   components: InstallComponents,
-  one: OnePackage,
+  { pick, request, traffic, here }: OnePackage & { readonly here: ContentId | 'unreadable' | undefined },
   signal: AbortSignal
 ): Promise<InstalledPackage> {
-  const { pick, request, locked } = one
   const { root, size, digests, manifest } = pick.content
   const path = installPath(pick.name, request)
-  const target = `${request.project}/${path}`
   const started = components.now()
-  const here = await components.rootOf(target, signal)
-  const name = shortNameOf(pick.name)
-  const result = { name, version: pick.version, cid: root, path }
-  if (here === root) return { ...result, from: [], bytes: 0, ms: components.now() - started, unchanged: true }
-  // Somebody's edits are never thrown away unasked.
-  if (here !== undefined && here !== locked?.cid && !request.force) {
-    throw new RegistryError('LOCALLY_MODIFIED', `${path} differs from what was installed`, {
-      tried: [
-        `found ${here}`,
-        locked === undefined ? 'the lockfile does not know it' : `the lockfile has ${locked.cid}`
-      ],
-      next: 'move your changes away, or overwrite them with --force'
-    })
-  }
-  const metered = components.meter.read()
-  await components.unpack(
-    { registry: request.registry, root, target, size, digests, executables: manifest.executables },
-    signal
-  )
-  const received = difference(metered, components.meter.read())
-  const bytes = received.reduce((sum, [, count]) => sum + count, 0)
-  const from = received.map(([peer]) => peer)
+  const result = { name: shortNameOf(pick.name), version: pick.version, cid: root, path }
+  if (here === root) return { ...result, from: [], bytes: 0, ms: 0, unchanged: true }
+  const received = traffic.begin()
+  const target = `${request.project}/${path}`
+  const order = { registry: request.registry, root, target, size, digests, executables: manifest.executables }
+  const { fetched } = await components.unpack(order, signal).catch((error: unknown) => {
+    received()
+    throw error
+  })
+  // What was here already took nothing of what came in meanwhile for others.
+  const shares = received().filter(() => fetched > 0)
+  const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
+  const from = shares.map(([peer]) => peer)
   return { ...result, from, bytes, ms: components.now() - started, unchanged: false }
-}
-
-function difference(
-  before: ReadonlyMap<string, number>,
-  after: ReadonlyMap<string, number>
-): readonly (readonly [string, number])[] {
-  return [...after]
-    .map(([peer, bytes]) => [peer, bytes - (before.get(peer) ?? 0)] as const)
-    .filter(([, bytes]) => bytes > 0)
-    .toSorted(([, a], [, b]) => b - a)
 }
 
 /** Where a package lives in a project: two registries with one name never collide. */

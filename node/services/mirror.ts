@@ -14,7 +14,7 @@ export interface MirrorComponents {
   readonly isKept: (root: ContentId) => Promise<boolean>
   readonly markKept: (root: ContentId) => Promise<void>
   /** Fetches what is missing below a root and makes it durable. */
-  readonly fetch: (wanted: Wanted, signal: AbortSignal) => Promise<void>
+  readonly fetch: (wanted: Wanted, signal: AbortSignal) => Promise<unknown>
   readonly onKept?: (root: ContentId) => void
   readonly onFailed?: (root: ContentId, error: unknown) => void
 }

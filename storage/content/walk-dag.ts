@@ -16,6 +16,11 @@ export interface WalkOptions {
   readonly limits?: Partial<ContentLimits>
 }
 
+export interface ListOptions extends WalkOptions {
+  /** Nodes that are asked for before their turn, where the source is far away. What they hold is in memory meanwhile. */
+  readonly ahead?: number
+}
+
 /** A file of a package as its DAG describes it: one raw block, or a node that names its leaves. */
 export interface DagFile {
   readonly path: string
@@ -132,15 +137,18 @@ export async function readTree(reader: Reader, root: ContentId): Promise<DagTree
 export async function* listBlocks(
   root: ContentId,
   source: BlockSource,
-  options: WalkOptions = {}
+  options: ListOptions = {}
 ): AsyncGenerator<CID, void> {
   const reader = readerOf(source, options)
   const seen = new Set<string>([root])
   const pending = [toLink(root)]
+  const ahead = new Map<CID, Promise<UnixfsNode>>()
   for (let cid = pending.pop(); cid !== undefined; cid = pending.pop()) {
     yield cid
     if (cid.code === RAW) continue
-    for (const child of childrenOf(await readNode(reader, cid))) {
+    const node = await (ahead.get(cid) ?? readNode(reader, cid))
+    ahead.delete(cid)
+    for (const child of childrenOf(node)) {
       const key = child.toString()
       if (seen.has(key)) continue
       if (seen.size >= reader.options.limits.blocks) {
@@ -148,8 +156,15 @@ export async function* listBlocks(
       }
       seen.add(key)
       pending.push(child)
+      if (child.code !== RAW && ahead.size < (options.ahead ?? 0)) ahead.set(child, early(readNode(reader, child)))
     }
   }
+}
+
+/** A failure is thrown when the walk gets there; until then it must not end the process as an unhandled one. */
+function early<T>(reading: Promise<T>): Promise<T> {
+  reading.catch(() => undefined)
+  return reading
 }
 
 /** The entries of a directory, those of its shards included. */

@@ -46,6 +46,8 @@ describe('what goes in comes out', () => {
         await unpack(blocks, one, join(base, 'out'))
         expect(await readTreeOf(join(base, 'out'))).toEqual(await readTreeOf(join(base, 'one')))
         const listed = (await collect(listBlocks(one.root, blocks))).map(cid => cid.toString())
+        const ahead = await collect(listBlocks(one.root, blocks, { ahead: 4 }))
+        expect(ahead.map(cid => cid.toString())).toEqual(listed)
         expect(listed.toSorted()).toEqual(one.blocks.map(cid => cid.toString()).toSorted())
         expect(one.blocks.at(-1)?.toString()).toBe(one.root)
       }),
