@@ -6,7 +6,7 @@ import { openNetworkStore } from '../storage/network-store.ts'
 import type { Records } from '../storage/records.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { Changes } from './changes.ts'
-import type { Config } from './config.ts'
+import type { Config, SwarmSettings } from './config.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
 import type { SwarmComponents } from './p2p/components.ts'
@@ -44,9 +44,41 @@ export async function openNetwork(
 ): Promise<Swarm> {
   const [settings] = config.swarms
   if (settings === undefined) throw new Error('a configuration has at least one swarm')
-  const { changes, mirror, records } = components
   const datastore = await openNetworkStore(join(home.paths.dir, `swarm-${settings.name}`))
-  const privateKey = await swarmKeyOf(await loadSwarmSecret(home, settings.name))
+  try {
+    const swarm = await startSwarm({ settings, config, version }, components, {
+      privateKey: await swarmKeyOf(await loadSwarmSecret(home, settings.name)),
+      datastore
+    })
+    return {
+      ...swarm,
+      stop: async () => {
+        try {
+          await swarm.stop()
+        } finally {
+          await datastore.close()
+        }
+      }
+    }
+  } catch (error) {
+    // Also after a setting that was refused: this process may well try again, and the store has one owner at a time.
+    await datastore.close()
+    throw error
+  }
+}
+
+interface SwarmInit {
+  readonly settings: SwarmSettings
+  readonly config: Config
+  readonly version: string
+}
+
+async function startSwarm(
+  { settings, config, version }: SwarmInit,
+  components: NetworkComponents,
+  own: Pick<SwarmComponents, 'privateKey' | 'datastore'>
+): Promise<Swarm> {
+  const { changes, mirror, records } = components
   const swarm = await createSwarm(
     {
       ...settings,
@@ -55,7 +87,7 @@ export async function openNetwork(
       agent: `ggen-node/${version}`,
       roles: config.keep === 'all' ? ['mirror'] : []
     },
-    { ...swarmComponents(components), privateKey, datastore },
+    { ...swarmComponents(components), ...own },
     {
       onPeer: () => {
         mirror.retry()
@@ -64,22 +96,8 @@ export async function openNetwork(
       onPeerGone: () => changes.emit()
     }
   )
-  try {
-    await swarm.start()
-  } catch (error) {
-    await datastore.close()
-    throw error
-  }
-  return {
-    ...swarm,
-    stop: async () => {
-      try {
-        await swarm.stop()
-      } finally {
-        await datastore.close()
-      }
-    }
-  }
+  await swarm.start()
+  return swarm
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {

@@ -15,6 +15,7 @@ import { createFetchSession } from './fetch.ts'
 import type { FetchOptions, FetchSession } from './fetch.ts'
 import type { Gossip } from './gossip.ts'
 import type { HeliaHost } from './helia.ts'
+import { leftoverTimers } from './leftover-timers.ts'
 import type { Host } from './libp2p.ts'
 import type { SocketMeter, Traffic } from './meter.ts'
 import type { Peers } from './peers.ts'
@@ -136,13 +137,15 @@ async function start(
 /** In reverse, all of it, whatever fails. */
 async function stop({ host, helia, gossip, catchUp, dialer, routing }: Parts): Promise<void> {
   const failures: unknown[] = []
+  const clearTimers = leftoverTimers(host)
   const steps = [
     async () => await dialer.stop(),
     async () => await catchUp.stop(),
     async () => gossip.stop(),
     async () => await routing.stop(),
     async () => void (await helia.stop()),
-    async () => await host.stop()
+    async () => await host.stop(),
+    async () => clearTimers()
   ]
   for (const step of steps) {
     try {
