@@ -44,6 +44,8 @@ export interface NodeInit {
   readonly version: string
   /** False: no socket is opened; what is local can still be read, published and installed. */
   readonly network: boolean
+  /** Where the node logs; without it, standard error at the configured level. */
+  readonly log?: Log
   readonly onStopRequest?: () => void
 }
 
@@ -108,8 +110,9 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
 }
 
-async function openCore({ home, config }: NodeInit, opening: AsyncDisposableStack): Promise<Core> {
-  const log = await openLog({ level: config.logLevel })
+async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<Core> {
+  const { home, config } = init
+  const log = init.log ?? (await openLog({ level: config.logLevel }))
   const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
   const kv = await openWithBallast(home, () => openLevel(home.paths.store))
   opening.defer(() => kv.close())
