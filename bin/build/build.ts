@@ -2,6 +2,7 @@ import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 import { RegistryError } from '../../protocol/errors.ts'
+import { libraryDeclarations } from './declarations.ts'
 import { thirdPartyLicences } from './licences.ts'
 
 export interface BuildResult {
@@ -23,8 +24,12 @@ const ROOT = resolve(import.meta.dirname, '..', '..')
 /** Loads a native binary from beside its own code, so it can't be part of the bundle. */
 const EXTERNAL = 'classic-level'
 
+/** What `import 'ggen-node'` gives. */
+const LIBRARY = 'node/index.ts'
+
 /**
- * Writes the package that is published: `ggen-node.js` (the launcher), `chunks/` (the bundle) and what belongs to it.
+ * Writes the package that is published: `ggen-node.js` (the launcher), `chunks/` (the bundle of the command line and of
+ * the library, which share all but their entries) and what belongs to it.
  * A bundle, because overrides do not travel with a package: installed from its own dependency list it would bring
  * WebRTC and React Native.
  */
@@ -32,6 +37,7 @@ export async function buildPackage(folder: string): Promise<BuildResult> {
   await rm(folder, { recursive: true, force: true })
   await mkdir(join(folder, 'chunks'), { recursive: true })
   const modules = await writeBundle(join(folder, 'chunks'))
+  await writeFile(join(folder, 'chunks', 'index.d.ts'), await libraryDeclarations(ROOT, LIBRARY))
   await writeFile(join(folder, 'THIRD-PARTY-LICENSES'), await thirdPartyLicences(modules))
   await writeLauncher(join(folder, 'ggen-node.js'))
   const version = await writeManifest(join(folder, 'package.json'))
@@ -44,7 +50,7 @@ export async function buildPackage(folder: string): Promise<BuildResult> {
 async function writeBundle(folder: string): Promise<Set<string>> {
   const bundle = await rolldown({
     cwd: ROOT,
-    input: { main: 'bin/commands/main.ts' },
+    input: { main: 'bin/commands/main.ts', index: LIBRARY },
     platform: 'node',
     external: [EXTERNAL],
     logLevel: 'warn'
@@ -92,6 +98,10 @@ async function writeManifest(file: string): Promise<string> {
     license: root.license,
     type: 'commonjs',
     bin: { 'ggen-node': 'ggen-node.js' },
+    exports: {
+      '.': { types: './chunks/index.d.ts', default: './chunks/index.js' },
+      './package.json': './package.json'
+    },
     engines: root.engines,
     dependencies: { [EXTERNAL]: version }
   }
