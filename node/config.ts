@@ -3,6 +3,18 @@ import { join, resolve } from 'node:path'
 import { parse } from 'smol-toml'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { nearest } from '../protocol/nearest.ts'
+import {
+  checkedValue,
+  fullKey,
+  HOME_SETTING,
+  KEEPS,
+  LOG_LEVELS,
+  PUBLIC_SWARM,
+  SETTINGS,
+  valueOfText
+} from './config-schema.ts'
+import type { Setting, SettingValue } from './config-schema.ts'
 
 /** One swarm: a libp2p host of its own. The public swarm is called `public`; each private registry will be another. */
 export interface SwarmSettings {
@@ -14,115 +26,201 @@ export interface SwarmSettings {
   readonly allowPeers: readonly string[]
 }
 
-/** What the operator decided. `config.toml` in the data directory; flags of `start` come on top. */
+/** What the operator decided, from all the places where it can be said. */
 export interface Config {
   /** `all`: fetch and keep the bytes of every release of the registries that are followed. */
-  readonly keep: 'all' | 'none'
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  readonly keep: (typeof KEEPS)[number]
+  readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly swarms: readonly SwarmSettings[]
 }
 
-/** The port that a node listens on unless told otherwise. */
-export const DEFAULT_PORT = 4917
+/** Where a value was said, the strongest last. */
+export type Origin = 'default' | 'file' | 'environment' | 'flag'
 
-export const DEFAULT_CONFIG: Config = {
-  keep: 'none',
-  logLevel: 'warn',
-  swarms: [{ name: 'public', listen: [`/ip4/0.0.0.0/tcp/${DEFAULT_PORT}`], bootstrap: [], mdns: false, allowPeers: [] }]
+/** One setting as it is in force. */
+export interface ResolvedSetting {
+  readonly key: string
+  readonly setting: Setting
+  readonly value: SettingValue
+  readonly from: Origin
 }
 
-/** The data directory: the flag, then $GGEN_NODE_HOME, then ~/.ggen-node. The only place that reads the environment. */
+/** The values of the options that were given to `start`, by the name of the option. */
+export type Flags = Readonly<Record<string, SettingValue>>
+
+/** What `start` was told on its command line. */
+export interface StartSettings {
+  readonly home: string | undefined
+  readonly flags: Flags
+}
+
+/** What a configuration file says, checked: values by their full keys, and the swarms it names. */
+export interface ConfigFile {
+  readonly values: ReadonlyMap<string, SettingValue>
+  readonly swarms: readonly string[]
+}
+
+/** A data directory without a configuration file. */
+export const NO_FILE: ConfigFile = { values: new Map(), swarms: [PUBLIC_SWARM] }
+
+/** The data directory: the flag, then $GGEN_NODE_HOME, then ~/.ggen-node. */
 export function homePath(flag: string | undefined): string {
-  return resolve(flag ?? process.env['GGEN_NODE_HOME'] ?? join(homedir(), '.ggen-node'))
+  return resolve(flag ?? variable(HOME_SETTING.env) ?? join(homedir(), '.ggen-node'))
+}
+
+/** Where the data directory was named. */
+export function homeOrigin(flag: string | undefined): Origin {
+  if (flag !== undefined) return 'flag'
+  return variable(HOME_SETTING.env) === undefined ? 'default' : 'environment'
 }
 
 /**
  * Reads a configuration file's text. Keys that are not known are named, not ignored: a typo in a limit is a hole.
- * @throws RegistryError INVALID_TOML | USAGE
+ * @throws RegistryError INVALID_TOML | USAGE | LIMIT_EXCEEDED
  */
-export function parseConfig(text: string): Config {
+export function parseConfigFile(text: string): ConfigFile {
   if (text.length > LIMITS.config.fileBytes) throw new RegistryError('LIMIT_EXCEEDED', 'config.toml is too large')
   let raw: Record<string, unknown>
   try {
     raw = parse(text)
   } catch (cause) {
-    throw new RegistryError('INVALID_TOML', `config.toml: ${messageOf(cause)}`, { cause })
+    throw new RegistryError('INVALID_TOML', `config.toml: ${messageOf(cause)}`, {
+      cause,
+      next: 'correct the file; ggen-node config path says where it is'
+    })
   }
-  assertKeys(raw, ['keep', 'log', 'swarm'], 'config.toml')
-  const [defaults] = DEFAULT_CONFIG.swarms
+  const ofNode = SETTINGS.filter(setting => setting.scope === 'node')
+  const ofSwarm = SETTINGS.filter(setting => setting.scope === 'swarm')
+  assertKeys(raw, [...ofNode.map(setting => setting.key), 'swarm'], '')
   const tables = raw['swarm'] === undefined ? {} : tableOf(raw['swarm'], 'swarm')
-  const names = Object.keys(tables).length === 0 ? ['public'] : Object.keys(tables)
-  if (names.length > LIMITS.config.swarms) throw new RegistryError('LIMIT_EXCEEDED', 'config.toml has too many swarms')
+  const swarms = Object.keys(tables)
+  if (swarms.length > LIMITS.config.swarms) throw new RegistryError('LIMIT_EXCEEDED', 'config.toml has too many swarms')
+  const values = new Map<string, SettingValue>()
+  takeValues(raw, ofNode, { values, swarm: '' })
+  for (const swarm of swarms) {
+    if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(swarm)) {
+      throw new RegistryError('USAGE', `config.toml: ${JSON.stringify(swarm.slice(0, 80))} cannot name a swarm`, {
+        next: 'use a-z, 0-9 and "-"'
+      })
+    }
+    const table = tableOf(tables[swarm], `swarm.${swarm}`)
+    assertKeys(
+      table,
+      ofSwarm.map(setting => setting.key),
+      `swarm.${swarm}.`
+    )
+    takeValues(table, ofSwarm, { values, swarm })
+  }
+  return { values, swarms: swarms.length === 0 ? NO_FILE.swarms : swarms }
+}
+
+/**
+ * Every setting with the value in force: an option beats a variable, a variable beats the file, the file beats the
+ * default. Variables and options speak of the first swarm.
+ * @throws RegistryError USAGE
+ */
+export function resolveSettings(
+  file: ConfigFile,
+  { flags = {}, env = false }: Overrides = {}
+): readonly ResolvedSetting[] {
+  const [first = PUBLIC_SWARM] = file.swarms
+  const placed = [
+    ...SETTINGS.filter(({ scope }) => scope === 'node').map(setting => ({ setting, swarm: first })),
+    ...file.swarms.flatMap(swarm =>
+      SETTINGS.filter(({ scope }) => scope === 'swarm').map(setting => ({ setting, swarm }))
+    )
+  ]
+  return placed.map(({ setting, swarm }) => {
+    const key = fullKey(setting, swarm)
+    const value = (from: Origin, found: SettingValue): ResolvedSetting => ({ key, setting, value: found, from })
+    if (swarm === first) {
+      const flag = setting.flag === undefined ? undefined : flags[setting.flag]
+      if (flag !== undefined) return value('flag', checkedValue(setting, flag, `--${setting.flag}`))
+      const text = env ? variable(setting.env) : undefined
+      if (text !== undefined) return value('environment', valueOfText(setting, [text], `$${setting.env}`))
+    }
+    const inFile = file.values.get(key)
+    return inFile === undefined ? value('default', setting.fallback) : value('file', inFile)
+  })
+}
+
+/** What comes on top of the file. */
+export interface Overrides {
+  readonly flags?: Flags
+  /** Whether environment variables count: they do for the command line, not for a program that embeds a node. */
+  readonly env?: boolean
+}
+
+/** The settings in force, as the node's parts want them. */
+export function configOf(settings: readonly ResolvedSetting[]): Config {
+  const values = new Map(settings.map(({ key, value }) => [key, value]))
+  const names = [...new Set([...values.keys()].flatMap(key => /^swarm\.([^.]+)\./.exec(key)?.[1] ?? []))]
+  const listOf = (key: string): readonly string[] => {
+    const value = values.get(key)
+    return typeof value === 'object' ? value : []
+  }
   return {
-    keep: oneOf(raw['keep'] ?? DEFAULT_CONFIG.keep, ['all', 'none'], 'keep'),
-    logLevel: oneOf(raw['log'] ?? DEFAULT_CONFIG.logLevel, ['debug', 'info', 'warn', 'error', 'silent'], 'log'),
-    swarms: names.map(name => swarmOf(name, tableOf(tables[name] ?? {}, `swarm.${name}`), defaults?.listen ?? []))
+    keep: KEEPS.find(keep => keep === values.get('keep')) ?? 'none',
+    logLevel: LOG_LEVELS.find(level => level === values.get('log')) ?? 'warn',
+    swarms: names.map(name => ({
+      name,
+      listen: listOf(`swarm.${name}.listen`),
+      bootstrap: listOf(`swarm.${name}.bootstrap`),
+      mdns: values.get(`swarm.${name}.mdns`) === true,
+      allowPeers: listOf(`swarm.${name}.allow_peers`)
+    }))
   }
 }
 
-function swarmOf(name: string, table: Record<string, unknown>, listen: readonly string[]): SwarmSettings {
-  assertKeys(table, ['listen', 'bootstrap', 'mdns', 'allow_peers'], `swarm.${name}`)
-  const mdns = table['mdns'] ?? false
-  if (typeof mdns !== 'boolean') throw wrong(`swarm.${name}.mdns`, 'true or false')
-  return {
-    name,
-    listen: listOf(table['listen'] ?? listen, `swarm.${name}.listen`),
-    bootstrap: listOf(table['bootstrap'] ?? [], `swarm.${name}.bootstrap`),
-    mdns,
-    allowPeers: listOf(table['allow_peers'] ?? [], `swarm.${name}.allow_peers`)
+/** What a file alone amounts to. @throws RegistryError INVALID_TOML | USAGE | LIMIT_EXCEEDED */
+export function parseConfig(text: string): Config {
+  return configOf(resolveSettings(parseConfigFile(text)))
+}
+
+export const DEFAULT_CONFIG: Config = configOf(resolveSettings(NO_FILE))
+
+function takeValues(
+  table: Readonly<Record<string, unknown>>,
+  settings: readonly Setting[],
+  { values, swarm }: { readonly values: Map<string, SettingValue>; readonly swarm: string }
+): void {
+  for (const setting of settings) {
+    if (!Object.hasOwn(table, setting.key)) continue
+    const key = fullKey(setting, swarm)
+    values.set(key, checkedValue(setting, table[setting.key], key))
   }
 }
 
-function assertKeys(table: Record<string, unknown>, known: readonly string[], where: string): void {
+function assertKeys(table: Readonly<Record<string, unknown>>, known: readonly string[], prefix: string): void {
   const unknown = Object.keys(table).find(key => !known.includes(key))
   if (unknown === undefined) return
-  throw new RegistryError('USAGE', `${where} has no setting ${JSON.stringify(unknown)}`, {
-    next: `it knows ${known.join(', ')}`
+  throw unknownSetting(
+    `${prefix}${unknown}`,
+    known.map(key => `${prefix}${key}`)
+  )
+}
+
+/** An unknown key, with what comes near. */
+export function unknownSetting(key: string, known: readonly string[]): RegistryError {
+  const text = key.slice(0, 120)
+  // A setting of a swarm is often written without its table.
+  const near = nearest(text, known)
+  const inSwarm = SETTINGS.filter(({ scope, key: name }) => scope === 'swarm' && name === text.split('.').at(-1))
+  const meant = inSwarm.length > 0 ? inSwarm.map(setting => fullKey(setting, PUBLIC_SWARM)) : near
+  return new RegistryError('USAGE', `the configuration has no setting ${JSON.stringify(text)}`, {
+    next: meant.length > 0 ? `perhaps you meant ${meant.join(' or ')}` : `it knows ${known.join(', ')}`
   })
 }
 
 function tableOf(value: unknown, where: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, 'a table')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new RegistryError('USAGE', `${where} must be a table`, { next: `write it as [swarm.${PUBLIC_SWARM}]` })
+  }
   return value as Record<string, unknown>
 }
 
-function listOf(value: unknown, where: string): readonly string[] {
-  const isList =
-    Array.isArray(value) && value.length <= LIMITS.peers.bootstrap && value.every(item => typeof item === 'string')
-  if (!isList) throw wrong(where, `a list of at most ${LIMITS.peers.bootstrap} texts`)
-  return value
-}
-
-function oneOf<T extends string>(value: unknown, allowed: readonly T[], where: string): T {
-  const found = allowed.find(candidate => candidate === value)
-  if (found === undefined) throw wrong(where, allowed.join(', '))
-  return found
-}
-
-function wrong(where: string, wanted: string): RegistryError {
-  return new RegistryError('USAGE', `${where} must be ${wanted}`)
-}
-
-/** What `start` was told on its command line. */
-export interface StartSettings {
-  readonly home: string | undefined
-  readonly listen: readonly string[]
-  readonly bootstrap: readonly string[]
-  readonly keep: string | undefined
-  readonly mdns: boolean
-}
-
-/** The file's settings with the flags on top. @throws RegistryError USAGE */
-export function withFlags(config: Config, { listen, bootstrap, keep, mdns }: StartSettings): Config {
-  const swarms = config.swarms.map((swarm, i) =>
-    i > 0
-      ? swarm
-      : {
-          ...swarm,
-          listen: listen.length > 0 ? listen : swarm.listen,
-          bootstrap: [...swarm.bootstrap, ...bootstrap],
-          mdns: swarm.mdns || mdns
-        }
-  )
-  return { ...config, swarms, keep: oneOf(keep ?? config.keep, ['all', 'none'], '--keep') }
+/** The only place that reads the environment. An empty variable is as good as none. */
+function variable(name: string): string | undefined {
+  const value = process.env[name]
+  return value === undefined || value === '' ? undefined : value
 }

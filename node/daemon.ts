@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { ERROR_CODES, RegistryError } from '../protocol/errors.ts'
 import type { Principal } from '../protocol/did.ts'
 import type { Home } from '../storage/home.ts'
-import { homePath, withFlags } from './config.ts'
+import { homePath } from './config.ts'
 import type { StartSettings } from './config.ts'
+import { effectiveConfig } from './config-file.ts'
 import { createNode } from './create-node.ts'
-import { readConfig, takeHome } from './home.ts'
+import { takeHome } from './home.ts'
 import { openLocalServer } from './http/local-server.ts'
 import type { Log } from './runtime/log.ts'
 import type { Api, CallContext, Method } from './services/api.ts'
@@ -34,7 +35,7 @@ export async function runDaemon(
   const path = homePath(settings.home)
   const home = await takeHome(path)
   stack.defer(() => home.close())
-  const config = withFlags(await readConfig(home), settings)
+  const config = await effectiveConfig(home.paths.dir, settings.flags)
   const asked = new AbortController()
   const node = await createNode({
     home,

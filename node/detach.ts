@@ -53,11 +53,10 @@ export async function startDetached(settings: StartSettings, entry: string): Pro
   }
 }
 
-function flagsOf({ listen, bootstrap, keep, mdns }: StartSettings): readonly string[] {
-  return [
-    ...listen.flatMap(address => ['--listen', address]),
-    ...bootstrap.flatMap(address => ['--bootstrap', address]),
-    ...(keep === undefined ? [] : ['--keep', keep]),
-    ...(mdns ? ['--mdns'] : [])
-  ]
+/** The options of `start` as somebody would type them. */
+function flagsOf({ flags }: StartSettings): readonly string[] {
+  return Object.entries(flags).flatMap(([flag, value]) => {
+    if (typeof value === 'boolean') return [value ? `--${flag}` : `--no-${flag}`]
+    return (typeof value === 'string' ? [value] : value).flatMap(text => [`--${flag}`, text])
+  })
 }

@@ -3,7 +3,8 @@ import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths } from '../storage/home.ts'
 import { homePath } from './config.ts'
-import { homeExists, readConfig, takeHome } from './home.ts'
+import { effectiveConfig } from './config-file.ts'
+import { homeExists, takeHome } from './home.ts'
 import { localClient } from './http/local-client.ts'
 import type { DaemonAddress } from './http/local-client.ts'
 import type { NodeClient } from './services/api.ts'
@@ -42,7 +43,7 @@ async function inProcess(path: string, network: boolean): Promise<OpenedClient> 
   const [{ createNode }, { dispatch }] = await Promise.all([import('./create-node.ts'), import('./daemon.ts')])
   const home = await takeHome(path)
   try {
-    const config = await readConfig(home)
+    const config = await effectiveConfig(path)
     // It dials and does not listen: nobody can reach a node that is gone in a moment.
     const swarms = config.swarms.map(swarm => ({ ...swarm, listen: [] }))
     const node = await createNode({

@@ -1,17 +1,13 @@
+import { SETTINGS } from '../../node/config-schema.ts'
+import type { SettingValue } from '../../node/config-schema.ts'
+import type { Flags } from '../../node/config.ts'
 import type { NodeStatus } from '../../node/services/api.ts'
 import { bytesText, print, printJson, report, table } from './print.ts'
-import { listOption, textOption } from './run.ts'
 import type { Options, Session } from './run.ts'
 
 /** `ggen-node start`: runs until a signal or `ggen-node stop` ends it. */
 export async function start(session: Session, options: Options): Promise<void> {
-  const settings = {
-    home: session.home,
-    listen: listOption(options, 'listen'),
-    bootstrap: listOption(options, 'bootstrap'),
-    keep: textOption(options, 'keep'),
-    mdns: options['mdns'] === true
-  }
+  const settings = { home: session.home, flags: flagsOf(options) }
   if (options['detach'] === true) {
     const { startDetached } = await import('../../node/detach.ts')
     const started = await startDetached(settings, process.argv[1] ?? '')
@@ -29,6 +25,18 @@ export async function start(session: Session, options: Options): Promise<void> {
     }
   })
   if (!session.json) print('Stopped')
+}
+
+/** The options that were given, by their names. One that was not leaves the setting to the environment and the file. */
+function flagsOf(options: Options): Flags {
+  const flags: Record<string, SettingValue> = {}
+  for (const { flag } of SETTINGS) {
+    const value = flag === undefined ? undefined : options[flag]
+    if (flag === undefined) continue
+    if (typeof value === 'string' || typeof value === 'boolean') flags[flag] = value
+    else if (Array.isArray(value)) flags[flag] = value.map(String)
+  }
+  return flags
 }
 
 /** `ggen-node stop`. */

@@ -1,19 +1,18 @@
 import { Command, CommanderError } from 'commander'
 import { ownPackage } from '../../node/package-root.ts'
 import { action } from './run.ts'
+import { homeOption, settingOptions } from './setting-options.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
   .description('A peer-to-peer federated package registry node: publish, find and install verified packages.')
   .version(ownPackage().version, '-V, --version', 'print the version')
-  .option('--home <folder>', 'the data directory (default: $GGEN_NODE_HOME or ~/.ggen-node)')
+  .addOption(homeOption())
   .option('--json', 'print one JSON object instead of text')
   .showSuggestionAfterError()
   .showHelpAfterError('(ggen-node --help lists all commands)')
   .exitOverride()
   .configureHelp({ sortSubcommands: false })
-
-const list = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
 program
   .command('init')
@@ -22,15 +21,12 @@ program
   .option('--no-registry', 'only the data directory and the key')
   .action(action(async (session, { options }) => (await import('./init.ts')).init(session, options)))
 
-program
+const start = program
   .command('start')
-  .description('run the node until it is stopped')
-  .option('--listen <address>', 'multiaddr to listen on (repeatable)', list)
-  .option('--bootstrap <address>', 'multiaddr of a peer to stay connected to (repeatable)', list)
-  .option('--keep <what>', 'all: keep the bytes of everything the registries hold; none')
-  .option('--mdns', 'find peers on the local network')
+  .description('run the node until it is stopped; each option beats its variable and config.toml')
   .option('--detach', 'run in the background')
-  .action(action(async (session, { options }) => (await import('./daemon.ts')).start(session, options)))
+for (const option of settingOptions()) start.addOption(option)
+start.action(action(async (session, { options }) => (await import('./daemon.ts')).start(session, options)))
 
 program
   .command('stop')
@@ -153,6 +149,32 @@ key
   .option('--passphrase-file <file>', 'read the passphrase from a file (first line)')
   .description('read a key from a passphrase-protected file')
   .action(action(async (session, { args, options }) => (await import('./key.ts')).importKey(session, args, options)))
+
+const config = program.command('config').description('the settings of this data directory')
+config
+  .command('list')
+  .description('every setting, its value, and where that was said')
+  .action(action(async session => (await import('./config.ts')).list(session)))
+config
+  .command('get')
+  .argument('<setting>')
+  .description('the value that is in force')
+  .action(action(async (session, { args }) => (await import('./config.ts')).get(session, args)))
+config
+  .command('set')
+  .argument('<setting>')
+  .argument('<value...>', 'several for a list')
+  .description('write a setting to config.toml; the rest of the file stays as it is')
+  .action(action(async (session, { args }) => (await import('./config.ts')).set(session, args)))
+config
+  .command('unset')
+  .argument('<setting>')
+  .description('take a setting out of config.toml')
+  .action(action(async (session, { args }) => (await import('./config.ts')).unset(session, args)))
+config
+  .command('path')
+  .description('where config.toml is')
+  .action(action(async session => (await import('./config.ts')).path(session)))
 
 program
   .command('doctor')

@@ -1,0 +1,207 @@
+import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shape.ts'
+
+/** What a setting may hold, whichever way it comes. */
+export type SettingValue = string | boolean | readonly string[]
+
+/** How a setting is read from text and from TOML, and what is wanted of it. */
+export type SettingType = 'folder' | 'choice' | 'switch' | 'list'
+
+/** One thing that an operator decides. Files, environment, flags, help and documentation all follow from this. */
+export interface Setting {
+  /** In `config.toml`. Of a setting of a swarm, the part behind `swarm.<name>.`. */
+  readonly key: string
+  readonly type: SettingType
+  readonly scope: 'node' | 'swarm'
+  readonly choices: readonly string[]
+  readonly fallback: SettingValue
+  readonly env: string
+  /** The option of `start` that sets it, without its dashes; the data directory's is every command's. */
+  readonly flag: string | undefined
+  /** What the option's value is called in help texts. */
+  readonly operand: string
+  readonly description: string
+  /** Why one entry can't be used; for lists, of each entry. */
+  readonly fault: (text: string) => string | undefined
+}
+
+/** The port that a node listens on unless told otherwise. */
+export const DEFAULT_PORT = 4917
+
+/** The swarm that every node is in. */
+export const PUBLIC_SWARM = 'public'
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export const KEEPS = ['all', 'none'] as const
+
+const anything = (): undefined => undefined
+
+/** The data directory: the one setting that the file in it can't hold. */
+export const HOME_SETTING: Setting = {
+  key: 'home',
+  type: 'folder',
+  scope: 'node',
+  choices: [],
+  fallback: '~/.ggen-node',
+  env: 'GGEN_NODE_HOME',
+  flag: 'home',
+  operand: 'folder',
+  description: 'the data directory',
+  fault: anything
+}
+
+/** Every setting that `config.toml` may hold. */
+export const SETTINGS: readonly Setting[] = [
+  {
+    key: 'keep',
+    type: 'choice',
+    scope: 'node',
+    choices: KEEPS,
+    fallback: 'none',
+    env: 'GGEN_NODE_KEEP',
+    flag: 'keep',
+    operand: 'what',
+    description:
+      'all: keep the bytes of everything the registries hold; none: only what is published and installed here',
+    fault: anything
+  },
+  {
+    key: 'log',
+    type: 'choice',
+    scope: 'node',
+    choices: LOG_LEVELS,
+    fallback: 'warn',
+    env: 'GGEN_NODE_LOG',
+    flag: 'log',
+    operand: 'level',
+    description: 'the least important lines that are logged, to standard error',
+    fault: anything
+  },
+  {
+    key: 'listen',
+    type: 'list',
+    scope: 'swarm',
+    choices: [],
+    fallback: [`/ip4/0.0.0.0/tcp/${DEFAULT_PORT}`],
+    env: 'GGEN_NODE_LISTEN',
+    flag: 'listen',
+    operand: 'address',
+    description: 'multiaddrs to listen on',
+    fault: listenAddressFault
+  },
+  {
+    key: 'bootstrap',
+    type: 'list',
+    scope: 'swarm',
+    choices: [],
+    fallback: [],
+    env: 'GGEN_NODE_BOOTSTRAP',
+    flag: 'bootstrap',
+    operand: 'address',
+    description: 'multiaddrs of peers to stay connected to',
+    fault: peerAddressFault
+  },
+  {
+    key: 'mdns',
+    type: 'switch',
+    scope: 'swarm',
+    choices: [],
+    fallback: false,
+    env: 'GGEN_NODE_MDNS',
+    flag: 'mdns',
+    operand: '',
+    description: 'find peers on the local network',
+    fault: anything
+  },
+  {
+    key: 'allow_peers',
+    type: 'list',
+    scope: 'swarm',
+    choices: [],
+    fallback: [],
+    env: 'GGEN_NODE_ALLOW_PEERS',
+    flag: undefined,
+    operand: 'peer id',
+    description: 'peer ids that no limit by address applies to',
+    fault: text => (isPeerId(text) ? undefined : 'it is no peer id')
+  }
+]
+
+/** The full name of a setting in `config.toml`: `keep`, `swarm.public.listen`. */
+export function fullKey({ scope, key }: Setting, swarm: string): string {
+  return scope === 'node' ? key : `swarm.${swarm}.${key}`
+}
+
+/** What a setting must be, in words. */
+export function wantedOf({ type, choices }: Setting): string {
+  switch (type) {
+    case 'choice':
+      return `one of ${choices.join(', ')}`
+    case 'switch':
+      return 'true or false'
+    case 'list':
+      return `a list of at most ${LIMITS.peers.bootstrap} texts`
+    case 'folder':
+      return 'a folder'
+  }
+}
+
+/**
+ * The value when it is one that the setting may have. `where` names it in the message: a key, a variable, an option.
+ * @throws RegistryError USAGE
+ */
+export function checkedValue(setting: Setting, value: unknown, where: string): SettingValue {
+  const list = setting.type === 'list' && Array.isArray(value) ? (value as readonly unknown[]) : undefined
+  if (list !== undefined && list.length <= LIMITS.peers.bootstrap && list.every(isText)) {
+    for (const entry of list) checkEntry(setting, entry, where)
+    return list
+  }
+  if (setting.type === 'switch' && typeof value === 'boolean') return value
+  if (setting.type === 'folder' && typeof value === 'string' && value !== '') return value
+  if (setting.type === 'choice' && typeof value === 'string' && setting.choices.includes(value)) return value
+  throw new RegistryError('USAGE', `${where} must be ${wantedOf(setting)}, not ${shown(value)}`, {
+    next: nextFor(setting)
+  })
+}
+
+/**
+ * The value of what somebody typed, or put into a variable. A list is several texts, or one with commas.
+ * @throws RegistryError USAGE
+ */
+export function valueOfText(setting: Setting, texts: readonly string[], where: string): SettingValue {
+  const [first = ''] = texts
+  if (setting.type === 'list') {
+    const entries = texts.flatMap(text => text.split(/[\s,]+/)).filter(text => text !== '')
+    return checkedValue(setting, entries, where)
+  }
+  if (texts.length > 1) throw new RegistryError('USAGE', `${where} takes one value: ${wantedOf(setting)}`)
+  if (setting.type !== 'switch') return checkedValue(setting, first, where)
+  const known: Readonly<Record<string, boolean>> = { true: true, 1: true, false: false, 0: false }
+  return checkedValue(setting, Object.hasOwn(known, first) ? known[first] : first, where)
+}
+
+/** A value as a person reads it, on one line. */
+export function showValue(value: SettingValue): string {
+  if (typeof value !== 'object') return String(value)
+  return value.length === 0 ? '(none)' : value.join(', ')
+}
+
+function checkEntry(setting: Setting, entry: string, where: string): void {
+  const fault = setting.fault(entry)
+  if (fault === undefined) return
+  throw new RegistryError('USAGE', `${where}: ${shown(entry)} cannot be used: ${fault}`, { next: nextFor(setting) })
+}
+
+function nextFor({ scope, key }: Setting): string {
+  return `ggen-node config list shows every setting; this one is ${scope === 'node' ? key : `swarm.<name>.${key}`}`
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'object' && value !== null && !Array.isArray(value) ? 'a table' : JSON.stringify(value)
+  return (text ?? String(value)).slice(0, 120)
+}
