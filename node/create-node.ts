@@ -202,11 +202,13 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
 }
 
 /** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
-async function follow(parts: NodeParts, { facts, records, log }: Core, registry: RegistryId): Promise<void> {
+async function follow(parts: NodeParts, { facts, records, log, signer }: Core, registry: RegistryId): Promise<void> {
   const loss = await facts.open(registry, newEpoch())
   if (loss !== undefined) {
     log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
     await records.forgetCursors(registry)
+    // Positions of ours may be among what is gone: signing them a second time would be a fork.
+    await signer.renewChain()
   }
   await parts.gate.open(registry, { refold: loss !== undefined })
   parts.swarm?.follow(registry)
