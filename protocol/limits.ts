@@ -230,7 +230,15 @@ export const LIMITS = Object.freeze({
     timeoutMs: 15 * MINUTE,
     connectTimeoutMs: 5 * SECOND
   }),
-  peers: Object.freeze({ bootstrap: 64, remembered: 256, identifyBytes: 8 * KiB, identifyMessages: 10 }),
+  peers: Object.freeze({
+    bootstrap: 64,
+    remembered: 256,
+    identifyBytes: 8 * KiB,
+    identifyMessages: 10,
+    /** records of peers in memory, and how long a change waits to be written */
+    cached: 1_024,
+    writeLaterMs: 5 * SECOND
+  }),
   storage: Object.freeze({
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,

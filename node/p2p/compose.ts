@@ -21,6 +21,7 @@ import { createHost } from './libp2p.ts'
 import type { Host } from './libp2p.ts'
 import { componentLogger } from './logger.ts'
 import { SocketMeter } from './meter.ts'
+import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { ContentRouting } from './routing.ts'
 import { tuningOf } from './tuning.ts'
@@ -30,6 +31,7 @@ export interface Parts {
   readonly host: Host
   readonly helia: HeliaHost
   readonly quota: QuotaDatastore
+  readonly peerCache: PeerCache
   readonly peers: Peers
   readonly gossip: Gossip
   readonly catchUp: CatchUp
@@ -61,6 +63,7 @@ export async function compose(whole: Whole): Promise<Parts> {
   }
   const { tuning, meter } = gater
   const quota = new QuotaDatastore(components.datastore, peerIdFromPrivateKey(components.privateKey).toString())
+  const peerCache = new PeerCache({ inner: quota, clock, log })
   const peers: Peers = new Peers({
     ...gater,
     conduct: new Conduct(),
@@ -74,13 +77,14 @@ export async function compose(whole: Whole): Promise<Parts> {
     },
     connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
   })
-  const host: Host = await hostOf(whole, gater, quota, () => ({ host, peers }))
+  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers }))
   const catchUp: CatchUp = new CatchUp({ ...components, peers, events: whole.events, tuning })
   await serveFacts(host, components, peers)
   return {
     host,
     helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
     quota,
+    peerCache,
     peers,
     gossip: gossipOf(whole, host, peers, catchUp),
     catchUp,
@@ -101,7 +105,7 @@ export async function compose(whole: Whole): Promise<Parts> {
 async function hostOf(
   { config, checked, components }: Whole,
   gater: GaterComponents,
-  datastore: QuotaDatastore,
+  datastore: PeerCache,
   later: () => { readonly host: Host; readonly peers: Peers }
 ): Promise<Host> {
   const { clock, log, privateKey } = components

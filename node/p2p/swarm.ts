@@ -135,7 +135,7 @@ async function start(
 }
 
 /** In reverse, all of it, whatever fails. */
-async function stop({ host, helia, gossip, catchUp, dialer, routing }: Parts): Promise<void> {
+async function stop({ host, helia, gossip, catchUp, dialer, routing, peerCache }: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
@@ -145,7 +145,8 @@ async function stop({ host, helia, gossip, catchUp, dialer, routing }: Parts): P
     async () => await routing.stop(),
     async () => void (await helia.stop()),
     async () => await host.stop(),
-    async () => clearTimers()
+    async () => clearTimers(),
+    async () => await peerCache.flush()
   ]
   for (const step of steps) {
     try {
