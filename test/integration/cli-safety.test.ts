@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { containing } from '../support/like.ts'
@@ -131,17 +131,28 @@ describe('doctor', () => {
     expect((await runCli(['doctor'], { home })).stderr).toMatch(/the store lost records/)
   })
 
-  test('finds a damaged block', async () => {
-    const blocks = join(home, 'blocks')
-    const files = (await readdir(blocks, { recursive: true, withFileTypes: true })).filter(entry => entry.isFile())
-    for (const { parentPath, name } of files) {
-      const path = join(parentPath, name)
-      const bytes = await readFile(path)
-      if (bytes.includes('a text that is only here')) await writeFile(path, bytes.fill(0))
+  test('finds every damaged package and every package with a missing block, at once', async () => {
+    await publish(home, { name: 'second', files: { 'data.txt': 'and this is there' } })
+    for (const [text, harm] of [
+      ['a text that is only here', (path: string, bytes: Uint8Array) => writeFile(path, bytes.fill(0))],
+      ['and this is there', (path: string) => rm(path)]
+    ] as const) {
+      const { path, bytes } = await blockWith(home, text)
+      await harm(path, bytes)
     }
     const { code, stdout } = await runCli(['doctor', '--deep', '--json'], { home })
     expect(code).toBe(8)
     expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'STORE_CORRUPT' } })
-    expect(stdout).toContain('blocks: bafybei')
+    expect(stdout).toContain('blocks: 2 packages damaged, first bafybei')
   })
 })
+
+async function blockWith(home: string, text: string): Promise<{ path: string; bytes: Buffer }> {
+  const files = await readdir(join(home, 'blocks'), { recursive: true, withFileTypes: true })
+  for (const { parentPath, name } of files.filter(entry => entry.isFile())) {
+    const path = join(parentPath, name)
+    const bytes = await readFile(path)
+    if (bytes.includes(text)) return { path, bytes }
+  }
+  throw new Error(`no block holds ${text}`)
+}

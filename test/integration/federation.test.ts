@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { LIMITS } from '../../protocol/limits.ts'
 import { caughtUp, connected, errorOf, registryStatus, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { containing } from '../support/like.ts'
@@ -112,7 +113,10 @@ describe('a damaged disk', () => {
   })
 
   test('the mirror notices and gets the block again', async () => {
-    await damage(b.home, 'the one true value', { orMissing: true })
+    // Another package than before: that block may have come back already, because somebody asked for it.
+    await publish(a, { name: 'sturdy', files: { 'value.txt': 'nobody has asked for this\n' } })
+    await caughtUp(a, b, registry, { kept: true })
+    await damage(b.home, 'nobody has asked for this')
     expect((await b.client.call('doctor', { deep: true })).find(finding => !finding.ok)).toMatchObject({
       check: 'blocks',
       next: containing('fetches')
@@ -166,7 +170,7 @@ describe('after the publisher is gone', () => {
     expect(await readFile(edited, 'utf8')).toBe('one\n')
   })
 
-  test('without anybody who has the bytes an install says whom it asked, soon', async () => {
+  test('without anybody who has the bytes an install says in bounded time whom it asked', async () => {
     await b.stop()
     const started = performance.now()
     const empty = await tempDir('project')
@@ -174,14 +178,15 @@ describe('after the publisher is gone', () => {
     expect(error.code).toBe('CONTENT_UNAVAILABLE')
     expect(error.tried.length).toBeGreaterThan(0)
     expect(error.next).toBeDefined()
-    expect(performance.now() - started).toBeLessThan(10_000)
+    // At once where nobody is known; a provider whom the DHT remembers is asked until the deadline.
+    expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs + 5_000)
     expect(await readdir(empty).then(names => names.filter(name => name !== '.ggen'))).toEqual([])
     expect(await readdir(join(empty, '.ggen/packages')).catch(() => [])).toEqual([])
-  })
+  }, 60_000)
 })
 
 /** Turns one bit of the stored block that holds a text. */
-async function damage(home: string, text: string, { orMissing = false } = {}): Promise<void> {
+async function damage(home: string, text: string): Promise<void> {
   for (const file of await readdir(join(home, 'blocks'), { recursive: true, withFileTypes: true })) {
     if (!file.isFile() || file.parentPath.endsWith('.quarantine')) continue
     const path = join(file.parentPath, file.name)
@@ -192,5 +197,5 @@ async function damage(home: string, text: string, { orMissing = false } = {}): P
     await writeFile(path, bytes)
     return
   }
-  if (!orMissing) throw new Error(`no block holds ${text}`)
+  throw new Error(`no block holds ${text}`)
 }

@@ -38,17 +38,24 @@ export async function crashWhilePublishing({ rounds, seed }: Rounds): Promise<vo
   const home = await tempDir('crash')
   const acknowledged: Acknowledged = new Map()
   let daemon = await startDaemon({ home })
-  const patienceMs = Math.max(3_000, daemon.startMs * 3)
   const { id: registry } = await daemon.client.call('registryCreate', { name: 'crash' })
   for (let round = 0; round < rounds; round++) {
     await publishUntilKilled(daemon, { registry, round, random, acknowledged })
     daemon = await startDaemon({ home })
-    expect(daemon.startMs, `round ${round}: listening again`).toBeLessThan(patienceMs)
+    await expectPrompt(daemon, round)
     await lookOver(daemon, { registry, round, acknowledged })
   }
   expect(acknowledged.size).toBeGreaterThan(rounds / 2)
   await sameFromScratch(daemon, registry)
   await daemon.stop()
+}
+
+/** Ready again in 3 s; on a machine too busy for that, in not much more than a node takes that has nothing to recover. */
+async function expectPrompt({ startMs }: Daemon, round: number): Promise<void> {
+  if (startMs < 3_000) return
+  const fresh = await startDaemon()
+  await fresh.stop()
+  expect(startMs, `round ${round}: listening again`).toBeLessThan(fresh.startMs * 2 + 1_000)
 }
 
 interface Round {
@@ -60,8 +67,10 @@ interface Round {
 
 async function publishUntilKilled(daemon: Daemon, { registry, round, random, acknowledged }: Round): Promise<void> {
   const parent = await tempDir('crash-packages')
-  // Random, not a means to wait: the kill lands in the middle of whatever goes on then.
-  const kill = delay(random() * 400).then(() => daemon.stop('SIGKILL'))
+  // Two kinds of moments: at random in the middle of whatever goes on, and right at an acknowledgement, when a node that
+  // promised too early has not yet kept its word.
+  const last = random() < 0.5 ? 1 + Math.floor(random() * 6) : Number.POSITIVE_INFINITY
+  const kill = Number.isFinite(last) ? undefined : delay(random() * 400).then(() => daemon.stop('SIGKILL'))
   try {
     for (let n = 0; ; n++) {
       // Some packages get a second version, so that kills fall between a claim and a release and between two releases.
@@ -71,6 +80,7 @@ async function publishUntilKilled(daemon: Daemon, { registry, round, random, ack
       const folder = await packageFolder({ name, version, files }, parent)
       const { cid } = await daemon.client.call('publish', { folder, registry })
       acknowledged.set(`${name}@${version}`, cid)
+      if (n + 1 === last) return void (await daemon.stop('SIGKILL'))
     }
   } catch (error) {
     if (!(error instanceof RegistryError) || error.code !== 'DAEMON_UNREACHABLE') throw error
