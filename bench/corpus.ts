@@ -1,6 +1,5 @@
 import { createHash, createPrivateKey, sign } from 'node:crypto'
 import { join } from 'node:path'
-import { principalOf } from '../attestation/keys.ts'
 import { newEpoch } from '../node/identity.ts'
 import { initHome } from '../node/home.ts'
 import { Gate } from '../node/services/admit.ts'
@@ -60,7 +59,7 @@ export function makeCorpus(packages: number): Corpus {
   const facts = [genesis.bytes]
   for (let index = 0; index < packages; index++) {
     const about = subject(nameAt(index))
-    const value = { authPrev: genesis.id, keys: [principalOf(ROOT.secret)], threshold: 1 }
+    const value = { authPrev: genesis.id, keys: [ROOT.did], threshold: 1 }
     const claim = signed(registry, about, { type: 'claim', value })
     const release = signed(registry, about, releaseOf(index, genesis.id, claim.id), claim.id)
     facts.push(claim.bytes, release.bytes)
@@ -119,7 +118,7 @@ export interface OpenedGate {
   readonly gate: Gate
   readonly store: FactStore
   readonly records: Records
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** Opens the real gate over the real store for one registry. */

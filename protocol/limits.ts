@@ -201,6 +201,8 @@ export const LIMITS = Object.freeze({
     concurrentPackages: 4,
     mirrorQueue: 100_000
   }),
+  /** folders read at a time; each has four chunks of 1 MiB in memory */
+  publish: Object.freeze({ concurrentFolders: 4 }),
   install: Object.freeze({ packages: 1_000, depth: 100, walks: 100, lockfileBytes: 16 * MiB }),
   /** One resolution. A hostile registry can make any of them run out, and must not hold up a node for long. */
   solver: Object.freeze({

@@ -2,6 +2,8 @@ import { basename } from 'node:path'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { isRegistryError, messageOf } from '../../protocol/errors.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { fanOut } from '../runtime/queue.ts'
 import type { Publish, Published } from './publish.ts'
 
 export interface Refused {
@@ -28,7 +30,7 @@ const FATAL: readonly ErrorCode[] = [
 
 /**
  * Publishes every folder it can and says of each other one why not: nothing is dropped in silence, and one bad folder
- * never stops the rest.
+ * never stops the rest. A few folders are read at a time; which of two that clash is refused depends on their order alone.
  */
 export async function importFolders(
   publish: Publish,
@@ -39,18 +41,21 @@ export async function importFolders(
     onProgress
   }: { folders: readonly string[]; signal: AbortSignal; onProgress: (done: number) => void }
 ): Promise<ImportResult> {
-  const published: (Published & { folder: string })[] = []
-  const refused: Refused[] = []
-  for (const [done, path] of folders.entries()) {
-    signal.throwIfAborted()
+  const outcomes = new Map<string, ImportResult['published'][number] | Refused>()
+  const concurrency = LIMITS.publish.concurrentFolders
+  await fanOut(folders, { concurrency, signal }, async (path, abort) => {
     const folder = basename(path)
     try {
-      published.push({ ...(await publish(registry, path, signal)), folder })
+      outcomes.set(path, { ...(await publish(registry, path, abort)), folder })
     } catch (error) {
       if (!isRegistryError(error) || FATAL.includes(error.code)) throw error
-      refused.push({ folder, code: error.code, reason: messageOf(error) })
+      outcomes.set(path, { folder, code: error.code, reason: messageOf(error) })
     }
-    onProgress(done + 1)
+    onProgress(outcomes.size)
+  })
+  const inOrder = folders.flatMap(path => outcomes.get(path) ?? [])
+  return {
+    published: inOrder.filter(outcome => 'fact' in outcome),
+    refused: inOrder.filter(outcome => 'reason' in outcome)
   }
-  return { published, refused }
 }

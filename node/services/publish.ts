@@ -71,45 +71,74 @@ export type Publish = (registry: RegistryId, folder: string, signal: AbortSignal
  * Publishes a folder. The order is what makes a crash harmless: bytes, then the facts that refer to them with their
  * views, then the announcement. A crash after the bytes leaves unreferenced blocks; after the claim, a name without
  * versions; after the release, a release that catch-up announces.
+ *
+ * Folders are read side by side; what to sign is decided one call after the other, in the order of the calls. Otherwise
+ * two calls would both give out a new name, or put two contents under one version: a conflict of our own making.
  */
-export function publisher({ author, gate, view, content, announce, provide }: PublishComponents): Publish {
+export function publisher(components: PublishComponents): Publish {
+  let last: Promise<unknown> = Promise.resolve()
   return async (registry, folder, signal) => {
-    const { manifest: read, notes } = await content.readManifest(folder)
-    const name = packageNameOf('ggen', read.name)
-    const authority = authorityOf(gate, registry)
-    const before = await view.find(registry, name)
-    assertMayPublish(authority, before, author.principal, name)
-    const { leftOut, ...imported } = await content.importFolder(folder, { signal })
-    const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
-    const manifest: Manifest = { ...read, executables }
-    const release: ReleaseContent = { manifest, root: imported.root, size: imported.size, digests: imported.digests }
-    const rest = {
-      name,
-      version: read.version,
-      cid: imported.root,
-      files: imported.files,
-      bytes: imported.size,
-      notes,
-      leftOut
+    const turn = last
+    const { promise: done, resolve: end } = Promise.withResolvers<void>()
+    last = turn.then(() => done)
+    try {
+      const prepared = await prepare(components, registry, folder, signal)
+      await turn
+      signal.throwIfAborted()
+      return await sign(components, registry, prepared)
+    } finally {
+      end()
     }
-    const known = findSame(before, release)
-    if (known !== undefined) return { ...rest, fact: known, already: true }
-    const claim = before?.claim?.fact ?? (await writeClaim())
-    const cited: CitedAuthority = { registry: authority.head, package: claim }
-    const fact = await author.write(registry, name, {
-      type: 'release',
-      value: { ...release, version: read.version, authority: cited }
-    })
-    announce(registry, fact)
-    provide(imported.root)
-    return { ...rest, fact: fact.id, already: false }
+  }
+}
 
-    async function writeClaim(): Promise<FactId> {
-      const value = { authPrev: authority.head, keys: [author.principal], threshold: 1 }
-      const fact = await author.write(registry, name, { type: 'claim', value })
-      announce(registry, fact)
-      return fact.id
-    }
+interface Prepared {
+  readonly name: PackageName
+  readonly release: ReleaseContent
+  readonly report: Pick<Published, 'files' | 'bytes' | 'notes' | 'leftOut'>
+}
+
+/** Reads and checks the folder and makes its blocks durable. */
+async function prepare(
+  { author, gate, view, content }: PublishComponents,
+  registry: RegistryId,
+  folder: string,
+  signal: AbortSignal
+): Promise<Prepared> {
+  const { manifest: read, notes } = await content.readManifest(folder)
+  const name = packageNameOf('ggen', read.name)
+  assertMayPublish(authorityOf(gate, registry), await view.find(registry, name), author.principal, name)
+  const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { signal })
+  const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
+  const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }
+  return { name, release, report: { files, bytes: size, notes, leftOut } }
+}
+
+/** Signs what the registry, as it is now, needs to hold the release. */
+async function sign(
+  { author, gate, view, announce, provide }: PublishComponents,
+  registry: RegistryId,
+  { name, release, report }: Prepared
+): Promise<Published> {
+  const authority = authorityOf(gate, registry)
+  const before = await view.find(registry, name)
+  assertMayPublish(authority, before, author.principal, name)
+  const { version } = release.manifest
+  const published = { ...report, name, version, cid: release.root }
+  const known = findSame(before, release)
+  if (known !== undefined) return { ...published, fact: known, already: true }
+  const claim = before?.claim?.fact ?? (await writeClaim())
+  const cited: CitedAuthority = { registry: authority.head, package: claim }
+  const fact = await author.write(registry, name, { type: 'release', value: { ...release, version, authority: cited } })
+  announce(registry, fact)
+  provide(release.root)
+  return { ...published, fact: fact.id, already: false }
+
+  async function writeClaim(): Promise<FactId> {
+    const value = { authPrev: authority.head, keys: [author.principal], threshold: 1 }
+    const fact = await author.write(registry, name, { type: 'claim', value })
+    announce(registry, fact)
+    return fact.id
   }
 }
 

@@ -153,3 +153,16 @@ test('one bad folder does not stop an import, and each refusal has its reason', 
   expect(published.map(({ folder }) => folder)).toEqual(['alpha@1.0.0#a', 'beta@1.0.0#a'])
   expect(refused.map(({ code }) => code)).toEqual(['NO_MANIFEST', 'VERSION_EXISTS'])
 })
+
+test('calls at the same time give out a name once, and the first of two contents of a version is the one', async () => {
+  const { facts, node, publish } = await started()
+  const calls = ['alpha@1.0.0#a', 'alpha@1.0.0#b', 'alpha@1.1.0#a'].map(folder => codeOfAsync(() => publish(folder)))
+  const codes = await Promise.all(calls)
+  expect(codes.map(code => code === 'VERSION_EXISTS')).toEqual([false, true, false])
+  const view = await node.view.package(facts.registry, alpha.name)
+  expect(view.versions.map(({ version, contents }) => `${version}: ${contents.length}`)).toEqual([
+    '1.1.0: 1',
+    '1.0.0: 1'
+  ])
+  expect(view.setAside).toEqual([])
+})
