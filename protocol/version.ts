@@ -13,20 +13,29 @@ export interface Ordering {
   /** Negative, zero or positive; zero only for the same version. */
   readonly compare: (a: Version, b: Version) => number
   readonly isPrerelease: (version: Version) => boolean
-  /** @throws RegistryError INVALID_VERSION */
-  readonly parseRange: (text: string) => (version: Version) => boolean
+  /**
+   * What a range allows. A pre-release only where the range names one of the same version; with `prereleases`, by its
+   * place in the order alone.
+   * @throws RegistryError INVALID_VERSION
+   */
+  readonly parseRange: (text: string, options?: RangeOptions) => (version: Version) => boolean
+}
+
+export interface RangeOptions {
+  readonly prereleases?: boolean
 }
 
 export const SEMVER_ORDERING: Ordering = {
   parseVersion: parseSemver,
   compare: (a, b) => semver.compare(a, b),
   isPrerelease: version => semver.prerelease(version) !== null,
-  parseRange: text => {
-    const range = text.length > LIMITS.names.rangeChars ? null : semver.validRange(text)
+  parseRange: (text, { prereleases = false } = {}) => {
+    const options = { includePrerelease: prereleases }
+    const range = text.length > LIMITS.names.rangeChars ? null : semver.validRange(text, options)
     if (range === null) {
       throw new RegistryError('INVALID_VERSION', `${JSON.stringify(text.slice(0, 80))} is not a version range`)
     }
-    const parsed = new semver.Range(range)
+    const parsed = new semver.Range(range, options)
     return version => parsed.test(version)
   }
 }
