@@ -16,6 +16,9 @@ export interface Progress {
   readonly text: string
   readonly done?: number
   readonly of?: number
+  /** Received so far, counted at the sockets, and from how many peers. */
+  readonly bytes?: number
+  readonly peers?: number
 }
 
 export interface CallContext {
@@ -98,6 +101,16 @@ export interface Finding {
   readonly next?: string
 }
 
+export interface BackupSummary {
+  readonly file: string
+  readonly bytes: number
+  readonly keys: number
+  readonly registries: number
+  readonly facts: number
+  readonly roots: number
+  readonly skipped: readonly string[]
+}
+
 export interface RegistryRecord {
   readonly id: RegistryId
   readonly alias: string
@@ -128,6 +141,11 @@ export interface ApiMethods {
     result: { readonly facts: number }
   }
   doctor: { params: { deep: boolean }; result: readonly Finding[] }
+  /** `keys` come sealed: a passphrase never crosses the socket. `skipped` names content that is damaged here. */
+  backup: {
+    params: { file: string; blocks: boolean; keys: readonly { readonly name: string; readonly text: string }[] }
+    result: BackupSummary
+  }
   stop: { params: Record<string, never>; result: { readonly stopping: true } }
 }
 
