@@ -1,7 +1,8 @@
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Config } from './config.ts'
-import type { NodeSettings } from './embedded-node.ts'
+import type { NodeLog, NodeSettings } from './embedded-node.ts'
+import type { LogLevel } from './runtime/log.ts'
 
 /** What each setting must be; the compiler sees to it that none is missing. */
 const CHECKS: Readonly<
@@ -14,6 +15,8 @@ const CHECKS: Readonly<
   allowPeers: { wanted: 'a list of peer ids', isFine: isList }
 }
 
+const LOG_LEVELS: readonly LogLevel[] = ['silent', 'error', 'warn', 'info', 'debug', 'trace']
+
 /** Checks the settings of a program that may have no types. A misspelt one is named, not ignored. @throws RegistryError USAGE */
 export function assertSettings(settings: NodeSettings): void {
   for (const [name, value] of Object.entries(settings)) {
@@ -25,6 +28,14 @@ export function assertSettings(settings: NodeSettings): void {
     const { wanted, isFine } = CHECKS[name]
     if (value !== undefined && !isFine(value)) throw new RegistryError('USAGE', `the setting ${name} must be ${wanted}`)
   }
+}
+
+/** @throws RegistryError USAGE */
+export function assertLog(log: NodeLog): void {
+  if (!LOG_LEVELS.includes(log.level)) {
+    throw new RegistryError('USAGE', `log.level must be one of ${LOG_LEVELS.join(', ')}`)
+  }
+  if (typeof log.write !== 'function') throw new RegistryError('USAGE', 'log.write must be a function')
 }
 
 /** @throws RegistryError USAGE */

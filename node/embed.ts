@@ -4,7 +4,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { Calls, toRegistryError } from './calls.ts'
 import { homePath } from './config.ts'
 import type { RunningNode } from './create-node.ts'
-import { assertSettings, assertText, withSettings } from './embed-settings.ts'
+import { assertLog, assertSettings, assertText, withSettings } from './embed-settings.ts'
 import type { CallOptions, CreateNodeInit, EmbeddedMethod, EmbeddedNode, ResultOf } from './embedded-node.ts'
 import type { NodeParts } from './parts.ts'
 import { ownPackage } from './package-root.ts'
@@ -44,6 +44,7 @@ async function open({
 }: CreateNodeInit): Promise<EmbeddedNode> {
   assertText(folder, 'home')
   assertSettings(settings)
+  if (sink !== undefined) assertLog(sink)
   // Lazy: who imports only the error class does not load libp2p.
   const [{ createNode: compose }, { readConfig, takeHome }] = await Promise.all([
     import('./create-node.ts'),
