@@ -3,10 +3,14 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { containing } from '../support/like.ts'
+import { startDaemon } from '../support/daemon.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli, startCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { openLevel } from '../../storage/level-key-value.ts'
+
+// Each test starts several processes, one after the other; on a busy machine that takes what it takes.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })
 
 async function homeWithRegistry(): Promise<string> {
   const home = await tempDir('home')
@@ -51,10 +55,12 @@ describe('keys', () => {
 
 describe('what other people wrote', () => {
   test('never reaches the terminal as an escape sequence', async () => {
-    const home = await homeWithRegistry()
+    const { home, client } = await startDaemon()
+    await client.call('registryCreate', { name: 'mine' })
     const evil = '\u001b[2J\u001b]0;owned\u0007 \u009b31mred \u202Ereversed'
-    await publish(home, { name: 'evil', description: `a ${evil} thing` })
-    await runCli(['yank', 'evil@1.0.0', '--reason', evil], { home })
+    const folder = await packageFolder({ name: 'evil', description: `a ${evil} thing` })
+    await client.call('publish', { folder })
+    await client.call('yank', { reference: 'evil@1.0.0', reason: evil })
     const project = await tempDir('project')
     for (const args of [
       ['search', 'thing'],
