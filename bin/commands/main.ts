@@ -215,6 +215,6 @@ async function usageJson({ code, message }: CommanderError): Promise<number> {
     import('../../protocol/errors.ts')
   ])
   const text =
-    code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '').replaceAll('\n', ' ')
+    code === 'commander.help' ? 'a command is missing' : message.replace(/^error: |\.$/g, '').replaceAll('\n', ' ')
   return printError(new RegistryError('USAGE', text, { next: 'ggen-node --help lists all commands' }), { json: true })
 }
