@@ -5,6 +5,7 @@ import { RegistryError } from '../protocol/errors.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
+import { backup } from './backup.ts'
 import { diagnose } from './doctor.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
@@ -58,6 +59,7 @@ export function createApi(parts: NodeParts): Api {
     registryCreate: params => createRegistry(parts, params),
     waitFor: (params, { signal }) => waitFor(parts, params, signal),
     doctor: ({ deep }, { signal }) => diagnose(parts, { deep, signal }),
+    backup: (params, context) => backup(parts, params, context),
     stop: async () => {
       parts.requestStop()
       return { stopping: true }

@@ -124,7 +124,7 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
   const blocks = await openBlocks(home.paths.blocks)
-  const signer = await loadSigner(home)
+  const signer = await loadSigner(home, records)
   return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk }
 }
 

@@ -9,21 +9,31 @@ import type { Home } from '../storage/home.ts'
 import { DEFAULT_KEY, readOrMakeKey } from './home.ts'
 import type { Signer } from './services/author.ts'
 
+/** Where a store remembers which chain its facts of ours were written under. */
+export interface ChainRecord {
+  chain(): Promise<string | undefined>
+  putChain(chain: string): Promise<void>
+}
+
 /**
- * The key that signs our facts, and the chain of this data directory. The chain is a file of its own that `key export`
- * never reads: two laptops with one key write two chains, so they can't equivocate by accident.
+ * The key that signs our facts, and the chain of this data directory. The chain is a file of its own that neither
+ * `key export` nor a backup reads: two laptops with one key write two chains, so they can't equivocate by accident.
+ *
+ * Invariant: the file and the store name the same chain, or a new one begins. A store that was removed, or put back from
+ * another time, does not know which positions were signed; a crash between the two writes costs one more chain.
  */
-export async function loadSigner({ paths }: Home): Promise<Signer> {
+export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<Signer> {
   const secret = await readOrMakeKey(paths.keys, DEFAULT_KEY)
   const file = join(paths.dir, 'chain')
   let chain = await readChain(file)
   const renewChain = async (): Promise<string> => {
     const fresh = randomBytes(16).toString('hex')
     await writeDurably(file, `${fresh}\n`)
+    await store.putChain(fresh)
     chain = fresh
     return fresh
   }
-  if (chain === undefined) await renewChain()
+  if (chain === undefined || chain !== (await store.chain())) await renewChain()
   return {
     principal: principalOf(secret),
     sign: body => signFact(body, secret),

@@ -59,14 +59,42 @@ export async function importKeyFile(
   { name, file, passphrase }: KeyTransfer
 ): Promise<NamedKey> {
   const text = await readSmall(file, LIMITS.keys.fileBytes)
+  const { keys } = await prepareHome(homePath(flag))
+  return importSealedKey(keys, { name, text, passphrase })
+}
+
+/** A key under a passphrase, as `key export` writes it. */
+export interface SealedKey {
+  readonly name: string
+  readonly text: string
+}
+
+/** Opens a sealed key and stores it. @throws RegistryError BAD_PASSPHRASE | MALFORMED | ALREADY_EXISTS | INADMISSIBLE_KEY */
+export async function importSealedKey(
+  keys: string,
+  { name, text, passphrase }: SealedKey & { readonly passphrase: string }
+): Promise<NamedKey> {
   const { principal, secret } = await importKey(text, passphrase)
   const parsed = parseSecret(secret)
   if (principalOf(parsed) !== principal)
     throw new RegistryError('MALFORMED', 'the key file names another key than it holds')
   admitKey(publicKeyOf(principal))
-  const { keys } = await prepareHome(homePath(flag))
   await writeKey(keys, name, parsed)
   return { name, key: principal }
+}
+
+/** Every key that people sign with, sealed. A swarm's key stays: two machines that answer to one peer id meet nobody. */
+export async function sealKeys(flag: string | undefined, passphrase: string): Promise<readonly SealedKey[]> {
+  checkPassphrase(passphrase)
+  const { keys } = homePaths(homePath(flag))
+  const sealed: SealedKey[] = []
+  // One after the other: each takes 128 MiB of memory while it is sealed.
+  for (const name of await listKeyFiles(keys)) {
+    if (name.startsWith('swarm-')) continue
+    const secret = parseSecret(await readKey(keys, name))
+    sealed.push({ name, text: await exportKey({ principal: principalOf(secret), secret }, passphrase) })
+  }
+  return sealed
 }
 
 /** The first line of a file. */

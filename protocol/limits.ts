@@ -270,6 +270,18 @@ export const LIMITS = Object.freeze({
     scryptMinN: 2 ** 15,
     scryptMaxN: 2 ** 18
   }),
+  backup: Object.freeze({
+    /** one record of a backup file: a block, or a page of facts */
+    recordBytes: 4 * MiB,
+    records: 2 ** 32,
+    factsPerRecord: 512,
+    factBytesPerRecord: 1 * MiB,
+    addressChars: 1_024,
+    /** blocks that are remembered as written, so that files shared between packages are written once */
+    blocksRemembered: 1_000_000,
+    /** readings of a backup, until nothing in it waits for something else in it */
+    passes: 64
+  }),
   config: Object.freeze({ fileBytes: 256 * KiB, registries: 64, swarms: 16 }),
   /** what a program that embeds a node may have open at a time */
   embedding: Object.freeze({ calls: 256, listeners: 64 }),

@@ -26,6 +26,7 @@ export interface StoredCursor {
  *   cursor!<registry>!<peer>  -> {epoch, after}
  *   kept!<content root>       -> empty: every block below it is here and durable
  *   dial!<peer address>       -> empty: stay connected to it
+ *   chain!own                 -> the chain that our own facts in this store were written under
  */
 export class Records {
   readonly #kv: KeyValue
@@ -50,6 +51,16 @@ export class Records {
       return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault }) }
     })
     await this.#kv.batch(ops, { sync: true })
+  }
+
+  async chain(): Promise<string | undefined> {
+    const value = await this.#kv.get('chain!own')
+    return value === undefined ? undefined : new TextDecoder().decode(value)
+  }
+
+  /** Durable before it returns: no fact of the new chain may come before. */
+  async putChain(chain: string): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: 'chain!own', value: new TextEncoder().encode(chain) }], { sync: true })
   }
 
   async cursor(registry: RegistryId, peer: string): Promise<StoredCursor | undefined> {

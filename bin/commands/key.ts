@@ -1,9 +1,7 @@
-import { createInterface } from 'node:readline/promises'
-import { Writable } from 'node:stream'
-import { createKey, exportKeyFile, importKeyFile, listKeys, readPassphraseFile, showKey } from '../../node/key-ring.ts'
-import { RegistryError } from '../../protocol/errors.ts'
+import { createKey, exportKeyFile, importKeyFile, listKeys, showKey } from '../../node/key-ring.ts'
+import { passphraseFor } from './passphrase.ts'
 import { report, table } from './print.ts'
-import { argument, textOption } from './run.ts'
+import { argument } from './run.ts'
 import type { Options, Session } from './run.ts'
 
 /** `ggen-node key list`. */
@@ -46,22 +44,4 @@ export async function importKey(session: Session, args: readonly string[], optio
     passphrase
   })
   report(session, { name, key }, () => [`Imported ${name}  ${key}`])
-}
-
-async function passphraseFor(options: Options, question: string): Promise<string> {
-  const file = textOption(options, 'passphraseFile')
-  if (file !== undefined) return readPassphraseFile(file)
-  if (!process.stdin.isTTY) {
-    throw new RegistryError('USAGE', 'no terminal to ask for the passphrase', { next: 'use --passphrase-file FILE' })
-  }
-  process.stderr.write(question)
-  // The terminal echoes what readline writes, so readline writes nowhere.
-  const output = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const terminal = createInterface({ input: process.stdin, output, terminal: true })
-  try {
-    return await terminal.question('')
-  } finally {
-    terminal.close()
-    process.stderr.write('\n')
-  }
 }

@@ -183,6 +183,22 @@ program
   .action(action(async (session, { options }) => (await import('./doctor.ts')).doctor(session, options)))
 
 program
+  .command('backup')
+  .description('write settings, registries and all their statements to one file; a running node goes on')
+  .argument('<file>', 'the file to write; it must not exist')
+  .option('--blocks', 'with the bytes of every package that is held as a whole')
+  .option('--with-keys', 'with the signing keys, under a passphrase')
+  .option('--passphrase-file <file>', 'read the passphrase from a file (first line)')
+  .action(action(async (session, { args, options }) => (await import('./backup.ts')).backup(session, args, options)))
+
+program
+  .command('restore')
+  .description('make the data directory from a backup; it must not exist or be empty')
+  .argument('<file>')
+  .option('--passphrase-file <file>', 'read the passphrase from a file (first line)')
+  .action(action(async (session, { args, options }) => (await import('./backup.ts')).restore(session, args, options)))
+
+program
   .command('demo')
   .description('three nodes on this machine: publish, gossip, mirror, install')
   .option('--from <folder>', 'a folder of package folders (default: the ten examples)')

@@ -1,0 +1,142 @@
+import { readFile } from 'node:fs/promises'
+import type { CID } from 'multiformats/cid'
+import type { BackupRecord } from '../protocol/backup.ts'
+import type { ContentId } from '../protocol/cid.ts'
+import { isRegistryError, messageOf } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { writeBackup } from '../storage/backup-file.ts'
+import { listBlocks } from '../storage/content/walk-dag.ts'
+import { homePaths } from '../storage/home.ts'
+import type { FollowedRegistry } from '../storage/records.ts'
+import type { NodeParts } from './parts.ts'
+import type { ApiMethods, CallContext } from './services/api.ts'
+
+type Written = Exclude<BackupRecord, { type: 'end' }>
+
+/** What is counted while records are made. */
+interface Tally {
+  facts: number
+  roots: number
+  readonly skipped: string[]
+}
+
+/**
+ * Writes everything that makes this node what it is into one file: sealed keys if there are any, settings, registries
+ * and all their facts; with `blocks`, the bytes of every content root that is held as a whole.
+ *
+ * Never in it: the chain of this data directory, so that what is restored from it writes a chain of its own and no
+ * position twice; the keys of swarms, so that no two machines answer to one peer id.
+ *
+ * It runs beside everything else the node does. Facts that arrive meanwhile may be in it or not, a fact without the one
+ * before it never is, because they are read in the order in which they came.
+ */
+export async function backup(
+  parts: NodeParts,
+  { file, blocks, keys }: ApiMethods['backup']['params'],
+  { signal, onProgress }: CallContext
+): Promise<ApiMethods['backup']['result']> {
+  const tally: Tally = { facts: 0, roots: 0, skipped: [] }
+  const { registries } = parts
+  const all = registries.all
+  async function* records(): AsyncGenerator<Written> {
+    yield { type: 'head', created: parts.clock.now(), program: `ggen-node/${parts.version}` }
+    for (const { name, text } of keys) yield { type: 'key', name, text }
+    const config = await configText(parts.home)
+    if (config !== undefined) yield { type: 'config', text: config }
+    const addresses = await parts.records.dialled()
+    if (addresses.length > 0) yield { type: 'peers', addresses }
+    for (const { id, alias, isDefault } of all) yield { type: 'registry', id, alias, isDefault }
+    for (const entry of all) yield* factRecords(parts, entry, { signal, onProgress, tally })
+    if (blocks) yield* blockRecords(parts, { signal, onProgress, tally })
+  }
+  const { bytes } = await writeBackup(file, records())
+  const { facts, roots, skipped } = tally
+  return { file, bytes, keys: keys.length, registries: all.length, facts, roots, skipped }
+}
+
+type Making = CallContext & { readonly tally: Tally }
+
+async function* factRecords(
+  { facts }: NodeParts,
+  { id, alias }: FollowedRegistry,
+  { signal, onProgress, tally }: Making
+): AsyncGenerator<Written> {
+  const { factsPerRecord, factBytesPerRecord } = LIMITS.backup
+  // What comes while it is read is left to the next backup: a busy registry must not keep this one from ending.
+  const { next: until } = facts.head(id)
+  for (let after = 0; after < until;) {
+    signal.throwIfAborted()
+    const bounds = { facts: Math.min(factsPerRecord, until - after), bytes: factBytesPerRecord }
+    const page = await facts.page(id, after, bounds)
+    if (page.facts.length > 0) yield { type: 'facts', registry: id, envelopes: page.facts }
+    tally.facts += page.facts.length
+    onProgress({ text: `${tally.facts} facts, ${alias}`, done: tally.facts })
+    if (page.done || page.next <= after) return
+    after = page.next
+  }
+}
+
+/** Blocks before the root that needs them. A root whose blocks are damaged here is left out and named. */
+async function* blockRecords(parts: NodeParts, { signal, onProgress, tally }: Making): AsyncGenerator<Written> {
+  const written = new Set<string>()
+  for await (const root of parts.records.kept()) {
+    signal.throwIfAborted()
+    const cids = await blocksOf(parts, root, signal)
+    if (cids instanceof Error) {
+      tally.skipped.push(`${root}: ${messageOf(cids)}`)
+      continue
+    }
+    let isWhole = true
+    for (const cid of cids) {
+      const key = cid.toString()
+      if (written.has(key)) continue
+      const bytes = await readBlock(parts, cid)
+      if (bytes === undefined) {
+        tally.skipped.push(`${root}: block ${key} is damaged or missing`)
+        isWhole = false
+        break
+      }
+      yield { type: 'block', cid: cid.bytes, bytes }
+      // Full: the same block may then be in the file twice, which is only longer.
+      if (written.size < LIMITS.backup.blocksRemembered) written.add(key)
+    }
+    if (!isWhole) continue
+    yield { type: 'root', root }
+    tally.roots += 1
+    onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
+  }
+}
+
+/** The blocks below a root, or why they can't be listed. Only names are kept: at most `LIMITS.content.blocks`. */
+async function blocksOf({ blocks }: NodeParts, root: ContentId, signal: AbortSignal): Promise<readonly CID[] | Error> {
+  const cids: CID[] = []
+  try {
+    for await (const cid of listBlocks(root, blocks, { signal })) cids.push(cid)
+    return cids
+  } catch (error) {
+    if (signal.aborted || !(isRegistryError(error) || isNotFound(error))) throw error
+    return error
+  }
+}
+
+async function readBlock({ blocks }: NodeParts, cid: CID): Promise<Uint8Array | undefined> {
+  try {
+    return await blocks.read(cid)
+  } catch (error) {
+    if (isRegistryError(error) && error.code === 'CORRUPT_BLOCK') return undefined
+    throw error
+  }
+}
+
+function isNotFound(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'NotFoundError'
+}
+
+async function configText(home: string): Promise<string | undefined> {
+  try {
+    return await readFile(homePaths(home).config, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,138 @@
+import { decodeCbor, encodeCbor } from './cbor.ts'
+import { contentIdFromLink, factIdFromLink, toLink } from './cid.ts'
+import type { ContentId, RegistryId } from './cid.ts'
+import { RegistryError } from './errors.ts'
+import { recordOf } from './fact.ts'
+import { LIMITS } from './limits.ts'
+import { parseAlias } from './reference.ts'
+
+/** The first line of a backup: the same in every version, so that any program can say what it found. */
+export const BACKUP_MAGIC = 'ggen-node backup 1\n'
+
+/** One record of a backup file, docs/spec/backup.md. The ranks of their types never fall from one record to the next. */
+export type BackupRecord =
+  | { readonly type: 'head'; readonly created: number; readonly program: string }
+  /** A key sealed under a passphrase: the text that `key export` writes. */
+  | { readonly type: 'key'; readonly name: string; readonly text: string }
+  | { readonly type: 'config'; readonly text: string }
+  /** Peers that the node stays connected to. */
+  | { readonly type: 'peers'; readonly addresses: readonly string[] }
+  | { readonly type: 'registry'; readonly id: RegistryId; readonly alias: string; readonly isDefault: boolean }
+  /** Envelopes of one registry, in the order in which they came. */
+  | { readonly type: 'facts'; readonly registry: RegistryId; readonly envelopes: readonly Uint8Array[] }
+  | { readonly type: 'block'; readonly cid: Uint8Array; readonly bytes: Uint8Array }
+  /** Every block below this root is in a record before. */
+  | { readonly type: 'root'; readonly root: ContentId }
+  | { readonly type: 'end'; readonly records: number; readonly digest: Uint8Array }
+
+/** Where each type stands in a file. Blocks and roots come in turn. */
+export const BACKUP_RANKS: Readonly<Record<BackupRecord['type'], number>> = {
+  head: 0,
+  key: 1,
+  config: 2,
+  peers: 3,
+  registry: 4,
+  facts: 5,
+  block: 6,
+  root: 6,
+  end: 7
+}
+
+export function encodeBackupRecord(record: BackupRecord): Uint8Array {
+  switch (record.type) {
+    case 'registry':
+      return encodeCbor({ ...record, id: toLink(record.id) })
+    case 'facts':
+      return encodeCbor({ ...record, registry: toLink(record.registry) })
+    case 'root':
+      return encodeCbor({ ...record, root: toLink(record.root) })
+    case 'head':
+    case 'key':
+    case 'config':
+    case 'peers':
+    case 'block':
+    case 'end':
+      return encodeCbor(record)
+  }
+}
+
+/**
+ * One record, every field of it. Whether keys open, facts are signed and blocks match is for those who take them in.
+ * @throws RegistryError MALFORMED | LIMIT_EXCEEDED | INVALID_REFERENCE
+ */
+export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
+  if (bytes.length > LIMITS.backup.recordBytes)
+    throw new RegistryError('LIMIT_EXCEEDED', 'a record of a backup is too large')
+  const value = decodeCbor(bytes, 2)
+  const type: unknown = typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined
+  const fields = <K extends string>(...names: readonly K[]): Record<K, unknown> => recordOf(value, ['type', ...names])
+  switch (type) {
+    case 'head': {
+      const { created, program } = fields('created', 'program')
+      return { type, created: index(created), program: text(program, LIMITS.hello.agentChars) }
+    }
+    case 'key': {
+      const { name, text: sealed } = fields('name', 'text')
+      return { type, name: text(name, LIMITS.keys.nameChars), text: text(sealed, LIMITS.keys.fileBytes) }
+    }
+    case 'config':
+      return { type, text: text(fields('text').text, LIMITS.config.fileBytes) }
+    case 'peers': {
+      const addresses = list(fields('addresses').addresses, LIMITS.peers.bootstrap)
+      return { type, addresses: addresses.map(address => text(address, LIMITS.backup.addressChars)) }
+    }
+    case 'registry': {
+      const { id, alias, isDefault } = fields('id', 'alias', 'isDefault')
+      if (typeof isDefault !== 'boolean') throw malformed(type)
+      const registry = factIdFromLink(id) as string as RegistryId
+      return { type, id: registry, alias: parseAlias(text(alias, LIMITS.names.aliasChars)), isDefault }
+    }
+    case 'facts': {
+      const { registry, envelopes } = fields('registry', 'envelopes')
+      const all = list(envelopes, LIMITS.backup.factsPerRecord).map(envelope => binary(envelope))
+      return { type, registry: factIdFromLink(registry) as string as RegistryId, envelopes: all }
+    }
+    case 'block': {
+      const { cid, bytes: block } = fields('cid', 'bytes')
+      return { type, cid: binary(cid, LIMITS.bitswap.cidBytes), bytes: binary(block, LIMITS.content.blockBytes) }
+    }
+    case 'root':
+      return { type, root: contentIdFromLink(fields('root').root) }
+    case 'end': {
+      const { records, digest } = fields('records', 'digest')
+      return { type, records: index(records), digest: binary(digest, 32) }
+    }
+    default:
+      throw malformed('kind')
+  }
+}
+
+function index(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed('number')
+  return value
+}
+
+function text(value: unknown, chars: number): string {
+  if (typeof value !== 'string') throw malformed('text')
+  if (value.length > chars)
+    throw new RegistryError('LIMIT_EXCEEDED', `a text in a backup has more than ${chars} characters`)
+  return value
+}
+
+function binary(value: unknown, bytes: number = LIMITS.fact.envelopeBytes): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw malformed('bytes')
+  if (value.length > bytes)
+    throw new RegistryError('LIMIT_EXCEEDED', `a field of a backup has more than ${bytes} bytes`)
+  return value
+}
+
+function list(value: unknown, entries: number): readonly unknown[] {
+  if (!Array.isArray(value)) throw malformed('list')
+  if (value.length > entries)
+    throw new RegistryError('LIMIT_EXCEEDED', `a list in a backup has more than ${entries} entries`)
+  return value
+}
+
+function malformed(what: string): RegistryError {
+  return new RegistryError('MALFORMED', `a record of the backup does not have its shape: ${what}`)
+}
