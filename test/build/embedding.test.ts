@@ -31,7 +31,8 @@ describe('a program that embeds the installed package', () => {
     const [example] = blocks('js')
     const [output] = blocks('text')
     expect(example).toContain("from 'ggen-node'")
-    const result = await runScript('example.mjs', example ?? '')
+    // What it makes in the temporary folder goes with the project.
+    const result = await runScript('example.mjs', example ?? '', { TMPDIR: place.project })
     expect(result).toEqual({ code: 0, stdout: output, stderr: '' })
   }, 60_000)
 
