@@ -4,13 +4,20 @@ import { homePaths } from '../storage/home.ts'
 import { subject } from '../test/support/facts.ts'
 import { filledHome, MANY, nameAt, openGate } from './corpus.ts'
 import { below, informative, quantile, type Figure } from './report.ts'
+import { solveFigures } from './solve-tree.ts'
 import type { Workbench } from './workbench.ts'
 
 const LOOKUPS = 10_000
 const WARM_UP = 1_000
 
-/** name@range -> release, local, as `install` resolves it: every name once, in an order that no cache helps. */
+/** Looking up one release, and solving a tree. */
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
+  if (workbench.wants('resolve/lookup-p50') || workbench.wants('resolve/lookup-p99')) yield* lookupFigures(workbench)
+  if (workbench.wants('resolve/solve-200')) yield* solveFigures(workbench)
+}
+
+/** name@range -> release, local, as `install` resolves it: every name once, in an order that no cache helps. */
+async function* lookupFigures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   const { home, registry } = await filledHome(workbench)
   const { store, close } = await openGate(homePaths(home).store, registry)
   try {

@@ -203,28 +203,47 @@ export const LIMITS = Object.freeze({
   }),
   /** folders read at a time; each has four chunks of 1 MiB in memory */
   publish: Object.freeze({ concurrentFolders: 4 }),
-  install: Object.freeze({ packages: 1_000, depth: 100, walks: 100, lockfileBytes: 16 * MiB }),
+  install: Object.freeze({ packages: 1_000, depth: 100, lockfileBytes: 16 * MiB }),
+  project: Object.freeze({
+    /** `.ggen/project.toml`, or the `ggen.toml` that it may be in */
+    fileBytes: 1 * MiB,
+    overrides: 256,
+    journalBytes: 1 * MiB,
+    /** what the last install knows of its own files, so that the next one need not read them */
+    stateBytes: 64 * MiB,
+    /** files that one message names */
+    namedFiles: 20,
+    warnings: 1_000,
+    statsInFlight: 64,
+    /** how long a command waits for another one that works on the same project */
+    lockWaitMs: 60 * SECOND,
+    lockPollMs: 50,
+    /** a file changed so shortly before it was looked at may change again without its times showing it */
+    raceMs: 20
+  }),
   /** One resolution. A hostile registry can make any of them run out, and must not hold up a node for long. */
   solver: Object.freeze({
     /** statements looked at and versions compared with a range, all in all */
-    steps: 2_000_000,
+    steps: 10_000_000,
     /** the same for one optional dependency */
-    optionalSteps: 100_000,
+    optionalSteps: 200_000,
     optionalTries: 256,
     /** steps between two pauses in which others get their turn */
-    stepsPerTurn: 50_000,
+    stepsPerTurn: 500_000,
     /** packages looked up, versions of one, and names asked for at once */
     packages: 4_096,
     versionsPerPackage: 8_192,
     namesPerRound: 256,
     statements: 100_000,
     wishes: 1_024,
+    /** missing names that are compared with all names of the registry */
+    nearLookUps: 3,
     /** what is printed of a failure */
     lines: 64,
     versionsShown: 10,
     piecesOfRange: 6
   }),
-  search: Object.freeze({ queryChars: 200, results: 100 }),
+  search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
     responseBytes: 64 * MiB,

@@ -1,8 +1,11 @@
 import { RegistryError } from './errors.ts'
-import type { ContentView, PackageView, VersionView } from './fold.ts'
-import { ecosystemOf, shortNameOf } from './package-name.ts'
+import type { ContentView, PackageView } from './fold.ts'
+import { LIMITS } from './limits.ts'
+import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
-import { orderingOf } from './version.ts'
+import { explanationText } from './solver/explain.ts'
+import type { Explanation } from './solver/explain.ts'
+import type { PickedVersion } from './solver/tree.ts'
 import type { Version } from './version.ts'
 
 /** A version that may be installed: one content, and which fact says so. */
@@ -12,61 +15,69 @@ export interface Pick {
   readonly content: ContentView
 }
 
-/** A range and who asked for it; undefined is "the highest stable version". */
-export interface Wanted {
-  readonly range: string | undefined
-  readonly by: string
+/** The picked version with what it is made of. */
+export function toPick({ name, version }: PickedVersion, view: PackageView | undefined): Pick {
+  const [content] = view?.versions.find(entry => entry.version === version)?.contents ?? []
+  if (content === undefined)
+    throw new RegistryError('INTERNAL', `${shortNameOf(name)}@${version} was picked out of nothing`)
+  return { name, version, content }
 }
 
-/**
- * The highest version that every wish allows. Yanked versions and versions in conflict are passed over; pre-releases
- * count only where a range names one.
- * @throws RegistryError UNKNOWN_VERSION | VERSION_CONFLICT | INVALID_VERSION
- */
-export function pickVersion(view: PackageView, wanted: readonly Wanted[]): Pick {
-  const ordering = orderingOf(ecosystemOf(view.name))
-  const tests = wanted.map(({ range }) =>
-    range === undefined ? (version: Version) => !ordering.isPrerelease(version) : ordering.parseRange(range)
+export interface FailureContext {
+  readonly viewOf: (name: PackageName) => PackageView | undefined
+  /** What somebody may have meant by a name that the registry does not hold. */
+  readonly near: ReadonlyMap<PackageName, readonly string[]>
+}
+
+/** The error of a resolution that failed: what is wrong in one line, how that follows, what to do. */
+export function toResolveError(explanation: Explanation, { viewOf, near }: FailureContext): RegistryError {
+  const { code, summary, lines, facts } = explanation
+  // What a single line would say again is left away.
+  const told = explanationText(
+    lines.length === 1 && code !== 'UNSOLVABLE' ? { ...explanation, lines: [] } : explanation
   )
-  const fitting = view.versions.filter(({ version }) => tests.every(test => test(version)))
-  const usable = fitting.filter(entry => entry.yanks.length === 0)
-  for (const { version, contents } of usable) {
-    const [content, ...others] = contents
-    if (content !== undefined && others.length === 0) return { name: view.name, version, content }
-  }
-  throw notPicked(view, wanted, fitting)
+  const who = lines.length === 0 ? [] : facts.filter(fact => fact !== summary).slice(0, LIMITS.solver.versionsShown)
+  return new RegistryError(code, summary, {
+    tried: [...(lines.length === 1 ? who : []), ...told, ...contentsInConflict(explanation, viewOf)],
+    next: nextStep(explanation, near)
+  })
 }
 
-function notPicked(view: PackageView, wanted: readonly Wanted[], fitting: readonly VersionView[]): RegistryError {
-  const name = shortNameOf(view.name)
-  const asked = wanted.map(({ range, by }) => `${by} wants ${range ?? 'the highest stable version'}`)
-  const [conflict] = fitting.filter(entry => entry.yanks.length === 0 && entry.contents.length > 1)
-  if (conflict !== undefined) {
-    const contents = conflict.contents.map(({ root, by }) => `${root} signed by ${by}`)
-    return new RegistryError(
-      'VERSION_CONFLICT',
-      `${name}@${conflict.version} has ${contents.length} different contents`,
-      {
-        tried: contents,
-        next: 'ask the owners of the package to resolve the conflict, or choose another version'
-      }
-    )
-  }
-  const [yanked] = fitting.filter(entry => entry.yanks.length > 0)
-  if (yanked !== undefined) {
-    const reason = yanked.yanks[0]?.reason ?? ''
-    return new RegistryError(
-      'UNKNOWN_VERSION',
-      `${name}@${yanked.version} was yanked: ${reason === '' ? 'no reason given' : reason}`,
-      {
-        tried: asked,
-        next: `choose another version of ${name}`
-      }
-    )
-  }
-  const exist = view.versions.map(entry => entry.version).slice(0, 10)
-  return new RegistryError('UNKNOWN_VERSION', `no version of ${name} fits`, {
-    tried: [...asked, exist.length === 0 ? `${name} has no versions` : `${name} has ${exist.join(', ')}`],
-    next: exist[0] === undefined ? `ask the owners of ${name} to publish one` : `try ${name}@${exist[0]}`
+function contentsInConflict({ code, known }: Explanation, viewOf: FailureContext['viewOf']): readonly string[] {
+  if (code !== 'VERSION_CONFLICT') return []
+  return known.flatMap(({ name, versions }) => {
+    const inConflict = new Set(versions.filter(({ state }) => state === 'conflict').map(({ version }) => version))
+    const entries = viewOf(name)?.versions.filter(({ version }) => inConflict.has(version)) ?? []
+    return entries
+      .flatMap(({ version, contents }) =>
+        contents.map(({ root, by }) => `${shortNameOf(name)} ${version} is ${root} signed by ${by}`)
+      )
+      .slice(0, LIMITS.solver.versionsShown)
   })
+}
+
+function nextStep({ code, known, absent }: Explanation, near: FailureContext['near']): string {
+  const [unknown] = absent
+  const [first] = known
+  const meant = unknown === undefined ? [] : (near.get(unknown) ?? [])
+  const name = unknown === undefined ? first && shortNameOf(first.name) : shortNameOf(unknown)
+  switch (code) {
+    case 'UNKNOWN_PACKAGE':
+      return meant.length > 0 ? `perhaps you meant ${meant.join(' or ')}` : 'run ggen-node search to see what there is'
+    case 'MISSING_DEPENDENCY':
+      if (meant.length > 0)
+        return `perhaps its author meant ${meant.join(' or ')}: ask for another version of what needs ${name}`
+      return `publish ${name ?? 'it'} to the registry in a version that fits, or ask the author of what needs it to make it optional`
+    case 'UNKNOWN_VERSION': {
+      const usable = first?.versions.find(({ state }) => state === 'usable')
+      if (first === undefined || usable === undefined) return `ask the owners of ${name ?? 'it'} to publish a version`
+      return `try ${shortNameOf(first.name)}@${usable.version}`
+    }
+    case 'VERSION_CONFLICT':
+      return 'ask the owners of the package to resolve the conflict, or choose another version'
+    case 'UNSOLVABLE':
+      return name === undefined
+        ? 'ask for other versions'
+        : `ask for other versions of what needs ${name}, or override ${name} in the project file`
+  }
 }

@@ -43,7 +43,7 @@ export class RegistryView {
   async package(registry: RegistryId, name: PackageName): Promise<PackageView> {
     const view = await this.find(registry, name)
     if (view !== undefined && (view.claim !== null || view.versions.length > 0)) return view
-    const near = await this.#near(registry, name)
+    const near = await this.near(registry, name)
     throw new RegistryError('UNKNOWN_PACKAGE', `no package ${shortNameOf(name)} in the registry`, {
       tried: [`looked among the packages of registry ${registry}`],
       next: near.length > 0 ? `perhaps you meant ${near.join(' or ')}` : 'run ggen-node search to see what there is'
@@ -96,7 +96,8 @@ export class RegistryView {
     return viewDigest(hashes)
   }
 
-  async #near(registry: RegistryId, name: PackageName): Promise<readonly string[]> {
+  /** Names that somebody who typed this one may have meant, nearest first. */
+  async near(registry: RegistryId, name: PackageName): Promise<readonly string[]> {
     const wanted = shortNameOf(name)
     const near: { readonly distance: number; readonly name: string }[] = []
     for await (const [subject] of this.#rows.rows(registry)) {

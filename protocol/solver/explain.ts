@@ -83,6 +83,7 @@ export function explanationText({ lines, linesLeftOut, known }: Explanation): re
 }
 
 function knownText({ name, versions, more }: KnownVersions): string {
+  if (versions.length === 0) return `${shortNameOf(name)} has no versions`
   const list = versions.map(({ version, state, reason }) => {
     if (state === 'conflict') return `${version} (in conflict)`
     if (state === 'yanked') return `${version} (yanked${reason === '' ? '' : `: ${reason}`})`
@@ -125,9 +126,10 @@ function codeOf(leaves: readonly Incompatibility[], shelf: Shelf): Explanation['
   return missing.unmet === 'absent' ? 'UNKNOWN_PACKAGE' : 'UNKNOWN_VERSION'
 }
 
-/** Names that are asked for with more than one range. */
+/** Names that are asked for with more than one range; who takes any version disagrees with nobody. */
 function disputed(asked: readonly Asked[]): readonly PackageName[] {
-  return [...Map.groupBy(asked, ({ name }) => name)]
+  const particular = asked.filter(({ range }) => range !== '*')
+  return [...Map.groupBy(particular, ({ name }) => name)]
     .filter(([, list]) => new Set(list.map(({ range }) => range)).size > 1)
     .map(([name]) => name)
 }

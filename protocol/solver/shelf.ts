@@ -36,7 +36,7 @@ export class Shelf {
     this.#rules = rules
   }
 
-  /** Undefined when the registry holds no usable version of it. */
+  /** Undefined when the registry holds no package of that name. */
   get(name: PackageName): Candidates | undefined {
     return this.#packages.get(name)
   }
@@ -81,7 +81,6 @@ export class Shelf {
     }
     const { kept, ownRanges } = this.#rules
     const rules = { locked: kept.get(name), ownRanges: ownRanges.get(name) ?? [] }
-    const isThere = found !== undefined && found.versions.length > 0
-    this.#packages.set(name, isThere ? new Candidates(found, rules) : undefined)
+    this.#packages.set(name, found && new Candidates(found, rules))
   }
 }

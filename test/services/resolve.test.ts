@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest'
-import { resolveTree } from '../../node/services/resolve.ts'
+import { resolveTree, resolveWishes } from '../../node/services/resolve.ts'
 import type { Resolution } from '../../node/services/resolve.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import type { Dependency } from '../../protocol/manifest.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { parseGgenName } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
-import { pickVersion } from '../../protocol/resolve.ts'
 import { parseSemver, SEMVER_ORDERING } from '../../protocol/version.ts'
-import { codeOf } from '../support/error-code.ts'
 import { contentIdOf, FactWriter, person, subject } from '../support/facts.ts'
 
 const facts = new FactWriter(person('root'))
@@ -45,17 +44,16 @@ function viewOf(name: string, versions: Shelf[string]): PackageView {
   return { name: subject(name), claim: null, versions: sorted, setAside: [], forks: [] }
 }
 
-function resolve(shelf: Shelf, name: string, range?: string): Promise<Resolution> {
-  const find = async (_: RegistryId, wanted: PackageName): Promise<PackageView | undefined> => {
+const finderIn = (shelf: Shelf) => ({
+  find: async (_: RegistryId, wanted: PackageName): Promise<PackageView | undefined> => {
     const versions = shelf[wanted.slice('ggen/'.length)]
     return versions === undefined ? undefined : viewOf(wanted.slice('ggen/'.length), versions)
-  }
-  const orThrow = async (id: RegistryId, wanted: PackageName): Promise<PackageView> => {
-    const view = await find(id, wanted)
-    if (view === undefined) throw new RegistryError('UNKNOWN_PACKAGE', `no package ${wanted}`)
-    return view
-  }
-  return resolveTree({ find, package: orThrow }, registry, { name: subject(name), range })
+  },
+  near: async (): Promise<readonly string[]> => ['apple', 'apply']
+})
+
+function resolve(shelf: Shelf, name: string, range?: string): Promise<Resolution> {
+  return resolveTree(finderIn(shelf), registry, { name: subject(name), range })
 }
 
 const names = ({ picks }: Resolution): readonly string[] =>
@@ -70,33 +68,49 @@ async function failure(promise: Promise<unknown>): Promise<RegistryError> {
   return error
 }
 
-const pick = (versions: Shelf[string], range?: string): string =>
-  pickVersion(viewOf('a', versions), [{ range, by: 'you' }]).version
+const pick = async (versions: Shelf[string], range?: string): Promise<string | undefined> =>
+  (await resolve({ a: versions }, 'a', range)).picks[0]?.version
 
-test('without a range the highest stable version is meant', () => {
-  expect(pick({ '1.2.0': [], '1.10.0': [], '2.0.0-rc.1': [] })).toBe('1.10.0')
+test('without a range the highest stable version is meant', async () => {
+  expect(await pick({ '1.2.0': [], '1.10.0': [], '2.0.0-rc.1': [] })).toBe('1.10.0')
 })
 
-test('a pre-release is picked only where the range names one', () => {
-  const versions = { '1.0.0': [], '2.0.0-rc.1': [], '2.0.0-rc.2': [] }
-  expect(pick(versions, '>=1.0.0')).toBe('1.0.0')
-  expect(pick(versions, '>=2.0.0-rc.1')).toBe('2.0.0-rc.2')
-  expect(pick(versions, '2.0.0-rc.1')).toBe('2.0.0-rc.1')
-  expect(codeOf(() => pick({ '1.0.0-rc.1': [] }))).toBe('UNKNOWN_VERSION')
+test('a package whose versions are all pre-releases is installed only by naming one', async () => {
+  expect(await pick({ '1.0.0-rc.1': [] }, '1.0.0-rc.1')).toBe('1.0.0-rc.1')
+  const error = await failure(pick({ '1.0.0-rc.1': [] }))
+  expect([error.code, error.next]).toEqual(['UNKNOWN_VERSION', 'try a@1.0.0-rc.1'])
 })
 
-test('a yanked version is passed over, and named as the reason when nothing else fits', () => {
-  expect(pick({ '1.0.0': [], '!1.1.0': [] })).toBe('1.0.0')
-  expect(() => pick({ '1.0.0': [], '!1.1.0': [] }, '^1.1.0')).toThrow('a@1.1.0 was yanked: leaks keys')
+test('a yanked version is passed over, and named as the reason when nothing else fits', async () => {
+  expect(await pick({ '1.0.0': [], '!1.1.0': [] })).toBe('1.0.0')
+  const error = await failure(pick({ '1.0.0': [], '!1.1.0': [] }, '^1.1.0'))
+  expect([error.code, error.message]).toEqual(['UNKNOWN_VERSION', 'you want a ^1.1.0 (a 1.1.0 was yanked: leaks keys)'])
+  expect(error.tried).toEqual(['a has 1.1.0 (yanked: leaks keys), 1.0.0'])
+  expect(error.next).toBe('try a@1.0.0')
 })
 
-test('a version in conflict is not served, and refused where it alone fits', () => {
-  expect(pick({ '1.0.0': [], '=1.1.0': [] })).toBe('1.0.0')
-  expect(codeOf(() => pick({ '=1.1.0': [] }))).toBe('VERSION_CONFLICT')
+test('a yanked version is installed from a lockfile that has just that one', async () => {
+  const request = {
+    wishes: [{ name: subject('a'), range: '^1.1.0', by: 'you' }],
+    locked: new Map([[subject('a'), { version: parseSemver('1.1.0') }]])
+  }
+  const { picks } = await resolveWishes(finderIn({ a: { '1.0.0': [], '!1.1.0': [] } }), registry, request)
+  expect(picks.map(({ version, content }) => [version, content.root])).toEqual([['1.1.0', contentIdOf('a 1.1.0 a')]])
 })
 
-test('a text that is no range is refused', () => {
-  expect(codeOf(() => pick({ '1.0.0': [] }, 'newest'))).toBe('INVALID_VERSION')
+test('a version in conflict is not served, and refused with its contents where it alone fits', async () => {
+  expect(await pick({ '1.0.0': [], '=1.1.0': [] })).toBe('1.0.0')
+  const error = await failure(pick({ '=1.1.0': [] }))
+  expect(error.code).toBe('VERSION_CONFLICT')
+  expect(error.tried).toEqual([
+    'a has 1.1.0 (in conflict)',
+    `a 1.1.0 is ${contentIdOf('a 1.1.0 a')} signed by ${facts.root.did}`,
+    `a 1.1.0 is ${contentIdOf('a 1.1.0 b')} signed by ${facts.root.did}`
+  ])
+})
+
+test('a text that is no range is refused', async () => {
+  expect((await failure(pick({ '1.0.0': [] }, 'newest'))).code).toBe('INVALID_VERSION')
 })
 
 test('dependencies come before what depends on them, each once', async () => {
@@ -152,23 +166,28 @@ test('packages that depend on each other are installed once each', async () => {
   expect(names(await resolve(shelf, 'app'))).toEqual(['lib@1.0.0', 'app@1.0.0'])
 })
 
-test('a missing dependency is named, with the way that led to it', async () => {
+test('a missing dependency is named with who needs it, and with what comes near', async () => {
   const shelf = { app: { '1.0.0': ['lib *'] }, lib: { '1.0.0': ['ghost ^3.0.0'] } }
   const error = await failure(resolve(shelf, 'app'))
   expect(error.code).toBe('MISSING_DEPENDENCY')
-  expect(error.message).toBe('lib@1.0.0 needs ghost ^3.0.0, and the registry has no package ghost')
-  expect(error.tried).toEqual(['wanted by way of app@1.0.0'])
+  expect(error.message).toBe('lib 1.0.0 needs ghost ^3.0.0 (the registry has no package ghost)')
+  expect(error.tried).toEqual([
+    '1. because app 1.0.0 needs lib and lib 1.0.0 needs ghost ^3.0.0 (the registry has no package ghost), app 1.0.0 cannot be used',
+    '2. and because you want app, there is no solution'
+  ])
+  expect(error.next).toContain('apple or apply')
 })
 
 test('a dependency that exists in no version that fits is a missing one', async () => {
   const error = await failure(resolve({ app: { '1.0.0': ['lib ^2.0.0'] }, lib: { '1.0.0': [] } }, 'app'))
   expect([error.code, error.message]).toEqual([
     'MISSING_DEPENDENCY',
-    'app@1.0.0 needs lib ^2.0.0: no version of lib fits'
+    'app 1.0.0 needs lib ^2.0.0 (no version of lib fits)'
   ])
+  expect(error.tried).toEqual(['you want app', 'lib has 1.0.0'])
 })
 
-test('wishes that cannot be met together are refused, and all who made them are named', async () => {
+test('wishes that cannot be met together are refused with the derivation', async () => {
   const shelf = {
     app: { '1.0.0': ['a *', 'b *'] },
     a: { '1.0.0': ['lib ^1.0.0'] },
@@ -176,9 +195,14 @@ test('wishes that cannot be met together are refused, and all who made them are 
     lib: { '1.0.0': [], '2.0.0': [] }
   }
   const error = await failure(resolve(shelf, 'app'))
-  expect(error.code).toBe('MISSING_DEPENDENCY')
-  expect(error.tried.join()).toContain('a@1.0.0 wants ^1.0.0')
-  expect(error.tried.join()).toContain('b@1.0.0 wants ^2.0.0')
+  expect(error.code).toBe('UNSOLVABLE')
+  expect(error.tried).toEqual([
+    '1. because a 1.0.0 needs lib ^1.0.0 and b 1.0.0 needs lib ^2.0.0, a 1.0.0 and b 1.0.0 cannot be used together',
+    '2. and because app 1.0.0 needs a, app 1.0.0 and b 1.0.0 cannot be used together',
+    '3. and because app 1.0.0 needs b and you want app, there is no solution',
+    'lib has 2.0.0, 1.0.0'
+  ])
+  expect(error.next).toBe('ask for other versions of what needs lib, or override lib in the project file')
 })
 
 test('a dependency in conflict is a conflict and not a missing version', async () => {
@@ -191,18 +215,33 @@ test('an optional dependency that is missing and an external one are listed and 
   const { picks, left } = await resolve({ app: { '1.0.0': ['cargo * external', 'extra ^1.0.0 optional'] } }, 'app')
   expect(picks).toHaveLength(1)
   expect(left).toEqual([
-    { name: 'cargo', range: '*', why: 'external' },
-    { name: 'extra', range: '^1.0.0', why: 'optional' }
+    { name: 'cargo', range: '*', why: 'external', by: 'app@1.0.0' },
+    {
+      name: 'extra',
+      range: '^1.0.0',
+      why: 'optional',
+      by: 'app@1.0.0',
+      reason: 'app@1.0.0 wants extra ^1.0.0 (the registry has no package extra)'
+    }
   ])
 })
 
-test('a package that nobody published is unknown', async () => {
-  expect((await failure(resolve({}, 'app'))).code).toBe('UNKNOWN_PACKAGE')
+test('a package that nobody published is unknown, and what comes near is named', async () => {
+  const error = await failure(resolve({}, 'app'))
+  expect([error.code, error.next]).toEqual(['UNKNOWN_PACKAGE', 'perhaps you meant apple or apply'])
 })
 
 test('an install of more packages than the limit is refused', async () => {
-  const chain = Array.from({ length: 110 }, (_, i) => [`p${i}`, { '1.0.0': [`p${i + 1} *`] }])
-  expect((await failure(resolve({ ...Object.fromEntries(chain), p110: { '1.0.0': [] } }, 'p0'))).code).toBe(
-    'LIMIT_EXCEEDED'
+  const { packages } = LIMITS.install
+  const chain = Array.from({ length: packages }, (_, i) => [`p${i}`, { '1.0.0': [`p${i + 1} *`] }])
+  const shelf = { ...Object.fromEntries(chain), [`p${packages}`]: { '1.0.0': [] } }
+  expect((await failure(resolve(shelf, 'p0'))).code).toBe('LIMIT_EXCEEDED')
+})
+
+test('a signal that is aborted stops a resolution', async () => {
+  const signal = AbortSignal.abort(new Error('enough'))
+  const wishes = [{ name: subject('app'), range: '*', by: 'you' }]
+  await expect(resolveWishes(finderIn({ app: { '1.0.0': [] } }), registry, { wishes, signal })).rejects.toThrow(
+    'enough'
   )
 })

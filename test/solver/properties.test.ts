@@ -45,7 +45,7 @@ const dense: fc.Arbitrary<Registry> = fc
 const registries = fc.oneof(sparse, dense)
 const wishes = fc.uniqueArray(need, { minLength: 1, maxLength: 3, selector: text => text.split(' ')[0] })
 
-const RUNS = { numRuns: 1_500 }
+const RUNS = { numRuns: 500 }
 
 const pairOf = (text: string): readonly [string, string] => {
   const [name = '', version = ''] = text.split('@')
