@@ -6,6 +6,7 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { backup } from './backup.ts'
+import { complete } from './complete.ts'
 import { diagnose } from './doctor.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
@@ -59,6 +60,7 @@ export function createApi(parts: NodeParts): Api {
     registryCreate: params => createRegistry(parts, params),
     waitFor: (params, { signal }) => waitFor(parts, params, signal),
     doctor: ({ deep }, { signal }) => diagnose(parts, { deep, signal }),
+    complete: params => complete(parts, params),
     backup: (params, context) => backup(parts, params, context),
     stop: async () => {
       parts.requestStop()

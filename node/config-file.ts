@@ -48,6 +48,11 @@ export async function listSettings(flag: string | undefined): Promise<readonly S
   ]
 }
 
+/** The names of all settings that may be asked for, without their values. */
+export async function getSettingKeys(flag: string | undefined): Promise<readonly string[]> {
+  return resolveSettings(await readFileOf(homePath(flag))).map(({ key }) => key)
+}
+
 /** One setting. @throws RegistryError USAGE with what comes near */
 export async function getSetting(flag: string | undefined, key: string): Promise<ShownSetting> {
   const settings = await listSettings(flag)

@@ -1,5 +1,6 @@
-import { Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError } from 'commander'
 import { ownPackage } from '../../node/package-root.ts'
+import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 
@@ -54,13 +55,7 @@ program
     action(async (session, { args, options }) => (await import('./publish.ts')).importAll(session, args, options))
   )
 
-program
-  .command('install')
-  .description('install a package and what it depends on, verified, from whoever has it')
-  .argument('<reference>', '[registry:]name[@range]')
-  .option('--dir <folder>', 'the project folder', '.')
-  .option('--force', 'overwrite locally modified files')
-  .action(action(async (session, { args, options }) => (await import('./install.ts')).install(session, args, options)))
+addProjectVerbs(program)
 
 program
   .command('search')
@@ -75,12 +70,6 @@ program
   .description('all that the registry says of a package')
   .argument('<reference>', '[registry:]name')
   .action(action(async (session, { args }) => (await import('./query.ts')).show(session, args)))
-
-program
-  .command('list')
-  .description('what is installed here')
-  .option('--dir <folder>', 'the project folder', '.')
-  .action(action(async (session, { options }) => (await import('./query.ts')).list(session, options)))
 
 program
   .command('peers')
@@ -197,6 +186,19 @@ program
   .argument('<file>')
   .option('--passphrase-file <file>', 'read the passphrase from a file (first line)')
   .action(action(async (session, { args, options }) => (await import('./backup.ts')).restore(session, args, options)))
+
+program
+  .command('completion')
+  .description('print a script that lets a shell complete commands, options and names')
+  .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
+  .addHelpText('after', '\nAdd to your shell: source <(ggen-node completion bash)')
+  .action(action(async (_, { args }) => (await import('./completion.ts')).completion(program, args[0] ?? '')))
+
+program
+  .command('__complete', { hidden: true })
+  .argument('<kind>')
+  .argument('[prefix]')
+  .action(action(async (session, { args }) => (await import('./complete.ts')).complete(session, args)))
 
 program
   .command('demo')

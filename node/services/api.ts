@@ -141,6 +141,8 @@ export interface ApiMethods {
     result: { readonly facts: number }
   }
   doctor: { params: { deep: boolean }; result: readonly Finding[] }
+  /** Names that begin with what was typed so far, for a shell to offer. */
+  complete: { params: { kind: 'packages' | 'registries'; prefix: string }; result: readonly string[] }
   /** `keys` come sealed: a passphrase never crosses the socket. `skipped` names content that is damaged here. */
   backup: {
     params: { file: string; blocks: boolean; keys: readonly { readonly name: string; readonly text: string }[] }
