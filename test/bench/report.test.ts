@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { above, below, median, medianMs, quantile } from '../../bench/report.ts'
+import { above, below, informative, median, medianMs, quantile } from '../../bench/report.ts'
 
 test('the median is the middle value, or the mean of the two in the middle', () => {
   expect(median([5, 1, 100])).toBe(5)
@@ -35,4 +35,22 @@ test('refuses a time that is measured fewer than five times', async () => {
   await expect(medianMs(4, async () => runs++)).rejects.toThrow('at least 5 times')
   await medianMs(5, async () => runs++)
   expect(runs).toBe(6)
+})
+
+test('what nothing is promised of has no target and counts as met', () => {
+  expect(informative({ bench: 'a/b', value: 3, unit: 'packages/s', input: 'examples' })).toEqual({
+    bench: 'a/b',
+    value: 3,
+    unit: 'packages/s',
+    input: 'examples',
+    target: null,
+    met: true
+  })
+})
+
+test('what comes before each run is not part of the time', async () => {
+  const steps: string[] = []
+  await medianMs(5, async () => steps.push('work'), { before: async () => steps.push('before') })
+  expect(steps.length).toBe(12)
+  expect(steps.slice(0, 4)).toEqual(['before', 'work', 'before', 'work'])
 })
