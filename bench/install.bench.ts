@@ -29,7 +29,7 @@ async function examples(workbench: Workbench): Promise<Figure> {
     const node = await startNeighbour(workbench, first)
     const install = async (reference: string): Promise<number> => {
       last = join(folder, `installed-${run}`)
-      const { installed } = await node.client.call('install', { reference, project: last, force: false })
+      const { installed } = await node.client.call('install', { references: [reference], project: last, force: false })
       if (installed.some(({ from }) => from.length === 0)) throw new Error('a package was not fetched')
       return installed.length
     }

@@ -13,11 +13,15 @@ import type {
   Api,
   ApiMethods,
   CallContext,
+  InstallOptions,
   NodeStatus,
   PeerStatus,
+  ProjectParams,
   RegistryStatus,
   ShownPackage
 } from './services/api.ts'
+import type { InstallRequest } from './services/install.ts'
+import type { ProjectCommand } from './services/project/target.ts'
 import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
@@ -41,7 +45,13 @@ export function createApi(parts: NodeParts): Api {
     },
     publish: ({ folder, registry }, { signal }) => publish(registries.find(registry).id, folder, signal),
     importFolder: (params, context) => importFolder(parts, params, context),
-    install: (params, context) => install(parts, params, context),
+    install: ({ references, registry, ...params }, context) =>
+      parts.installer(ordered({ kind: 'install', names: references, registry }, params), context),
+    update: ({ names, ...params }, context) =>
+      parts.installer(ordered({ kind: 'update', names, registry: undefined }, params), context),
+    remove: ({ names, ...params }, context) =>
+      parts.installer(ordered({ kind: 'remove', names, registry: undefined }, params), context),
+    outdated: ({ project }, { signal }) => parts.outdated(project, signal),
     search: ({ query, registry, limit }) => view.search(registries.find(registry).id, query, limit),
     show: async ({ reference: text }) => {
       const { reference, registry } = registries.resolve(text)
@@ -86,18 +96,10 @@ async function importFolder(
   })
 }
 
-async function install(
-  { registries, installer }: NodeParts,
-  { reference: text, project, force }: ApiMethods['install']['params'],
-  { signal, onProgress }: CallContext
-): Promise<ApiMethods['install']['result']> {
-  const { reference, registry } = registries.resolve(text)
-  const { id, alias, isDefault } = registry
-  const { name, range } = reference
-  return installer(
-    { registry: id, alias, isDefault, name, range, project, force },
-    { signal, onProgress: ({ name: done, version }, of) => onProgress({ text: `installed ${done}@${version}`, of }) }
-  )
+/** What a person did not ask for is off. */
+function ordered(command: ProjectCommand, { project, ...given }: ProjectParams & InstallOptions): InstallRequest {
+  const off = { force: false, frozen: false, offline: false, dryRun: false, noDeps: false }
+  return { ...off, ...given, ...command, project }
 }
 
 function exactVersion(

@@ -1,15 +1,16 @@
-import type { CID } from 'multiformats/cid'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
-import { RegistryError, isRegistryError } from '../protocol/errors.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { importFolder } from '../storage/content/import-folder.ts'
 import { readManifest } from '../storage/content/read-manifest.ts'
 import { unpackTo } from '../storage/content/export-folder.ts'
+import type { UnpackedFolder } from '../storage/content/export-folder.ts'
+import { readTree, readerOf } from '../storage/content/walk-dag.ts'
 import type { Records } from '../storage/records.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import { fetchContent } from './content-fetch.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { LateSwarm } from './network.ts'
-import type { InstallComponents } from './services/install.ts'
+import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
 
 /** Reads folders for `publish`: blocks are durable before it returns. */
@@ -48,42 +49,52 @@ export async function fetchInto(
   return fetchContent({ local: blocks, remote }, wanted, signal)
 }
 
-interface UnpackerComponents {
+interface ContentComponents {
   readonly blocks: VerifiedBlocks
   readonly records: Records
   readonly late: LateSwarm
   readonly provide: (root: ContentId) => void
 }
 
-/** Fetches, verifies, unpacks beside the target and renames. */
-export function unpacker({ blocks, records, late, provide }: UnpackerComponents): InstallComponents['unpack'] {
-  const busy = new Map<string, Promise<unknown>>()
-  return ({ registry, root, target, size, digests, executables }, signal) => {
-    const run = async (): Promise<{ readonly fetched: number }> => {
-      const { fetched } = await fetchInto(blocks, late, { registry, root, size }, signal)
-      await records.markKept(root)
-      await unpackTo(root, blocks, target, { declaredSize: size, executables, expectDigests: digests, signal })
+/** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
+export function packageContent({ blocks, records, late, provide }: ContentComponents): Omit<PackageContent, 'meter'> {
+  const fetch: PackageContent['fetch'] = async (wanted, signal) => {
+    const fetched = await fetchInto(blocks, late, wanted, signal)
+    await records.markKept(wanted.root)
+    return fetched
+  }
+  return {
+    isHere: root => records.isKept(root),
+    fetch,
+    async unpack(order, signal) {
+      const { root, target, size, digests, executables } = order
+      const options = { declaredSize: size, executables, expectDigests: digests, signal }
+      const unpack = (): Promise<UnpackedFolder> => unpackTo(root, blocks, target, options)
+      const { cids } = await unpack().catch(async (error: unknown) => {
+        // The record said that all is here, and the disk has lost something since: it is fetched again, once.
+        if (!isLostBlock(error)) throw error
+        await records.forgetKept(root)
+        await fetch(order, signal)
+        return unpack()
+      })
       provide(root)
-      return { fetched }
+      return cids
+    },
+    async filesOf(root) {
+      try {
+        const { files } = await readTree(readerOf(blocks, {}), root)
+        return new Map(files.map(({ path, cid }) => [path, cid.toString()]))
+      } catch {
+        // Names of files for a message: without them it is shorter.
+        return undefined
+      }
     }
-    // Two commands that install into one folder take turns: unpacking clears what an earlier one left unfinished there.
-    const turn = (busy.get(target) ?? Promise.resolve()).then(run, run)
-    busy.set(target, turn)
-    return turn.finally(() => {
-      if (busy.get(target) === turn) busy.delete(target)
-    })
   }
 }
 
-/** The content root of a folder as it is now; `unreadable` when it holds what no package may hold. */
-export async function rootOfFolder(folder: string, signal: AbortSignal): Promise<ContentId | 'unreadable' | undefined> {
-  try {
-    const { root } = await importFolder(folder, { put: (cid: CID) => cid }, { signal })
-    return root
-  } catch (error) {
-    if (!isRegistryError(error)) throw error
-    if (error.code === 'UNKNOWN_FILE') return undefined
-    if (error.code === 'HOSTILE_PATH' || error.code === 'LIMIT_EXCEEDED') return 'unreadable'
-    throw new RegistryError(error.code, error.message, { cause: error })
-  }
+function isLostBlock(error: unknown): boolean {
+  return (
+    (isRegistryError(error) && error.code === 'CORRUPT_BLOCK') ||
+    (error instanceof Error && error.name === 'NotFoundError')
+  )
 }

@@ -13,12 +13,12 @@ import { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
-import { contentSource, fetchInto, rootOfFolder, unpacker } from './content.ts'
+import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { loadSigner, newEpoch } from './identity.ts'
-import { projectLockfile } from './installed.ts'
 import type { LateSwarm } from './network.ts'
 import type { NodeParts } from './parts.ts'
+import { Projects } from './project-store.ts'
 import { Registries } from './registries.ts'
 import { systemClock } from './runtime/clock.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -31,10 +31,14 @@ import type { Api } from './services/api.ts'
 import { Author } from './services/author.ts'
 import type { Signer } from './services/author.ts'
 import { installer } from './services/install.ts'
+import type { InstallComponents } from './services/install.ts'
 import { Mirror } from './services/mirror.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
-import { resolveTree } from './services/resolve.ts'
+import { newerFinder } from './services/project/newer.ts'
+import { statedRelease } from './services/project/stated-release.ts'
+import { resolverWith } from './services/resolve.ts'
+import type { Meter } from './services/traffic-share.ts'
 import { yanker } from './services/yank.ts'
 
 export interface NodeInit {
@@ -133,7 +137,7 @@ interface Late {
   readonly changes: Changes
 }
 
-type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'mirror'>
+type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
 
 function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
   const { clock, log, facts, records, blocks, signer, disk } = core
@@ -183,6 +187,18 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   }
   const publishing = { author, gate, view, announce }
   const content = contentSource(blocks, records, disk)
+  const projects = new Projects(() => clock.now())
+  const installing: InstallComponents = {
+    find: (registry, name) => view.find(registry, name),
+    release: (registry, fact) => statedRelease(facts, registry, fact),
+    registries: () => core.registries.all,
+    followed: core.registries,
+    solve: resolverWith((registry, name) => view.near(registry, name)),
+    open: folder => projects.open(folder),
+    content: { ...packageContent({ blocks, records, late, provide: kept }), meter: meterOf(late) },
+    version,
+    now: () => clock.now()
+  }
   return {
     gate,
     view,
@@ -190,15 +206,13 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     mirror,
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
-    installer: installer({
-      resolve: (registry, root) => resolveTree(view, registry, root),
-      unpack: unpacker({ blocks, records, late, provide: kept }),
-      rootOf: rootOfFolder,
-      lockfile: project => projectLockfile(project, { version, now: () => clock.now() }),
-      meter: { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) },
-      now: () => clock.now()
-    })
+    installer: installer(installing),
+    outdated: newerFinder(installing)
   }
+}
+
+function meterOf(late: LateSwarm): Meter {
+  return { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) }
 }
 
 /** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */

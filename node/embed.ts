@@ -145,7 +145,7 @@ function packageCalls(call: Call): PackageCalls {
     install: async (reference, { project, force = false, ...options }) => {
       assertText(reference, 'reference')
       assertText(project, 'project')
-      return call('install', { reference, project: resolve(project), force }, options)
+      return call('install', { references: [reference], project: resolve(project), force }, options)
     },
     search: (query, { registry, limit = SEARCH_RESULTS, ...options } = {}) =>
       call('search', { query, limit, ...given({ registry }) }, options),

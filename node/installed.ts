@@ -1,46 +1,78 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { RegistryError } from '../protocol/errors.ts'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { LIMITS } from '../protocol/limits.ts'
-import { lockfileIn } from './services/lockfile.ts'
-import type { LockedPack, Lockfile, TextFile } from './services/lockfile.ts'
+import type { Version } from '../protocol/version.ts'
+import { Projects } from './project-store.ts'
+import type { Lock, PackId } from './services/project/lock-format.ts'
+import { packPath } from './services/project/plan.ts'
+import type { FolderChanges, ProjectStore } from './services/project/project.ts'
 
-/** The lockfile of a project folder. */
-export function projectLockfile(project: string, init: { version: string; now: () => number }): Lockfile {
-  return lockfileIn(textFile(join(project, '.ggen', 'packs.lock')), init)
+/** The lock of a project folder, read without a node and without a data directory. */
+export async function readProjectLock(project: string): Promise<Lock> {
+  return storeOf(project).readLock()
 }
 
-/** What is installed in a project, by its lockfile. */
-export async function listInstalled(project: string): Promise<readonly LockedPack[]> {
-  const lockfile = projectLockfile(project, { version: '', now: () => 0 })
-  return [...(await lockfile.read()).values()]
+/** How one installed package compares with the lockfile. */
+export interface VerifiedPackage extends FolderChanges {
+  readonly id: PackId
+  readonly version: Version
+  readonly path: string
+  /** `modified` without a named file: what the package held is no longer known here. */
+  readonly state: 'missing' | 'modified' | 'ok'
 }
 
-/** A small text file that is replaced as a whole: written beside, made durable, renamed. */
-function textFile(path: string): TextFile {
-  return {
-    async read() {
-      let bytes: Buffer
-      try {
-        bytes = await readFile(path)
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-        throw new RegistryError('UNKNOWN_FILE', `${path} cannot be read`, { cause: error })
-      }
-      if (bytes.length > LIMITS.install.lockfileBytes) throw new RegistryError('LIMIT_EXCEEDED', `${path} is too large`)
-      return bytes.toString('utf8')
-    },
-    async replace(text) {
-      await mkdir(dirname(path), { recursive: true })
-      const beside = `${path}.new`
-      const file = await open(beside, 'w', 0o644)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(beside, path)
+export interface VerifyResult {
+  readonly clean: boolean
+  readonly packages: readonly VerifiedPackage[]
+  /** What lies among the packages and belongs to none. */
+  readonly extra: readonly string[]
+}
+
+const NO_CHANGES: FolderChanges = { modified: [], missing: [], extra: [] }
+
+/** Reads every installed file and compares each package with its content id in the lockfile; trusts nothing else. */
+export async function verifyProject(project: string, signal: AbortSignal): Promise<VerifyResult> {
+  const store = storeOf(project)
+  const lock = await store.readLock()
+  const placed = await store.placed()
+  const packages: VerifiedPackage[] = []
+  for (const pack of [...lock.packs.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    signal.throwIfAborted()
+    const { id, version, cid } = pack
+    const path = packPath(pack)
+    const state = await store.read(path, signal)
+    const is = state.type === 'missing' ? 'missing' : state.type === 'folder' && state.root === cid ? 'ok' : 'modified'
+    const known = placed.get(path)
+    const files = known?.cid === cid ? known.files : undefined
+    const isNamed = is === 'modified' && files !== undefined
+    packages.push({
+      id,
+      version,
+      path,
+      state: is,
+      ...(isNamed ? await store.compare(path, files, signal) : NO_CHANGES)
+    })
+  }
+  const extra = await strangers(project, new Set(packages.map(({ path }) => path)))
+  return { clean: extra.length === 0 && packages.every(({ state }) => state === 'ok'), packages, extra }
+}
+
+/** What lies below `.ggen/packages` and is no package's. */
+async function strangers(project: string, expected: ReadonlySet<string>): Promise<readonly string[]> {
+  const found: string[] = []
+  const pending = ['.ggen/packages']
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    const names = await readdir(join(project, folder)).catch(() => [])
+    for (const name of names) {
+      const path = `${folder}/${name}`
+      if (expected.has(path)) continue
+      if ([...expected].some(each => each.startsWith(`${path}/`))) pending.push(path)
+      else if (found.length < LIMITS.install.packages) found.push(path)
     }
   }
+  return found.toSorted()
+}
+
+function storeOf(project: string): ProjectStore {
+  return new Projects(() => Date.now()).open(project)
 }

@@ -2,6 +2,7 @@ import type { Publish } from './services/publish.ts'
 import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
 import type { Install } from './services/install.ts'
+import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Yanker } from './services/yank.ts'
@@ -33,6 +34,7 @@ export interface NodeParts {
   readonly publish: Publish
   readonly yanker: Yanker
   readonly installer: Install
+  readonly outdated: FindNewer
   readonly mirror: Mirror
   /** Undefined in a node that lives without a network. */
   readonly swarm: Swarm | undefined

@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   STORE_CORRUPT: { exit: 8, cause: 'the store lost or changed records without being told to' },
   STORE_FORMAT: { exit: 8, cause: 'the store was written by a newer ggen-node' },
   TIMEOUT: { exit: 7, cause: 'no answer in the time that was allowed' },
+  UNHEALTHY: { exit: 8, cause: 'doctor found something that needs a person' },
   UNKNOWN_FILE: { exit: 2, cause: 'the file or folder does not exist or cannot be read' },
   UNKNOWN_PACKAGE: { exit: 10, cause: 'the registry holds no package of that name' },
   UNKNOWN_REGISTRY: { exit: 3, cause: 'no registry of that alias or id is followed here' },

@@ -289,6 +289,17 @@ export const LIMITS = Object.freeze({
     scryptMinN: 2 ** 15,
     scryptMaxN: 2 ** 18
   }),
+  doctor: Object.freeze({
+    /** facts that came last, whose times are compared with the clock */
+    recentFacts: 512,
+    recentBytes: 4 * MiB,
+    /** countings of a store, until no write comes in between */
+    attempts: 5,
+    /** how long a look at one port may take */
+    portMs: 2 * SECOND,
+    /** processes that are asked whether they hold a port */
+    processes: 4_096
+  }),
   backup: Object.freeze({
     /** one record of a backup file: a block, or a page of facts */
     recordBytes: 4 * MiB,

@@ -8,20 +8,43 @@ import { temporaryName } from './durable.ts'
 import { currentProcess, isAlive } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 
-const LOCK = 'lock'
-const SUCCESSOR = 'lock.after-'
+/** Which file is the lock, and how it is spoken of. */
+export interface LockPlace {
+  readonly dir: string
+  readonly file: string
+  /** `the data directory /home/me/.ggen-node` */
+  readonly what: string
+  readonly code: 'HOME_LOCKED' | 'PROJECT_LOCKED'
+  readonly next: string
+}
+
+function homeLock(dir: string): LockPlace {
+  const next = 'or choose another directory with --home'
+  return { dir, file: 'lock', what: `the data directory ${dir}`, code: 'HOME_LOCKED', next }
+}
 
 interface LockRecord extends ProcessIdentity {
   readonly nonce: string
 }
 
-/** A lock on a data directory, held until it is released or its process dies. */
+/** A lock on a folder, held until it is released or its process dies. */
 export interface HomeLock {
   release(): Promise<void>
 }
 
+/** Takes the data directory for this process. @throws RegistryError HOME_LOCKED */
+export async function takeHomeLock(dir: string): Promise<HomeLock> {
+  return takeLock(homeLock(dir))
+}
+
+/** The process that holds a data directory, or undefined when nobody does. */
+export async function holderOf(dir: string): Promise<ProcessIdentity | undefined> {
+  const tail = await lastRecord(homeLock(dir))
+  return tail !== undefined && isAlive(tail) ? { pid: tail.pid, start: tail.start } : undefined
+}
+
 /**
- * Takes the data directory for this process.
+ * Takes a folder for this process.
  *
  * The file `lock` holds `<pid> <start> <nonce>`. A record R whose process is dead is succeeded by the file
  * `lock.after-<nonce of R>`, and so on: the last record of that chain is the holder.
@@ -34,45 +57,45 @@ export interface HomeLock {
  * So of any number of processes that find the same dead record one succeeds it, and a crash anywhere leaves a dead record,
  * which the next process succeeds.
  *
- * @throws RegistryError HOME_LOCKED
+ * @throws RegistryError of the place's code
  */
-export async function takeHomeLock(dir: string): Promise<HomeLock> {
+export async function takeLock(place: LockPlace): Promise<HomeLock> {
+  const { dir, file } = place
   const mine: LockRecord = { ...currentProcess(), nonce: randomBytes(16).toString('hex') }
   for (let attempt = 0; attempt < LIMITS.storage.lockAttempts; attempt++) {
-    const tail = await lastRecord(dir)
-    if (tail !== undefined && isAlive(tail)) throw locked(dir, tail)
-    const name = tail === undefined ? LOCK : `${SUCCESSOR}${tail.nonce}`
-    if (!(await publish(dir, name, mine))) continue
-    if ((await lastRecord(dir))?.nonce === mine.nonce) return hold(dir, name, mine)
+    const tail = await lastRecord(place)
+    if (tail !== undefined && isAlive(tail)) throw locked(place, tail)
+    const name = tail === undefined ? file : successor(place, tail)
+    if (!(await publish(place, name, mine))) continue
+    if ((await lastRecord(place))?.nonce === mine.nonce) return hold(place, name, mine)
     await rm(join(dir, name), { force: true })
   }
-  throw new RegistryError('HOME_LOCKED', `the data directory ${dir} is being taken by other processes`)
+  throw new RegistryError(place.code, `${place.what} is being taken by other processes`)
 }
 
-/** The process that holds a data directory, or undefined when nobody does. */
-export async function holderOf(dir: string): Promise<ProcessIdentity | undefined> {
-  const tail = await lastRecord(dir)
-  return tail !== undefined && isAlive(tail) ? { pid: tail.pid, start: tail.start } : undefined
-}
-
-async function hold(dir: string, name: string, mine: LockRecord): Promise<HomeLock> {
+async function hold(place: LockPlace, name: string, mine: LockRecord): Promise<HomeLock> {
+  const { dir, file } = place
   // Its own record becomes the head of the chain in one step; who walked the old chain meanwhile fails invariant 3.
-  if (name !== LOCK) await rename(join(dir, name), join(dir, LOCK))
+  if (name !== file) await rename(join(dir, name), join(dir, file))
   for (const entry of await readdir(dir)) {
-    if (entry.startsWith(SUCCESSOR)) await rm(join(dir, entry), { force: true })
+    if (entry.startsWith(`${file}.after-`)) await rm(join(dir, entry), { force: true })
   }
   return {
     release: async () => {
       // A holder that somebody robbed by hand must not remove the robber's lock.
-      if ((await readRecord(join(dir, LOCK)))?.nonce === mine.nonce) await rm(join(dir, LOCK), { force: true })
+      if ((await readRecord(place, file))?.nonce === mine.nonce) await rm(join(dir, file), { force: true })
     }
   }
 }
 
-async function lastRecord(dir: string): Promise<LockRecord | undefined> {
-  let last = await readRecord(join(dir, LOCK))
+function successor({ file }: LockPlace, { nonce }: LockRecord): string {
+  return `${file}.after-${nonce}`
+}
+
+async function lastRecord(place: LockPlace): Promise<LockRecord | undefined> {
+  let last = await readRecord(place, place.file)
   for (let i = 0; last !== undefined && i < LIMITS.storage.lockAttempts; i++) {
-    const next = await readRecord(join(dir, `${SUCCESSOR}${last.nonce}`))
+    const next = await readRecord(place, successor(place, last))
     if (next === undefined) return last
     last = next
   }
@@ -80,7 +103,7 @@ async function lastRecord(dir: string): Promise<LockRecord | undefined> {
 }
 
 /** Makes a record appear whole under a name that must be free. */
-async function publish(dir: string, name: string, record: LockRecord): Promise<boolean> {
+async function publish({ dir, what }: LockPlace, name: string, record: LockRecord): Promise<boolean> {
   const temporary = join(dir, temporaryName())
   try {
     await writeFile(temporary, `${record.pid} ${record.start === '' ? '-' : record.start} ${record.nonce}\n`, {
@@ -91,25 +114,26 @@ async function publish(dir: string, name: string, record: LockRecord): Promise<b
     return true
   } catch (cause) {
     if (codeOf(cause) === 'EEXIST') return false
-    throw toWriteError(cause, 'the lock of the data directory')
+    throw toWriteError(cause, `the lock of ${what}`)
   } finally {
     await rm(temporary, { force: true })
   }
 }
 
-async function readRecord(file: string): Promise<LockRecord | undefined> {
+async function readRecord({ dir, what, code }: LockPlace, name: string): Promise<LockRecord | undefined> {
+  const file = join(dir, name)
   let text: string
   try {
     text = await readShort(file)
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return undefined
-    throw new RegistryError('HOME_LOCKED', 'the lock of the data directory cannot be read', { cause })
+    throw new RegistryError(code, `the lock of ${what} cannot be read`, { cause })
   }
   const match = /^([1-9][0-9]{0,9}) (\S+) ([0-9a-f]{32})\n$/.exec(text)
   const [, pid, start, nonce] = match ?? []
   if (pid === undefined || start === undefined || nonce === undefined) {
     // Written by nobody that we know. Taking over from a process that may live is worse than asking a person.
-    throw new RegistryError('HOME_LOCKED', 'the lock of the data directory is not one of ours', {
+    throw new RegistryError(code, `the lock of ${what} is not one of ours`, {
       next: `remove ${file} if no ggen-node runs there`
     })
   }
@@ -126,9 +150,9 @@ async function readShort(file: string): Promise<string> {
   }
 }
 
-function locked(dir: string, { pid }: LockRecord): RegistryError {
-  return new RegistryError('HOME_LOCKED', `the data directory ${dir} is in use by process ${pid}`, {
+function locked({ what, code, next }: LockPlace, { pid }: LockRecord): RegistryError {
+  return new RegistryError(code, `${what} is in use by process ${pid}`, {
     detail: { pid },
-    next: `stop process ${pid}, or choose another directory with --home`
+    next: `stop process ${pid}, ${next}`
   })
 }

@@ -141,7 +141,7 @@ async function installOne(
   let last: unknown
   for (const { reference } of counted.toSorted((a, b) => b.needs - a.needs)) {
     try {
-      return await node.client.call('install', { reference, project, force: false }, { signal })
+      return await node.client.call('install', { references: [reference], project, force: false }, { signal })
     } catch (error) {
       // A marketplace may name packages that it does not hold: the next candidate may be complete.
       if (!isRegistryError(error) || error.code !== 'MISSING_DEPENDENCY') throw error

@@ -1,7 +1,5 @@
-import { resolve } from 'node:path'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { listInstalled } from '../../node/installed.ts'
 import type { ShownPackage } from '../../node/services/api.ts'
 import { bytesText, report, safe, table } from './print.ts'
 import { argument, textOption, withNode } from './run.ts'
@@ -35,15 +33,6 @@ export async function show(session: Session, args: readonly string[]): Promise<v
     client.call('show', { reference: argument(args, 0) })
   )
   report(session, shown, () => showLines(shown))
-}
-
-/** `ggen-node list`. */
-export async function list(session: Session, options: Options): Promise<void> {
-  const installed = await listInstalled(resolve(textOption(options, 'dir') ?? '.'))
-  report(session, { installed }, () => [
-    ...table(installed.map(({ id, version, cid, alias }) => [`${id}@${version}`, alias, cid])),
-    ...(installed.length === 0 ? ['Nothing is installed here'] : [])
-  ])
 }
 
 function showLines({ name, alias, owners, manifest, versions, setAside }: ShownPackage): readonly string[] {

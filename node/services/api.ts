@@ -7,6 +7,7 @@ import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
+import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
 import type { YankResult } from './yank.ts'
@@ -111,6 +112,27 @@ export interface BackupSummary {
   readonly skipped: readonly string[]
 }
 
+/** What every command that changes a project takes. */
+export interface ProjectParams {
+  /** The folder that holds `.ggen`. */
+  readonly project: string
+  /** Overwrites locally modified files. */
+  readonly force?: boolean
+  /** Asks no peer for bytes. */
+  readonly offline?: boolean
+  /** Says what would be done, and does nothing. */
+  readonly dryRun?: boolean
+}
+
+export interface InstallOptions {
+  /** Fails when lockfile or project file would change. */
+  readonly frozen?: boolean
+  /** Puts only what is named, or what the project itself wants, in its place. */
+  readonly noDeps?: boolean
+  /** The registry that names without an alias mean. */
+  readonly registry?: string
+}
+
 export interface RegistryRecord {
   readonly id: RegistryId
   readonly alias: string
@@ -124,7 +146,15 @@ export interface ApiMethods {
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
   publish: { params: { folder: string; registry?: string }; result: Published }
   importFolder: { params: { folder: string; registry?: string }; result: ImportResult }
-  install: { params: { reference: string; project: string; force: boolean }; result: InstallResult }
+  /** Adds what `references` name to a project, or with none makes the project's folders what its lockfile says. */
+  install: {
+    params: ProjectParams & InstallOptions & { readonly references: readonly string[] }
+    result: InstallResult
+  }
+  /** Resolves again within the project's ranges: everything, or what is named. */
+  update: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
+  remove: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
+  outdated: { params: { readonly project: string }; result: OutdatedResult }
   search: { params: { query: string; registry?: string; limit: number }; result: readonly PackageSummary[] }
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: { reference: string; reason: string }; result: YankResult }

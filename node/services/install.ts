@@ -1,59 +1,52 @@
-import type { ContentId, RegistryId } from '../../protocol/cid.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { ContentId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { ecosystemOf, shortNameOf } from '../../protocol/package-name.ts'
-import type { PackageName } from '../../protocol/package-name.ts'
-import type { ArchiveDigests } from '../../protocol/payload.ts'
-import type { Pick } from '../../protocol/resolve.ts'
+import { shortNameOf } from '../../protocol/package-name.ts'
+import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
-import { LIMITS } from '../../protocol/limits.ts'
-import { fanOut } from '../runtime/queue.ts'
-import { packId } from './lockfile.ts'
-import type { Lockfile, LockedPack } from './lockfile.ts'
-import type { Resolution } from './resolve.ts'
-import { TrafficShare } from './traffic-share.ts'
-import type { Meter } from './traffic-share.ts'
+import { fetchAll, placeAll } from './project/execute.ts'
+import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
+import { wantedIds } from './project/graph.ts'
+import type { Warning } from './project/lock-check.ts'
+import { formatLock } from './project/lock-format.ts'
+import type { Lock, PackId } from './project/lock-format.ts'
+import { journalPaths, makePlan } from './project/plan.ts'
+import type { Plan, Step } from './project/plan.ts'
+import type { ProjectStore } from './project/project.ts'
+import { findTarget } from './project/target.ts'
+import type { ProjectCommand, ProjectState, Target, TargetComponents } from './project/target.ts'
 
-/** What is asked of whoever unpacks: bytes are verified against the root, the size and the archive digest. */
-export interface UnpackOrder {
-  readonly registry: RegistryId
-  readonly root: ContentId
-  readonly target: string
-  readonly size: number
-  readonly digests: ArchiveDigests
-  readonly executables: Manifest['executables']
+export interface InstallComponents extends TargetComponents {
+  readonly open: (folder: string) => ProjectStore
+  readonly content: PackageContent
+  /** Of this program, as it is written into lockfiles. */
+  readonly version: string
 }
 
-export interface InstallComponents {
-  readonly resolve: (
-    registry: RegistryId,
-    root: { name: PackageName; range: string | undefined }
-  ) => Promise<Resolution>
-  /** Fetches what is not local, verifies, writes beside the target, renames. `fetched`: bytes of blocks from peers. */
-  readonly unpack: (order: UnpackOrder, signal: AbortSignal) => Promise<{ readonly fetched: number }>
-  /** The content root of what is in a folder now; undefined when there is none, `unreadable` when it is no package. */
-  readonly rootOf: (folder: string, signal: AbortSignal) => Promise<ContentId | 'unreadable' | undefined>
-  readonly lockfile: (project: string) => Lockfile
-  readonly meter: Meter
-  readonly now: () => number
-}
-
-export interface InstallRequest {
-  readonly registry: RegistryId
-  readonly alias: string
-  readonly isDefault: boolean
-  readonly name: PackageName
-  readonly range: string | undefined
+export interface InstallRequest extends ProjectCommand {
   /** The folder that holds `.ggen`. */
   readonly project: string
+  /** Overwrites locally modified files. */
   readonly force: boolean
+  /** Fails when lockfile or project file would change. */
+  readonly frozen: boolean
+  /** Asks nobody for bytes. */
+  readonly offline: boolean
+  /** Finds out what would be done, and does nothing. */
+  readonly dryRun: boolean
+  /** Puts only what is named, or what the project itself wants, in its place. The lockfile holds all the same. */
+  readonly noDeps: boolean
 }
 
 export interface InstalledPackage {
+  readonly id: PackId
   readonly name: string
   readonly version: Version
+  /** The version that was locked before; null for a package that was not. */
+  readonly was: Version | null
   readonly cid: ContentId
   readonly path: string
+  /** `left`: it holds somebody's edits, and this command was not about it. */
+  readonly action: 'added' | 'left' | 'replaced' | 'unchanged'
   /** Peers that sent bytes for it; empty when all of it was here already. */
   readonly from: readonly string[]
   /** Bytes received at the sockets while it was fetched; what came while several were is divided among them. */
@@ -62,123 +55,196 @@ export interface InstalledPackage {
   readonly unchanged: boolean
 }
 
+/** One line of what is different in the lockfile. */
+export interface LockChange {
+  readonly id: PackId
+  readonly from: Version | null
+  readonly to: Version | null
+}
+
 export interface InstallResult {
+  /** What the command was about and what it touched; dependencies before what depends on them. */
   readonly installed: readonly InstalledPackage[]
-  readonly left: Resolution['left']
+  readonly changes: readonly LockChange[]
+  /** Folders that nothing needed any more. */
+  readonly removed: readonly string[]
+  readonly left: readonly LeftOut[]
+  readonly overridden: readonly Overridden[]
+  readonly warnings: readonly Warning[]
+  /** How many packages the project has. */
+  readonly packages: number
+  readonly lockChanged: boolean
+  readonly projectChanged: boolean
+  readonly dryRun: boolean
+  /** Nothing had to be done, and nothing was: no file was written and nobody was asked. */
+  readonly upToDate: boolean
 }
 
 export type Install = (
   request: InstallRequest,
-  context: { readonly signal: AbortSignal; readonly onProgress: (done: InstalledPackage, of: number) => void }
+  context: Pick<ExecuteContext, 'onProgress' | 'signal'>
 ) => Promise<InstallResult>
 
 /**
- * Installs a package and what it depends on, a few packages at a time. Nothing is touched when anything holds somebody's
- * edits. Each package lands as a whole or not at all; a second run does nothing.
+ * Installs, updates and removes. Phases: read, resolve what the lock does not answer, compare with the disk, fetch all
+ * that is missing, write the journal, put each package in its place, take away what nobody needs, write project file and
+ * lockfile, clear the journal. A crash between any two leaves whole packages, and running the command again ends what
+ * was begun. When there is nothing to do, nothing is written and nobody is asked.
  */
 export function installer(components: InstallComponents): Install {
-  return async (request, { signal, onProgress }) => {
-    const { picks, left } = await components.resolve(request.registry, request)
-    const lockfile = components.lockfile(request.project)
-    const before = await lockfile.read()
-    const traffic = new TrafficShare(components.meter)
-    const orders = picks.map(pick => ({ pick, request, locked: before.get(idOf(pick, request)), traffic }))
-    const inspected = new Map<OnePackage, ContentId | 'unreadable' | undefined>()
-    const concurrency = LIMITS.fetch.concurrentPackages
-    await fanOut(orders, { concurrency, signal }, async (order, abort) => {
-      inspected.set(order, await inspect(components, order, abort))
-    })
-    const done = new Map<OnePackage, InstalledPackage>()
-    await fanOut(orders, { concurrency, signal }, async (order, abort) => {
-      const installed = await installOne(components, { ...order, here: inspected.get(order) }, abort)
-      done.set(order, installed)
-      onProgress(installed, picks.length)
-    })
-    await lockfile.merge(picks.map(pick => toLocked(pick, picks, { request, now: components.now() })))
-    return { installed: orders.flatMap(order => done.get(order) ?? []), left }
+  return async (request, context) => {
+    const store = components.open(request.project)
+    const idle = await prepare(components, { request, store, signal: context.signal })
+    if (request.dryRun || isIdle(idle)) return resultOf(idle, request, new Map())
+    return store.exclusively(
+      async () => {
+        await store.recover(journalPaths(await store.readJournal()))
+        // Another command may have been at work until now: what was read before counts for nothing.
+        const work = await prepare(components, { request, store, signal: context.signal })
+        return execute(work, { components, request, store, context })
+      },
+      {
+        signal: context.signal,
+        onWait: holder => context.onProgress({ text: `waiting for ${holder}`, done: 0, of: 0 })
+      }
+    )
   }
 }
 
-interface OnePackage {
-  readonly pick: Pick
+interface Work {
+  readonly before: ProjectState
+  readonly target: Target
+  readonly plan: Plan
+  readonly lockChanged: boolean
+  readonly projectChanged: boolean
+  readonly isInterrupted: boolean
+}
+
+interface Preparing {
   readonly request: InstallRequest
-  readonly locked: LockedPack | undefined
-  readonly traffic: TrafficShare
+  readonly store: ProjectStore
+  readonly signal: AbortSignal
 }
 
-/** What is in a package's place now. @throws RegistryError LOCALLY_MODIFIED: edits are never thrown away unasked */
-async function inspect(
-  { rootOf }: InstallComponents,
-  { pick, request, locked }: OnePackage,
-  signal: AbortSignal
-): Promise<ContentId | 'unreadable' | undefined> {
-  const path = installPath(pick.name, request)
-  const here = await rootOf(`${request.project}/${path}`, signal)
-  const isOurs = here === undefined || here === pick.content.root || here === locked?.cid
-  if (isOurs || request.force) return here
-  throw new RegistryError('LOCALLY_MODIFIED', `${path} differs from what was installed`, {
-    tried: [`found ${here}`, locked === undefined ? 'the lockfile does not know it' : `the lockfile has ${locked.cid}`],
-    next: 'move your changes away, or overwrite them with --force'
-  })
-}
-
-async function installOne(
-  components: InstallComponents,
-  { pick, request, traffic, here }: OnePackage & { readonly here: ContentId | 'unreadable' | undefined },
-  signal: AbortSignal
-): Promise<InstalledPackage> {
-  const { root, size, digests, manifest } = pick.content
-  const path = installPath(pick.name, request)
-  const started = components.now()
-  const result = { name: shortNameOf(pick.name), version: pick.version, cid: root, path }
-  if (here === root) return { ...result, from: [], bytes: 0, ms: 0, unchanged: true }
-  const received = traffic.begin()
-  const target = `${request.project}/${path}`
-  const order = { registry: request.registry, root, target, size, digests, executables: manifest.executables }
-  const { fetched } = await components.unpack(order, signal).catch((error: unknown) => {
-    received()
-    throw error
-  })
-  // What was here already took nothing of what came in meanwhile for others.
-  const shares = received().filter(() => fetched > 0)
-  const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
-  const from = shares.map(([peer]) => peer)
-  return { ...result, from, bytes, ms: components.now() - started, unchanged: false }
-}
-
-/** Where a package lives in a project: two registries with one name never collide. */
-export function installPath(
-  name: PackageName,
-  { registry, isDefault }: { registry: RegistryId; isDefault: boolean }
-): string {
-  const ecosystem = ecosystemOf(name)
-  if (isDefault && ecosystem === 'ggen') return `.ggen/packages/${shortNameOf(name)}`
-  return `.ggen/packages/${registry.slice(-16)}/${ecosystem}/${shortNameOf(name)}`
-}
-
-function idOf({ name }: Pick, request: InstallRequest): string {
-  return packId(name, request.registry, request.isDefault)
-}
-
-function toLocked(
-  pick: Pick,
-  picks: readonly Pick[],
-  { request, now }: { request: InstallRequest; now: number }
-): LockedPack {
-  const { content } = pick
-  const wanted = new Set(
-    content.manifest.dependencies.flatMap(entry => (entry.kind === 'ggen' ? [`ggen/${entry.name}`] : []))
+async function prepare(components: InstallComponents, { request, store, signal }: Preparing): Promise<Work> {
+  const before = { project: await store.readProject(), lock: await store.readLock() }
+  signal.throwIfAborted()
+  const target = await findTarget(request, before, components)
+  signal.throwIfAborted()
+  const lockChanged = differs(before.lock, target.lock)
+  const projectChanged = await store.changeWants(target.wantChanges, false)
+  if (request.frozen && (lockChanged || projectChanged)) throw outdated(before.lock, target, projectChanged)
+  const options = { force: request.force, named: request.noDeps ? namedIds(request, target) : undefined }
+  const { find, content } = components
+  const plan = await makePlan(
+    { store, before: before.lock, target, options },
+    { find, filesOf: root => content.filesOf(root) },
+    signal
   )
-  return {
-    id: idOf(pick, request),
-    version: pick.version,
-    registry: request.registry,
-    alias: request.alias,
-    cid: content.root,
-    sha256: content.digests.sha256,
-    author: content.by,
-    fact: content.fact,
-    installedAt: new Date(now).toISOString(),
-    dependencies: picks.filter(other => wanted.has(other.name)).map(other => idOf(other, request))
+  const isInterrupted = (await store.readJournal()).packs.length > 0
+  return { before, target, plan, lockChanged, projectChanged, isInterrupted }
+}
+
+function isIdle({ plan, lockChanged, projectChanged, isInterrupted }: Work): boolean {
+  const isPlaced = plan.steps.every(({ action }) => action === 'keep' || action === 'leave')
+  return isPlaced && plan.removals.length === 0 && !lockChanged && !projectChanged && !isInterrupted
+}
+
+function namedIds({ names }: InstallRequest, { lock, named }: Target): ReadonlySet<PackId> {
+  return names.length === 0 ? new Set(wantedIds(lock)) : named
+}
+
+interface Executing {
+  readonly components: InstallComponents
+  readonly request: InstallRequest
+  readonly store: ProjectStore
+  readonly context: Pick<ExecuteContext, 'onProgress' | 'signal'>
+}
+
+async function execute(work: Work, { components, request, store, context }: Executing): Promise<InstallResult> {
+  const { target, plan } = work
+  const { content, now, version } = components
+  const executing: ExecuteContext = { content, offline: request.offline, now, ...context }
+  const steps = plan.steps.filter(({ action }) => action === 'add' || action === 'replace')
+  const arrived = await fetchAll(steps, executing)
+  context.signal.throwIfAborted()
+  const placed = steps.length + plan.removals.length === 0 ? [] : await placeAll({ ...plan, steps }, store, executing)
+  // The wish before the lock: a crash between the two leaves a wish that the next install fulfils.
+  if (work.projectChanged) await store.changeWants(target.wantChanges, true)
+  if (work.lockChanged) {
+    await store.writeLock({ ...target.lock, updatedAt: new Date(now()).toISOString(), ggenVersion: version })
   }
+  const kept = plan.steps.filter(({ action }) => action === 'keep')
+  const known = kept.map(({ path, pack }) => ({ path, cid: pack.cid, files: undefined }))
+  await store.remember([...known, ...placed], plan.removals)
+  await store.clearJournal()
+  return resultOf(work, request, arrived)
+}
+
+function resultOf(work: Work, { dryRun }: InstallRequest, arrived: ReadonlyMap<PackId, Arrived>): InstallResult {
+  const { before, target, plan, lockChanged, projectChanged } = work
+  const shown = plan.steps.filter(({ pack, action }) => target.focus.has(pack.id) || action !== 'keep')
+  return {
+    installed: shown.map(step => installedOf(step, arrived.get(step.pack.id))),
+    changes: changesBetween(before.lock, target.lock),
+    removed: plan.removals,
+    left: target.left,
+    overridden: target.overridden,
+    warnings: [...target.warnings, ...plan.warnings],
+    packages: target.lock.packs.size,
+    lockChanged,
+    projectChanged,
+    dryRun,
+    upToDate: isIdle(work)
+  }
+}
+
+const ACTIONS = { add: 'added', keep: 'unchanged', leave: 'left', replace: 'replaced' } as const
+
+function installedOf({ pack, path, action, was }: Step, arrived: Arrived | undefined): InstalledPackage {
+  return {
+    id: pack.id,
+    name: shortNameOf(pack.name),
+    version: pack.version,
+    was: was ?? null,
+    cid: pack.cid,
+    path,
+    action: ACTIONS[action],
+    from: arrived?.from ?? [],
+    bytes: arrived?.bytes ?? 0,
+    ms: arrived?.ms ?? 0,
+    unchanged: action === 'keep'
+  }
+}
+
+/** What is different in a lock, in the order of the ids; a content that changed under one version counts. */
+export function changesBetween(before: Lock, after: Lock): readonly LockChange[] {
+  const ids = [...new Set([...before.packs.keys(), ...after.packs.keys()])].toSorted()
+  return ids.flatMap(id => {
+    const [from, to] = [before.packs.get(id), after.packs.get(id)]
+    return from?.cid === to?.cid && from?.version === to?.version
+      ? []
+      : [{ id, from: from?.version ?? null, to: to?.version ?? null }]
+  })
+}
+
+/** Dates and the program's version alone make no difference. */
+function differs(before: Lock, after: Lock): boolean {
+  const same = { updatedAt: before.updatedAt, ggenVersion: before.ggenVersion }
+  return formatLock(before) !== formatLock({ ...after, ...same })
+}
+
+function outdated(before: Lock, target: Target, projectChanged: boolean): RegistryError {
+  const changes = changesBetween(before, target.lock).map(({ id, from, to }) =>
+    from === null
+      ? `${id}@${to ?? ''} would be added`
+      : to === null
+        ? `${id} would go`
+        : `${id} would go from ${from} to ${to}`
+  )
+  const project = projectChanged ? target.wantChanges.map(({ key }) => `the project file would change: ${key}`) : []
+  return new RegistryError('LOCKFILE_OUTDATED', '--frozen, and .ggen/packs.lock is not what the project asks for', {
+    tried: [...target.reasons, ...changes, ...project].slice(0, 20),
+    next: 'run ggen-node install without --frozen and commit what changes'
+  })
 }

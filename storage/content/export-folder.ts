@@ -29,6 +29,8 @@ export interface UnpackedFolder {
   readonly files: number
   readonly size: number
   readonly digests: ContentDigests
+  /** The content ids of the files by their paths. */
+  readonly cids: ReadonlyMap<string, string>
 }
 
 /** Closing a file waits for the disk; this many may wait at once. */
@@ -99,7 +101,8 @@ async function writeTree(reader: Reader, tree: DagTree, options: WriteOptions): 
   if (size !== declaredSize) {
     throw new RegistryError('MALFORMED', `the files have ${size} bytes, the release declares ${declaredSize}`)
   }
-  return { files, size, digests: digest.digests() }
+  const cids = new Map(tree.files.map(({ path, cid }) => [path, cid.toString()]))
+  return { files, size, digests: digest.digests(), cids }
 }
 
 interface FileContent {

@@ -16,6 +16,10 @@ export interface ImportOptions {
   readonly signal?: AbortSignal | undefined
   /** Called after each file with what was read so far. */
   readonly onProgress?: ((progress: ContentProgress) => void) | undefined
+  /** Told the content id of each file. */
+  readonly onFile?: ((path: string, cid: CID) => void) | undefined
+  /** The folder is an installed package: see `ScanOptions`. */
+  readonly isInstalled?: boolean
   /** Smaller ones in tests. The DAG follows the profile whatever they are. */
   readonly limits?: Partial<ContentLimits>
 }
@@ -60,9 +64,9 @@ interface Child {
 export async function importFolder(
   folder: string,
   sink: BlockSink,
-  { signal, onProgress, limits: given }: ImportOptions = {}
+  { signal, onProgress, onFile, isInstalled = false, limits: given }: ImportOptions = {}
 ): Promise<ImportedFolder> {
-  const scanned = await scanFolder(folder, { signal, limits: given ?? {} })
+  const scanned = await scanFolder(folder, { signal, isInstalled, limits: given ?? {} })
   const limits = { ...LIMITS.content, ...given }
   const recorder = recording(sink, signal)
   const digest = new ArchiveDigest()
@@ -73,6 +77,7 @@ export async function importFolder(
     signal?.throwIfAborted()
     const { cid, size } = await importOne(file, recorder.sink, { digest, chunkBytes: limits.chunkBytes })
     addChild(children, file.path, { cid, dagSize: size })
+    onFile?.(file.path, cid)
     bytes += file.size
     files += 1
     onProgress?.({ files, totalFiles: scanned.files.length, bytes, totalBytes: scanned.size })

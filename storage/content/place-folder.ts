@@ -50,6 +50,18 @@ export async function recoverFolder(target: string): Promise<void> {
   else await rename(old, target)
 }
 
+/**
+ * Takes a folder away. It goes by the name of an unfinished one first: a crash in the middle leaves what the next
+ * `recoverFolder` deletes, never half a package under its own name.
+ */
+export async function discardFolder(target: string): Promise<void> {
+  const { parent, fresh } = besides(target)
+  await recoverFolder(target)
+  await rename(target, fresh)
+  await syncFolder(parent)
+  await rm(fresh, { recursive: true, force: true })
+}
+
 /** Makes the names in a folder durable. Windows has no such call and needs none. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return

@@ -10,6 +10,11 @@ import { LIMITS } from '../../protocol/limits.ts'
 
 export interface ScanOptions {
   readonly signal?: AbortSignal | undefined
+  /**
+   * The folder was installed: whatever is in it besides what file managers drop was put there by the package or by a
+   * person, and a person's `node_modules` or `.git` is not to be overlooked by who is about to replace the folder.
+   */
+  readonly isInstalled?: boolean
   /** Smaller ones in tests. */
   readonly limits?: Partial<ContentLimits>
 }
@@ -41,6 +46,8 @@ export interface ScannedFolder {
 
 /** Never part of a package, at any depth, whatever their case: state of tools, and what they can fetch again. */
 const LEFT_OUT = new Set(['.git', '.hg', '.svn', '.ggen', 'node_modules', '.ds_store', 'thumbs.db'])
+/** What file managers put anywhere, unasked. */
+const DROPPINGS = new Set(['.ds_store', 'thumbs.db'])
 /** A folder that says of itself that it can be rebuilt (bford.info/cachedir), as Cargo's `target` does. */
 const CACHE_TAG = 'CACHEDIR.TAG'
 const CACHE_SIGNATURE = 'Signature: 8a477f597d28d172789f06886806bc55'
@@ -49,10 +56,14 @@ const CACHE_SIGNATURE = 'Signature: 8a477f597d28d172789f06886806bc55'
  * Walks a folder that is to become a package and refuses what no package may hold.
  * @throws RegistryError UNKNOWN_FILE | HOSTILE_PATH | LIMIT_EXCEEDED
  */
-export async function scanFolder(folder: string, { signal, limits: given }: ScanOptions = {}): Promise<ScannedFolder> {
+export async function scanFolder(
+  folder: string,
+  { signal, isInstalled = false, limits: given }: ScanOptions = {}
+): Promise<ScannedFolder> {
   const limits = { ...LIMITS.content, ...given }
   const root = await rootOf(folder)
-  const walk: Walk = { limits, paths: new PathSet(limits), files: [], directories: [], leftOut: [], size: 0, looked: 0 }
+  const paths = new PathSet(limits)
+  const walk: Walk = { limits, isInstalled, paths, files: [], directories: [], leftOut: [], size: 0, looked: 0 }
   const pending: { absolute: string; path: string }[] = [{ absolute: root, path: '' }]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     signal?.throwIfAborted()
@@ -76,6 +87,7 @@ export async function scanFolder(folder: string, { signal, limits: given }: Scan
 
 interface Walk {
   readonly limits: ContentLimits
+  readonly isInstalled: boolean
   readonly paths: PathSet
   readonly files: ScannedFile[]
   readonly directories: string[]
@@ -91,7 +103,7 @@ async function visit(walk: Walk, path: string, entry: { name: string; absolute: 
     throw new RegistryError('LIMIT_EXCEEDED', `a package has at most ${walk.limits.entries} files and folders`)
   }
   const stats = await lstat(entry.absolute, { bigint: true })
-  if (LEFT_OUT.has(foldPath(entry.name)) || (stats.isDirectory() && (await isCache(entry.absolute)))) {
+  if (await isLeftOut(walk, entry, stats)) {
     walk.leftOut.push(stats.isDirectory() ? `${path}/` : path)
     return false
   }
@@ -102,6 +114,15 @@ async function visit(walk: Walk, path: string, entry: { name: string; absolute: 
   }
   takeFile(walk, path, { absolute: entry.absolute, stats })
   return false
+}
+
+async function isLeftOut(
+  { isInstalled }: Walk,
+  { name, absolute }: { name: string; absolute: string },
+  stats: BigIntStats
+): Promise<boolean> {
+  if (isInstalled) return stats.isFile() && DROPPINGS.has(foldPath(name))
+  return LEFT_OUT.has(foldPath(name)) || (stats.isDirectory() && (await isCache(absolute)))
 }
 
 function takeFile(walk: Walk, path: string, { absolute, stats }: { absolute: string; stats: BigIntStats }): void {

@@ -75,7 +75,7 @@ describe.skipIf(!isRoot)(`a disk of 64 MiB that fills up${why}`, () => {
     expect(await daemon.client.call('status', {})).toMatchObject({ registries: [{ packages: some(Number) }] })
     expect(await published()).toEqual(acknowledged)
     const project = await tempDir('project')
-    const { installed } = await daemon.client.call('install', { reference: 'p1', project, force: false })
+    const { installed } = await daemon.client.call('install', { references: ['p1'], project, force: false })
     expect(installed).toMatchObject([{ cid: acknowledged.get('p1') }])
     expect(await runCli(['list', '--dir', project, '--json'])).toMatchObject({
       code: 0,

@@ -19,7 +19,7 @@ let registry: string
 const publish = async (node: Daemon, spec: PackageSpec) =>
   node.client.call('publish', { folder: await packageFolder(spec), registry })
 const install = (node: Daemon, reference: string, project: string, force = false) =>
-  node.client.call('install', { reference, project, force })
+  node.client.call('install', { references: [reference], project, force })
 const stateOf = async (node: Daemon, reference: string) =>
   (await node.client.call('show', { reference })).versions.map(({ version, state }) => `${version} ${state}`)
 

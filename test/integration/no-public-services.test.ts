@@ -55,7 +55,7 @@ describe.skipIf(!existsSync('/proc/self/net/tcp'))('the sockets of two nodes tha
     }
     await caughtUp(a, b, registry, { kept: true })
     await look()
-    await b.client.call('install', { reference: 'two', project: await tempDir('project'), force: false })
+    await b.client.call('install', { references: ['two'], project: await tempDir('project'), force: false })
     // A look-up for what nobody has goes as far as it ever will.
     await a.client.call('search', { query: 'nothing', limit: 5 })
     await look()

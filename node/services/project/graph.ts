@@ -72,6 +72,28 @@ function trail(cameFrom: ReadonlyMap<PackId, PackId | undefined>, end: PackId): 
   return path
 }
 
+/** Everything that can be reached from these, dependencies before what depends on them; a circle as it is entered. */
+export function inOrder(lock: Lock, from: readonly PackId[]): readonly LockedPack[] {
+  const out: LockedPack[] = []
+  const seen = new Set<PackId>()
+  const pending: { readonly pack: LockedPack; readonly isLeft: boolean }[] = []
+  const enter = (packs: readonly (LockedPack | undefined)[]): void => {
+    for (const pack of packs.toReversed()) if (pack !== undefined) pending.push({ pack, isLeft: false })
+  }
+  enter(from.map(id => lock.packs.get(id)))
+  // A list instead of recursion: a chain of dependencies may be longer than the stack is deep.
+  for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
+    const { pack, isLeft } = step
+    if (isLeft) out.push(pack)
+    else if (!seen.has(pack.id)) {
+      seen.add(pack.id)
+      pending.push({ pack, isLeft: true })
+      enter(dependenciesOf(lock, pack))
+    }
+  }
+  return out
+}
+
 function dependenciesOf({ packs }: Lock, { dependencies }: LockedPack): readonly LockedPack[] {
   return dependencies.toSorted(compareText).flatMap(id => packs.get(id) ?? [])
 }

@@ -1,10 +1,12 @@
-import type { RegistryId } from '../../../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Lock } from './lock-format.ts'
 
-/** One wish of a project: a package of a registry, in a range. */
+/** One line of a project file: a package and a range. */
 export interface Want {
-  /** The alias as it was written; undefined for the default registry. */
+  /** As it is written in the file; the key that an edit must find again. */
+  readonly key: string
+  /** Undefined: the registry that the project's plain names mean. */
   readonly alias: string | undefined
   readonly name: PackageName
   /** A range in the words of the person who wrote it; `*` for any. */
@@ -15,27 +17,83 @@ export interface Want {
 export interface ProjectFile {
   readonly wants: readonly Want[]
   /** Ranges that hold for a name in the whole tree, whoever asks for it. */
-  readonly overrides: ReadonlyMap<PackageName, string>
+  readonly overrides: readonly Want[]
+}
+
+/** What has become of a wish: a new range, or undefined for none any more. */
+export interface WantChange {
+  readonly key: string
+  readonly range: string | undefined
+}
+
+/** Work that was begun: after a crash the next install knows its own doing from somebody's edits. */
+export interface Journal {
+  /** Paths below the project, and the content that may lie there. */
+  readonly packs: readonly { readonly path: string; readonly cid: ContentId }[]
+}
+
+/** What an install put into one folder. */
+export interface PlacedFolder {
+  readonly path: string
+  readonly cid: ContentId
+  /** Files and their content ids, where they are known. */
+  readonly files: ReadonlyMap<string, string> | undefined
+}
+
+/** What is in a package's place now. */
+export type FolderState =
+  | { readonly type: 'missing' }
+  | { readonly type: 'folder'; readonly root: ContentId }
+  /** A link, a file, or a folder that no package could be. */
+  | { readonly type: 'strange'; readonly why: string }
+
+/** How a folder differs from what was installed. */
+export interface FolderChanges {
+  readonly modified: readonly string[]
+  readonly missing: readonly string[]
+  readonly extra: readonly string[]
 }
 
 /** The files of one project folder. */
 export interface ProjectStore {
   readonly folder: string
   readProject(): Promise<ProjectFile>
-  /** Adds, changes or (with `null`) removes wishes, and leaves the rest of the file as it is. */
-  changeWants(changes: readonly (Want | { readonly remove: Pick<Want, 'alias' | 'name'> })[]): Promise<void>
+  /** The text of the project file with these changes, or undefined when they change nothing. */
+  changeWants(changes: readonly WantChange[], write: boolean): Promise<boolean>
   readLock(): Promise<Lock>
-  /** Replaces the lock durably; byte-equal text is not written. */
+  /** Replaces the lock durably. */
   writeLock(lock: Lock): Promise<void>
-  /** Content roots that an install has begun to place and may have placed: not somebody's edits. */
-  readJournal(): Promise<ReadonlySet<string>>
-  writeJournal(roots: readonly string[]): Promise<void>
+  readJournal(): Promise<Journal>
+  writeJournal(journal: Journal): Promise<void>
   clearJournal(): Promise<void>
+  /** Everything that earlier installs put here, as far as is known. */
+  placed(): Promise<ReadonlyMap<string, PlacedFolder>>
+  /** Remembers what was put where, so that the next install need not read it. May be lost. */
+  remember(placed: readonly PlacedFolder[], forgotten: readonly string[]): Promise<void>
+  /** What is in a package's place; reads files only where their times say that they may have changed. */
+  inspect(path: string, signal: AbortSignal): Promise<FolderState>
+  /** The same, reading every file. */
+  read(path: string, signal: AbortSignal): Promise<FolderState>
+  /** How a folder differs from these files. */
+  compare(path: string, files: ReadonlyMap<string, string>, signal: AbortSignal): Promise<FolderChanges>
+  /** Clears up what a crash left beside these. */
+  recover(paths: readonly string[]): Promise<void>
+  /** Takes a package away, in one step as others see it. */
+  remove(path: string): Promise<void>
+  /** Refuses a project whose folders lead elsewhere. */
+  assertOwnFolders(paths: readonly string[]): Promise<void>
+  /** Does work that nobody else does in this project at the same time. */
+  exclusively<T>(work: () => Promise<T>, options: ExclusiveOptions): Promise<T>
 }
 
-/** A registry as the project names it. */
+export interface ExclusiveOptions {
+  readonly signal: AbortSignal
+  /** Told once when another command has to end first. */
+  readonly onWait: (holder: string) => void
+}
+
+/** A registry as a project names it. */
 export interface ProjectRegistry {
   readonly id: RegistryId
   readonly alias: string
-  readonly isDefault: boolean
 }

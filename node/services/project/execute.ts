@@ -1,0 +1,130 @@
+import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
+import { RegistryError } from '../../../protocol/errors.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import type { Manifest } from '../../../protocol/manifest.ts'
+import type { ArchiveDigests } from '../../../protocol/payload.ts'
+import { fanOut } from '../../runtime/queue.ts'
+import { TrafficShare } from '../traffic-share.ts'
+import type { Meter } from '../traffic-share.ts'
+import type { Plan, Step } from './plan.ts'
+import type { PlacedFolder, ProjectStore } from './project.ts'
+
+/** What is asked of whoever unpacks: bytes are verified against the root, the size and the archive digest. */
+export interface UnpackOrder {
+  readonly registry: RegistryId
+  readonly root: ContentId
+  readonly target: string
+  readonly size: number
+  readonly digests: ArchiveDigests
+  readonly executables: Manifest['executables']
+}
+
+/** Packages' bytes, on this disk and at peers. */
+export interface PackageContent {
+  /** Whether all bytes below a root are here, as far as is recorded. */
+  isHere(root: ContentId): Promise<boolean>
+  /** Brings what is missing here. `fetched`: bytes of blocks from peers. */
+  fetch(
+    order: Pick<UnpackOrder, 'registry' | 'root' | 'size'>,
+    signal: AbortSignal
+  ): Promise<{ readonly fetched: number }>
+  /** Verifies, writes beside the target, renames. Returns the content ids of the files. */
+  unpack(order: UnpackOrder, signal: AbortSignal): Promise<ReadonlyMap<string, string>>
+  /** The files of a package, from blocks that are on this disk; undefined when they are not. */
+  filesOf(root: ContentId): Promise<ReadonlyMap<string, string> | undefined>
+  readonly meter: Meter
+}
+
+/** What came over the network for one package. */
+export interface Arrived {
+  readonly from: readonly string[]
+  readonly bytes: number
+  readonly ms: number
+}
+
+export interface ExecuteContext {
+  readonly content: PackageContent
+  readonly offline: boolean
+  readonly now: () => number
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: { readonly text: string; readonly done: number; readonly of: number }) => void
+}
+
+/** Brings everything that a plan needs onto this disk, a few packages at a time, before anything in the project changes. */
+export async function fetchAll(
+  steps: readonly Step[],
+  { content, offline, now, signal, onProgress }: ExecuteContext
+): Promise<ReadonlyMap<string, Arrived>> {
+  const missing: Step[] = []
+  for (const step of steps) if (!(await content.isHere(step.pack.cid))) missing.push(step)
+  if (offline && missing.length > 0) throw notHere(missing)
+  const arrived = new Map<string, Arrived>()
+  const traffic = new TrafficShare(content.meter)
+  let done = 0
+  await fanOut(missing, { concurrency: LIMITS.fetch.concurrentPackages, signal }, async ({ pack, release }, abort) => {
+    const started = now()
+    const received = traffic.begin()
+    let fetched = 0
+    try {
+      const order = { registry: pack.registry, root: pack.cid, size: release.size }
+      fetched = (await content.fetch(order, abort)).fetched
+    } finally {
+      // What was here already took nothing of what came in meanwhile for others.
+      const shares = received().filter(() => fetched > 0)
+      const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
+      arrived.set(pack.id, { from: shares.map(([peer]) => peer), bytes, ms: now() - started })
+    }
+    done += 1
+    onProgress({ text: `fetched ${pack.id}@${pack.version}`, done, of: missing.length })
+  })
+  return arrived
+}
+
+/**
+ * Puts packages in their places and takes others away. The journal is durable before the first folder changes, so that
+ * a crash anywhere in here leaves whole packages that the next install knows to be its own doing.
+ */
+export async function placeAll(
+  { steps, removals }: Pick<Plan, 'removals' | 'steps'>,
+  store: ProjectStore,
+  { content, signal, onProgress }: ExecuteContext
+): Promise<readonly PlacedFolder[]> {
+  await store.writeJournal({ packs: steps.map(({ path, pack }) => ({ path, cid: pack.cid })) })
+  const placed: PlacedFolder[] = []
+  await fanOut(
+    steps,
+    { concurrency: LIMITS.fetch.concurrentPackages, signal },
+    async ({ pack, path, release }, abort) => {
+      const { size, digests, manifest } = release
+      const target = `${store.folder}/${path}`
+      const order = {
+        registry: pack.registry,
+        root: pack.cid,
+        target,
+        size,
+        digests,
+        executables: manifest.executables
+      }
+      const files = await content.unpack(order, abort)
+      placed.push({ path, cid: pack.cid, files })
+      onProgress({ text: `installed ${pack.id}@${pack.version}`, done: placed.length, of: steps.length })
+    }
+  )
+  for (const path of removals) {
+    signal.throwIfAborted()
+    await store.remove(path)
+  }
+  return placed
+}
+
+function notHere(steps: readonly Step[]): RegistryError {
+  const named = steps.slice(0, LIMITS.project.namedFiles)
+  return new RegistryError(
+    'CONTENT_UNAVAILABLE',
+    `--offline, and the bytes of ${named.map(({ pack }) => `${pack.id}@${pack.version}`).join(', ')} are not on this disk`,
+    {
+      tried: named.map(({ pack }) => `looked for ${pack.cid} in the local block store`),
+      next: 'run it once without --offline where a peer has them'
+    }
+  )
+}
