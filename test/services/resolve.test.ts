@@ -233,8 +233,8 @@ test('a package that nobody published is unknown, and what comes near is named',
 
 test('an install of more packages than the limit is refused', async () => {
   const { packages } = LIMITS.install
-  const chain = Array.from({ length: packages }, (_, i) => [`p${i}`, { '1.0.0': [`p${i + 1} *`] }])
-  const shelf = { ...Object.fromEntries(chain), [`p${packages}`]: { '1.0.0': [] } }
+  const chain = Array.from({ length: packages }, (_, i) => [`p${i}`, { '1.0.0': [`p${i + 1} *`] }] as const)
+  const shelf: Shelf = { ...Object.fromEntries<Shelf[string]>(chain), [`p${packages}`]: { '1.0.0': [] } }
   expect((await failure(resolve(shelf, 'p0'))).code).toBe('LIMIT_EXCEEDED')
 })
 

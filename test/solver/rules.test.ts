@@ -164,6 +164,12 @@ describe('optional dependencies', () => {
       picks: ['a@1.0.0', 'app@1.0.0', 'b@1.0.0']
     },
     {
+      name: 'of one version are not taken for what another one requires',
+      registry: { app: { '1.0.0': ['extra ^2.0.0'], '2.0.0': ['extra ^2.0.0 optional'], '3.0.0': ['extra ^2.0.0'] } },
+      wishes: ['app'],
+      picks: ['app@2.0.0']
+    },
+    {
       name: 'never lower what is required',
       registry: {
         app: { '2.0.0': ['extra ^2.0.0 optional', 'lib *'], '1.0.0': [] },
@@ -315,8 +321,8 @@ test('packages that need each other are picked once each', () => {
 })
 
 test('a circle that excludes itself is found out', () => {
-  const registry = { a: { '1.0.0': ['b *'] }, b: { '1.0.0': ['a ^2.0.0'] } }
-  expect(explanationOf(solveIn(registry, ['a'])).code).toBe('UNSOLVABLE')
+  const registry = { a: { '1.0.0': ['b *'], '2.0.0': [] }, b: { '1.0.0': ['a ^2.0.0'] } }
+  expect(explanationOf(solveIn(registry, ['a ^1.0.0'])).code).toBe('UNSOLVABLE')
 })
 
 test('two ranges of one wished name both hold', () => {
