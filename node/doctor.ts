@@ -1,65 +1,189 @@
+import { stat } from 'node:fs/promises'
 import { admitKey } from '../attestation/keys.ts'
 import { verifyFact } from '../attestation/sign-fact.ts'
+import { equalBytes, toHex } from '../protocol/bytes.ts'
+import type { VerifiedFact } from '../protocol/chains.ts'
+import type { RegistryId } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
+import type { Subject } from '../protocol/fact.ts'
+import { foldPackage } from '../protocol/fold.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { encodeAuthorityRow, encodePackageRow, sealRow } from '../protocol/view-row.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
+import { diskSpace } from '../storage/disk-space.ts'
+import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
 import type { Finding } from './services/api.ts'
+import { verified } from './services/registry-state.ts'
+
+/** No fact is older than the first version of this program. */
+const FIRST_YEAR = 2026
+
+const AGAIN = 'restart the node: it counts and folds again on every start, and asks peers for what is gone'
 
 /** Looks at everything a node stands on and says what to do about what is wrong. */
 export async function diagnose(
   parts: NodeParts,
   { deep, signal }: { readonly deep: boolean; readonly signal: AbortSignal }
 ): Promise<readonly Finding[]> {
-  const findings: Finding[] = [
-    { check: 'node', ok: true, text: `ggen-node ${parts.version} on Node.js ${process.versions.node}` },
-    diskFinding(parts),
-    networkFinding(parts)
-  ]
+  const findings: Finding[] = [await diskFinding(parts), await peersFinding(parts), await clockFinding(parts)]
   if (parts.registries.all.length === 0) {
-    findings.push({
-      check: 'registries',
-      ok: true,
-      text: 'none is followed',
-      next: 'ggen-node registry add ID@ADDRESS'
-    })
+    const next = 'ggen-node registry add ID@ADDRESS'
+    findings.push({ check: 'registries', ok: true, text: 'none is followed', next })
   }
   for (const entry of parts.registries.all) {
-    findings.push(registryFinding(parts, entry))
-    if (deep) findings.push(await factsFinding(parts, entry, signal))
+    signal.throwIfAborted()
+    findings.push(registryFinding(parts, entry), await storeFinding(parts, entry))
+    if (!deep) continue
+    findings.push(await factsFinding(parts, entry, signal), await viewsFinding(parts, entry, signal))
   }
   if (deep) findings.push(await blocksFinding(parts, signal))
   return findings
 }
 
-function diskFinding(parts: NodeParts): Finding {
-  if (!parts.isReadOnly()) return { check: 'disk', ok: true, text: `${parts.home} takes writes` }
+async function diskFinding(parts: NodeParts): Promise<Finding> {
+  const { freeBytes, totalBytes } = await diskSpace(parts.home)
+  const free = `${mebibytes(freeBytes)} of ${mebibytes(totalBytes)} MiB free`
+  if (parts.isReadOnly()) {
+    const text = `${free}; nearly full or failing: the node is read-only`
+    return {
+      check: 'disk',
+      ok: false,
+      text,
+      next: 'free some space on this disk, and start the node again if it stays so'
+    }
+  }
+  const ballast = await stat(homePaths(parts.home).ballast).catch(() => undefined)
+  if (ballast !== undefined) return { check: 'disk', ok: true, text: `${free}, the reserve is laid` }
+  const next = 'free some space on this disk: the reserve is what lets a store open on a full one'
+  return { check: 'disk', ok: true, text: `${free}, too little to lay the reserve`, next }
+}
+
+async function peersFinding({ swarm, config, records }: NodeParts): Promise<Finding> {
+  const check = 'peers'
+  if (swarm === undefined) return { check, ok: true, text: 'no node is running', next: 'ggen-node start' }
+  const count = swarm.peers().filter(peer => peer.connected).length
+  const text = `${count} connected, listening on ${swarm.addresses().join(', ') || 'nothing'}`
+  if (count > 0) return { check, ok: true, text }
+  const known = new Set([...(config.swarms[0]?.bootstrap ?? []), ...(await records.dialled())]).size
+  if (known === 0) return { check, ok: true, text, next: 'ggen-node connect ADDRESS' }
   return {
-    check: 'disk',
+    check,
     ok: false,
-    text: 'nearly full or failing: the node is read-only',
-    next: 'free some space on this disk'
+    text: `none of ${known} known peers is connected; ${text}`,
+    next: 'see that one of them runs and can be reached: ggen-node connect ADDRESS says what is in the way'
   }
 }
 
-function networkFinding({ swarm }: NodeParts): Finding {
-  if (swarm === undefined) return { check: 'network', ok: true, text: 'no node is running', next: 'ggen-node start' }
-  const count = swarm.peers().filter(peer => peer.connected).length
-  const text = `${count} peers, listening on ${swarm.addresses().join(', ') || 'nothing'}`
-  return count > 0
-    ? { check: 'network', ok: true, text }
-    : { check: 'network', ok: true, text, next: 'ggen-node connect ADDRESS' }
+/**
+ * The clock against the newest facts. A fact's time is only what its author says, so one stranger from the future is no
+ * proof; our own facts are, and so are two authors.
+ */
+async function clockFinding({ clock, facts, registries, author }: NodeParts): Promise<Finding> {
+  const check = 'clock'
+  const now = clock.now()
+  const text = new Date(now).toISOString()
+  const next = 'set the clock of this machine, best with a time service'
+  const year = new Date(now).getUTCFullYear()
+  if (year < FIRST_YEAR || year > FIRST_YEAR + 100) return { check, ok: false, text: `it is ${text} here`, next }
+  const ahead = new Map<string, number>()
+  for (const { id } of registries.all) {
+    const { recentFacts, recentBytes } = LIMITS.doctor
+    const from = Math.max(0, facts.head(id).next - recentFacts)
+    const recent = await facts.page(id, from, { facts: recentFacts, bytes: recentBytes })
+    for (const bytes of recent.facts) {
+      const { author: by, time } = parseEnvelope(bytes).body
+      if (time > now + LIMITS.clockSkewMs) ahead.set(by, Math.max(time - now, ahead.get(by) ?? 0))
+    }
+  }
+  if (ahead.size === 0) return { check, ok: true, text }
+  const minutes = Math.round(Math.max(...ahead.values()) / 60_000)
+  const whose = ahead.has(author.principal) ? 'facts of this node itself' : `facts of ${ahead.size} authors`
+  const said = `${text}, and ${whose} are up to ${minutes} minutes ahead of it`
+  return { check, ok: !ahead.has(author.principal) && ahead.size < 2, text: said, next }
 }
 
 function registryFinding({ gate, facts }: NodeParts, { id, alias }: FollowedRegistry): Finding {
   const { count } = facts.head(id)
   const check = `registry ${alias}`
   if (gate.state(id)?.authority === undefined) {
-    return { check, ok: true, text: 'its genesis has not arrived', next: 'connect to a peer that follows it' }
+    return { check, ok: false, text: 'its genesis has not arrived', next: 'connect to a peer that follows it' }
   }
   return { check, ok: true, text: `${count} facts, ${gate.pendingCount(id)} pending` }
+}
+
+/** Counts the records against the head: what the disk loses without an error is seen here. */
+async function storeFinding({ facts }: NodeParts, { id, alias }: FollowedRegistry): Promise<Finding> {
+  const check = `store of ${alias}`
+  const audit = await facts.audit(id)
+  if (audit === undefined) return { check, ok: true, text: 'too busy to be counted now', next: 'try again later' }
+  const { head, stock } = audit
+  const text = `${stock.count} facts, fingerprint ${toHex(stock.fingerprint).slice(0, 16)}`
+  if (stock.isWhole && stock.count === head.count && equalBytes(stock.fingerprint, head.fingerprint)) {
+    return { check, ok: true, text }
+  }
+  const wanted = `${head.count} facts, fingerprint ${toHex(head.fingerprint).slice(0, 16)}`
+  return { check, ok: false, text: `holds ${text}, and should hold ${wanted}`, next: AGAIN }
+}
+
+/** Folds every package again and compares with the stored rows, byte by byte. */
+async function viewsFinding(
+  { facts, gate }: NodeParts,
+  { id, alias }: FollowedRegistry,
+  signal: AbortSignal
+): Promise<Finding> {
+  const check = `views of ${alias}`
+  const state = gate.state(id)
+  if (state?.authority === undefined || (await facts.isStale(id))) return { check, ok: true, text: 'not folded yet' }
+  let folded = 0
+  const differing: string[] = []
+  for await (const subject of facts.subjects(id)) {
+    signal.throwIfAborted()
+    folded += 1
+    if (!(await isFolded({ facts, gate }, id, subject))) differing.push(subject)
+  }
+  if (differing.length === 0) return { check, ok: true, text: `${folded} rows are what their facts add up to` }
+  const text = `${differing.length} of ${folded} rows are not what their facts add up to, first ${differing[0] ?? ''}`
+  return { check, ok: false, text, next: AGAIN }
+}
+
+/** A row may be written between reading the facts and reading it, so a difference is looked at again. */
+async function isFolded(
+  { facts, gate }: Pick<NodeParts, 'facts' | 'gate'>,
+  id: RegistryId,
+  subject: Subject
+): Promise<boolean> {
+  for (let attempt = 0; attempt < LIMITS.doctor.attempts; attempt++) {
+    const state = gate.state(id)
+    if (state?.authority === undefined) return true
+    const row =
+      subject === 'registry'
+        ? encodeAuthorityRow(state.authority)
+        : encodePackageRow(foldPackage(subject, state.authority, await readFacts(facts, id, subject)))
+    const stored = await facts.row(id, subject)
+    if (stored !== undefined && equalBytes(stored, sealRow(row))) return true
+  }
+  return false
+}
+
+/** From the disk and not from the gate's memory, which is what is being checked. Unreadable ones are told by `facts`. */
+async function readFacts(
+  facts: NodeParts['facts'],
+  id: RegistryId,
+  subject: Subject
+): Promise<readonly VerifiedFact[]> {
+  const found: VerifiedFact[] = []
+  for (const [, bytes] of await facts.factsOf(id, subject)) {
+    try {
+      found.push(verified(parseEnvelope(bytes)))
+    } catch (error) {
+      if (!isRegistryError(error)) throw error
+    }
+  }
+  return found
 }
 
 /** Reads every fact again as if a stranger had sent it. */
@@ -122,4 +246,8 @@ async function blocksFinding(parts: NodeParts, signal: AbortSignal): Promise<Fin
     text: `${damaged} packages damaged, first ${first}`,
     next: 'start the node: it fetches the content again from peers'
   }
+}
+
+function mebibytes(bytes: number): number {
+  return Math.floor(bytes / 1024 / 1024)
 }

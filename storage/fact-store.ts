@@ -5,7 +5,9 @@ import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { recordOf } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { arrivalIn, Fingerprint, logKey, repairStock, takeStock } from './fact-stock.ts'
+import type { FactStock } from './fact-stock.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 /** A fact on its way into the store. */
@@ -101,6 +103,16 @@ export class FactStore {
     const head = this.#heads.get(registry)
     if (head === undefined) throw new RegistryError('UNKNOWN_REGISTRY', `registry ${registry} is not open`)
     return head
+  }
+
+  /** The head, and what the records amount to when they are counted now. Undefined when writes kept coming in between. */
+  async audit(registry: RegistryId): Promise<{ readonly head: FactHead; readonly stock: FactStock } | undefined> {
+    for (let attempt = 0; attempt < LIMITS.doctor.attempts; attempt++) {
+      const head = this.head(registry)
+      const stock = await takeStock(this.#kv, registry)
+      if (head === this.head(registry)) return { head, stock }
+    }
+    return undefined
   }
 
   async has(registry: RegistryId, ids: readonly FactId[]): Promise<readonly boolean[]> {
