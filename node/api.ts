@@ -4,6 +4,7 @@ import { toHex } from '../protocol/bytes.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { backup } from './backup.ts'
 import { complete } from './complete.ts'
@@ -131,6 +132,8 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
     fetching: mirror.fetching,
     readOnly: parts.isReadOnly(),
     memoryBytes: process.memoryUsage.rss(),
+    disk: await diskSpace(parts.home),
+    activity: parts.meter.activity(parts.clock.now(), swarm?.traffic() ?? { bytesIn: 0, bytesOut: 0 }),
     registries: await Promise.all(parts.registries.all.map(entry => registryStatus(parts, entry)))
   }
 }

@@ -16,6 +16,7 @@ import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { loadSigner, newEpoch } from './identity.ts'
+import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
 import type { NodeParts } from './parts.ts'
 import { Projects } from './project-store.ts'
@@ -70,6 +71,7 @@ interface Core {
   readonly registries: Registries
   readonly signer: Signer
   readonly disk: DiskGuard
+  readonly meter: NodeMeter
 }
 
 /**
@@ -108,6 +110,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
       late.swarm = undefined
       await swarm.stop()
     })
+    opening.defer(watchTraffic(core, late))
     if (init.config.keep === 'all') await wantEverything(parts)
   }
   const closing = opening.move()
@@ -129,7 +132,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   await disk.start()
   const blocks = await openBlocks(home.paths.blocks)
   const signer = await loadSigner(home, records)
-  return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk }
+  const meter = new NodeMeter()
+  return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk, meter }
 }
 
 interface Late {
@@ -158,6 +162,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     }
   })
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
+    core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { payload, body } = fact
     if (config.keep === 'all' && payload.type === 'release' && body.registry !== null) {
@@ -239,6 +244,17 @@ function noticeOwnChain(signer: Signer, { body }: VerifiedFact, log: Log): void 
       ),
     (error: unknown) => log.error({ error }, 'the chain could not be renewed')
   )
+}
+
+/** Looks at the totals at intervals, so that rates can be told. */
+function watchTraffic({ clock, meter }: Core, late: LateSwarm): () => void {
+  const stopping = new AbortController()
+  const look = (): void => {
+    if (late.swarm !== undefined) meter.sample(clock.now(), late.swarm.traffic())
+  }
+  look()
+  clock.every(LIMITS.metrics.sampleMs, look, stopping.signal)
+  return () => stopping.abort()
 }
 
 /** What the registries hold already is fetched in the background. */

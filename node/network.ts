@@ -9,6 +9,7 @@ import type { Changes } from './changes.ts'
 import type { Config, SwarmSettings } from './config.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
+import type { NodeMeter } from './meter.ts'
 import type { SwarmComponents } from './p2p/components.ts'
 import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
@@ -33,6 +34,7 @@ export interface NetworkComponents {
   readonly registries: Registries
   readonly disk: DiskGuard
   readonly gate: Gate
+  readonly meter: NodeMeter
   readonly changes: Changes
   readonly mirror: Mirror
 }
@@ -101,11 +103,11 @@ async function startSwarm(
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, facts, records, blocks, registries, disk, gate } = components
+  const { clock, log, facts, records, blocks, registries, disk, gate, meter } = components
   return {
     blocks,
     registries: () => registries.ids,
-    gate: disk.guardPeers(gate),
+    gate: meter.watch(disk.guardPeers(gate)),
     factLog: {
       epoch: async registry => facts.head(registry).epoch,
       page: (registry, after, bounds) => facts.page(registry, after, bounds),

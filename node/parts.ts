@@ -14,6 +14,7 @@ import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { Records } from '../storage/records.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
+import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
@@ -36,6 +37,7 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly meter: NodeMeter
   /** Undefined in a node that lives without a network. */
   readonly swarm: Swarm | undefined
   /** @throws RegistryError USAGE when there is none */

@@ -317,7 +317,7 @@ export const LIMITS = Object.freeze({
   embedding: Object.freeze({ calls: 256, listeners: 64 }),
   lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND, services: 64 }),
   timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
-  metrics: Object.freeze({ series: 256 }),
+  metrics: Object.freeze({ series: 256, sampleMs: 5 * SECOND, samples: 13 }),
   log: Object.freeze({ messageChars: 2_048, argumentChars: 256 }),
   clockSkewMs: 5 * MINUTE
 })

@@ -66,11 +66,25 @@ export async function status(session: Session): Promise<void> {
           ? `everything: ${node.kept} roots here, ${node.fetching} to fetch`
           : 'what is installed or published here'
       ],
+      ...(isDaemon ? activityRows(node) : []),
       ['Memory', bytesText(node.memoryBytes)],
-      ...(node.readOnly ? [['Disk', 'nearly full: read-only']] : [])
+      ['Disk', `${bytesText(node.disk.freeBytes)} free${node.readOnly ? ', nearly full or failing: read-only' : ''}`]
     ]),
     ...registryLines(node)
   ])
+}
+
+function activityRows({ uptimeMs, activity }: NodeStatus): readonly (readonly string[])[] {
+  const { facts, bytesIn, bytesOut, perSecond } = activity
+  return [
+    ['Up', `${Math.round(uptimeMs / 1000)} s`],
+    [
+      'Facts',
+      `${facts.accept} taken, ${facts.pending} pending, ${facts.ignore} known or ignored, ${facts.reject} rejected; ${perSecond.facts}/s`
+    ],
+    ['Received', `${bytesText(bytesIn)}, ${bytesText(Math.round(perSecond.bytesIn))}/s`],
+    ['Sent', `${bytesText(bytesOut)}, ${bytesText(Math.round(perSecond.bytesOut))}/s`]
+  ]
 }
 
 async function withStatus(session: Session): Promise<{ status: NodeStatus; isDaemon: boolean }> {

@@ -23,6 +23,7 @@ export interface RawConnection {
 export class SocketMeter {
   readonly #live = new Map<string, Set<Socket>>()
   readonly #closed = new Map<string, Traffic>()
+  #forgotten: Traffic = { bytesIn: 0, bytesOut: 0 }
 
   track(peer: string, connection: RawConnection): void {
     const socket = socketOf(connection)
@@ -43,6 +44,17 @@ export class SocketMeter {
     return { bytesIn, bytesOut }
   }
 
+  /** Everything since the start, peers that are forgotten included. */
+  total(): Traffic {
+    let { bytesIn, bytesOut } = this.#forgotten
+    for (const peer of this.peers()) {
+      const traffic = this.of(peer)
+      bytesIn += traffic.bytesIn
+      bytesOut += traffic.bytesOut
+    }
+    return { bytesIn, bytesOut }
+  }
+
   /** Every peer that is counted. */
   peers(): readonly string[] {
     return [...new Set([...this.#closed.keys(), ...this.#live.keys()])]
@@ -59,7 +71,10 @@ export class SocketMeter {
     })
     if (this.#closed.size <= LIMITS.peers.remembered) return
     const oldest = this.#closed.keys().next().value
-    if (oldest !== undefined) this.#closed.delete(oldest)
+    if (oldest === undefined) return
+    const { bytesIn, bytesOut } = this.#closed.get(oldest) ?? { bytesIn: 0, bytesOut: 0 }
+    this.#forgotten = { bytesIn: this.#forgotten.bytesIn + bytesIn, bytesOut: this.#forgotten.bytesOut + bytesOut }
+    this.#closed.delete(oldest)
   }
 }
 

@@ -44,6 +44,8 @@ export interface Swarm {
   stop(): Promise<void>
   addresses(): readonly string[]
   peers(): readonly PeerInfo[]
+  /** Bytes over all sockets since the start. */
+  traffic(): Traffic
   /** Dials and waits for the introduction. @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE */
   connect(address: string, options?: { readonly signal?: AbortSignal }): Promise<string>
   disconnect(peer: string): Promise<void>
@@ -85,6 +87,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     stop: async () => await stop(parts),
     addresses: () => host.getMultiaddrs().map(address => address.toString()),
     peers: () => peerInfos(peers, gossip, meter),
+    traffic: () => meter.total(),
     connect: async (address, { signal } = {}) => {
       const target = parseTarget(address)
       return await dial(host, target, signal ?? AbortSignal.timeout(LIMITS.connections.dialTimeoutMs))

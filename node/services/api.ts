@@ -41,6 +41,15 @@ export interface RegistryStatus {
   readonly digest: string
 }
 
+/** What a node has done since it started; rates are over the last minute. */
+export interface Activity {
+  /** Facts by what the gate said of them. One that was pending and came in later is counted twice. */
+  readonly facts: Readonly<Record<'accept' | 'pending' | 'ignore' | 'reject', number>>
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly perSecond: { readonly facts: number; readonly bytesIn: number; readonly bytesOut: number }
+}
+
 export interface NodeStatus {
   readonly version: string
   readonly home: string
@@ -56,6 +65,8 @@ export interface NodeStatus {
   readonly fetching: number
   readonly readOnly: boolean
   readonly memoryBytes: number
+  readonly disk: { readonly freeBytes: number; readonly totalBytes: number }
+  readonly activity: Activity
   readonly registries: readonly RegistryStatus[]
 }
 

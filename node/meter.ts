@@ -1,0 +1,96 @@
+import type { Admission } from '../protocol/admission.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { Metrics } from './runtime/metrics.ts'
+import type { Metric } from './runtime/metrics.ts'
+import type { Source } from './services/admit.ts'
+import type { Activity } from './services/api.ts'
+
+const VERDICTS = ['accept', 'pending', 'ignore', 'reject'] as const
+const WAYS = ['in', 'out'] as const
+
+/** Bytes over the sockets of a node since it started. */
+export interface Traffic {
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+interface Sample extends Traffic {
+  readonly atMs: number
+  readonly facts: number
+}
+
+/** The gate as the network sees it. */
+export interface CountedGate {
+  admit(bytes: Uint8Array, source: Source): Promise<Admission>
+  admitMany(facts: readonly Uint8Array[], source: Source): Promise<readonly Admission[]>
+}
+
+/** What a node has done since it started, and how fast over the last minute. */
+export class NodeMeter {
+  readonly metrics = new Metrics()
+  readonly #facts: Metric<{ readonly verdict: typeof VERDICTS }>
+  readonly #bytes: Metric<{ readonly way: typeof WAYS }>
+  readonly #counts = { accept: 0, pending: 0, ignore: 0, reject: 0 }
+  /** Oldest first. */
+  #samples: readonly Sample[] = []
+
+  constructor() {
+    this.#facts = this.metrics.counter('ggen_facts_total', 'Facts by what the gate said of them', { verdict: VERDICTS })
+    this.#bytes = this.metrics.counter('ggen_network_bytes_total', 'Bytes over the sockets of peers', { way: WAYS })
+  }
+
+  /** A fact became part of a set, whoever brought it and however long it had waited. */
+  accepted(): void {
+    this.#count('accept')
+  }
+
+  /** The gate for peers, with what it did not accept counted; what it accepted is told by `accepted`. */
+  watch(gate: CountedGate): CountedGate {
+    const admitMany: CountedGate['admitMany'] = async (facts, source) => {
+      const admissions = await gate.admitMany(facts, source)
+      for (const { verdict } of admissions) if (verdict !== 'accept') this.#count(verdict)
+      return admissions
+    }
+    return {
+      admitMany,
+      admit: async (bytes, source) => {
+        const admission = await gate.admit(bytes, source)
+        if (admission.verdict !== 'accept') this.#count(admission.verdict)
+        return admission
+      }
+    }
+  }
+
+  /** Called at intervals: what came since is what the rates are made of. */
+  sample(atMs: number, traffic: Traffic): void {
+    this.#bytes.set({ way: 'in' }, traffic.bytesIn)
+    this.#bytes.set({ way: 'out' }, traffic.bytesOut)
+    const { bytesIn, bytesOut } = traffic
+    const sample = { atMs, bytesIn, bytesOut, facts: this.#counts.accept }
+    this.#samples = [...this.#samples, sample].slice(-LIMITS.metrics.samples)
+  }
+
+  /** Totals since the start, and what came a second since the oldest sample. */
+  activity(atMs: number, { bytesIn, bytesOut }: Traffic): Activity {
+    const [oldest] = this.#samples
+    const seconds = oldest === undefined ? 0 : (atMs - oldest.atMs) / 1000
+    // A clock that was set back, or no time at all, gives no rate.
+    const rate = (now: number, before: number): number =>
+      seconds > 0 ? Math.max(0, Math.round(((now - before) / seconds) * 10) / 10) : 0
+    return {
+      facts: { ...this.#counts },
+      bytesIn,
+      bytesOut,
+      perSecond: {
+        facts: rate(this.#counts.accept, oldest?.facts ?? 0),
+        bytesIn: rate(bytesIn, oldest?.bytesIn ?? 0),
+        bytesOut: rate(bytesOut, oldest?.bytesOut ?? 0)
+      }
+    }
+  }
+
+  #count(verdict: (typeof VERDICTS)[number]): void {
+    this.#counts[verdict] += 1
+    this.#facts.add({ verdict })
+  }
+}
