@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { ARCHIVE_END, archiveHeader, archivePadding } from '../protocol/archive.ts'
 import { startDaemon, startNeighbour } from './daemon.ts'
+import { localFigures } from './install-local.ts'
 import { below, median, medianMs, type Figure } from './report.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -15,6 +16,7 @@ const UNRELATED = 'release-notes'
 /** What an install costs against downloading and unpacking the same bytes by plain HTTP, without any check. */
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   if (workbench.wants('install/examples')) yield await examples(workbench)
+  yield* localFigures(workbench)
 }
 
 async function examples(workbench: Workbench): Promise<Figure> {

@@ -29,17 +29,21 @@ export async function tree(session: Session, options: Options): Promise<void> {
   const lock = await readProjectLock(folderOf(options))
   const roots = treeOf(lock)
   report(session, { tree: roots }, () => [
-    ...roots.flatMap(root => [`${root.id}@${root.version}`, ...branches(root.children, '')]),
+    ...roots.flatMap(root => [nodeText(root), ...branches(root.children, '')]),
     ...(roots.length === 0 ? ['Nothing is installed here'] : [])
   ])
 }
 
 function branches(nodes: readonly TreeNode[], before: string): readonly string[] {
-  return nodes.flatMap(({ id, version, again, children }, i) => {
+  return nodes.flatMap((node, i) => {
     const isLast = i === nodes.length - 1
-    const line = `${before}${isLast ? '└── ' : '├── '}${id}@${version}${again ? ' (see above)' : ''}`
-    return [line, ...branches(children, `${before}${isLast ? '    ' : '│   '}`)]
+    const line = `${before}${isLast ? '└── ' : '├── '}${nodeText(node)}`
+    return [line, ...branches(node.children, `${before}${isLast ? '    ' : '│   '}`)]
   })
+}
+
+function nodeText({ id, version, again }: TreeNode): string {
+  return `${id}@${version}${again ? ' (see above)' : ''}`
 }
 
 /** `ggen-node why`: which wishes lead to a package. */

@@ -35,7 +35,7 @@ export function reachable({ packs }: Lock, from: readonly PackId[]): ReadonlySet
 export function treeOf(lock: Lock): readonly TreeNode[] {
   const shown = new Set<PackId>()
   const visit = (pack: LockedPack, depth: number): TreeNode => {
-    const again = shown.has(pack.id)
+    const again = shown.has(pack.id) && pack.dependencies.length > 0
     shown.add(pack.id)
     const below = again || depth >= LIMITS.install.depth ? [] : dependenciesOf(lock, pack)
     return { id: pack.id, version: pack.version, again, children: below.map(child => visit(child, depth + 1)) }
