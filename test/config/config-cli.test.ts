@@ -15,7 +15,10 @@ beforeEach(async () => {
   file = join(home, 'config.toml')
 })
 
-const json = async (args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+const json = async (
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {}
+): Promise<Record<string, unknown>> => {
   const { code, stdout } = await runCli(['--json', 'config', ...args], { home, env })
   return { code, ...(JSON.parse(stdout) as Record<string, unknown>) }
 }
