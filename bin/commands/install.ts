@@ -1,9 +1,10 @@
 import { resolve } from 'node:path'
 import type { InstallResult, InstalledPackage, LockChange } from '../../node/services/install.ts'
 import type { ProjectParams } from '../../node/services/api.ts'
-import { bytesText, progress, report, safe } from './print.ts'
-import { textOption, withNode } from './run.ts'
+import { bytesText, report, safe } from './print.ts'
+import { textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { drawTree, gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node install`. */
 export async function install(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -16,9 +17,11 @@ export async function install(session: Session, args: readonly string[], options
     ...(registry === undefined ? {} : { registry })
   }
   const call = (network: boolean, quiet: Partial<ProjectParams> = {}): Promise<InstallResult> =>
-    withNode(session, { network, create: true }, client =>
-      client.call('install', { ...params, ...quiet }, contextOf(session))
-    ).finally(() => progress(session, ''))
+    withProgress(session, onProgress =>
+      withNode(session, { network, create: true }, client =>
+        client.call('install', { ...params, ...quiet }, { signal: session.signal, onProgress })
+      )
+    )
   const before = params.dryRun ? undefined : await upToDate(session, () => call(false, { dryRun: true, offline: true }))
   const result = before === undefined ? await call(!params.offline) : { ...before, dryRun: false }
   report(session, result, () => linesOf(result))
@@ -27,21 +30,27 @@ export async function install(session: Session, args: readonly string[], options
 /** `ggen-node update`. */
 export async function update(session: Session, names: readonly string[], options: Options): Promise<void> {
   const params = { ...paramsOf(options), names }
-  const result = await withNode(session, { network: !params.offline }, client =>
-    client.call('update', params, contextOf(session))
-  ).finally(() => progress(session, ''))
+  const result = await withProgress(session, onProgress =>
+    withNode(session, { network: !params.offline }, client =>
+      client.call('update', params, { signal: session.signal, onProgress })
+    )
+  )
   report(session, result, () => [
     ...linesOf(result),
-    ...(result.changes.length === 0 ? ['Nothing is newer within the ranges of this project'] : [])
+    ...(result.changes.length === 0
+      ? [gutter('Current', 'nothing is newer within the ranges of this project', 'same')]
+      : [])
   ])
 }
 
 /** `ggen-node remove`. */
 export async function remove(session: Session, names: readonly string[], options: Options): Promise<void> {
   const params = { ...paramsOf(options), names }
-  const result = await withNode(session, { network: false }, client =>
-    client.call('remove', params, contextOf(session))
-  ).finally(() => progress(session, ''))
+  const result = await withProgress(session, onProgress =>
+    withNode(session, { network: false }, client =>
+      client.call('remove', params, { signal: session.signal, onProgress })
+    )
+  )
   report(session, result, () => linesOf(result))
 }
 
@@ -76,41 +85,57 @@ function paramsOf(options: Options): Required<ProjectParams> {
   }
 }
 
-function contextOf(session: Session): { signal: AbortSignal; onProgress: (at: { text: string }) => void } {
-  return { signal: session.signal, onProgress: ({ text }) => progress(session, text) }
-}
-
 function linesOf(result: InstallResult): readonly string[] {
   const { installed, changes, removed, left, warnings, dryRun, packages } = result
   const gone = changes.filter(({ to }) => to === null)
+  const same = installed.filter(({ action }) => action === 'unchanged')
   return [
-    ...installed.map(one => packageLine(one, dryRun)),
-    ...gone.map(change => goneLine(change, dryRun)),
+    ...installed.flatMap(one => packageLine(one, dryRun)),
     ...(removed.length > 0 && gone.length === 0
-      ? removed.map(path => `${dryRun ? 'Would remove' : 'Removed'} ${path}`)
+      ? removed.map(path => gutter(dryRun ? 'Would remove' : 'Removed', path, 'note'))
       : []),
-    ...left.map(({ name, range, why }) =>
-      why === 'external'
-        ? safe(`  not installed: ${name} ${range} is outside this registry`)
-        : safe(`  not installed: optional ${name} ${range}`)
-    ),
-    ...warnings.map(({ text }) => safe(`  warning: ${text}`)),
-    ...(packages === 0 && installed.length === 0 && gone.length === 0 ? ['This project wants no packages yet'] : [])
+    ...(same.length === 0 ? [] : [gutter('Unchanged', countText(same), 'same')]),
+    ...left.map(({ name, range, why }) => gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')),
+    ...warnings.map(({ text }) => gutter('Warning', safe(text), 'note')),
+    ...(packages === 0 && installed.length === 0 && gone.length === 0
+      ? [gutter('Empty', 'this project wants no packages yet', 'same'), nextStep('ggen-node install NAME')]
+      : []),
+    ...changeLines(changes, dryRun)
   ]
 }
 
-function packageLine({ name, version, was, path, action, from, bytes, ms }: InstalledPackage, dryRun: boolean): string {
-  const what = `${name}@${version}`
-  if (action === 'unchanged') return `Unchanged ${what}  ${path}`
-  if (action === 'left') return `Left ${what}  ${path}`
-  if (dryRun) return `Would install ${what}  ${path}`
-  const source = from.length === 0 ? 'was here' : `${bytesText(bytes)} from ${from.map(short).join(', ')} in ${ms} ms`
-  if (was !== null && was !== version) return `Updated ${name} ${was} -> ${version}  ${path}  ${source}`
-  return `Installed ${what}  ${path}  ${source}`
+/** What became different, as a tree, and where to look next. */
+function changeLines(changes: readonly LockChange[], dryRun: boolean): readonly string[] {
+  if (changes.length === 0) return []
+  const branches = changes.map(({ id, from, to }) => {
+    if (from === null) return { label: `+ ${id} ${to ?? ''}`, children: [] }
+    return { label: to === null ? `- ${id} ${from}` : `~ ${id} ${from} -> ${to}`, children: [] }
+  })
+  return [
+    gutter(dryRun ? 'Would change' : 'Changed', `${changes.length} ${changes.length === 1 ? 'package' : 'packages'}`),
+    ...drawTree(branches).map(under),
+    nextStep(dryRun ? 'the same without --dry-run' : 'ggen-node tree')
+  ]
 }
 
-function goneLine({ id, from }: LockChange, dryRun: boolean): string {
-  return `${dryRun ? 'Would remove' : 'Removed'} ${id}@${from ?? ''}`
+function packageLine(one: InstalledPackage, dryRun: boolean): readonly string[] {
+  const { name, version, was, path, action, from, bytes, ms } = one
+  if (action === 'unchanged') return []
+  if (action === 'left') return [gutter('Left', `${name} ${version}  ${path}`, 'same')]
+  const isUpdate = was !== null && was !== version
+  const what = isUpdate ? `${name} ${was} -> ${version}` : `${name} ${version}`
+  if (dryRun) return [gutter(isUpdate ? 'Would update' : 'Would add', `${what}  ${path}`)]
+  const source = from.length === 0 ? 'was here' : `${bytesText(bytes)} from ${from.map(short).join(', ')} in ${ms} ms`
+  return [gutter(isUpdate ? 'Updated' : 'Installed', `${what}  ${source}`)]
+}
+
+function countText(packages: readonly InstalledPackage[]): string {
+  const [only] = packages
+  return packages.length === 1 && only !== undefined ? `${only.name} ${only.version}` : `${packages.length} packages`
+}
+
+function whyText(why: InstallResult['left'][number]['why']): string {
+  return why === 'external' ? 'is outside this registry' : 'is optional and cannot be had'
 }
 
 function short(peer: string): string {

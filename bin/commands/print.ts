@@ -25,20 +25,13 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${text}\n`)
 }
 
+/** The shape of what `--json` prints: docs/cli-json.md. Raised when a field goes or changes its meaning. */
+const JSON_VERSION = 1
+
 /** A result for people or for programs. */
 export function report(voice: Voice, result: object, lines: () => readonly string[]): void {
-  if (voice.json) printJson({ ok: true, ...result })
+  if (voice.json) printJson({ ok: true, v: JSON_VERSION, ...result })
   else for (const line of lines()) print(line)
-}
-
-/**
- * One line of progress on standard error that the next one replaces; nothing where nobody watches. Call it with an
- * empty text when the work is done.
- */
-export function progress(voice: Voice, text: string): void {
-  if (voice.json || !process.stderr.isTTY) return
-  const width = process.stderr.columns
-  process.stderr.write(`\r\u001b[K${text.slice(0, Math.max(0, width - 1))}`)
 }
 
 /** Columns as wide as their widest cell; the last one takes what is left. */
@@ -77,7 +70,7 @@ export function printError(error: unknown, voice: Voice): number {
   const known = isRegistryError(error) ? error : new RegistryError('INTERNAL', messageOf(error))
   const { code, message, tried, detail } = known
   const next = known.next ?? NEXT[code] ?? 'ggen-node doctor looks for what is wrong here'
-  if (voice.json) printJson({ ok: false, error: { code, message, tried, next, detail } })
+  if (voice.json) printJson({ ok: false, v: JSON_VERSION, error: { code, message, tried, next, detail } })
   else {
     // styleText asks the stream: no colours into a pipe, none with NO_COLOR.
     const head = styleText('red', 'error', { stream: process.stderr })

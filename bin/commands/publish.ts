@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import type { Published } from '../../node/services/publish.ts'
-import { bytesText, progress, report, safe, table } from './print.ts'
-import { argument, textOption, withNode } from './run.ts'
+import { bytesText, report, safe, table } from './print.ts'
+import { argument, textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node publish`. */
 export async function publish(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -12,9 +13,15 @@ export async function publish(session: Session, args: readonly string[], options
     client.call('publish', { folder, ...(registry === undefined ? {} : { registry }) }, { signal: session.signal })
   )
   report(session, published, () => [
-    `${published.already ? 'Unchanged' : 'Published'} ${nameOf(published)}  ${published.cid}  ${published.files} files, ${bytesText(published.bytes)}`,
+    gutter(
+      published.already ? 'Unchanged' : 'Published',
+      `${nameOf(published)}  ${published.files} files, ${bytesText(published.bytes)}`,
+      published.already ? 'same' : 'done'
+    ),
+    under(published.cid),
     ...noteLines(published),
-    ...published.leftOut.map(path => `  left out: ${safe(path)}`)
+    ...published.leftOut.map(path => gutter('Left out', safe(path), 'note')),
+    ...(published.already ? [] : [nextStep(`ggen-node show ${nameOf(published).split('@')[0] ?? ''}`)])
   ])
 }
 
@@ -22,21 +29,23 @@ export async function publish(session: Session, args: readonly string[], options
 export async function importAll(session: Session, args: readonly string[], options: Options): Promise<void> {
   const folder = resolve(argument(args, 0))
   const registry = textOption(options, 'registry')
-  const { published, refused } = await withNode(session, { network: false, create: true }, client =>
-    client.call(
-      'importFolder',
-      { folder, ...(registry === undefined ? {} : { registry }) },
-      { signal: session.signal, onProgress: ({ text }) => progress(session, text) }
+  const params = { folder, ...(registry === undefined ? {} : { registry }) }
+  const { published, refused } = await withProgress(session, onProgress =>
+    withNode(session, { network: false, create: true }, client =>
+      client.call('importFolder', params, { signal: session.signal, onProgress })
     )
   )
   report(session, { published, refused, counts: { published: published.length, refused: refused.length } }, () => [
-    ...table(published.map(entry => [entry.already ? 'unchanged' : 'published', nameOf(entry), entry.cid])),
-    '',
-    ...published.flatMap(entry => (entry.notes.length === 0 ? [] : [`${entry.folder}:`, ...noteLines(entry)])),
-    '',
-    ...table(refused.map(entry => ['refused', entry.folder, entry.code, safe(entry.reason)])),
-    '',
-    `${published.length} published, ${refused.length} refused`
+    ...table(published.map(entry => [nameOf(entry), entry.cid])).map((line, i) =>
+      published[i]?.already === true ? gutter('Unchanged', line, 'same') : gutter('Published', line)
+    ),
+    ...published.flatMap(entry =>
+      entry.notes.length === 0 ? [] : [gutter('Normalised', safe(entry.folder), 'note'), ...noteLines(entry)]
+    ),
+    ...table(refused.map(entry => [safe(entry.folder), entry.code, safe(entry.reason)])).map(line =>
+      gutter('Refused', line, 'bad')
+    ),
+    gutter('Finished', `${published.length} published, ${refused.length} refused`)
   ])
 }
 
@@ -47,6 +56,6 @@ function nameOf({ name, version }: Published): string {
 function noteLines({ notes }: Published): readonly string[] {
   return notes.map(({ field, message, from, to }) => {
     const change = from === undefined ? '' : to === undefined ? ` (${from})` : ` (${from} -> ${to})`
-    return `  ${safe(field)}: ${safe(message)}${safe(change)}`
+    return under(`${safe(field)}: ${safe(message)}${safe(change)}`)
   })
 }

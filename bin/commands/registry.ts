@@ -1,6 +1,7 @@
 import { report, table } from './print.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { gutter, nextStep } from './style.ts'
 
 /** `ggen-node registry add`. */
 export async function add(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -17,10 +18,11 @@ export async function add(session: Session, args: readonly string[], options: Op
     client.call('registryAdd', params, { signal: session.signal })
   )
   report(session, added, () => [
-    `Following ${added.alias}${added.isDefault ? ' (default)' : ''}  ${added.id}`,
+    gutter('Following', `${added.alias}${added.isDefault ? ' (default)' : ''}  ${added.id}`),
     added.facts > 0
-      ? `Received ${added.facts} statements`
-      : 'Nothing received yet: it comes with the first peer that follows it'
+      ? gutter('Received', `${added.facts} statements`)
+      : gutter('Waiting', 'nothing received yet: it comes with the first peer that follows it', 'note'),
+    nextStep('ggen-node search, or ggen-node start --keep all to mirror it')
   ])
 }
 

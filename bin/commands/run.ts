@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { RegistryError } from '../../protocol/errors.ts'
-import type { NodeClient } from '../../node/services/api.ts'
+import type { NodeClient, Progress } from '../../node/services/api.ts'
 import { printError } from './print.ts'
+import { ProgressLine } from './progress.ts'
 import type { Voice } from './print.ts'
 
 /** What every action gets: how to speak, which data directory, and a signal that Ctrl-C fires. */
@@ -73,5 +74,18 @@ export async function withNode<T>(
     return await use(opened.client)
   } finally {
     await opened.close()
+  }
+}
+
+/** Runs something long with its progress on standard error, and leaves an empty line there. */
+export async function withProgress<T>(
+  session: Session,
+  run: (onProgress: (at: Progress) => void) => Promise<T>
+): Promise<T> {
+  const line = new ProgressLine(session)
+  try {
+    return await run(line.onProgress)
+  } finally {
+    line.end()
   }
 }

@@ -2,13 +2,14 @@ import type { YankResult } from '../../node/services/yank.ts'
 import { report } from './print.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { gutter } from './style.ts'
 
 /** `ggen-node yank`. */
 export async function yank(session: Session, args: readonly string[], options: Options): Promise<void> {
   const params = { reference: argument(args, 0), reason: textOption(options, 'reason') ?? '' }
   const result = await withNode(session, { network: false }, client => client.call('yank', params))
   report(session, result, () => [
-    `${result.fact === null ? 'Already yanked' : 'Yanked'} ${nameOf(result)}; installs by lockfile go on`
+    gutter(result.fact === null ? 'Unchanged' : 'Yanked', `${nameOf(result)}  installs by lockfile go on`)
   ])
 }
 
@@ -17,7 +18,7 @@ export async function unyank(session: Session, args: readonly string[]): Promise
   const result = await withNode(session, { network: false }, client =>
     client.call('unyank', { reference: argument(args, 0) })
   )
-  report(session, result, () => [`${result.fact === null ? 'Was not yanked' : 'No longer yanked'} ${nameOf(result)}`])
+  report(session, result, () => [gutter(result.fact === null ? 'Unchanged' : 'Unyanked', nameOf(result))])
 }
 
 function nameOf({ name, version }: YankResult): string {

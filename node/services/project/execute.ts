@@ -9,6 +9,9 @@ import type { Meter } from '../traffic-share.ts'
 import type { Plan, Step } from './plan.ts'
 import type { PlacedFolder, ProjectStore } from './project.ts'
 
+/** How often progress is told while nothing is finished. */
+const TELL_MS = 200
+
 /** What is asked of whoever unpacks: bytes are verified against the root, the size and the archive digest. */
 export interface UnpackOrder {
   readonly registry: RegistryId
@@ -47,7 +50,13 @@ export interface ExecuteContext {
   readonly offline: boolean
   readonly now: () => number
   readonly signal: AbortSignal
-  readonly onProgress: (progress: { readonly text: string; readonly done: number; readonly of: number }) => void
+  readonly onProgress: (progress: {
+    readonly text: string
+    readonly done: number
+    readonly of: number
+    readonly bytes?: number
+    readonly peers?: number
+  }) => void
 }
 
 /** Brings everything that a plan needs onto this disk, a few packages at a time, before anything in the project changes. */
@@ -60,24 +69,47 @@ export async function fetchAll(
   if (offline && missing.length > 0) throw notHere(missing)
   const arrived = new Map<string, Arrived>()
   const traffic = new TrafficShare(content.meter)
+  const before = content.meter.read()
   let done = 0
-  await fanOut(missing, { concurrency: LIMITS.fetch.concurrentPackages, signal }, async ({ pack, release }, abort) => {
-    const started = now()
-    const received = traffic.begin()
-    let fetched = 0
-    try {
-      const order = { registry: pack.registry, root: pack.cid, size: release.size }
-      fetched = (await content.fetch(order, abort)).fetched
-    } finally {
-      // What was here already took nothing of what came in meanwhile for others.
-      const shares = received().filter(() => fetched > 0)
-      const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
-      arrived.set(pack.id, { from: shares.map(([peer]) => peer), bytes, ms: now() - started })
+  const tell = (): void =>
+    onProgress({ text: 'fetching', done, of: missing.length, ...since(before, content.meter.read()) })
+  // A package may be large: what arrives is shown while it does.
+  const ticker = setInterval(tell, TELL_MS)
+  const fetching = fanOut(
+    missing,
+    { concurrency: LIMITS.fetch.concurrentPackages, signal },
+    async ({ pack, release }, abort) => {
+      const started = now()
+      const received = traffic.begin()
+      let fetched = 0
+      try {
+        const order = { registry: pack.registry, root: pack.cid, size: release.size }
+        fetched = (await content.fetch(order, abort)).fetched
+      } finally {
+        // What was here already took nothing of what came in meanwhile for others.
+        const shares = received().filter(() => fetched > 0)
+        const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
+        arrived.set(pack.id, { from: shares.map(([peer]) => peer), bytes, ms: now() - started })
+      }
+      done += 1
+      tell()
     }
-    done += 1
-    onProgress({ text: `fetched ${pack.id}@${pack.version}`, done, of: missing.length })
-  })
+  )
+  try {
+    await fetching
+  } finally {
+    clearInterval(ticker)
+  }
   return arrived
+}
+
+/** Bytes that came in at the sockets since then, and from how many peers. */
+function since(
+  before: ReadonlyMap<string, number>,
+  now: ReadonlyMap<string, number>
+): { bytes: number; peers: number } {
+  const received = [...now].map(([peer, bytes]) => bytes - (before.get(peer) ?? 0)).filter(bytes => bytes > 0)
+  return { bytes: received.reduce((sum, bytes) => sum + bytes, 0), peers: received.length }
 }
 
 /**
