@@ -75,8 +75,8 @@ describe('a fresh home', () => {
 
   test('stop, key list, list, version and help work without anything', async () => {
     expect(await json(['stop'])).toEqual({ ok: true, v: 1, pid: null, stopped: false })
-    expect(await json(['key', 'list'])).toEqual({ ok: true, keys: [] })
-    expect(await json(['list'])).toEqual({ ok: true, installed: [] })
+    expect(await json(['key', 'list'])).toEqual({ ok: true, v: 1, keys: [] })
+    expect(await json(['list'])).toEqual({ ok: true, v: 1, installed: [] })
     expect(await json(['version'])).toMatchObject({ ok: true, version: some(String) })
     expect(await runCli(['help', 'install'])).toMatchObject({ code: 0, stdout: containing('--force') })
   })
@@ -176,7 +176,7 @@ describe('a node from its start to its end', () => {
       const { registries, ...status } = await json(['status'], { home })
       expect(status).toMatchObject({ running: true, pid: started['pid'], peers: 0, keep: 'none', readOnly: false })
       expect(registries).toMatchObject([{ alias: 'mine', packages: 0, facts: 1, pending: 0 }])
-      expect(await json(['peers'], { home })).toEqual({ ok: true, peers: [] })
+      expect(await json(['peers'], { home })).toEqual({ ok: true, v: 1, peers: [] })
       expect(await json(['connect', other.address], { home })).toMatchObject({ peerId: other.peerId })
       expect(await json(['peers'], { home })).toMatchObject({
         peers: [{ id: other.peerId, direction: 'outbound', verdict: 'connected' }]
