@@ -70,7 +70,7 @@ export function encodeFactsResponse(response: FactsResponse): Uint8Array {
 
 /** @throws RegistryError MALFORMED */
 export function decodeFactsResponse(bytes: Uint8Array): FactsResponse {
-  const value = decodeCbor(bytes, 2)
+  const value = decodeCbor(bytes, 2, LIMITS.catchUp.pageFacts + 16)
   switch (typeOf(value)) {
     case 'page': {
       const raw = recordOf(value, ['type', 'epoch', 'facts', 'next', 'done'])

@@ -47,6 +47,10 @@ export interface Envelope {
 
 const BODY_KEYS = ['v', 'type', 'registry', 'subject', 'author', 'chain', 'seq', 'prev', 'time', 'payload'] as const
 
+/** A map, its keys and its values; a link is two items. Strangers' bytes are decoded no further than they can be right. */
+const ENVELOPE_ITEMS = 5
+const BODY_ITEMS = 23
+
 export function encodeBody(body: FactBody): Uint8Array {
   const bytes = encodeCbor({
     ...body,
@@ -93,7 +97,7 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
       `a fact has at most ${LIMITS.fact.envelopeBytes} bytes, this one ${bytes.length}`
     )
   }
-  const { body: bodyBytes, sig } = recordOf(decodeCbor(bytes, 1), ['body', 'sig'])
+  const { body: bodyBytes, sig } = recordOf(decodeCbor(bytes, 1, ENVELOPE_ITEMS), ['body', 'sig'])
   if (!(bodyBytes instanceof Uint8Array) || !(sig instanceof Uint8Array) || sig.length !== 64)
     throw malformed('envelope')
   if (bodyBytes.length > LIMITS.fact.bodyBytes)
@@ -102,7 +106,7 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
 }
 
 function parseBody(bytes: Uint8Array): FactBody {
-  const raw = recordOf(decodeCbor(bytes, 2), BODY_KEYS)
+  const raw = recordOf(decodeCbor(bytes, 2, BODY_ITEMS), BODY_KEYS)
   const { v, type, subject, author, chain, seq, time, payload } = raw
   if (v !== 1 || !isFactType(type) || typeof subject !== 'string' || typeof author !== 'string') throw malformed('body')
   if (!(chain instanceof Uint8Array) || chain.length !== 16 || !(payload instanceof Uint8Array)) throw malformed('body')

@@ -16,6 +16,8 @@ export const LIMITS = Object.freeze({
     seq: 9_999,
     chainsPerAuthorAndSubject: 16,
     cborDepth: 16,
+    /** heads of items in one payload; the largest manifest has 3,500 */
+    cborItems: 8_192,
     keysPerList: 64,
     reasonChars: 500,
     yanksPerUnyank: 64
@@ -106,7 +108,9 @@ export const LIMITS = Object.freeze({
       ihaveIds: 500,
       iwantIds: 500,
       idontwantIds: 256,
-      peerInfos: 16
+      peerInfos: 16,
+      /** all fields of an RPC, whatever they are */
+      fields: 4_096
     }),
     seenMs: 10 * MINUTE,
     outboundBufferBytes: 4 * MiB,
@@ -137,7 +141,11 @@ export const LIMITS = Object.freeze({
     overheadBytes: 16 * KiB,
     /** how long a reason to ask again waits for others like it */
     soonMs: SECOND,
-    servedInFlight: 8
+    servedInFlight: 16,
+    /** of those, for one peer */
+    servedPerPeer: 3,
+    /** a session that others wait for gives its place up after so long, and goes on in its turn */
+    sessionMs: 20 * SECOND
   }),
   connections: Object.freeze({
     total: 128,
@@ -176,7 +184,14 @@ export const LIMITS = Object.freeze({
     ping: 2,
     gossip: 2
   }),
-  bitswap: Object.freeze({ messageBytes: 4 * MiB - 18, wantsPerPeer: 1_024, cidBytes: 168 }),
+  bitswap: Object.freeze({
+    messageBytes: 4 * MiB - 18,
+    /** js bitswap reads all that a peer wants into memory before it sends the first of it: 1 MiB each */
+    wantsPerPeer: 256,
+    cidBytes: 168,
+    /** fields in one message; one with 1,024 wants has 6,200 */
+    fields: 8_192
+  }),
   dht: Object.freeze({
     recordsPerPeer: 1_000,
     providersPerKey: 20,
@@ -185,7 +200,10 @@ export const LIMITS = Object.freeze({
     totalBytes: 64 * MiB,
     provideQueue: 10_000,
     provideMs: 30 * SECOND,
-    lookupMs: 3 * SECOND
+    lookupMs: 3 * SECOND,
+    messageBytes: 256 * KiB,
+    /** fields in one message; one with 20 closer peers and 20 providers, 16 addresses each, has 800 */
+    fields: 2_048
   }),
   fetch: Object.freeze({
     /** a peer that has not answered by then is no longer the only one asked */
@@ -214,7 +232,8 @@ export const LIMITS = Object.freeze({
     /** files that one message names */
     namedFiles: 20,
     warnings: 1_000,
-    statsInFlight: 64,
+    /** files that are looked at before others have a turn */
+    statsPerTurn: 512,
     /** how long a command waits for another one that works on the same project */
     lockWaitMs: 60 * SECOND,
     lockPollMs: 50,
@@ -258,6 +277,9 @@ export const LIMITS = Object.freeze({
     identifyMessages: 10,
     /** records of peers in memory, and how long a change waits to be written */
     cached: 1_024,
+    /** records of peers on disk, of all that ever connected, and cursors into the logs of others */
+    stored: 10_000,
+    cursors: 8_192,
     writeLaterMs: 5 * SECOND
   }),
   storage: Object.freeze({
@@ -266,6 +288,8 @@ export const LIMITS = Object.freeze({
     /** percent of the whole disk; the smaller of the two bounds holds, see storage/disk-space.ts */
     readOnlyFreePercent: 2,
     freeCheckMs: 10 * SECOND,
+    /** how long reading and writing small files keeps the thread before others have a turn */
+    turnMs: 5,
     keyChars: 1_024,
     valueBytes: 16 * MiB,
     batchOperations: 65_536,

@@ -46,7 +46,7 @@ export function openPackageRow(sealed: Uint8Array): PackageView {
   if (!equalBytes(rowHash(row), sealedHash(sealed)))
     throw new RegistryError('STORE_CORRUPT', 'a row of the view changed on disk')
   // Our own fold wrote these bytes and the hash above says they are unchanged: only manifests need rebuilding.
-  const view = decodeCbor(row, LIMITS.fact.cborDepth) as PackageView
+  const view = decodeCbor(row, LIMITS.fact.cborDepth, Number.POSITIVE_INFINITY) as PackageView
   const versions = view.versions.map(version => ({
     ...version,
     contents: version.contents.map(content => ({ ...content, manifest: parseManifestRecord(content.manifest) }))

@@ -127,6 +127,7 @@ async function hostOf(
       clock,
       log,
       timeoutMs: gater.tuning.helloTimeoutMs,
+      onMalformed: peer => later().peers.blame(peer, 'malformed-message'),
       onVerdict: (connection, verdict) => {
         const { host, peers } = later()
         peers.onVerdict(connection, verdict)

@@ -13,6 +13,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Log } from './components.ts'
 import { deadline } from './deadline.ts'
 import { FramedStream } from './framed-stream.ts'
+import { rulesFor, screenStreams } from './message-screen.ts'
 
 /** What became of the introduction on one connection. */
 export type HelloVerdict =
@@ -24,6 +25,8 @@ export interface HelloComponents {
   readonly clock: Clock
   readonly log: Log
   readonly timeoutMs: number
+  /** The peer sent what no honest program sends. */
+  readonly onMalformed: (peer: string) => void
   /** Called at most once for each connection. */
   onVerdict(connection: Connection, verdict: HelloVerdict): void
 }
@@ -76,7 +79,11 @@ export class HelloGate {
     // libp2p 3.3.11 pushes the handler of each inbound stream into the very array that `use()` stored, so after one
     // stream the next ones, outbound ones included, run old handlers. A fresh array per call is immune, and it covers
     // protocols that nobody thought of.
-    host.registrar.getMiddleware = protocol => (protocol === HELLO_PROTOCOL ? [] : [this.#middleware])
+    host.registrar.getMiddleware = protocol => {
+      if (protocol === HELLO_PROTOCOL) return []
+      const rules = rulesFor(protocol)
+      return rules === undefined ? [this.#middleware] : [this.#middleware, screenStreams(rules, components.onMalformed)]
+    }
   }
 
   async start(): Promise<void> {
