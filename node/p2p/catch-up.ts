@@ -137,12 +137,18 @@ export class CatchUp {
       session.state = 'running'
       const sitting = this.#sitting(session).then(() => {
         this.#running.delete(sitting)
-        if (session.again && !this.#abort.signal.aborted) Object.assign(session, { state: 'queued', again: false })
-        else this.#sessions.delete(key)
+        this.#sessions.delete(key)
+        // Behind those that wait already: the order of the map is the order of their turns.
+        if (session.again && !this.#abort.signal.aborted)
+          this.#sessions.set(key, Object.assign(session, { state: 'queued', again: false }))
         this.#run()
       })
       this.#running.add(sitting)
     }
+  }
+
+  #othersWait(): boolean {
+    return [...this.#sessions.values()].some(({ state }) => state === 'queued')
   }
 
   /** One session from start to end. Never throws: what goes wrong concerns this peer, and there is a next time. */
@@ -162,11 +168,17 @@ export class CatchUp {
   }
 
   async #readLog(client: FactsClient, peer: string, registry: RegistryId): Promise<number> {
-    const { cursors } = this.#components
+    const { cursors, clock } = this.#components
+    const until = clock.now() + LIMITS.catchUp.sessionMs
     let cursor = (await cursors.get(peer, registry)) ?? FROM_THE_START
     let complete = true
     let added = 0
     for (let pages = 0; pages < LIMITS.catchUp.pagesPerSession; pages++) {
+      // Attack: four peers that send one fact every twenty seconds would keep every honest log from being read.
+      if (clock.now() >= until && this.#othersWait()) {
+        this.#session(peer, registry).again = true
+        break
+      }
       const response = await client.ask(requestOf(registry, cursor))
       if (response.type !== 'page') break
       const restarted = response.epoch !== cursor.epoch

@@ -21,38 +21,67 @@ const BUDGET_BYTES = LIMITS.catchUp.pageBytes - LIMITS.catchUp.overheadBytes
 
 /** Answers `/ggen/facts/1`: pages of the log and facts by id, from followed registries only. */
 export function factsHandler(components: FactsServerComponents): (stream: Stream, connection: Connection) => void {
-  let inFlight = 0
+  const turns = new Turns()
   const serve = async (stream: Stream, connection: Connection): Promise<void> => {
     const io = new FramedStream(stream)
-    // One page is in memory for each stream that is served; the others are told to come back.
-    const busy = inFlight >= LIMITS.catchUp.servedInFlight
-    inFlight += 1
+    const peer = connection.remotePeer.toString()
     try {
       for (let served = 0; served < LIMITS.catchUp.pagesPerSession; served++) {
-        if (!(await answer(components, io, busy))) break
+        if (!(await answer(components, io, () => turns.take(peer)))) break
       }
       await io.end(AbortSignal.timeout(LIMITS.connections.closeMs))
     } catch (error) {
       components.log.debug('serving facts ended', { reason: messageOf(error) })
-      if (isRegistryError(error) && error.code === 'MALFORMED') components.onMalformed(connection.remotePeer.toString())
+      if (isRegistryError(error) && error.code === 'MALFORMED') components.onMalformed(peer)
       io.abort(error instanceof Error ? error : new RegistryError('INTERNAL', 'serving failed', { cause: error }))
-    } finally {
-      inFlight -= 1
     }
   }
   return (stream, connection) => void serve(stream, connection)
 }
 
+/**
+ * Requests being answered: one page is in memory for each, the others are told to come back.
+ * Attack: streams that ask nothing, or read nothing, hold every place. A stream takes one only while it is answered, and
+ * no peer has more than its share.
+ */
+class Turns {
+  readonly #byPeer = new Map<string, number>()
+  #all = 0
+
+  /** The function that gives the place back, or undefined when there is none. */
+  take(peer: string): (() => void) | undefined {
+    const { servedInFlight, servedPerPeer } = LIMITS.catchUp
+    const own = this.#byPeer.get(peer) ?? 0
+    if (this.#all >= servedInFlight || own >= servedPerPeer) return undefined
+    this.#all += 1
+    this.#byPeer.set(peer, own + 1)
+    return () => {
+      this.#all -= 1
+      const left = (this.#byPeer.get(peer) ?? 1) - 1
+      if (left > 0) this.#byPeer.set(peer, left)
+      else this.#byPeer.delete(peer)
+    }
+  }
+}
+
 /** One request; false when the other side has no more. */
-async function answer(components: FactsServerComponents, io: FramedStream, busy: boolean): Promise<boolean> {
+async function answer(
+  components: FactsServerComponents,
+  io: FramedStream,
+  take: () => (() => void) | undefined
+): Promise<boolean> {
   const time = deadline(components.clock, LIMITS.catchUp.timeoutMs)
+  let giveBack: (() => void) | undefined
   try {
     const bytes = await io.read(LIMITS.catchUp.requestBytes, time.signal)
     if (bytes === undefined) return false
-    const response = await respond(components, decodeFactsRequest(bytes), busy)
+    const request = decodeFactsRequest(bytes)
+    giveBack = take()
+    const response = await respond(components, request, giveBack === undefined)
     await io.write(encodeFactsResponse(response), time.signal)
     return response.type !== 'refused'
   } finally {
+    giveBack?.()
     time.clear()
   }
 }

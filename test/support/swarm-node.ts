@@ -224,6 +224,7 @@ export interface TestNodeOptions {
   readonly facts?: MapFacts
   readonly wrapBlocks?: (blocks: Blockstore) => Blockstore
   readonly start?: boolean
+  readonly clock?: Clock
 }
 
 const running: TestNode[] = []
@@ -262,7 +263,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
         get: async (peer, registry) => cursors.get(`${peer} ${registry}`),
         set: async (peer, registry, cursor) => void cursors.set(`${peer} ${registry}`, cursor)
       },
-      clock: realClock,
+      clock: options.clock ?? realClock,
       log: silent
     },
     events.listeners()
