@@ -30,6 +30,8 @@ export interface StoredCursor {
  */
 export class Records {
   readonly #kv: KeyValue
+  /** Keys of all cursors, least recently used first. */
+  #cursors: Promise<Set<string>> | undefined
 
   constructor(kv: KeyValue) {
     this.#kv = kv
@@ -64,15 +66,41 @@ export class Records {
   }
 
   async cursor(registry: RegistryId, peer: string): Promise<StoredCursor | undefined> {
-    const value = await this.#kv.get(`cursor!${registry}!${peer}`)
+    const key = `cursor!${registry}!${peer}`
+    const value = await this.#kv.get(key)
     if (value === undefined) return undefined
+    touch(await this.#cursorKeys(), key)
     const { epoch, after } = recordOf(decodeCbor(value, 1), ['epoch', 'after'])
     if (typeof epoch !== 'string' || typeof after !== 'number') throw corrupt('cursor')
     return { epoch, after }
   }
 
   async putCursor(registry: RegistryId, peer: string, { epoch, after }: StoredCursor): Promise<void> {
-    await this.#kv.batch([{ type: 'put', key: `cursor!${registry}!${peer}`, value: encodeCbor({ epoch, after }) }])
+    const key = `cursor!${registry}!${peer}`
+    const keys = await this.#cursorKeys()
+    touch(keys, key)
+    const ops: KeyValueOp[] = [{ type: 'put', key, value: encodeCbor({ epoch, after }) }]
+    // Attack: a peer id costs nothing, and each leaves a cursor. The one that was used longest ago goes: a second reading.
+    for (const oldest of keys) {
+      if (keys.size <= LIMITS.peers.cursors || ops.length > LIMITS.peers.cursors) break
+      keys.delete(oldest)
+      ops.push({ type: 'del', key: oldest })
+    }
+    await this.#kv.batch(ops)
+  }
+
+  #cursorKeys(): Promise<Set<string>> {
+    this.#cursors ??= this.#readCursorKeys().catch((error: unknown) => {
+      this.#cursors = undefined
+      throw error
+    })
+    return this.#cursors
+  }
+
+  async #readCursorKeys(): Promise<Set<string>> {
+    const keys = new Set<string>()
+    for await (const [key] of this.#kv.iterate({ gte: 'cursor!', lt: 'cursor!~', keysOnly: true })) keys.add(key)
+    return keys
   }
 
   /** Reads everybody's log from the beginning again: after a loss, what is missing is offered once more. */
@@ -81,7 +109,11 @@ export class Records {
     const ops: KeyValueOp[] = []
     for await (const [key] of this.#kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true }))
       ops.push({ type: 'del', key })
-    if (ops.length > 0) await this.#kv.batch(ops)
+    const keys = await this.#cursorKeys()
+    for (const { key } of ops) keys.delete(key)
+    for (let from = 0; from < ops.length; from += LIMITS.peers.cursors) {
+      await this.#kv.batch(ops.slice(from, from + LIMITS.peers.cursors))
+    }
   }
 
   async isKept(root: ContentId): Promise<boolean> {
@@ -121,6 +153,12 @@ export class Records {
     if (known.includes(address) || known.length >= LIMITS.peers.bootstrap) return
     await this.#kv.batch([{ type: 'put', key: `dial!${address}`, value: new Uint8Array(0) }], { sync: true })
   }
+}
+
+/** Makes a key the one that was used last. */
+function touch(keys: Set<string>, key: string): void {
+  keys.delete(key)
+  keys.add(key)
 }
 
 function corrupt(what: string): RegistryError {

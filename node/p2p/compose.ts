@@ -62,8 +62,9 @@ export async function compose(whole: Whole): Promise<Parts> {
     allowHosts: checked.hosts
   }
   const { tuning, meter } = gater
-  const quota = new QuotaDatastore(components.datastore, peerIdFromPrivateKey(components.privateKey).toString())
-  const peerCache = new PeerCache({ inner: quota, clock, log })
+  const self = peerIdFromPrivateKey(components.privateKey)
+  const quota = new QuotaDatastore(components.datastore, self.toString())
+  const peerCache = new PeerCache({ inner: quota, self: `/peers/${self.toCID().toString()}`, clock, log })
   const peers: Peers = new Peers({
     ...gater,
     conduct: new Conduct(),

@@ -8,6 +8,8 @@ type Key = Parameters<Datastore['put']>[0]
 
 export interface PeerCacheComponents {
   readonly inner: Datastore
+  /** The name of the record of this node itself, which is never forgotten. */
+  readonly self: string
   readonly clock: Clock
   readonly log: Log
 }
@@ -26,15 +28,24 @@ interface Entry {
  * Invariants:
  * 1. What is read is what was put last, written or not.
  * 2. An entry leaves memory only after it was written.
+ * 3. The disk holds a bounded number of records. Attack: a peer id costs nothing, and libp2p looks for records that are
+ *    too old only when somebody asks for that very peer.
  */
 export class PeerCache implements Datastore {
   readonly #components: PeerCacheComponents
   readonly #entries = new Map<string, Entry>()
+  /** Records on disk, the one that was written longest ago first. */
+  readonly #stored = new Map<string, Key>()
   #cancel: (() => void) | undefined
   #flushing: Promise<void> = Promise.resolve()
 
   constructor(components: PeerCacheComponents) {
     this.#components = components
+  }
+
+  /** Counts what is on disk. To be called before the host starts. */
+  async load(): Promise<void> {
+    for await (const key of this.#components.inner.queryKeys({ prefix: PEERS })) this.#stored.set(key.toString(), key)
   }
 
   /** Records in memory. */
@@ -69,6 +80,7 @@ export class PeerCache implements Datastore {
     // After a flush that may be writing this very record, or it would come back.
     if (isPeer(key)) await this.#flushing
     this.#entries.delete(key.toString())
+    this.#stored.delete(key.toString())
     await this.#components.inner.delete(key, options)
   }
 
@@ -132,7 +144,12 @@ export class PeerCache implements Datastore {
     const changed = [...this.#entries].filter(([, { isWritten }]) => !isWritten)
     if (changed.length > 0) {
       const batch = inner.batch()
-      for (const [, { key, value }] of changed) batch.put(key, value)
+      for (const [name, { key, value }] of changed) {
+        batch.put(key, value)
+        this.#stored.delete(name)
+        this.#stored.set(name, key)
+      }
+      for (const key of this.#excess()) batch.delete(key)
       await batch.commit()
     }
     for (const [name, entry] of changed) {
@@ -143,6 +160,18 @@ export class PeerCache implements Datastore {
       if (this.#entries.size <= LIMITS.peers.cached) break
       if (entry.isWritten) this.#entries.delete(name)
     }
+  }
+
+  /** What has to leave the disk, taken off the count. What is in memory stays, and so does our own record. */
+  #excess(): readonly Key[] {
+    const excess: Key[] = []
+    for (const [name, key] of this.#stored) {
+      if (this.#stored.size <= LIMITS.peers.stored) break
+      if (name === this.#components.self || this.#entries.has(name)) continue
+      this.#stored.delete(name)
+      excess.push(key)
+    }
+    return excess
   }
 
   #flushLater(): void {

@@ -117,9 +117,10 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, gossip, catchUp, dialer }: Parts
+  { helia, quota, peerCache, gossip, catchUp, dialer }: Parts
 ): Promise<void> {
   await quota.load()
+  await peerCache.load()
   try {
     await helia.start()
   } catch (cause) {

@@ -27,7 +27,7 @@ async function open() {
     }
   }
   const quiet = { debug: () => {}, info: () => {}, warn: () => {} }
-  const cache = new PeerCache({ inner, clock, log: quiet })
+  const cache = new PeerCache({ inner, self: '/peers/self', clock, log: quiet })
   // The class of keys that the store itself uses: its package is not ours to name.
   await inner.put({ toString: () => '/seed' } as Key, new Uint8Array([0]))
   let make: new (name: string) => Key = Object as never
@@ -91,4 +91,21 @@ test('memory is bounded, and what leaves it is on disk', async () => {
   expect(await inner.has(key('/peers/0'))).toBe(true)
   expect(cache.size).toBe(LIMITS.peers.cached)
   expect(Uint8Array.from(await cache.get(key('/peers/0')))).toEqual(one)
+})
+
+test('the disk is bounded too, over restarts, and keeps our own record and the newest', async () => {
+  const { inner, cache, key } = await open()
+  await inner.put(key('/peers/self'), one)
+  const many = LIMITS.peers.stored + 500
+  const old = inner.batch()
+  for (let i = 0; i < many; i++) old.put(key(`/peers/a${String(i).padStart(6, '0')}`), one)
+  await old.commit()
+  await cache.load()
+  await cache.put(key('/peers/new'), two)
+  await cache.flush()
+  let count = 0
+  for await (const _ of inner.queryKeys({ prefix: '/peers/' })) count += 1
+  expect(count).toBe(LIMITS.peers.stored)
+  expect([await inner.has(key('/peers/self')), await inner.has(key('/peers/new'))]).toEqual([true, true])
+  expect(await inner.has(key('/peers/a000000'))).toBe(false)
 })
