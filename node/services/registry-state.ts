@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { foldAuthority } from '../../protocol/authority.ts'
 import type { Authority } from '../../protocol/authority.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
@@ -17,6 +18,9 @@ interface Cached {
   readonly facts: readonly VerifiedFact[]
   readonly bytes: number
 }
+
+/** Facts that are read before others get their turn: a few milliseconds. */
+const READ_AT_ONCE = 128
 
 /** The part of a registry that is kept in memory: its authority and the facts of the subjects used last. */
 export class RegistryState {
@@ -78,7 +82,12 @@ export class RegistryState {
     }
     const writes = this.#writes
     const stored = await this.#reader.factsOf(this.registry, subject)
-    const facts = stored.map(([id, bytes]) => readStored(id, bytes))
+    const facts: VerifiedFact[] = []
+    for (const [id, bytes] of stored) {
+      // Attack: an author who may speak can say ten thousand things of one package, 0.5 s to read in one go.
+      if (facts.length % READ_AT_ONCE === READ_AT_ONCE - 1) await setImmediate()
+      facts.push(readStored(id, bytes))
+    }
     // A write that landed meanwhile knows more than what was read before it.
     if (writes === this.#writes && !this.#isDoubtful) this.#remember(subject, facts)
     return facts
