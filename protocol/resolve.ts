@@ -37,7 +37,9 @@ export function toResolveError(explanation: Explanation, { viewOf, near }: Failu
     lines.length === 1 && code !== 'UNSOLVABLE' ? { ...explanation, lines: [] } : explanation
   )
   const who = lines.length === 0 ? [] : facts.filter(fact => fact !== summary).slice(0, LIMITS.solver.versionsShown)
-  return new RegistryError(code, summary, {
+  const [absent] = explanation.absent
+  const isSimple = code === 'UNKNOWN_PACKAGE' && absent !== undefined
+  return new RegistryError(code, isSimple ? `the registry has no package ${shortNameOf(absent)}` : summary, {
     tried: [...(lines.length === 1 ? who : []), ...told, ...contentsInConflict(explanation, viewOf)],
     next: nextStep(explanation, near)
   })

@@ -2,8 +2,9 @@ import { SETTINGS } from '../../node/config-schema.ts'
 import type { SettingValue } from '../../node/config-schema.ts'
 import type { Flags } from '../../node/config.ts'
 import type { NodeStatus } from '../../node/services/api.ts'
-import { bytesText, print, printJson, report, table } from './print.ts'
+import { JSON_VERSION, bytesText, print, printJson, report, table } from './print.ts'
 import type { Options, Session } from './run.ts'
+import { gutter, nextStep } from './style.ts'
 
 /** `ggen-node start`: runs until a signal or `ggen-node stop` ends it. */
 export async function start(session: Session, options: Options): Promise<void> {
@@ -11,20 +12,29 @@ export async function start(session: Session, options: Options): Promise<void> {
   if (options['detach'] === true) {
     const { startDetached } = await import('../../node/detach.ts')
     const started = await startDetached(settings, process.argv[1] ?? '')
-    report(session, started, () => [`Started  process ${started.pid}, log ${started.log}`, ...started.addresses])
+    report(session, started, () => [
+      gutter('Started', `process ${started.pid}, log ${started.log}`),
+      ...listeningLines(started.addresses),
+      nextStep('ggen-node status, ggen-node peers, ggen-node stop')
+    ])
     return
   }
   const { runDaemon } = await import('../../node/daemon.ts')
   await runDaemon(settings, session.signal, ({ peerId, addresses, key }) => {
-    if (session.json) printJson({ ok: true, listening: true, peerId, addresses, key, pid: process.pid })
+    if (session.json)
+      printJson({ ok: true, v: JSON_VERSION, listening: true, peerId, addresses, key, pid: process.pid })
     else {
-      for (const address of addresses) print(`Listening ${address}`)
-      if (addresses.length === 0) print('Listening nowhere: this node only dials')
-      print(`Key       ${key}`)
-      print('Stop with Ctrl-C or ggen-node stop')
+      for (const line of listeningLines(addresses)) print(line)
+      print(gutter('Key', key))
+      print(nextStep('stop it with Ctrl-C or ggen-node stop'))
     }
   })
-  if (!session.json) print('Stopped')
+  if (!session.json) print(gutter('Stopped', `process ${process.pid}`))
+}
+
+function listeningLines(addresses: readonly string[]): readonly string[] {
+  if (addresses.length === 0) return [gutter('Listening', 'nowhere: this node only dials', 'note')]
+  return addresses.map(address => gutter('Listening', address))
 }
 
 /** The options that were given, by their names. One that was not leaves the setting to the environment and the file. */
@@ -44,7 +54,7 @@ export async function stop(session: Session): Promise<void> {
   const { stopDaemon } = await import('../../node/open-client.ts')
   const { pid } = await stopDaemon(session.home, session.signal)
   report(session, { pid, stopped: pid !== null }, () => [
-    pid === null ? 'No node is running' : `Stopped process ${pid}`
+    pid === null ? gutter('Unchanged', 'no node is running', 'same') : gutter('Stopped', `process ${pid}`)
   ])
 }
 

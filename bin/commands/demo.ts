@@ -7,7 +7,7 @@ import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
 import { startDemoNode } from './demo-node.ts'
 import type { DemoNode } from './demo-node.ts'
 import { packagePath } from '../../node/package-root.ts'
-import { bytesText, print, printJson } from './print.ts'
+import { bytesText, countOf, print, printJson } from './print.ts'
 import { textOption } from './run.ts'
 import type { Options, Session } from './run.ts'
 
@@ -79,7 +79,7 @@ async function federation({ from, folder, nodes, say, signal }: Stage): Promise<
     })
   }
   for (const entry of published.slice(0, 12))
-    say(`   ${nameOf(entry)}  ${entry.files} files, ${bytesText(entry.bytes)}  ${entry.cid}`)
+    say(`   ${nameOf(entry)}  ${countOf(entry.files, 'file')}, ${bytesText(entry.bytes)}  ${entry.cid}`)
   if (published.length > 12) say(`   and ${published.length - 12} more`)
   if (refused.length > 0)
     say(

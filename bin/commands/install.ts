@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { InstallResult, InstalledPackage, LockChange } from '../../node/services/install.ts'
 import type { ProjectParams } from '../../node/services/api.ts'
-import { bytesText, report, safe } from './print.ts'
+import { bytesText, countOf, report, safe } from './print.ts'
 import { textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { drawTree, gutter, nextStep, under } from './style.ts'
@@ -81,12 +81,13 @@ function paramsOf(options: Options): Required<ProjectParams> {
     project: resolve(textOption(options, 'dir') ?? '.'),
     force: options['force'] === true,
     offline: options['offline'] === true,
-    dryRun: options['dryRun'] === true
+    dryRun: options['dryRun'] === true,
+    sync: options['sync'] === true
   }
 }
 
 function linesOf(result: InstallResult): readonly string[] {
-  const { installed, changes, removed, left, warnings, dryRun, packages } = result
+  const { installed, changes, removed, left, warnings, dryRun, packages, projectChanged } = result
   const gone = changes.filter(({ to }) => to === null)
   const same = installed.filter(({ action }) => action === 'unchanged')
   return [
@@ -95,10 +96,15 @@ function linesOf(result: InstallResult): readonly string[] {
       ? removed.map(path => gutter(dryRun ? 'Would remove' : 'Removed', path, 'note'))
       : []),
     ...(same.length === 0 ? [] : [gutter('Unchanged', countText(same), 'same')]),
-    ...left.map(({ name, range, why }) => gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')),
+    ...(result.upToDate ? [] : left).map(({ name, range, why }) =>
+      gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')
+    ),
     ...warnings.map(({ text }) => gutter('Warning', safe(text), 'note')),
     ...(packages === 0 && installed.length === 0 && gone.length === 0
       ? [gutter('Empty', 'this project wants no packages yet', 'same'), nextStep('ggen-node install NAME')]
+      : []),
+    ...(projectChanged && changes.length === 0
+      ? [gutter(dryRun ? 'Would change' : 'Changed', 'what the project file asks for')]
       : []),
     ...changeLines(changes, dryRun)
   ]
@@ -112,7 +118,7 @@ function changeLines(changes: readonly LockChange[], dryRun: boolean): readonly 
     return { label: to === null ? `- ${id} ${from}` : `~ ${id} ${from} -> ${to}`, children: [] }
   })
   return [
-    gutter(dryRun ? 'Would change' : 'Changed', `${changes.length} ${changes.length === 1 ? 'package' : 'packages'}`),
+    gutter(dryRun ? 'Would change' : 'Changed', countOf(changes.length, 'package')),
     ...drawTree(branches).map(under),
     nextStep(dryRun ? 'the same without --dry-run' : 'ggen-node tree')
   ]
@@ -131,7 +137,9 @@ function packageLine(one: InstalledPackage, dryRun: boolean): readonly string[] 
 
 function countText(packages: readonly InstalledPackage[]): string {
   const [only] = packages
-  return packages.length === 1 && only !== undefined ? `${only.name} ${only.version}` : `${packages.length} packages`
+  return packages.length === 1 && only !== undefined
+    ? `${only.name} ${only.version}`
+    : countOf(packages.length, 'package')
 }
 
 function whyText(why: InstallResult['left'][number]['why']): string {

@@ -26,7 +26,7 @@ export function printJson(value: unknown): void {
 }
 
 /** The shape of what `--json` prints: docs/cli-json.md. Raised when a field goes or changes its meaning. */
-const JSON_VERSION = 1
+export const JSON_VERSION = 1
 
 /** A result for people or for programs. */
 export function report(voice: Voice, result: object, lines: () => readonly string[]): void {
@@ -44,6 +44,11 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
       .join('  ')
       .trimEnd()
   )
+}
+
+/** `1 file`, `2 files`. */
+export function countOf(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`
 }
 
 export function bytesText(bytes: number): string {

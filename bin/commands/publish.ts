@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Published } from '../../node/services/publish.ts'
-import { bytesText, report, safe, table } from './print.ts'
+import { bytesText, countOf, report, safe, table } from './print.ts'
 import { argument, textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { gutter, nextStep, under } from './style.ts'
@@ -15,7 +15,7 @@ export async function publish(session: Session, args: readonly string[], options
   report(session, published, () => [
     gutter(
       published.already ? 'Unchanged' : 'Published',
-      `${nameOf(published)}  ${published.files} files, ${bytesText(published.bytes)}`,
+      `${nameOf(published)}  ${countOf(published.files, 'file')}, ${bytesText(published.bytes)}`,
       published.already ? 'same' : 'done'
     ),
     under(published.cid),

@@ -219,8 +219,8 @@ describe('a node from its start to its end', () => {
 
   test('Ctrl-C ends a node in order, and it says so', async () => {
     const cli = await startCli(['start', ...listen])
-    await cli.line(/^Stop with/)
-    expect(await cli.stop('SIGINT')).toMatchObject({ code: 0, stdout: matching(/Stopped\n$/), stderr: '' })
+    await cli.line(/stop it with/)
+    expect(await cli.stop('SIGINT')).toMatchObject({ code: 0, stdout: matching(/Stopped process \d+\n$/), stderr: '' })
   })
 })
 
