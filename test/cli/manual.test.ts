@@ -1,6 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { REPOSITORY } from '../support/shared.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { manualShell, matches, parseManual } from '../support/transcript.ts'
 
@@ -29,6 +30,15 @@ describe.concurrent('the manuals do what they say', () => {
       await run('ggen-node stop')
     }
   })
+})
+
+test('the tour of the README is made of steps of the manuals', async () => {
+  const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8')
+  const tour = parseManual(readme.slice(readme.indexOf('<!-- tour:begin -->'), readme.indexOf('<!-- tour:end -->')))
+  expect(tour.length).toBeGreaterThan(5)
+  const texts = await Promise.all(MANUALS.map(name => readFile(join(import.meta.dirname, name), 'utf8')))
+  const steps = texts.flatMap(parseManual).map(({ command, output, exit }) => ({ command, output, exit }))
+  for (const { command, output, exit } of tour) expect(steps).toContainEqual({ command, output, exit })
 })
 
 test('a transcript matches what it should and nothing else', () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { REPOSITORY } from './shared.ts'
 
@@ -57,6 +57,7 @@ export async function manualShell(folder: string): Promise<(command: string) => 
   const work = join(folder, 'work')
   await mkdir(bin)
   await mkdir(work)
+  await symlink(join(REPOSITORY, 'examples'), join(work, 'examples'))
   const launcher = join(bin, 'ggen-node')
   await writeFile(launcher, `#!/bin/sh\nexec "${process.execPath}" "${join(REPOSITORY, 'bin', 'ggen-node.ts')}" "$@"\n`)
   await chmod(launcher, 0o755)
@@ -65,7 +66,6 @@ export async function manualShell(folder: string): Promise<(command: string) => 
     HOME: folder,
     GGEN_NODE_HOME: join(folder, 'home'),
     GGEN_NODE_LISTEN: '/ip4/127.0.0.1/tcp/0',
-    EXAMPLES: join(REPOSITORY, 'examples'),
     NO_COLOR: '1',
     LC_ALL: 'C.UTF-8'
   }
