@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { admitKey, generateSecret, parseSecret, principalOf } from '../attestation/keys.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
@@ -134,12 +134,23 @@ async function writeNew(file: string, text: string): Promise<void> {
 }
 
 async function readSmall(file: string, limit: number): Promise<string> {
-  let bytes: Buffer
+  const bytes = Buffer.alloc(limit + 1)
+  let length = 0
   try {
-    bytes = await readFile(file)
+    const handle = await open(file, 'r')
+    try {
+      // Never more than one byte beyond the limit: a device, or a pipe that never ends, would fill the memory.
+      while (length < bytes.length) {
+        const { bytesRead } = await handle.read(bytes, length, bytes.length - length)
+        if (bytesRead === 0) break
+        length += bytesRead
+      }
+    } finally {
+      await handle.close()
+    }
   } catch (cause) {
     throw new RegistryError('UNKNOWN_FILE', `${file} cannot be read`, { cause })
   }
-  if (bytes.length > limit) throw new RegistryError('LIMIT_EXCEEDED', `${file} has more than ${limit} bytes`)
-  return bytes.toString('utf8')
+  if (length > limit) throw new RegistryError('LIMIT_EXCEEDED', `${file} has more than ${limit} bytes`)
+  return bytes.toString('utf8', 0, length)
 }
