@@ -72,6 +72,7 @@ interface Core {
   readonly signer: Signer
   readonly disk: DiskGuard
   readonly meter: NodeMeter
+  readonly projects: Projects
 }
 
 /**
@@ -83,6 +84,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const core = await openCore(init, opening)
   const late: LateSwarm = { swarm: undefined }
   const changes = new Changes()
+  const caughtUp = new Set<RegistryId>()
   const services = composeServices(init, core, { late, changes })
   const parts: NodeParts = {
     version: init.version,
@@ -94,6 +96,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     get swarm() {
       return late.swarm
     },
+    caughtUp,
     network: () => requireSwarm(late),
     follow: registry => follow(parts, core, registry),
     onChange: listener => changes.listen(listener),
@@ -104,7 +107,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, mirror: services.mirror })
+    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, caughtUp, mirror: services.mirror })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -131,9 +134,11 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
   const blocks = await openBlocks(home.paths.blocks)
+  const projects = new Projects(() => clock.now())
+  opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
   const meter = new NodeMeter()
-  return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk, meter }
+  return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk, meter, projects }
 }
 
 interface Late {
@@ -144,7 +149,7 @@ interface Late {
 type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
 
 function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
-  const { clock, log, facts, records, blocks, signer, disk } = core
+  const { clock, log, facts, records, blocks, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   const mirror = new Mirror({
@@ -192,7 +197,6 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   }
   const publishing = { author, gate, view, announce }
   const content = contentSource(blocks, records, disk)
-  const projects = new Projects(() => clock.now())
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
     release: (registry, fact) => statedRelease(facts, registry, fact),

@@ -36,6 +36,8 @@ export interface NetworkComponents {
   readonly gate: Gate
   readonly meter: NodeMeter
   readonly changes: Changes
+  /** Filled here: what was read to its end from somebody. */
+  readonly caughtUp: Set<RegistryId>
   readonly mirror: Mirror
 }
 
@@ -80,7 +82,7 @@ async function startSwarm(
   components: NetworkComponents,
   own: Pick<SwarmComponents, 'privateKey' | 'datastore'>
 ): Promise<Swarm> {
-  const { changes, mirror, records } = components
+  const { caughtUp, changes, mirror, records } = components
   const swarm = await createSwarm(
     {
       ...settings,
@@ -95,7 +97,11 @@ async function startSwarm(
         mirror.retry()
         changes.emit()
       },
-      onPeerGone: () => changes.emit()
+      onPeerGone: () => changes.emit(),
+      onCaughtUp: ({ registry }) => {
+        caughtUp.add(registry)
+        changes.emit()
+      }
     }
   )
   await swarm.start()

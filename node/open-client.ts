@@ -3,10 +3,12 @@ import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths } from '../storage/home.ts'
 import { homePath } from './config.ts'
+import { untilCaughtUp } from './caught-up.ts'
 import { effectiveConfig } from './config-file.ts'
 import { homeExists, takeHome } from './home.ts'
 import { localClient } from './http/local-client.ts'
 import type { DaemonAddress } from './http/local-client.ts'
+import type { NodeParts } from './parts.ts'
 import type { NodeClient } from './services/api.ts'
 import { ownPackage } from './package-root.ts'
 
@@ -23,10 +25,12 @@ export interface OpenClientInit {
   readonly network: boolean
   /** Whether a data directory that does not exist is made. */
   readonly create: boolean
+  /** Ends the wait for peers. */
+  readonly signal?: AbortSignal
 }
 
 /** The running node of a data directory, or one that lives as long as the command. */
-export async function openClient({ home: flag, network, create }: OpenClientInit): Promise<OpenedClient> {
+export async function openClient({ home: flag, network, create, signal }: OpenClientInit): Promise<OpenedClient> {
   const path = homePath(flag)
   const address = await daemonAddress(path)
   if (address !== undefined) return { client: localClient(address), isDaemon: true, close: () => Promise.resolve() }
@@ -36,10 +40,10 @@ export async function openClient({ home: flag, network, create }: OpenClientInit
       next: 'make one with ggen-node init, or follow a registry: ggen-node registry add ID@ADDRESS'
     })
   }
-  return inProcess(path, network)
+  return inProcess(path, network, signal ?? new AbortController().signal)
 }
 
-async function inProcess(path: string, network: boolean): Promise<OpenedClient> {
+async function inProcess(path: string, network: boolean, signal: AbortSignal): Promise<OpenedClient> {
   const [{ createNode }, { dispatch }] = await Promise.all([import('./create-node.ts'), import('./daemon.ts')])
   const home = await takeHome(path)
   try {
@@ -52,9 +56,13 @@ async function inProcess(path: string, network: boolean): Promise<OpenedClient> 
       version: ownPackage().version,
       network
     })
-    if (network) await connected(node.parts)
+    if (network) {
+      await connected(node.parts, signal).catch(async (error: unknown) => {
+        await node.stop()
+        throw error
+      })
+    }
     const call = dispatch(node.api)
-    const signal = new AbortController().signal
     const client: NodeClient = {
       call: (method, params, context = {}) =>
         call(method, params, { signal, onProgress: () => {}, ...context }) as never
@@ -73,27 +81,11 @@ async function inProcess(path: string, network: boolean): Promise<OpenedClient> 
   }
 }
 
-/** Gives the remembered peers a moment to answer, so that a short command does not miss what they have. */
-async function connected(parts: {
-  readonly onChange: (listener: () => void) => () => void
-  readonly swarm: { peers(): readonly { connected: boolean }[] } | undefined
-  readonly records: { dialled(): Promise<readonly string[]> }
-}): Promise<void> {
-  if ((await parts.records.dialled()).length === 0) return
-  const patience = AbortSignal.timeout(LIMITS.hello.timeoutMs)
-  await new Promise<void>(resolve => {
-    const done = (): void => {
-      stop()
-      patience.removeEventListener('abort', done)
-      resolve()
-    }
-    const look = (): void => {
-      if (parts.swarm?.peers().some(peer => peer.connected) === true) done()
-    }
-    const stop = parts.onChange(look)
-    patience.addEventListener('abort', done, { once: true })
-    look()
-  })
+/** Gives the remembered peers a moment to answer and to be read, so that a short command does not miss what they have. */
+async function connected(parts: NodeParts, signal: AbortSignal): Promise<void> {
+  const { records, registries } = parts
+  if (registries.ids.length === 0 || (await records.dialled()).length === 0) return
+  await untilCaughtUp(parts, registries.ids, { patienceMs: LIMITS.hello.timeoutMs, signal })
 }
 
 /** Where the daemon of a data directory listens; undefined when none runs. */

@@ -38,6 +38,8 @@ export interface NodeParts {
   readonly outdated: FindNewer
   readonly mirror: Mirror
   readonly meter: NodeMeter
+  /** Registries whose log was read to its end from at least one peer since the start. */
+  readonly caughtUp: ReadonlySet<RegistryId>
   /** Undefined in a node that lives without a network. */
   readonly swarm: Swarm | undefined
   /** @throws RegistryError USAGE when there is none */

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { parseRegistryId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { registryNameFault } from '../protocol/payload.ts'
 import type { Genesis } from '../protocol/payload.ts'
 import type { ApiMethods, RegistryRecord } from './services/api.ts'
+import { untilCaughtUp } from './caught-up.ts'
 import { recoveryKey } from './home.ts'
 import type { NodeParts } from './parts.ts'
 
@@ -55,24 +57,7 @@ export async function addRegistry(
   await parts.records.putDialled(peer)
   await parts.swarm.connect(peer, { signal })
   parts.swarm.catchUp(entry.id)
-  await genesisOf(parts, entry.id, signal)
+  // The first reading of a large registry takes its time; whoever has no patience goes on with what came.
+  await untilCaughtUp(parts, [entry.id], { patienceMs: LIMITS.catchUp.patienceMs, signal })
   return { ...entry, facts: parts.facts.head(entry.id).count }
-}
-
-/** Resolves when the genesis has come, or after a while without: following goes on in any case. */
-async function genesisOf(parts: NodeParts, registry: RegistryRecord['id'], signal: AbortSignal): Promise<void> {
-  const patience = AbortSignal.any([signal, AbortSignal.timeout(5_000)])
-  await new Promise<void>(resolve => {
-    const done = (): void => {
-      stop()
-      patience.removeEventListener('abort', done)
-      resolve()
-    }
-    const look = (): void => {
-      if (parts.facts.head(registry).count > 0) done()
-    }
-    const stop = parts.onChange(look)
-    patience.addEventListener('abort', done, { once: true })
-    look()
-  })
 }

@@ -135,6 +135,8 @@ export const LIMITS = Object.freeze({
     timeoutMs: 20 * SECOND,
     idsPerRequest: 128,
     intervalMs: 60 * SECOND,
+    /** a command waits so long for the first reading of a registry's log */
+    patienceMs: MINUTE,
     sessionsInFlight: 4,
     epochChars: 64,
     /** room in a page for the map and the length of each fact */

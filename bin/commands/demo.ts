@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { InstallResult, InstalledPackage } from '../../node/services/install.ts'
@@ -29,6 +29,7 @@ interface DemoResult {
  */
 export async function demo(session: Session, options: Options): Promise<void> {
   const from = resolve(textOption(options, 'from') ?? packagePath('examples'))
+  await assertFolders(from)
   const folder = await mkdtemp(join(tmpdir(), 'ggen-demo-'))
   const nodes: DemoNode[] = []
   const say = (text: string): void => {
@@ -45,6 +46,17 @@ export async function demo(session: Session, options: Options): Promise<void> {
     await rm(folder, { recursive: true, force: true })
     throw error
   }
+}
+
+/** Said before three nodes are started. */
+async function assertFolders(from: string): Promise<void> {
+  const entries = await readdir(from, { withFileTypes: true }).catch((cause: unknown) => {
+    throw new RegistryError('UNKNOWN_FILE', `${from} is not a folder that can be read`, { cause })
+  })
+  if (entries.some(entry => entry.isDirectory())) return
+  throw new RegistryError('NO_MANIFEST', `${from} holds no package folders`, {
+    next: 'name a folder whose sub-folders have a package.toml or pack.toml'
+  })
 }
 
 interface Stage {

@@ -69,7 +69,7 @@ export async function withNode<T>(
   use: (client: NodeClient) => Promise<T>
 ): Promise<T> {
   const { openClient } = await import('../../node/open-client.ts')
-  const opened = await openClient({ home: session.home, network, create })
+  const opened = await openClient({ home: session.home, network, create, signal: session.signal })
   try {
     return await use(opened.client)
   } finally {

@@ -158,8 +158,9 @@ export class CatchUp {
     let client: FactsClient | undefined
     try {
       client = await openFactsClient(connection, this.#components.clock, this.#abort.signal)
-      const facts = await this.#readLog(client, peer, registry)
-      this.#components.events.onCaughtUp?.({ peer, registry, facts })
+      const { facts, toItsEnd } = await this.#readLog(client, peer, registry)
+      // A peer that does not follow the registry, or had no time, has told nothing about it.
+      if (toItsEnd) this.#components.events.onCaughtUp?.({ peer, registry, facts })
     } catch (error) {
       this.#onError(peer, error)
     } finally {
@@ -167,12 +168,17 @@ export class CatchUp {
     }
   }
 
-  async #readLog(client: FactsClient, peer: string, registry: RegistryId): Promise<number> {
+  async #readLog(
+    client: FactsClient,
+    peer: string,
+    registry: RegistryId
+  ): Promise<{ facts: number; toItsEnd: boolean }> {
     const { cursors, clock } = this.#components
     const until = clock.now() + LIMITS.catchUp.sessionMs
     let cursor = (await cursors.get(peer, registry)) ?? FROM_THE_START
     let complete = true
     let added = 0
+    let toItsEnd = false
     for (let pages = 0; pages < LIMITS.catchUp.pagesPerSession; pages++) {
       // Attack: four peers that send one fact every twenty seconds would keep every honest log from being read.
       if (clock.now() >= until && this.#othersWait()) {
@@ -191,9 +197,10 @@ export class CatchUp {
       const moved = restarted || response.next !== cursor.after
       cursor = { epoch: response.epoch, after: response.next }
       if (complete && moved) await cursors.set(peer, registry, cursor)
+      toItsEnd = response.done
       if (response.done || result.stop) break
     }
-    return added
+    return { facts: added, toItsEnd }
   }
 
   async #admit(
