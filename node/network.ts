@@ -98,8 +98,9 @@ async function startSwarm(
         changes.emit()
       },
       onPeerGone: () => changes.emit(),
-      onCaughtUp: ({ registry }) => {
-        caughtUp.add(registry)
+      onCaughtUp: ({ registry, toItsEnd }) => {
+        // A peer that does not follow the registry, or had no time, has told nothing about it.
+        if (toItsEnd) caughtUp.add(registry)
         changes.emit()
       }
     }

@@ -159,8 +159,7 @@ export class CatchUp {
     try {
       client = await openFactsClient(connection, this.#components.clock, this.#abort.signal)
       const { facts, toItsEnd } = await this.#readLog(client, peer, registry)
-      // A peer that does not follow the registry, or had no time, has told nothing about it.
-      if (toItsEnd) this.#components.events.onCaughtUp?.({ peer, registry, facts })
+      this.#components.events.onCaughtUp?.({ peer, registry, facts, toItsEnd })
     } catch (error) {
       this.#onError(peer, error)
     } finally {

@@ -129,5 +129,10 @@ export interface SwarmEvents {
   onPeerGone?(peer: string): void
   onFact?(fact: { readonly registry: RegistryId; readonly peer: string; readonly way: 'gossip' | 'catch-up' }): void
   onCut?(cut: { readonly peer: string; readonly reason: CutReason; readonly bannedUntil: number }): void
-  onCaughtUp?(session: { readonly peer: string; readonly registry: RegistryId; readonly facts: number }): void
+  onCaughtUp?(session: {
+    readonly peer: string
+    readonly registry: RegistryId
+    readonly facts: number
+    readonly toItsEnd: boolean
+  }): void
 }

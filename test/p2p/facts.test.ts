@@ -107,7 +107,7 @@ test('a registry that is not followed is neither told nor served', async () => {
   const [a, b] = [await testNode({ registries }), await testNode({ registries: [other] })]
   a.facts.addAll(other, new FactMaker(other).many(2))
   await b.swarm.connect(a.address())
-  expect(await b.events.next('onCaughtUp')).toMatchObject({ registry: other, facts: 0 })
+  expect(await b.events.next('onCaughtUp')).toMatchObject({ registry: other, facts: 0, toItsEnd: false })
   await expect(a.swarm.publishFact(other, new FactMaker(other).next().id, randomBytes(3))).rejects.toMatchObject({
     code: 'UNKNOWN_REGISTRY'
   })
