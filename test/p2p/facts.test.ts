@@ -45,7 +45,7 @@ test('a newcomer reads 2,000 facts over several pages, then only what is new', a
   const b = await testNode({ registries })
   await b.swarm.connect(a.address())
   const first = await b.events.next('onCaughtUp')
-  expect(first).toEqual({ peer: a.swarm.peerId, registry, facts: 2_000 })
+  expect(first).toEqual({ peer: a.swarm.peerId, registry, facts: 2_000, toItsEnd: true })
   expect(b.facts.log.get(registry)?.map(({ id }) => id)).toEqual(a.facts.log.get(registry)?.map(({ id }) => id))
   expect(b.cursors.get(`${a.swarm.peerId} ${registry}`)).toEqual({ epoch: 'epoch-1', after: 2_000 })
   const judged = b.facts.judged
