@@ -99,7 +99,7 @@ async function importFolder(
 
 /** What a person did not ask for is off. */
 function ordered(command: ProjectCommand, { project, ...given }: ProjectParams & InstallOptions): InstallRequest {
-  const off = { force: false, frozen: false, offline: false, dryRun: false, noDeps: false }
+  const off = { force: false, frozen: false, offline: false, dryRun: false, noDeps: false, sync: false }
   return { ...off, ...given, ...command, project }
 }
 

@@ -68,7 +68,8 @@ export function packageContent({ blocks, records, late, provide }: ContentCompon
     fetch,
     async unpack(order, signal) {
       const { root, target, size, digests, executables } = order
-      const options = { declaredSize: size, executables, expectDigests: digests, signal }
+      // The project's journal knows until all is synced; a process that ends leaves whole packages all the same.
+      const options = { declaredSize: size, executables, expectDigests: digests, signal, isDurable: false }
       const unpack = (): Promise<UnpackedFolder> => unpackTo(root, blocks, target, options)
       const { cids } = await unpack().catch(async (error: unknown) => {
         // The record said that all is here, and the disk has lost something since: it is fetched again, once.

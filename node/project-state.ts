@@ -1,6 +1,7 @@
+import { lstatSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { lstat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { parseContentId } from '../protocol/cid.ts'
 import type { ContentId } from '../protocol/cid.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -138,15 +139,13 @@ function folderStamp({ ino, mtimeMs }: Stats): Fingerprint {
   return `${ino} ${mtimeMs}`
 }
 
+/** At once, without another thread: a few microseconds each, against fifty. Others have a turn between the steps. */
 async function statAll(folder: string, names: readonly string[]): Promise<ReadonlyMap<string, Stats>> {
   const found = new Map<string, Stats>()
-  for (let from = 0; from < names.length; from += LIMITS.project.statsInFlight) {
-    const some = names.slice(from, from + LIMITS.project.statsInFlight)
-    const stats = await Promise.all(some.map(name => lstat(join(folder, name)).catch(() => undefined)))
-    for (const [i, name] of some.entries()) {
-      const one = stats[i]
-      if (one !== undefined) found.set(name, one)
-    }
+  for (const [i, name] of names.entries()) {
+    if (i % LIMITS.project.statsPerTurn === LIMITS.project.statsPerTurn - 1) await setImmediate()
+    const stats = lstatSync(`${folder}/${name}`, { throwIfNoEntry: false })
+    if (stats !== undefined) found.set(name, stats)
   }
   return found
 }

@@ -1,14 +1,15 @@
-import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { parseContentId } from '../protocol/cid.ts'
 import { RegistryError, isRegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { syncPackage } from '../storage/content/export-folder.ts'
 import { discardFolder, recoverFolder } from '../storage/content/place-folder.ts'
 import { codeOf, isDiskFull } from '../storage/disk-errors.ts'
 import { isTemporary, writeDurably } from '../storage/durable.ts'
 import { NEW_PROJECT, GGEN_TABLES, OWN_TABLES, editProjectFile, hasPacks, parseProjectFile } from './project-file.ts'
 import type { ProjectTables } from './project-file.ts'
+import { dropJournal, formatJournal, parseJournal } from './project-journal.ts'
 import { ProjectLocks } from './project-locks.ts'
 import { formatState, isPackPath, isUntouched, parseState, recordFolder } from './project-state.ts'
 import type { FolderRecord, FolderRecords } from './project-state.ts'
@@ -32,6 +33,7 @@ const STATE = '.ggen/.state.json'
 /** Opens projects; commands of one process that work on the same folder take turns. */
 export class Projects {
   readonly #locks = new ProjectLocks()
+  readonly #syncing = new Map<string, Promise<void>>()
   readonly #now: () => number
 
   constructor(now: () => number) {
@@ -39,8 +41,32 @@ export class Projects {
   }
 
   open(folder: string): ProjectStore {
-    return new ProjectFolder(resolve(folder), this.#locks, this.#now)
+    const path = resolve(folder)
+    return new ProjectFolder(path, {
+      locks: this.#locks,
+      now: this.#now,
+      synced: () => this.#syncing.get(path) ?? Promise.resolve(),
+      later: work => {
+        const all = Promise.all([this.#syncing.get(path), work]).then(() => {
+          if (this.#syncing.get(path) === all) this.#syncing.delete(path)
+        })
+        this.#syncing.set(path, all)
+      }
+    })
   }
+
+  /** Waits until what was installed is on the disk. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#syncing.values())
+  }
+}
+
+interface ProjectContext {
+  readonly locks: ProjectLocks
+  readonly now: () => number
+  /** Work that goes on when a command has its answer. */
+  readonly later: (work: Promise<void>) => void
+  readonly synced: () => Promise<void>
 }
 
 /**
@@ -49,20 +75,24 @@ export class Projects {
  *   .ggen/project.toml   what it wants, or the [packs] table of ggen.toml     \ belong into version control
  *   .ggen/packs.lock     which releases that is                                /
  *   .ggen/packages/      the packages
- *   .ggen/.journal.json  there while an install works, or after one crashed
+ *   .ggen/.journal.json  there until what an install placed is on the disk, or after one crashed
  *   .ggen/.state.json    times and sizes of what was put there: may be deleted at any time
  *   .ggen/.lock          there while a command works
  */
 class ProjectFolder implements ProjectStore {
   readonly folder: string
-  readonly #locks: ProjectLocks
-  readonly #now: () => number
+  readonly #context: ProjectContext
   #records: Promise<FolderRecords> | undefined
 
-  constructor(folder: string, locks: ProjectLocks, now: () => number) {
+  constructor(folder: string, context: ProjectContext) {
     this.folder = folder
-    this.#locks = locks
-    this.#now = now
+    this.#context = context
+  }
+
+  async stamp(): Promise<string> {
+    const files = [OWN_TABLES.file, GGEN_TABLES.file, LOCK, JOURNAL, STATE]
+    const stats = await Promise.all(files.map(file => lstat(this.#path(file)).catch(() => undefined)))
+    return stats.map(one => (one === undefined ? '-' : `${one.ino} ${one.size} ${one.mtimeMs} ${one.ctimeMs}`)).join()
   }
 
   async readProject(): Promise<ProjectFile> {
@@ -90,27 +120,75 @@ class ProjectFolder implements ProjectStore {
   }
 
   async readJournal(): Promise<Journal> {
-    const text = await this.#read(JOURNAL, LIMITS.project.journalBytes)
-    if (text === undefined) return { packs: [] }
-    try {
-      const { packs } = JSON.parse(text) as { packs: readonly { path: string; cid: string }[] }
-      const own = packs.filter(({ path }) => isPackPath(path)).slice(0, LIMITS.install.packages)
-      return { packs: own.map(({ path, cid }) => ({ path, cid: parseContentId(cid) })) }
-    } catch {
-      // Written whole or not at all by us, so this is somebody's file. What it says would only allow more.
-      return { packs: [] }
-    }
+    return parseJournal(await this.#read(JOURNAL, LIMITS.project.journalBytes))
   }
 
   /** What an earlier journal says goes on being true until everything is done. */
-  async writeJournal({ packs }: Journal): Promise<void> {
+  async writeJournal(packs: Journal['packs']): Promise<void> {
     const before = await this.readJournal()
     const all = new Map([...before.packs, ...packs].map(pack => [`${pack.path} ${pack.cid}`, pack]))
-    await this.#write(JOURNAL, `${JSON.stringify({ format: 1, packs: [...all.values()] })}\n`)
+    await this.#write(JOURNAL, formatJournal([...all.values()], 'placing').text)
   }
 
-  async clearJournal(): Promise<void> {
-    await rm(this.#path(JOURNAL), { force: true })
+  async synced(): Promise<void> {
+    await this.#context.synced()
+    // Left by a process that was killed meanwhile: nobody waits for the disk on its behalf.
+    const { packs, state } = await this.readJournal()
+    if (state === 'syncing') await this.#settle(packs)
+    await this.#context.synced()
+  }
+
+  async finish(): Promise<void> {
+    const { packs, state } = await this.readJournal()
+    if (state === 'interrupted') await this.#settle(packs)
+  }
+
+  async #settle(packs: Journal['packs']): Promise<void> {
+    const path = this.#path(JOURNAL)
+    const { text, nonce } = formatJournal(packs, 'syncing')
+    await writeFile(`${path}.new`, text)
+    await rename(`${path}.new`, path)
+    const synced = this.#sync(packs.map(pack => pack.path)).then(
+      () => dropJournal(path, nonce),
+      // What can't be synced may be lost: the journal stays, and says so after the next start of the system.
+      () => undefined
+    )
+    this.#context.later(synced)
+  }
+
+  async #sync(paths: readonly string[]): Promise<void> {
+    const records = await this.#known()
+    for (const path of new Set(paths)) {
+      const record = records.get(path)
+      if (record === undefined) continue
+      const directories = [...record.folders.keys()].filter(name => name !== '')
+      await syncPackage(this.#path(path), { files: [...record.files.keys()], directories }).catch((error: unknown) => {
+        // Replaced or removed meanwhile: then it is somebody else's to sync.
+        if (codeOf(error) !== 'ENOENT') throw error
+      })
+    }
+    await this.#vouch(paths)
+  }
+
+  /** What was too young to be told from what changed at once is old enough now. */
+  async #vouch(paths: readonly string[]): Promise<void> {
+    const at = this.#context.now()
+    const records = new Map(await this.#known())
+    for (const path of paths) {
+      const record = records.get(path)
+      if (record !== undefined && (await isUntouched(this.folder, path, { ...record, at })))
+        records.set(path, { ...record, at })
+    }
+    // Into the file that is there: the command has its answer, and somebody may be deleting the project by now. Half of
+    // it would be no JSON, which is as good as nothing.
+    const file = await open(this.#path(STATE), 'r+').catch(() => undefined)
+    if (file === undefined) return
+    try {
+      await file.truncate(0)
+      await file.writeFile(formatState(records))
+    } finally {
+      await file.close()
+    }
   }
 
   async placed(): Promise<ReadonlyMap<string, PlacedFolder>> {
@@ -129,14 +207,18 @@ class ProjectFolder implements ProjectStore {
     for (const one of placed) {
       const known = before.get(one.path)
       const isKnown = one.files === undefined && known?.cid === one.cid
-      const record = isKnown ? known : await recordFolder(this.folder, one, this.#now())
+      const record = isKnown ? known : await recordFolder(this.folder, one, this.#context.now())
       if (record === undefined) after.delete(one.path)
       else after.set(one.path, record)
     }
-    this.#records = Promise.resolve(after)
-    // A memory aid: when it can't be written, or a power cut takes it, the next install reads files instead.
+    await this.#writeState(after)
+  }
+
+  /** A memory aid: when it can't be written, or a power cut takes it, the next install reads files instead. */
+  async #writeState(records: FolderRecords): Promise<void> {
+    this.#records = Promise.resolve(records)
     const path = this.#path(STATE)
-    const text = formatState(after)
+    const text = formatState(records)
     if (text.length > LIMITS.project.stateBytes) return
     try {
       await writeFile(`${path}.new`, text)
@@ -209,11 +291,12 @@ class ProjectFolder implements ProjectStore {
 
   async exclusively<T>(work: () => Promise<T>, options: ExclusiveOptions): Promise<T> {
     await this.#writing('.ggen', () => mkdir(this.#path('.ggen'), { recursive: true }))
-    return this.#locks.exclusively(
+    const stamp = await this.stamp()
+    return this.#context.locks.exclusively(
       this.#path('.ggen'),
       async () => {
         // Another command may have changed it while this one waited.
-        this.#records = undefined
+        if (stamp !== (await this.stamp())) this.#records = undefined
         return this.#writing('.ggen', work)
       },
       options
@@ -225,11 +308,17 @@ class ProjectFolder implements ProjectStore {
   }
 
   #known(): Promise<FolderRecords> {
-    this.#records ??= this.#read(STATE, LIMITS.project.stateBytes).then(
-      text => (text === undefined ? new Map<string, FolderRecord>() : parseState(text)),
-      () => new Map<string, FolderRecord>()
-    )
+    this.#records ??= this.#readState()
     return this.#records
+  }
+
+  async #readState(): Promise<FolderRecords> {
+    const text = await this.#read(STATE, LIMITS.project.stateBytes).catch(() => undefined)
+    const records = new Map<string, FolderRecord>(text === undefined ? [] : parseState(text))
+    const { packs, mayBeTorn } = await this.readJournal()
+    // A power cut takes bytes and leaves times and sizes: what it may have hit has to be read.
+    if (mayBeTorn) for (const { path } of packs) records.delete(path)
+    return records
   }
 
   /** The one file of the two that says what the project wants. */

@@ -56,5 +56,17 @@ export function fromUtf8(bytes: Uint8Array): string | undefined {
 
 /** Strings in the order of their UTF-8 bytes, which is the order every node sorts by. */
 export function compareText(a: string, b: string): number {
-  return a === b ? 0 : compareBytes(utf8(a), utf8(b))
+  if (a === b) return 0
+  const shorter = Math.min(a.length, b.length)
+  let at = 0
+  while (at < shorter && a.charCodeAt(at) === b.charCodeAt(at)) at += 1
+  const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)]
+  // UTF-16 and UTF-8 sort alike but where one of the first two units that differ is half of a pair.
+  if (isSurrogate(x) || isSurrogate(y)) return compareBytes(utf8(a), utf8(b))
+  return at === shorter ? a.length - b.length : x - y
+}
+
+/** False for the NaN behind the end of a text. */
+function isSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdfff
 }

@@ -17,6 +17,10 @@ export function memoryBlocks(): VerifiedBlocks {
       blocks.delete(nameOf(cid))
       throw corruptBlock(cid)
     },
+    readNow: cid => {
+      const bytes = blocks.get(nameOf(cid))
+      return bytes === undefined ? undefined : Uint8Array.from(bytes)
+    },
     has: async (cid, { signal } = {}) => {
       signal?.throwIfAborted()
       return blocks.has(nameOf(cid))

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { uptime } from 'node:os'
 import { codeOf } from './disk-errors.ts'
 
 /**
@@ -27,6 +28,19 @@ export function isAlive({ pid, start }: ProcessIdentity): boolean {
   }
   const now = startOf(pid)
   return now === undefined || start === '' || now === start
+}
+
+/**
+ * Names the time since the system started, so that it can be told whether it went down in between: then what was
+ * written and not synced may be gone, and before that it can't be. The start's own time where the system has no name
+ * for it, in steps that no clock's drift crosses often; a step too many costs one more look at some files.
+ */
+export function currentBoot(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  } catch {
+    return String(Math.round((Date.now() - uptime() * 1000) / 60_000))
+  }
 }
 
 function startOf(pid: number): string | undefined {

@@ -43,12 +43,17 @@ export interface VerifiedBlocks {
   deleteMany(source: Iterable<CID> | AsyncIterable<CID>, options?: AbortOptions): AsyncGenerator<CID>
   /** The bytes of a block, or undefined when it is not there. */
   read(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined>
+  /**
+   * The bytes of a block that are at hand, at once and not yet verified: whoever takes them does that. Undefined says
+   * nothing, and `read` is asked. A package of many small files comes off the disk in a tenth of the time this way.
+   */
+  readNow(cid: CID): Uint8Array | undefined
   /** Makes blocks that are there survive a power cut: bytes before references. */
   flush(cids: Iterable<CID>, options?: AbortOptions): Promise<void>
 }
 
 /** The few operations that differ between a disk and memory. They are asked for storable blocks only, but for `flush`. */
-export type BlockCore = Pick<VerifiedBlocks, 'delete' | 'flush' | 'has' | 'read'> & {
+export type BlockCore = Pick<VerifiedBlocks, 'delete' | 'flush' | 'has' | 'read' | 'readNow'> & {
   /** Called with bytes that match. */
   write(cid: CID, bytes: Uint8Array): Promise<void>
   keys(): AsyncGenerator<CID>
@@ -92,6 +97,7 @@ export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
     put,
     get,
     read,
+    readNow: cid => (isStorable(cid) ? core.readNow(cid) : undefined),
     has: async (cid, options) => isStorable(cid) && core.has(cid, options),
     delete: async (cid, options) => {
       if (isStorable(cid)) await core.delete(cid, options)

@@ -48,6 +48,7 @@ function changing(command: Command): Command {
     .option('--force', 'overwrite locally modified files')
     .option('--offline', 'ask no peer for bytes')
     .option('--dry-run', 'say what would be done, and do nothing')
+    .option('--sync', 'answer when all is on the disk, not only safe from a crash of the program')
 }
 
 function reading(command: Command): Command {

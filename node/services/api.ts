@@ -133,6 +133,8 @@ export interface ProjectParams {
   readonly offline?: boolean
   /** Says what would be done, and does nothing. */
   readonly dryRun?: boolean
+  /** Answers when all that was installed is on the disk too. */
+  readonly sync?: boolean
 }
 
 export interface InstallOptions {

@@ -3,7 +3,7 @@ import { RegistryError } from '../../protocol/errors.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
-import { fetchAll, placeAll } from './project/execute.ts'
+import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
 import { wantedIds } from './project/graph.ts'
 import type { Warning } from './project/lock-check.ts'
@@ -35,6 +35,8 @@ export interface InstallRequest extends ProjectCommand {
   readonly dryRun: boolean
   /** Puts only what is named, or what the project itself wants, in its place. The lockfile holds all the same. */
   readonly noDeps: boolean
+  /** Answers when all that was installed is on the disk, and not only sure to survive the end of a process. */
+  readonly sync: boolean
 }
 
 export interface InstalledPackage {
@@ -94,20 +96,24 @@ export type Install = (
 export function installer(components: InstallComponents): Install {
   return async (request, context) => {
     const store = components.open(request.project)
-    const idle = await prepare(components, { request, store, signal: context.signal })
-    if (request.dryRun || isIdle(idle)) return resultOf(idle, request, new Map())
-    return store.exclusively(
-      async () => {
-        await store.recover(journalPaths(await store.readJournal()))
-        // Another command may have been at work until now: what was read before counts for nothing.
-        const work = await prepare(components, { request, store, signal: context.signal })
-        return execute(work, { components, request, store, context })
-      },
-      {
-        signal: context.signal,
-        onWait: holder => context.onProgress({ text: `waiting for ${holder}`, done: 0, of: 0 })
-      }
-    )
+    const { signal, onProgress } = context
+    const stamp = await store.stamp()
+    const first = await prepare(components, { request, store, signal })
+    if (request.dryRun || isIdle(first)) {
+      if (request.sync) await store.synced()
+      return resultOf(first, request, new Map())
+    }
+    const onWait = (holder: string): void => onProgress({ text: `waiting for ${holder}`, done: 0, of: 0 })
+    const work = async (): Promise<InstallResult> => {
+      await store.recover(journalPaths(await store.readJournal()))
+      // Another command may have been at work until now: then what was read before counts for nothing.
+      const isSame = stamp === (await store.stamp())
+      const current = isSame ? first : await prepare(components, { request, store, signal })
+      return execute(current, { components, request, store, context })
+    }
+    const result = await store.exclusively(work, { signal, onWait })
+    if (request.sync) await store.synced()
+    return result
   }
 }
 
@@ -141,12 +147,17 @@ async function prepare(components: InstallComponents, { request, store, signal }
     { find, filesOf: root => content.filesOf(root) },
     signal
   )
-  const isInterrupted = (await store.readJournal()).packs.length > 0
+  if (request.offline) await assertHere(toPlace(plan), content)
+  const isInterrupted = (await store.readJournal()).state === 'interrupted'
   return { before, target, plan, lockChanged, projectChanged, isInterrupted }
 }
 
+function toPlace({ steps }: Plan): readonly Step[] {
+  return steps.filter(({ action }) => action === 'add' || action === 'replace')
+}
+
 function isIdle({ plan, lockChanged, projectChanged, isInterrupted }: Work): boolean {
-  const isPlaced = plan.steps.every(({ action }) => action === 'keep' || action === 'leave')
+  const isPlaced = toPlace(plan).length === 0
   return isPlaced && plan.removals.length === 0 && !lockChanged && !projectChanged && !isInterrupted
 }
 
@@ -164,8 +175,8 @@ interface Executing {
 async function execute(work: Work, { components, request, store, context }: Executing): Promise<InstallResult> {
   const { target, plan } = work
   const { content, now, version } = components
-  const executing: ExecuteContext = { content, offline: request.offline, now, ...context }
-  const steps = plan.steps.filter(({ action }) => action === 'add' || action === 'replace')
+  const executing: ExecuteContext = { content, now, ...context }
+  const steps = toPlace(plan)
   const arrived = await fetchAll(steps, executing)
   context.signal.throwIfAborted()
   const placed = steps.length + plan.removals.length === 0 ? [] : await placeAll({ ...plan, steps }, store, executing)
@@ -177,7 +188,7 @@ async function execute(work: Work, { components, request, store, context }: Exec
   const kept = plan.steps.filter(({ action }) => action === 'keep')
   const known = kept.map(({ path, pack }) => ({ path, cid: pack.cid, files: undefined }))
   await store.remember([...known, ...placed], plan.removals)
-  await store.clearJournal()
+  await store.finish()
   return resultOf(work, request, arrived)
 }
 

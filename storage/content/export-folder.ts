@@ -1,11 +1,14 @@
-import { open, mkdir, rm } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { closeSync, fsync as fsyncWith, mkdirSync, openSync, writeSync } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import type { CID } from 'multiformats/cid'
 import { equalBytes } from '../../protocol/bytes.ts'
 import type { ContentId } from '../../protocol/cid.ts'
 import { hostilePath, showPath } from '../../protocol/content-path.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { ArchiveDigest } from './archive-digest.ts'
 import type { ContentDigests } from './archive-digest.ts'
 import type { BlockSource } from './blocks.ts'
@@ -21,6 +24,11 @@ export interface UnpackOptions extends WalkOptions {
   readonly executables: readonly string[]
   /** The digests that the release declares of the canonical archive. */
   readonly expectDigests: { readonly sha256: Uint8Array; readonly sha512?: Uint8Array }
+  /**
+   * False: the files are not waited for until they are on the disk. The caller calls `syncPackage` later, and knows until
+   * then that a power cut may have left a part of them.
+   */
+  readonly isDurable?: boolean
   /** Called after each file with what was written so far. */
   readonly onProgress?: ((progress: ContentProgress) => void) | undefined
 }
@@ -32,6 +40,8 @@ export interface UnpackedFolder {
   /** The content ids of the files by their paths. */
   readonly cids: ReadonlyMap<string, string>
 }
+
+const fsync = promisify(fsyncWith)
 
 /** Closing a file waits for the disk; this many may wait at once. */
 const SYNCS_IN_FLIGHT = 16
@@ -56,14 +66,48 @@ export async function unpackTo(
   try {
     const written = await writeTree(reader, tree, { ...options, fresh, executables })
     checkDigests(written.digests, options.expectDigests)
-    for (const directory of tree.directories.toReversed()) await syncFolder(join(fresh, directory))
-    await syncFolder(fresh)
+    const { isDurable = true } = options
+    if (isDurable) await syncFolders(fresh, tree)
     options.signal?.throwIfAborted()
-    await placeFolder(fresh, target)
+    await placeFolder(fresh, target, { isDurable })
     return written
   } catch (error) {
     await rm(fresh, { recursive: true, force: true })
     throw diskError(error)
+  }
+}
+
+/** Makes a package that was unpacked without waiting survive a power cut. What is no longer there needs nothing. */
+export async function syncPackage(target: string, { files, directories }: PackagePaths): Promise<void> {
+  const syncing = new Set<Promise<void>>()
+  for (const path of files) {
+    const one = syncPath(join(target, path)).finally(() => syncing.delete(one))
+    syncing.add(one)
+    if (syncing.size >= SYNCS_IN_FLIGHT) await Promise.race(syncing)
+  }
+  await Promise.all(syncing)
+  await syncFolders(target, { directories })
+  await syncFolder(dirname(target))
+}
+
+/** The paths of a package's files and folders. */
+export interface PackagePaths {
+  readonly files: readonly string[]
+  readonly directories: readonly string[]
+}
+
+async function syncFolders(folder: string, { directories }: Pick<PackagePaths, 'directories'>): Promise<void> {
+  for (const directory of directories.toReversed()) await syncFolder(join(folder, directory))
+  await syncFolder(folder)
+}
+
+async function syncPath(path: string): Promise<void> {
+  // 'r+': Windows flushes only handles that may write.
+  const handle = await open(path, 'r+')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 
@@ -76,9 +120,10 @@ async function writeTree(reader: Reader, tree: DagTree, options: WriteOptions): 
   const { fresh, declaredSize, onProgress } = options
   const executables = new Set(options.executables)
   // Ascending byte order: a folder comes before what is in it.
-  for (const directory of tree.directories) await mkdir(join(fresh, directory), { mode: 0o755 })
+  for (const directory of tree.directories) mkdirSync(join(fresh, directory), { mode: 0o755 })
   const digest = new ArchiveDigest()
-  const closing = new Closing()
+  const closing = new Closing(options.isDurable ?? true)
+  const pace = new Pace()
   let size = 0
   let files = 0
   // Both the declared size and the limit of every package: a publisher may declare anything.
@@ -88,10 +133,11 @@ async function writeTree(reader: Reader, tree: DagTree, options: WriteOptions): 
       const content = await openFile(reader, file)
       size += content.size
       if (size > allowed) throw new RegistryError('LIMIT_EXCEEDED', `the files have more than ${allowed} bytes`)
-      const handle = await open(join(fresh, file.path), 'wx', executables.has(file.path) ? 0o755 : 0o644)
-      await closing.take(handle, async () => writeFile(handle, file.path, { content, digest }))
+      const fd = openSync(join(fresh, file.path), 'wx', executables.has(file.path) ? 0o755 : 0o644)
+      await closing.take(fd, async () => writeFile(fd, file.path, { content, digest, pace }))
       files += 1
       onProgress?.({ files, totalFiles: tree.files.length, bytes: size, totalBytes: declaredSize })
+      await pace.rest()
     }
   } finally {
     // No file may still be open when the folder is deleted or renamed.
@@ -132,34 +178,52 @@ async function* readLeaves(
 }
 
 async function writeFile(
-  handle: FileHandle,
+  fd: number,
   path: string,
-  { content, digest }: { content: FileContent; digest: ArchiveDigest }
+  { content, digest, pace }: { content: FileContent; digest: ArchiveDigest; pace: Pace }
 ): Promise<void> {
   digest.begin(path, content.size)
   for await (const chunk of content.chunks) {
     digest.update(chunk)
-    for (let offset = 0; offset < chunk.length;) {
-      const { bytesWritten } = await handle.write(chunk, offset)
-      offset += bytesWritten
-    }
+    for (let offset = 0; offset < chunk.length;) offset += writeSync(fd, chunk, offset)
+    await pace.rest()
   }
   digest.end()
 }
 
+/**
+ * Small files are read and written without going to another thread and back, which costs more than the work itself
+ * (docs/decisions/0010): so that others are served meanwhile, the thread is given up every few milliseconds.
+ */
+class Pace {
+  #since = performance.now()
+
+  async rest(): Promise<void> {
+    if (performance.now() - this.#since < LIMITS.storage.turnMs) return
+    await setImmediate()
+    this.#since = performance.now()
+  }
+}
+
 /** Written files on their way to the disk: a bounded number waits for its fsync, and no failure is forgotten. */
 class Closing {
+  readonly #isDurable: boolean
   readonly #open = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined
 
-  async take(handle: FileHandle, write: () => Promise<void>): Promise<void> {
+  constructor(isDurable: boolean) {
+    this.#isDurable = isDurable
+  }
+
+  async take(fd: number, write: () => Promise<void>): Promise<void> {
     try {
       await write()
     } catch (error) {
-      await handle.close()
+      closeSync(fd)
       throw error
     }
-    const closed = this.#close(handle).finally(() => {
+    if (!this.#isDurable) return closeSync(fd)
+    const closed = this.#close(fd).finally(() => {
       this.#open.delete(closed)
     })
     this.#open.add(closed)
@@ -175,13 +239,13 @@ class Closing {
     if (this.#failure !== undefined) throw diskError(this.#failure.error)
   }
 
-  async #close(handle: FileHandle): Promise<void> {
+  async #close(fd: number): Promise<void> {
     try {
-      await handle.sync()
-      await handle.close()
+      await fsync(fd)
     } catch (error) {
       this.#failure ??= { error }
-      await handle.close().catch(() => undefined)
+    } finally {
+      closeSync(fd)
     }
   }
 }

@@ -1,4 +1,5 @@
-import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { lstatSync, mkdirSync, renameSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { showPath } from '../../protocol/content-path.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -13,40 +14,40 @@ import { RegistryError } from '../../protocol/errors.ts'
  *
  * So NAME is at any time the old package whole, the new one whole, or missing until the next call.
  */
-export async function placeFolder(fresh: string, target: string): Promise<void> {
+export async function placeFolder(fresh: string, target: string, { isDurable = true } = {}): Promise<void> {
   const { parent, old } = besides(target)
-  const replaces = await exists(target)
-  if (replaces) await rename(target, old)
+  const replaces = exists(target)
+  if (replaces) renameSync(target, old)
   try {
-    await rename(fresh, target)
+    renameSync(fresh, target)
   } catch (error) {
-    if (replaces) await rename(old, target)
+    if (replaces) renameSync(old, target)
     throw error
   }
   // The order matters after a power cut too: the new name is on disk before the old bytes go.
-  await syncFolder(parent)
+  if (isDurable) await syncFolder(parent)
   if (replaces) await rm(old, { recursive: true, force: true })
 }
 
 /** An empty folder beside the target to unpack into, on the same file system, after clearing up what a crash left. */
 export async function prepareFolder(target: string): Promise<string> {
   const { parent, fresh } = besides(target)
-  await mkdir(parent, { recursive: true })
+  if (!exists(parent)) mkdirSync(parent, { recursive: true })
   await recoverFolder(target)
-  const stats = await lstat(target).catch(() => undefined)
+  const stats = lstatSync(target, { throwIfNoEntry: false })
   if (stats !== undefined && !stats.isDirectory()) {
     throw new RegistryError('ALREADY_EXISTS', `${showPath(target)} is there and is not a folder`)
   }
-  await mkdir(fresh, { mode: 0o755 })
+  mkdirSync(fresh, { mode: 0o755 })
   return fresh
 }
 
 /** Clears up what a crash in the middle of an unpack left beside the target; harmless when there was none. */
 export async function recoverFolder(target: string): Promise<void> {
   const { fresh, old } = besides(target)
-  await rm(fresh, { recursive: true, force: true })
-  if (!(await exists(old))) return
-  if (await exists(target)) await rm(old, { recursive: true, force: true })
+  if (exists(fresh)) await rm(fresh, { recursive: true, force: true })
+  if (!exists(old)) return
+  if (exists(target)) await rm(old, { recursive: true, force: true })
   else await rename(old, target)
 }
 
@@ -80,12 +81,6 @@ function besides(target: string): { parent: string; fresh: string; old: string }
   return { parent, fresh: join(parent, `.${name}.ggen-new`), old: join(parent, `.${name}.ggen-old`) }
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
-    throw error
-  }
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }

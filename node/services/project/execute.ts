@@ -31,7 +31,7 @@ export interface PackageContent {
     order: Pick<UnpackOrder, 'registry' | 'root' | 'size'>,
     signal: AbortSignal
   ): Promise<{ readonly fetched: number }>
-  /** Verifies, writes beside the target, renames. Returns the content ids of the files. */
+  /** Verifies, writes beside the target, renames; does not wait for the disk. Returns the content ids of the files. */
   unpack(order: UnpackOrder, signal: AbortSignal): Promise<ReadonlyMap<string, string>>
   /** The files of a package, from blocks that are on this disk; undefined when they are not. */
   filesOf(root: ContentId): Promise<ReadonlyMap<string, string> | undefined>
@@ -47,7 +47,6 @@ export interface Arrived {
 
 export interface ExecuteContext {
   readonly content: PackageContent
-  readonly offline: boolean
   readonly now: () => number
   readonly signal: AbortSignal
   readonly onProgress: (progress: {
@@ -62,11 +61,9 @@ export interface ExecuteContext {
 /** Brings everything that a plan needs onto this disk, a few packages at a time, before anything in the project changes. */
 export async function fetchAll(
   steps: readonly Step[],
-  { content, offline, now, signal, onProgress }: ExecuteContext
+  { content, now, signal, onProgress }: ExecuteContext
 ): Promise<ReadonlyMap<string, Arrived>> {
-  const missing: Step[] = []
-  for (const step of steps) if (!(await content.isHere(step.pack.cid))) missing.push(step)
-  if (offline && missing.length > 0) throw notHere(missing)
+  const missing = await missingOf(steps, content)
   const arrived = new Map<string, Arrived>()
   const traffic = new TrafficShare(content.meter)
   const before = content.meter.read()
@@ -121,7 +118,7 @@ export async function placeAll(
   store: ProjectStore,
   { content, signal, onProgress }: ExecuteContext
 ): Promise<readonly PlacedFolder[]> {
-  await store.writeJournal({ packs: steps.map(({ path, pack }) => ({ path, cid: pack.cid })) })
+  await store.writeJournal(steps.map(({ path, pack }) => ({ path, cid: pack.cid })))
   const placed: PlacedFolder[] = []
   await fanOut(
     steps,
@@ -147,6 +144,17 @@ export async function placeAll(
     await store.remove(path)
   }
   return placed
+}
+
+/** @throws RegistryError CONTENT_UNAVAILABLE that names what has no bytes on this disk */
+export async function assertHere(steps: readonly Step[], content: PackageContent): Promise<void> {
+  const missing = await missingOf(steps, content)
+  if (missing.length > 0) throw notHere(missing)
+}
+
+async function missingOf(steps: readonly Step[], content: PackageContent): Promise<readonly Step[]> {
+  const here = await Promise.all(steps.map(({ pack }) => content.isHere(pack.cid)))
+  return steps.filter((_, i) => here[i] !== true)
 }
 
 function notHere(steps: readonly Step[]): RegistryError {

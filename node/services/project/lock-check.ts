@@ -47,9 +47,12 @@ export async function checkLock({ packs }: Lock, components: LockCheckComponents
   const releases = new Map<PackId, ReleaseContent>()
   const warnings: Warning[] = []
   const followed = new Set(components.registries().map(({ id }) => id))
-  for (const pack of packs.values()) {
-    if (!followed.has(pack.registry)) throw notFollowed(pack)
-    const view = await components.find(pack.registry, pack.name)
+  const stranger = [...packs.values()].find(({ registry }) => !followed.has(registry))
+  if (stranger !== undefined) throw notFollowed(stranger)
+  const looking = [...packs.values()].map(
+    async pack => [pack, await components.find(pack.registry, pack.name)] as const
+  )
+  for (const [pack, view] of await Promise.all(looking)) {
     const version = view?.versions.find(entry => entry.version === pack.version)
     const { content, marks } = await releaseOf(pack, version, components)
     assertSame(pack, content)

@@ -128,6 +128,8 @@ interface History {
   readonly locked: ReadonlyMap<string, LockedPack>
   /** Contents that may lie at a path by our own doing. */
   readonly own: ReadonlyMap<string, ReadonlySet<ContentId>>
+  /** Where a power cut may have taken bytes. */
+  readonly torn: ReadonlySet<string>
 }
 
 async function historyOf(store: ProjectStore, before: Lock): Promise<History> {
@@ -140,7 +142,8 @@ async function historyOf(store: ProjectStore, before: Lock): Promise<History> {
   for (const [path, { cid }] of placed) add(path, cid)
   for (const { path, cid } of journal.packs) add(path, cid)
   for (const [path, { cid }] of locked) add(path, cid)
-  return { paths: [...own.keys()], placed, locked, own }
+  const torn = new Set(journal.mayBeTorn ? journalPaths(journal) : [])
+  return { paths: [...own.keys()], placed, locked, own, torn }
 }
 
 async function isOurs(
@@ -148,7 +151,7 @@ async function isOurs(
   { history, components }: { readonly history: History; readonly components: PlanComponents }
 ): Promise<boolean> {
   if (state.type !== 'folder') return false
-  if (history.own.get(path)?.has(state.root) === true) return true
+  if (history.own.get(path)?.has(state.root) === true || history.torn.has(path)) return true
   if (pack === undefined) return false
   const view = await components.find(pack.registry, pack.name)
   return view?.versions.some(({ contents }) => contents.some(({ root }) => root === state.root)) === true

@@ -30,6 +30,10 @@ export interface WantChange {
 export interface Journal {
   /** Paths below the project, and the content that may lie there. */
   readonly packs: readonly { readonly path: string; readonly cid: ContentId }[]
+  /** `syncing`: all is done, and the disk is still being waited for. */
+  readonly state: 'interrupted' | 'none' | 'syncing'
+  /** The system went down since: what was placed may have lost bytes, and whatever differs there is no edit. */
+  readonly mayBeTorn: boolean
 }
 
 /** What an install put into one folder. */
@@ -57,6 +61,8 @@ export interface FolderChanges {
 /** The files of one project folder. */
 export interface ProjectStore {
   readonly folder: string
+  /** Equal twice: no command has changed anything in between. */
+  stamp(): Promise<string>
   readProject(): Promise<ProjectFile>
   /** The text of the project file with these changes, or undefined when they change nothing. */
   changeWants(changes: readonly WantChange[], write: boolean): Promise<boolean>
@@ -64,8 +70,11 @@ export interface ProjectStore {
   /** Replaces the lock durably. */
   writeLock(lock: Lock): Promise<void>
   readJournal(): Promise<Journal>
-  writeJournal(journal: Journal): Promise<void>
-  clearJournal(): Promise<void>
+  writeJournal(packs: Journal['packs']): Promise<void>
+  /** All is in its place. The journal goes when it is on the disk too, which is not waited for. */
+  finish(): Promise<void>
+  /** Waits until what this process placed here is on the disk. */
+  synced(): Promise<void>
   /** Everything that earlier installs put here, as far as is known. */
   placed(): Promise<ReadonlyMap<string, PlacedFolder>>
   /** Remembers what was put where, so that the next install need not read it. May be lost. */
