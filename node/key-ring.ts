@@ -3,11 +3,12 @@ import { open } from 'node:fs/promises'
 import { admitKey, generateSecret, parseSecret, principalOf } from '../attestation/keys.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths, prepareHome } from '../storage/home.ts'
 import { exportKey, importKey } from '../storage/key-export.ts'
 import { listKeys as listKeyFiles, readKey, writeKey } from '../storage/key-files.ts'
+import { readSmallFile } from '../storage/small-file.ts'
 import { homePath } from './config.ts'
 
 /** A key of the data directory by its name here and its public half. */
@@ -133,24 +134,11 @@ async function writeNew(file: string, text: string): Promise<void> {
   }
 }
 
-async function readSmall(file: string, limit: number): Promise<string> {
-  const bytes = Buffer.alloc(limit + 1)
-  let length = 0
+async function readSmall(file: string, maxBytes: number): Promise<string> {
   try {
-    const handle = await open(file, 'r')
-    try {
-      // Never more than one byte beyond the limit: a device, or a pipe that never ends, would fill the memory.
-      while (length < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, length, bytes.length - length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-    } finally {
-      await handle.close()
-    }
+    return (await readSmallFile(file, { maxBytes, followLinks: true, anyKind: true })).toString('utf8')
   } catch (cause) {
+    if (isRegistryError(cause)) throw cause
     throw new RegistryError('UNKNOWN_FILE', `${file} cannot be read`, { cause })
   }
-  if (length > limit) throw new RegistryError('LIMIT_EXCEEDED', `${file} has more than ${limit} bytes`)
-  return bytes.toString('utf8', 0, length)
 }

@@ -114,6 +114,9 @@ export async function recordFolder(
  */
 export async function isUntouched(project: string, path: string, record: FolderRecord): Promise<boolean> {
   const folder = join(project, path)
+  // Attack: a record of no files and no folders, brought along in a repository, is true of any folder. The inode and
+  // time of the package's own folder are what nobody can bring along.
+  if (!record.folders.has('')) return false
   const folders = await statAll(folder, [...record.folders.keys()])
   for (const [name, stamp] of record.folders) {
     const stats = folders.get(name)

@@ -1,4 +1,5 @@
-import { lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { lstat, mkdir, open, readdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { RegistryError, isRegistryError, messageOf } from '../protocol/errors.ts'
@@ -6,7 +7,8 @@ import { LIMITS } from '../protocol/limits.ts'
 import { syncPackage } from '../storage/content/export-folder.ts'
 import { discardFolder, recoverFolder } from '../storage/content/place-folder.ts'
 import { codeOf, isDiskFull } from '../storage/disk-errors.ts'
-import { isTemporary, writeDurably } from '../storage/durable.ts'
+import { isTemporary, replaceFile, writeDurably } from '../storage/durable.ts'
+import { readSmallFile } from '../storage/small-file.ts'
 import { NEW_PROJECT, GGEN_TABLES, OWN_TABLES, editProjectFile, hasPacks, parseProjectFile } from './project-file.ts'
 import type { ProjectTables } from './project-file.ts'
 import { dropJournal, formatJournal, parseJournal } from './project-journal.ts'
@@ -146,8 +148,7 @@ class ProjectFolder implements ProjectStore {
   async #settle(packs: Journal['packs']): Promise<void> {
     const path = this.#path(JOURNAL)
     const { text, nonce } = formatJournal(packs, 'syncing')
-    await writeFile(`${path}.new`, text)
-    await rename(`${path}.new`, path)
+    await replaceFile(path, text)
     const synced = this.#sync(packs.map(pack => pack.path)).then(
       () => dropJournal(path, nonce),
       // What can't be synced may be lost: the journal stays, and says so after the next start of the system.
@@ -181,7 +182,7 @@ class ProjectFolder implements ProjectStore {
     }
     // Into the file that is there: the command has its answer, and somebody may be deleting the project by now. Half of
     // it would be no JSON, which is as good as nothing.
-    const file = await open(this.#path(STATE), 'r+').catch(() => undefined)
+    const file = await open(this.#path(STATE), constants.O_RDWR | (constants.O_NOFOLLOW ?? 0)).catch(() => undefined)
     if (file === undefined) return
     try {
       await file.truncate(0)
@@ -221,8 +222,7 @@ class ProjectFolder implements ProjectStore {
     const text = formatState(records)
     if (text.length > LIMITS.project.stateBytes) return
     try {
-      await writeFile(`${path}.new`, text)
-      await rename(`${path}.new`, path)
+      await replaceFile(path, text)
     } catch {
       await rm(path, { force: true }).catch(() => undefined)
     }
@@ -290,6 +290,8 @@ class ProjectFolder implements ProjectStore {
   }
 
   async exclusively<T>(work: () => Promise<T>, options: ExclusiveOptions): Promise<T> {
+    // Before the first file is made in there, the lock included.
+    await this.assertOwnFolders([])
     await this.#writing('.ggen', () => mkdir(this.#path('.ggen'), { recursive: true }))
     const stamp = await this.stamp()
     return this.#context.locks.exclusively(
@@ -335,9 +337,8 @@ class ProjectFolder implements ProjectStore {
   async #read(path: string, bound: number): Promise<string | undefined> {
     let bytes: Buffer
     try {
-      const stats = await lstat(this.#path(path))
-      if (stats.size > bound) throw new RegistryError('LIMIT_EXCEEDED', `${path} has more than ${bound} bytes`)
-      bytes = await readFile(this.#path(path))
+      // Only ggen.toml is the person's own: what lies in .ggen came with the repository, links to devices included.
+      bytes = await readSmallFile(this.#path(path), { maxBytes: bound, followLinks: path === GGEN_TABLES.file })
     } catch (cause) {
       if (isRegistryError(cause)) throw cause
       if (codeOf(cause) === 'ENOENT' || codeOf(cause) === 'ENOTDIR') return undefined

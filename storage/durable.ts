@@ -70,3 +70,22 @@ export async function writeDurably(
   }
   await syncDir(dir)
 }
+
+/**
+ * Replaces a file as a whole, without waiting for the disk. Attack: a repository brings a link under a name that is
+ * written to. The name is new and nobody else's, and the rename replaces a link instead of following it.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = join(dirname(path), temporaryName())
+  try {
+    const file = await open(temporary, 'wx', 0o644)
+    try {
+      await file.writeFile(text)
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}

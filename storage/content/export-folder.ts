@@ -193,7 +193,7 @@ async function writeFile(
 
 /**
  * Small files are read and written without going to another thread and back, which costs more than the work itself
- * (docs/decisions/0010): so that others are served meanwhile, the thread is given up every few milliseconds.
+ * (docs/decisions/0009): so that others are served meanwhile, the thread is given up every few milliseconds.
  */
 class Pace {
   #since = performance.now()
