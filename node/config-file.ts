@@ -1,8 +1,9 @@
-import { readFile, realpath } from 'node:fs/promises'
-import { RegistryError } from '../protocol/errors.ts'
+import { realpath } from 'node:fs/promises'
+import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { writeDurably } from '../storage/durable.ts'
 import { homePaths, prepareHome } from '../storage/home.ts'
+import { readSmallFile } from '../storage/small-file.ts'
 import { fullKey, HOME_SETTING, SETTINGS, valueOfText } from './config-schema.ts'
 import type { Setting, SettingValue } from './config-schema.ts'
 import { configOf, homeOrigin, homePath, NO_FILE, parseConfigFile, resolveSettings, unknownSetting } from './config.ts'
@@ -132,8 +133,9 @@ async function readFileOf(home: string): Promise<ConfigFile> {
 
 async function textOf(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8')
+    return (await readSmallFile(file, { maxBytes: LIMITS.config.fileBytes, followLinks: true })).toString('utf8')
   } catch (cause) {
+    if (isRegistryError(cause)) throw cause
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new RegistryError('UNKNOWN_FILE', `${file} cannot be read`, { cause })
   }

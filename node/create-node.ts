@@ -2,6 +2,8 @@ import type { VerifiedFact } from '../protocol/chains.ts'
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
+import type { Subject } from '../protocol/fact.ts'
+import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { openBlocks } from '../storage/block-store.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
@@ -34,6 +36,7 @@ import type { Signer } from './services/author.ts'
 import { installer } from './services/install.ts'
 import type { InstallComponents } from './services/install.ts'
 import { Mirror } from './services/mirror.ts'
+import type { Wanted } from './services/mirror.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
@@ -63,6 +66,8 @@ export interface RunningNode {
 
 /** What is open before anything is decided: the stores, the clock, the log, the key. */
 interface Core {
+  /** Aborted when the node begins to close its stores. */
+  readonly stopping: AbortSignal
   readonly clock: Clock
   readonly log: Log
   readonly facts: FactStore
@@ -138,7 +143,19 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
   const meter = new NodeMeter()
-  return { clock, log, facts: new FactStore(kv), records, blocks, registries, signer, disk, meter, projects }
+  return {
+    stopping: stopping.signal,
+    clock,
+    log,
+    facts: new FactStore(kv),
+    records,
+    blocks,
+    registries,
+    signer,
+    disk,
+    meter,
+    projects
+  }
 }
 
 interface Late {
@@ -156,6 +173,9 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     isKept: root => records.isKept(root),
     markKept: root => records.markKept(root),
     fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
+    later: (ms, task) => clock.after(ms, task, core.stopping),
+    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
+    onLooked: () => changes.emit(),
     onKept: root => {
       late.swarm?.provide(toLink(root))
       changes.emit()
@@ -169,10 +189,8 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
-    const { payload, body } = fact
-    if (config.keep === 'all' && payload.type === 'release' && body.registry !== null) {
-      mirror.want({ registry: body.registry, root: payload.value.root, size: payload.value.size })
-    }
+    const { body } = fact
+    if (config.keep === 'all' && body.registry !== null) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
   const gate = new Gate({
@@ -263,13 +281,26 @@ function watchTraffic({ clock, meter }: Core, late: LateSwarm): () => void {
 
 /** What the registries hold already is fetched in the background. */
 async function wantEverything({ registries, view, mirror }: NodeParts): Promise<void> {
-  for (const { id } of registries.all) {
-    for await (const { versions } of view.packages(id)) {
-      for (const { contents } of versions) {
-        for (const { root, size } of contents) mirror.want({ registry: id, root, size })
-      }
-    }
-  }
+  for (const { id } of registries.all) for (const wanted of await contentsOf(view, id)) mirror.want(wanted)
+}
+
+/** Looks at one package after a fact about it, and at all of them after one about who may do what. */
+function keepWhatCounts(view: RegistryView, mirror: Mirror, registry: RegistryId, subject: Subject): void {
+  mirror.consider(`${registry} ${subject}`, async () => {
+    if (subject === 'registry') return contentsOf(view, registry)
+    const found = await view.find(registry, subject)
+    return found === undefined ? [] : contentsIn(found, registry)
+  })
+}
+
+async function contentsOf(view: RegistryView, registry: RegistryId): Promise<readonly Wanted[]> {
+  const all: Wanted[] = []
+  for await (const found of view.packages(registry)) all.push(...contentsIn(found, registry))
+  return all
+}
+
+function contentsIn({ versions }: PackageView, registry: RegistryId): readonly Wanted[] {
+  return versions.flatMap(({ contents }) => contents.map(({ root, size }) => ({ registry, root, size })))
 }
 
 function requireSwarm({ swarm }: LateSwarm): NonNullable<LateSwarm['swarm']> {

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ERROR_CODES, RegistryError } from '../protocol/errors.ts'
 import type { Principal } from '../protocol/did.ts'
+import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
 import { homePath } from './config.ts'
 import type { StartSettings } from './config.ts'
 import { effectiveConfig } from './config-file.ts'
+import { checkParams } from './call-params.ts'
 import { createNode } from './create-node.ts'
 import { takeHome } from './home.ts'
 import { openLocalServer } from './http/local-server.ts'
@@ -55,7 +57,7 @@ export async function runDaemon(
   stack.defer(() => server.close())
   // Written last: whoever can read it finds a node that answers. 0600, because the token gives orders.
   const address = { pid: process.pid, path: socket.path, token }
-  await writeFile(home.paths.daemon, JSON.stringify(address), { mode: 0o600 })
+  await writeDurably(home.paths.daemon, JSON.stringify(address), { mode: 0o600 })
   stack.defer(() => rm(home.paths.daemon, { force: true }))
 
   const { swarm, author } = node.parts
@@ -98,10 +100,11 @@ function guardProcess(log: Log, stop: () => void): () => void {
   }
 }
 
-/** Calls of the table by name. Parameters come from our own program over a socket with a token; names are checked. */
+/** Calls of the table by name, with their parameters checked: a wrong call ends as an error and nowhere else. */
 export function dispatch(api: Api): (method: string, params: unknown, context: CallContext) => Promise<unknown> {
   return async (method, params, context) => {
     if (!isMethod(api, method)) throw new RegistryError('USAGE', `the node knows no call ${JSON.stringify(method)}`)
+    checkParams(method, params)
     const run = api[method] as (params: unknown, context: CallContext) => Promise<unknown>
     return run(params, context)
   }

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateSecret, parseSecret, principalOf } from '../attestation/keys.ts'
 import type { Secret } from '../attestation/keys.ts'
 import type { Principal } from '../protocol/did.ts'
 import { RegistryError, isRegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { homePaths, openHome, prepareHome } from '../storage/home.ts'
 import type { Home } from '../storage/home.ts'
+import { readSmallFile } from '../storage/small-file.ts'
 import { listKeys, readKey, writeKey } from '../storage/key-files.ts'
 import { DEFAULT_CONFIG, homePath, parseConfig } from './config.ts'
 import type { Config } from './config.ts'
@@ -54,9 +56,12 @@ export async function takeHome(path: string): Promise<Home> {
 export async function readConfig({ paths }: Home): Promise<Config> {
   let text: string
   try {
-    text = await readFile(paths.config, 'utf8')
+    text = (await readSmallFile(paths.config, { maxBytes: LIMITS.config.fileBytes, followLinks: true })).toString(
+      'utf8'
+    )
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return DEFAULT_CONFIG
+    if (isRegistryError(cause)) throw cause
     throw new RegistryError('UNKNOWN_FILE', `${paths.config} cannot be read`, { cause })
   }
   return parseConfig(text)

@@ -292,7 +292,7 @@ class ProjectFolder implements ProjectStore {
   async exclusively<T>(work: () => Promise<T>, options: ExclusiveOptions): Promise<T> {
     // Before the first file is made in there, the lock included.
     await this.assertOwnFolders([])
-    await this.#writing('.ggen', () => mkdir(this.#path('.ggen'), { recursive: true }))
+    await this.#writing('.ggen', () => mkdir(this.#path('.ggen'), { recursive: true, mode: 0o755 }))
     const stamp = await this.stamp()
     return this.#context.locks.exclusively(
       this.#path('.ggen'),

@@ -219,7 +219,9 @@ export const LIMITS = Object.freeze({
     /** directories of one package that are asked for at once, 256 KiB each at most */
     nodesAhead: 16,
     concurrentPackages: 4,
-    mirrorQueue: 100_000
+    mirrorQueue: 100_000,
+    /** between the arrival of a peer and the next try for what nobody had */
+    retryMs: 500
   }),
   /** folders read at a time; each has four chunks of 1 MiB in memory */
   publish: Object.freeze({ concurrentFolders: 4 }),

@@ -9,7 +9,7 @@ export interface Voice {
 
 /** Cuts control characters out of what other people wrote, so that a description can't move the cursor. */
 export function safe(text: string): string {
-  return stripVTControlCharacters(text).replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, ' ')
+  return stripVTControlCharacters(text).replace(/[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069]/gu, ' ')
 }
 
 export function print(text = ''): void {

@@ -15,6 +15,10 @@ export interface MirrorComponents {
   readonly markKept: (root: ContentId) => Promise<void>
   /** Fetches what is missing below a root and makes it durable. */
   readonly fetch: (wanted: Wanted, signal: AbortSignal) => Promise<unknown>
+  /** Runs a task after some time, unless the node stops. */
+  readonly later: (ms: number, task: () => void) => void
+  readonly onLookFailed?: (subject: string, error: unknown) => void
+  readonly onLooked?: () => void
   readonly onKept?: (root: ContentId) => void
   readonly onFailed?: (root: ContentId, error: unknown) => void
 }
@@ -30,6 +34,9 @@ export class Mirror {
   readonly #failed = new Map<ContentId, Wanted>()
   readonly #running = new Set<Promise<void>>()
   readonly #abort = new AbortController()
+  readonly #looks = new Map<string, () => Promise<readonly Wanted[]>>()
+  #isLooking = false
+  #isRetrying = false
   #kept = 0
 
   constructor(components: MirrorComponents) {
@@ -41,7 +48,7 @@ export class Mirror {
   }
 
   get fetching(): number {
-    return this.#queue.length + this.#running.size + this.#failed.size
+    return this.#queue.length + this.#running.size + this.#failed.size + this.#looks.size + (this.#isLooking ? 1 : 0)
   }
 
   want(wanted: Wanted): void {
@@ -53,8 +60,46 @@ export class Mirror {
     this.#pump()
   }
 
-  /** Somebody came: what nobody had before is asked for again. */
+  /**
+   * Asks the view what there is to keep, later and one after the other: several facts about one subject are one look.
+   * Attack: any named key can sign releases of names it has no right to. Only what counts is ever fetched.
+   */
+  consider(subject: string, look: () => Promise<readonly Wanted[]>): void {
+    if (this.#abort.signal.aborted || this.#looks.size >= LIMITS.fetch.mirrorQueue) return
+    this.#looks.set(subject, look)
+    if (!this.#isLooking) void this.#lookAround()
+  }
+
+  async #lookAround(): Promise<void> {
+    this.#isLooking = true
+    for (const [subject, look] of this.#looks) {
+      // Taken out first: a fact that comes while this one is looked at asks for another look.
+      this.#looks.delete(subject)
+      try {
+        for (const wanted of await look()) this.want(wanted)
+      } catch (error) {
+        this.#components.onLookFailed?.(subject, error)
+      }
+      if (this.#abort.signal.aborted) break
+    }
+    this.#isLooking = false
+    this.#components.onLooked?.()
+  }
+
+  /**
+   * Somebody came: what nobody had before is asked for again, a moment later. Attack: strangers who come and go would
+   * otherwise have all that is missing asked for with each of them.
+   */
   retry(): void {
+    if (this.#isRetrying || this.#failed.size === 0) return
+    this.#isRetrying = true
+    this.#components.later(LIMITS.fetch.retryMs, () => {
+      this.#isRetrying = false
+      this.#retryNow()
+    })
+  }
+
+  #retryNow(): void {
     const again = [...this.#failed.values()]
     this.#failed.clear()
     for (const wanted of again) {

@@ -75,7 +75,7 @@ export class RegistryView {
     }
     return found
       .toSorted((a, b) => b.score - a.score || compareText(a.summary.name, b.summary.name))
-      .slice(0, limit)
+      .slice(0, Math.max(0, Math.min(limit, LIMITS.search.results)))
       .map(({ summary }) => summary)
   }
 

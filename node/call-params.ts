@@ -1,0 +1,82 @@
+import { isAbsolute } from 'node:path'
+import { RegistryError } from '../protocol/errors.ts'
+import type { ApiMethods, Method } from './services/api.ts'
+
+type Kind = 'flag' | 'list' | 'number' | 'path' | 'text'
+
+/** What each call takes; a `?` marks what may be left away. `path`: absolute, because the daemon has its own folder. */
+const PARAMS: {
+  readonly [M in Method]: { readonly [P in keyof Required<ApiMethods[M]['params']>]: Kind | `${Kind}?` }
+} = {
+  status: {},
+  peers: {},
+  connect: { address: 'text' },
+  publish: { folder: 'path', registry: 'text?' },
+  importFolder: { folder: 'path', registry: 'text?' },
+  install: {
+    project: 'path',
+    references: 'list',
+    force: 'flag?',
+    offline: 'flag?',
+    dryRun: 'flag?',
+    sync: 'flag?',
+    frozen: 'flag?',
+    noDeps: 'flag?',
+    registry: 'text?'
+  },
+  update: { project: 'path', names: 'list', force: 'flag?', offline: 'flag?', dryRun: 'flag?', sync: 'flag?' },
+  remove: { project: 'path', names: 'list', force: 'flag?', offline: 'flag?', dryRun: 'flag?', sync: 'flag?' },
+  outdated: { project: 'path' },
+  search: { query: 'text', registry: 'text?', limit: 'number' },
+  show: { reference: 'text' },
+  yank: { reference: 'text', reason: 'text' },
+  unyank: { reference: 'text' },
+  registryAdd: { id: 'text', alias: 'text?', peer: 'text?', isDefault: 'flag' },
+  registryList: {},
+  registryCreate: { name: 'text', alias: 'text?' },
+  waitFor: { registry: 'text', facts: 'number', peers: 'number', kept: 'flag', timeoutMs: 'number' },
+  doctor: { deep: 'flag' },
+  complete: { kind: 'text', prefix: 'text' },
+  backup: { file: 'path', blocks: 'flag', keys: 'list' },
+  stop: {}
+}
+
+/** Refuses a call whose parameters are not of its kinds, before anything is done. @throws RegistryError USAGE */
+export function checkParams(method: Method, params: unknown): void {
+  if (typeof params !== 'object' || params === null || Array.isArray(params))
+    throw wrong(method, 'an object of parameters')
+  const given = params as Readonly<Record<string, unknown>>
+  for (const [name, wanted] of Object.entries<string>(PARAMS[method])) {
+    const value = given[name]
+    if (value === undefined && wanted.endsWith('?')) continue
+    if (!isKind(wanted.replace('?', '') as Kind, value))
+      throw wrong(method, `${name}: ${WORDS[wanted.replace('?', '') as Kind]}`)
+  }
+}
+
+const WORDS: Readonly<Record<Kind, string>> = {
+  flag: 'true or false',
+  list: 'a list',
+  number: 'a whole number from 0',
+  path: 'an absolute path',
+  text: 'a text'
+}
+
+function isKind(kind: Kind, value: unknown): boolean {
+  switch (kind) {
+    case 'flag':
+      return typeof value === 'boolean'
+    case 'list':
+      return Array.isArray(value)
+    case 'number':
+      return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+    case 'path':
+      return typeof value === 'string' && isAbsolute(value) && !value.includes('\0')
+    case 'text':
+      return typeof value === 'string'
+  }
+}
+
+function wrong(method: Method, wanted: string): RegistryError {
+  return new RegistryError('USAGE', `the call ${method} takes ${wanted}`)
+}

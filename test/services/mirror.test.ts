@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import type { RegistryId } from '../../protocol/cid.ts'
+import { Mirror } from '../../node/services/mirror.ts'
+import type { MirrorComponents, Wanted } from '../../node/services/mirror.ts'
+import { contentIdOf } from '../support/facts.ts'
+
+const registry = 'bafyreitest' as RegistryId
+const wanted = (name: string): Wanted => ({ registry, root: contentIdOf(name), size: 1 })
+
+function mirrorWith(overrides: Partial<MirrorComponents> = {}) {
+  const fetched: string[] = []
+  const tasks: (() => void)[] = []
+  const done = Promise.withResolvers<void>()
+  const mirror: Mirror = new Mirror({
+    isKept: () => Promise.resolve(false),
+    markKept: () => Promise.resolve(),
+    fetch: ({ root }) => {
+      fetched.push(root)
+      return Promise.resolve()
+    },
+    later: (_ms, task) => void tasks.push(task),
+    onKept: () => {
+      if (mirror.fetching <= 1) done.resolve()
+    },
+    ...overrides
+  })
+  return { mirror, fetched, tasks, done: done.promise }
+}
+
+test('several facts about one package are one look at the view, and what it lists is fetched once', async () => {
+  const { mirror, fetched, done } = mirrorWith()
+  let looks = 0
+  for (let i = 0; i < 5; i++) {
+    mirror.consider('alpha', () => {
+      looks += 1
+      return Promise.resolve([wanted('a')])
+    })
+  }
+  expect(mirror.fetching).toBeGreaterThan(0)
+  await done
+  await mirror.stop()
+  expect(looks).toBeLessThanOrEqual(2)
+  expect(fetched).toEqual([contentIdOf('a')])
+})
+
+test('what the view does not count is never fetched', async () => {
+  const looked = Promise.withResolvers<void>()
+  const { mirror, fetched } = mirrorWith({ onLooked: () => looked.resolve() })
+  mirror.consider('alpha', () => Promise.resolve([]))
+  await looked.promise
+  expect(mirror.fetching).toBe(0)
+  await mirror.stop()
+  expect(fetched).toEqual([])
+})
+
+test('peers that come and go have what is missing asked for again once, not once for each of them', async () => {
+  const failed = Promise.withResolvers<void>()
+  let tries = 0
+  const { mirror, tasks } = mirrorWith({
+    fetch: () => {
+      tries += 1
+      return Promise.reject(new Error('nobody has it'))
+    },
+    onFailed: () => failed.resolve()
+  })
+  mirror.want(wanted('a'))
+  await failed.promise
+  for (let i = 0; i < 100; i++) mirror.retry()
+  expect(tasks).toHaveLength(1)
+  tasks[0]?.()
+  await mirror.stop()
+  expect(tries).toBe(2)
+})
+
+test('a look that fails is told and does not end the looking', async () => {
+  const told: string[] = []
+  const { mirror, fetched, done } = mirrorWith({ onLookFailed: subject => void told.push(subject) })
+  mirror.consider('broken', () => Promise.reject(new Error('no row')))
+  mirror.consider('alpha', () => Promise.resolve([wanted('a')]))
+  await done
+  await mirror.stop()
+  expect(told).toEqual(['broken'])
+  expect(fetched).toEqual([contentIdOf('a')])
+})
