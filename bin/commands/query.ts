@@ -4,6 +4,7 @@ import type { ShownPackage } from '../../node/services/api.ts'
 import { bytesText, report, safe, table } from './print.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { fit } from './style.ts'
 
 /** `ggen-node search`. */
 export async function search(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -20,9 +21,9 @@ export async function search(session: Session, args: readonly string[], options:
     ...table(
       results.map(({ name, version, title, description, yanked }) => [
         `${name.replace(/^ggen\//, '')}@${version}${yanked ? ' (yanked)' : ''}`,
-        cut(safe(title === '' ? description : title), 80)
+        cut(safe(title === '' ? description : title), 200)
       ])
-    ),
+    ).map(line => fit(line)),
     ...(results.length === 0 ? [`Nothing found for "${safe(query)}"`] : [])
   ])
 }
