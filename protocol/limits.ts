@@ -343,9 +343,9 @@ export const LIMITS = Object.freeze({
   config: Object.freeze({ fileBytes: 256 * KiB, registries: 64, swarms: 16 }),
   /** what a program that embeds a node may have open at a time */
   embedding: Object.freeze({ calls: 256, listeners: 64 }),
-  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND, services: 64 }),
+  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND }),
   timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
   metrics: Object.freeze({ series: 256, sampleMs: 5 * SECOND, samples: 13 }),
-  log: Object.freeze({ messageChars: 2_048, argumentChars: 256 }),
+  log: Object.freeze({ messageChars: 2_048 }),
   clockSkewMs: 5 * MINUTE
 })

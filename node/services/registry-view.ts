@@ -4,6 +4,7 @@ import { RegistryError } from '../../protocol/errors.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import type { ContentView, PackageView } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { nearest } from '../../protocol/nearest.ts'
 import { ecosystemOf, shortNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import { orderingOf } from '../../protocol/version.ts'
@@ -98,18 +99,11 @@ export class RegistryView {
 
   /** Names that somebody who typed this one may have meant, nearest first. */
   async near(registry: RegistryId, name: PackageName): Promise<readonly string[]> {
-    const wanted = shortNameOf(name)
-    const near: { readonly distance: number; readonly name: string }[] = []
+    const names: string[] = []
     for await (const [subject] of this.#rows.rows(registry)) {
-      if (subject === 'registry') continue
-      const other = shortNameOf(subject)
-      const distance = other.includes(wanted) || wanted.includes(other) ? 1 : editDistance(other, wanted, 3)
-      if (distance < 3) near.push({ distance, name: other })
+      if (subject !== 'registry') names.push(shortNameOf(subject))
     }
-    return near
-      .toSorted((a, b) => a.distance - b.distance || compareText(a.name, b.name))
-      .slice(0, 3)
-      .map(entry => entry.name)
+    return nearest(shortNameOf(name), names)
   }
 }
 
@@ -143,20 +137,4 @@ function scoreOf(view: PackageView, { name, title, description }: PackageSummary
     total += score
   }
   return total
-}
-
-/** Levenshtein distance, given up at `bound`. */
-function editDistance(a: string, b: string, bound: number): number {
-  if (Math.abs(a.length - b.length) >= bound) return bound
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substitute = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(substitute, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    if (Math.min(...next) >= bound) return bound
-    row = next
-  }
-  return Math.min(row[b.length] ?? bound, bound)
 }

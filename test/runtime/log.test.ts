@@ -1,7 +1,4 @@
-import type { Helia } from '@helia/interface'
-import type { ComponentLogger as Libp2pLogger } from '@libp2p/interface'
 import { describe, expect, test } from 'vitest'
-import { componentLogger } from '../../node/runtime/component-log.ts'
 import { openLog, silentLog } from '../../node/runtime/log.ts'
 import type { LogLevel } from '../../node/runtime/log.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -49,35 +46,5 @@ describe('the log', () => {
     log.error({}, 'nobody hears')
     silentLog().child({}).error({}, 'nobody hears')
     expect(lines).toEqual([])
-  })
-})
-
-describe('the logger for libraries', () => {
-  test('is what libp2p and Helia ask for', async () => {
-    const logger = componentLogger(silentLog())
-    const forLibp2p: Libp2pLogger = logger
-    const forHelia: Helia['logger'] = logger
-    expect([forLibp2p.forComponent('a').enabled, forHelia.forComponent('a').enabled]).toEqual([false, false])
-  })
-
-  test('fills placeholders in order, keeps the component, and bounds what a stranger can make it say', async () => {
-    const { log, parsed } = await recording('debug')
-    const component = componentLogger(log).forComponent('libp2p:tcp').newScope('dial')
-    component('100%% of %d to %p: %e', 3, { toString: () => '12D3Koo' }, new Error('refused'), 'extra')
-    component.error('loud %s', 'x'.repeat(1e6))
-    component.trace('not at this level')
-    const [first, second, ...rest] = parsed()
-    expect(first).toMatchObject({ component: 'libp2p:tcp:dial', msg: '100% of 3 to 12D3Koo: refused extra' })
-    expect(second?.['level']).toBe('debug')
-    expect(String(second?.['msg']).length).toBeLessThan(3_000)
-    expect(rest).toEqual([])
-  })
-
-  test('survives arguments that cannot be printed', async () => {
-    const { log, parsed } = await recording('debug')
-    const loop: Record<string, unknown> = {}
-    loop['self'] = loop
-    componentLogger(log).forComponent('x')('%o %o', loop, Object.create(null))
-    expect(String(parsed()[0]?.['msg'])).toContain('[unprintable]')
   })
 })
