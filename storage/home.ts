@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
@@ -61,14 +61,21 @@ export function homePaths(dir: string): HomePaths {
 export async function prepareHome(dir: string): Promise<HomePaths> {
   const paths = homePaths(dir)
   try {
-    for (const folder of [paths.dir, paths.keys]) {
-      await mkdir(folder, { recursive: true, mode: 0o700 })
-      await chmod(folder, 0o700)
-    }
+    await mkdir(paths.dir, { recursive: true, mode: 0o700 })
+    // A folder that somebody uses for other things, such as /tmp, is not closed to them by a slip of --home.
+    if (await isOurs(paths)) await chmod(paths.dir, 0o700)
+    await mkdir(paths.keys, { recursive: true, mode: 0o700 })
+    await chmod(paths.keys, 0o700)
   } catch (cause) {
     throw toWriteError(cause, `the data directory ${paths.dir}`)
   }
   return paths
+}
+
+/** Whether a folder is a data directory, or empty and about to be one. */
+async function isOurs({ dir, format, keys }: HomePaths): Promise<boolean> {
+  const names = await readdir(dir)
+  return names.length === 0 || names.includes(basename(format)) || names.includes(basename(keys))
 }
 
 /**

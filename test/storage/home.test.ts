@@ -26,6 +26,18 @@ describe('a data directory', () => {
     await home.close()
   })
 
+  onPosix('in a folder that somebody uses for other things is not closed to them, but its keys are', async () => {
+    const dir = await tempDir('shared')
+    await writeFile(join(dir, 'theirs'), 'x')
+    await chmod(dir, 0o755)
+    const home = await openHome(dir, small)
+    const modes = await Promise.all(
+      [home.paths.dir, home.paths.keys].map(async path => (await stat(path)).mode & 0o777)
+    )
+    expect(modes).toEqual([0o755, 0o700])
+    await home.close()
+  })
+
   test('keeps its format and refuses one that it does not know, without holding on to the lock', async () => {
     const dir = await tempDir('home')
     await (await openHome(dir, small)).close()
