@@ -89,6 +89,9 @@ function paramsOf(options: Options): Required<ProjectParams> {
 function linesOf(result: InstallResult): readonly string[] {
   const { installed, changes, removed, left, warnings, dryRun, packages, projectChanged } = result
   const gone = changes.filter(({ to }) => to === null)
+  // What was left out for packages that stay as they were has been said before.
+  const isNews = ({ by }: { readonly by: string }): boolean =>
+    changes.some(({ id, to }) => to !== null && by === `${id}@${to}`)
   const same = installed.filter(({ action }) => action === 'unchanged')
   return [
     ...installed.flatMap(one => packageLine(one, dryRun)),
@@ -96,9 +99,9 @@ function linesOf(result: InstallResult): readonly string[] {
       ? removed.map(path => gutter(dryRun ? 'Would remove' : 'Removed', path, 'note'))
       : []),
     ...(same.length === 0 ? [] : [gutter('Unchanged', countText(same), 'same')]),
-    ...(result.upToDate ? [] : left).map(({ name, range, why }) =>
-      gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')
-    ),
+    ...left
+      .filter(isNews)
+      .map(({ name, range, why }) => gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')),
     ...warnings.map(({ text }) => gutter('Warning', safe(text), 'note')),
     ...(packages === 0 && installed.length === 0 && gone.length === 0
       ? [gutter('Empty', 'this project wants no packages yet', 'same'), nextStep('ggen-node install NAME')]

@@ -106,9 +106,14 @@ test('a node that is killed while it installs leaves whole packages, and the nex
     node = await startDaemon({ home })
     await node.client.call('install', { ...params, sync: true })
     expect(await clean(project), `seed ${seed}, round ${round}`).toBe(true)
-    expect((await readdir(join(project, '.ggen'))).filter(name => /journal|lock$|tmp/.test(name))).toEqual([
-      'packs.lock'
-    ])
+    // A node that died with all done but its lock still held leaves `.lock` behind: an install that finds nothing to do
+    // writes nothing, and the next one that has something to do takes the lock of a dead process over.
+    const left = (await readdir(join(project, '.ggen'))).filter(name => /journal|lock$|tmp/.test(name))
+    expect(left.filter(name => name !== '.lock')).toEqual(['packs.lock'])
+    if (left.includes('.lock')) {
+      await node.client.call('remove', { names: ['whole'], project })
+      expect(await readdir(join(project, '.ggen'))).not.toContain('.lock')
+    }
   }
   expect(interrupted).toBeGreaterThan(0)
   await node.stop()
