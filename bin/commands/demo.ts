@@ -39,7 +39,7 @@ export async function demo(session: Session, options: Options): Promise<void> {
     const result = await federation({ from, folder, nodes, say, signal: session.signal })
     await stopAll(nodes)
     if (session.json) printJson(result)
-    else for (const line of lookAround(folder, result)) print(line)
+    else for (const line of lookAround(folder, nodes[1]?.address ?? '', result)) print(line)
     if (session.json) await rm(folder, { recursive: true, force: true })
   } catch (error) {
     await stopAll(nodes)
@@ -174,15 +174,16 @@ function assertFrom(installed: InstallResult['installed'], peerId: string): void
   }
 }
 
-function lookAround(folder: string, { installed, published, gossipMs }: DemoResult): readonly string[] {
+function lookAround(folder: string, mirror: string, { installed, published, gossipMs }: DemoResult): readonly string[] {
   const name = installed.at(-1)?.name ?? ''
   return [
     `Done: ${published} published, ${installed.length} installed, ${gossipMs} ms of gossip. Look around:`,
     `  ls ${join(folder, 'project', '.ggen', 'packages')}`,
     `  npx ggen-node --home ${join(folder, 'node3')} search service`,
     `  npx ggen-node --home ${join(folder, 'node3')} show ${name}`,
-    `  npx ggen-node --home ${join(folder, 'node2')} start --listen /ip4/127.0.0.1/tcp/0 --detach`,
-    `  npx ggen-node --home ${join(folder, 'node2')} peers    (then: … stop)`,
+    `  npx ggen-node --home ${join(folder, 'node2')} start --listen ${mirror.split('/p2p/')[0] ?? ''} --detach`,
+    `  npx ggen-node --home ${join(folder, 'node3')} start --listen /ip4/127.0.0.1/tcp/0 --bootstrap ${mirror} --detach`,
+    `  npx ggen-node --home ${join(folder, 'node3')} peers    (then stop in place of peers, for node2 too)`,
     `  rm -r ${folder}    when done`
   ]
 }

@@ -4,10 +4,14 @@ import type { Session } from './run.ts'
 
 /** `ggen-node peers`. */
 export async function peers(session: Session): Promise<void> {
-  const found = await withNode(session, { network: false }, client => client.call('peers', {}))
+  const { found, isRunning } = await withNode(session, { network: false }, async client => ({
+    found: await client.call('peers', {}),
+    // A node that lives in this command has no network, and so no peer id.
+    isRunning: (await client.call('status', {})).peerId !== null
+  }))
   report(session, { peers: found }, () => [
     ...(found.length === 0
-      ? ['No peers: is the node running? ggen-node start, then ggen-node connect ADDRESS']
+      ? [isRunning ? 'No peers yet: ggen-node connect ADDRESS' : 'No node is running: ggen-node start']
       : table([
           ['PEER', 'ADDRESS', 'WAY', 'STATE', 'IN', 'OUT', 'AGENT'],
           ...found.map(peer => [

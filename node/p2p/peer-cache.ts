@@ -38,6 +38,7 @@ export class PeerCache implements Datastore {
   readonly #stored = new Map<string, Key>()
   #cancel: (() => void) | undefined
   #flushing: Promise<void> = Promise.resolve()
+  #isClosed = false
 
   constructor(components: PeerCacheComponents) {
     this.#components = components
@@ -71,6 +72,8 @@ export class PeerCache implements Datastore {
   async put(...[key, value, options]: Parameters<Datastore['put']>): Promise<Key> {
     if (!isPeer(key)) return this.#components.inner.put(key, value, options)
     this.#remember({ key, value: Uint8Array.from(value), isWritten: false })
+    // What a library still says of a peer when the host is down is lost, as it would be in a crash.
+    if (this.#isClosed) return key
     if (this.#entries.size > LIMITS.peers.cached * 2) await this.flush()
     else this.#cancel ??= this.#components.clock.after(LIMITS.peers.writeLaterMs, () => this.#flushLater())
     return key
@@ -130,7 +133,13 @@ export class PeerCache implements Datastore {
     yield* this.#components.inner.queryKeys(query, options)
   }
 
-  /** Writes everything that was not written yet. To be called after the host has stopped, before the store closes. */
+  /** Writes what was not written yet, and nothing after that: the store below is about to be closed. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.flush()
+  }
+
+  /** Writes everything that was not written yet. */
   flush(): Promise<void> {
     const run = this.#flushing.then(() => this.#write())
     this.#flushing = run.catch(() => undefined)

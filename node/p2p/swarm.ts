@@ -150,7 +150,7 @@ async function stop({ host, helia, gossip, catchUp, dialer, routing, peerCache }
     async () => void (await helia.stop()),
     async () => await host.stop(),
     async () => clearTimers(),
-    async () => await peerCache.flush()
+    async () => await peerCache.close()
   ]
   for (const step of steps) {
     try {

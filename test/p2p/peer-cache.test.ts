@@ -109,3 +109,12 @@ test('the disk is bounded too, over restarts, and keeps our own record and the n
   expect([await inner.has(key('/peers/self')), await inner.has(key('/peers/new'))]).toEqual([true, true])
   expect(await inner.has(key('/peers/a000000'))).toBe(false)
 })
+
+test('closing writes what is left, and what a library puts after that disturbs no closed store', async () => {
+  const { inner, cache, due, key } = await open()
+  await cache.put(key('/peers/a'), one)
+  await cache.close()
+  expect(Uint8Array.from(await inner.get(key('/peers/a')))).toEqual(one)
+  await cache.put(key('/peers/b'), two)
+  expect(due).toEqual([])
+})
