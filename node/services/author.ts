@@ -53,19 +53,29 @@ export class Author {
     return this.#components.signer.principal
   }
 
-  /** Signs and admits one fact. @throws RegistryError NOT_AUTHORIZED when no key in the registry named ours */
-  write(registry: RegistryId, subject: Subject, payload: Payload): Promise<AuthoredFact> {
+  /**
+   * Signs and admits one fact, with the node's own key or another one of this data directory. What waits for more
+   * signatures is in the set like any other: a position that was signed and kept apart would be signed again.
+   * @throws RegistryError NOT_AUTHORIZED when no fact of the registry named the key, or its roles were revoked
+   */
+  write(
+    registry: RegistryId,
+    subject: Subject,
+    payload: Payload,
+    { signer = this.#components.signer }: { readonly signer?: Signer } = {}
+  ): Promise<AuthoredFact> {
     return this.#inTurn(async () => {
-      const { chain, seq, prev } = await this.#position(registry, subject)
-      return this.#admit({ ...this.#header(payload), registry, subject, chain, seq, prev })
+      const position = await this.#position(registry, subject, signer)
+      return this.#admit({ ...this.#header(payload, signer), registry, subject, ...position }, signer)
     })
   }
 
   /** The genesis of a new registry. Its id is the registry's; follow it before admitting. */
   genesis(value: Genesis): AuthoredFact {
-    const header = this.#header({ type: 'genesis', value })
-    const chain = this.#components.signer.chain()
-    const bytes = this.#components.signer.sign({
+    const { signer } = this.#components
+    const header = this.#header({ type: 'genesis', value }, signer)
+    const chain = signer.chain()
+    const bytes = signer.sign({
       ...header,
       registry: null,
       subject: 'registry',
@@ -76,14 +86,22 @@ export class Author {
     return { id: parseEnvelope(bytes).id, bytes }
   }
 
-  #header(payload: Payload): Pick<FactBody, 'v' | 'type' | 'author' | 'time' | 'payload'> {
-    const { signer, now } = this.#components
-    return { v: 1, type: payload.type, author: signer.principal, time: now(), payload: encodePayload(payload) }
+  #header(payload: Payload, signer: Signer): Pick<FactBody, 'v' | 'type' | 'author' | 'time' | 'payload'> {
+    return {
+      v: 1,
+      type: payload.type,
+      author: signer.principal,
+      time: this.#components.now(),
+      payload: encodePayload(payload)
+    }
   }
 
-  async #position(registry: RegistryId, subject: Subject): Promise<Pick<FactBody, 'chain' | 'seq' | 'prev'>> {
-    const { gate, signer } = this.#components
-    const facts = (await gate.state(registry)?.factsOf(subject)) ?? []
+  async #position(
+    registry: RegistryId,
+    subject: Subject,
+    signer: Signer
+  ): Promise<Pick<FactBody, 'chain' | 'seq' | 'prev'>> {
+    const facts = (await this.#components.gate.state(registry)?.factsOf(subject)) ?? []
     const chain = signer.chain()
     const mine = facts.filter(
       ({ body }) => body.author === signer.principal && body.chain === chain && body.type !== 'genesis'
@@ -95,10 +113,9 @@ export class Author {
     return { chain, seq, prev: before[0]?.id ?? null }
   }
 
-  async #admit(body: FactBody): Promise<AuthoredFact> {
-    const { gate, signer } = this.#components
+  async #admit(body: FactBody, signer: Signer): Promise<AuthoredFact> {
     const bytes = signer.sign(body)
-    const admission = await gate.admit(bytes, { peer: 'self' })
+    const admission = await this.#components.gate.admit(bytes, { peer: 'self' })
     switch (admission.verdict) {
       case 'accept':
         return { id: admission.id, bytes }

@@ -98,7 +98,15 @@ test('a registry of its own begins with a genesis that its author can build on',
   const node = await openGate(registry)
   const author = new Author({ gate: node.gate, signer, now: () => 2 })
   await node.gate.admit(genesis.bytes, { peer: 'self' })
-  const grant = { authPrev: genesis.id, key: ann.did, role: 'publisher', scope: '*' as never, expires: null } as const
+  const grant = {
+    authPrev: genesis.id,
+    key: ann.did,
+    role: 'publisher',
+    scope: '*' as never,
+    head: null,
+    threshold: null,
+    expires: null
+  } as const
   await author.write(registry, 'registry', { type: 'grant', value: grant })
   expect(node.gate.state(registry)?.authority?.grants.map(({ key }) => key)).toEqual([ann.did])
   expect(node.gate.state(registry)?.authority?.forks).toEqual([])
