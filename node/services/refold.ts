@@ -12,9 +12,18 @@ import { encodeAuthorityRow, encodePackageRow, sealRow } from '../../protocol/vi
 import type { Draft } from './draft.ts'
 import type { FactReader, RegistryState } from './registry-state.ts'
 
+interface FactWrite {
+  readonly id: FactId
+  readonly subject: Subject
+  readonly author: Principal
+  readonly time: number
+  readonly bytes: Uint8Array
+  readonly names: readonly Principal[]
+}
+
 interface ViewBatch {
   readonly registry: RegistryId
-  readonly facts: readonly { readonly id: FactId; readonly subject: Subject; readonly bytes: Uint8Array }[]
+  readonly facts: readonly FactWrite[]
   readonly rows: readonly (readonly [Subject, Uint8Array])[]
   readonly aside: readonly (readonly [Subject, boolean])[]
   readonly named: readonly Principal[]
@@ -77,7 +86,9 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
     if (batch.isFull) later.push(subject)
     else batch.addPackage(subject, facts, authority)
   }
-  const facts = draft.accepted.map(({ fact, bytes }) => ({ id: fact.id, subject: fact.body.subject, bytes }))
+  const facts = draft.accepted.map(({ fact: { id, body, payload }, bytes }): FactWrite => {
+    return { id, subject: body.subject, author: body.author, time: body.time, bytes, names: namedKeys(payload) }
+  })
   const isStale = change !== 'none' || later.length > 0
   const { rows, aside } = batch
   await store.commit(
