@@ -114,16 +114,16 @@ export class Records {
 
 /** A record from before there were single sources has no word on them. */
 function decodeRegistry(value: Uint8Array): Omit<FollowedRegistry, 'id'> {
-  const raw = Object(decodeCbor(value, 1))
-  const record = recordOf(Object.hasOwn(raw, 'singleSource') ? raw : { ...raw, singleSource: false }, [
-    'alias',
-    'isDefault',
-    'singleSource'
-  ])
+  const raw: object = { singleSource: false, ...recordLike(decodeCbor(value, 1)) }
+  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource'])
   const { alias, isDefault, singleSource } = record
   if (typeof alias !== 'string' || typeof isDefault !== 'boolean' || typeof singleSource !== 'boolean')
     throw corrupt('registry')
   return { alias, isDefault, singleSource }
+}
+
+function recordLike(value: unknown): object {
+  return typeof value === 'object' && value !== null ? value : {}
 }
 
 function corrupt(what: string): RegistryError {

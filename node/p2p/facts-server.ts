@@ -147,4 +147,7 @@ async function sendSnapshot(
     if (bytes >= LIMITS.snapshot.chunkBytes) await flush()
   }
   await flush()
+  // The last of it may still be on its way: an end that waits no longer than usual would cut it off.
+  const time = deadline(clock, LIMITS.snapshot.chunkMs)
+  await io.end(time.signal).finally(time.clear)
 }

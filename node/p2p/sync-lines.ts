@@ -81,8 +81,8 @@ export class SyncLines {
   }
 
   closeAll(): void {
-    for (const peer of [...this.#outbound.keys()]) this.close(peer, 'own')
-    for (const peer of [...this.#inbound.keys()]) this.close(peer, 'theirs')
+    for (const peer of this.#outbound.keys()) this.close(peer, 'own')
+    for (const peer of this.#inbound.keys()) this.close(peer, 'theirs')
   }
 
   #open(peer: string): (Line & { readonly io: Promise<FramedStream> }) | undefined {

@@ -124,9 +124,8 @@ export class Sync {
     const { clock } = this.#components
     this.#cancelTimer()
     if (this.#abort.signal.aborted) return
-    const now = clock.now()
-    const ms = Math.min(nextDue(this.#state, now) - now, LIMITS.timers.delayMs)
-    this.#cancelTimer = clock.after(ms, () => this.#tell({ type: 'due' }))
+    const ms = Math.min(nextDue(this.#state) - clock.now(), LIMITS.timers.delayMs)
+    this.#cancelTimer = clock.after(Math.max(0, ms), () => this.#tell({ type: 'due' }))
   }
 
   #carryOut(effect: SyncEffect): void {
