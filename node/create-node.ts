@@ -7,11 +7,9 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { openBlocks } from '../storage/block-store.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
-import { FactStore } from '../storage/fact-store.ts'
-import { openWithBallast } from '../storage/home.ts'
+import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
-import { openLevel } from '../storage/level-key-value.ts'
-import { Records } from '../storage/records.ts'
+import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
@@ -20,9 +18,12 @@ import { DiskGuard } from './disk-guard.ts'
 import { loadSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
+import { openStore } from './open-store.ts'
+import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
 import { Projects } from './project-store.ts'
-import { Registries } from './registries.ts'
+import type { Registries } from './registries.ts'
+import { Scrub } from './scrub.ts'
 import { systemClock } from './runtime/clock.ts'
 import type { Clock } from './runtime/clock.ts'
 import { openLog } from './runtime/log.ts'
@@ -71,6 +72,7 @@ interface Core {
   readonly clock: Clock
   readonly log: Log
   readonly facts: FactStore
+  readonly lateScrub: LateScrub
   readonly records: Records
   readonly blocks: VerifiedBlocks
   readonly registries: Registries
@@ -91,6 +93,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
   const services = composeServices(init, core, { late, changes })
+  const scrub = scrubOver(core, services.gate)
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -98,17 +101,19 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     started: core.clock.now(),
     ...core,
     ...services,
+    scrub,
     get swarm() {
       return late.swarm
     },
     caughtUp,
     network: () => requireSwarm(late),
-    follow: registry => follow(parts, core, registry),
+    follow: registry => follow(parts, registry),
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
-  for (const { id } of core.registries.all) await follow(parts, core, id)
+  for (const { id } of core.registries.all) await follow(parts, id)
+  opening.defer(scrubInTime(core, scrub, init.network))
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
@@ -129,12 +134,10 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const { home, config } = init
   const log = init.log ?? (await openLog({ level: config.logLevel }))
   const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
-  const kv = await openWithBallast(home, () => openLevel(home.paths.store))
-  opening.defer(() => kv.close())
-  const records = new Records(kv)
-  const registries = new Registries(records)
-  await registries.load()
   const stopping = new AbortController()
+  const opened = await openStore({ home, clock, log, stopping: stopping.signal })
+  const { kv, records, registries, facts, lateScrub } = opened
+  opening.defer(() => opened.close())
   opening.defer(() => stopping.abort())
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
@@ -147,7 +150,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
     stopping: stopping.signal,
     clock,
     log,
-    facts: new FactStore(kv),
+    facts,
+    lateScrub,
     records,
     blocks,
     registries,
@@ -242,17 +246,36 @@ function meterOf(late: LateSwarm): Meter {
   return { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) }
 }
 
-/** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
-async function follow(parts: NodeParts, { facts, records, log, signer }: Core, registry: RegistryId): Promise<void> {
-  const loss = await facts.open(registry)
-  if (loss !== undefined) {
-    log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
-    await records.forgetCursors(registry)
-    // Positions of ours may be among what is gone: signing them a second time would be a fork.
-    await signer.renewChain()
-  }
-  await parts.gate.open(registry, { refold: loss !== undefined })
+/** Makes store, gate and network ready for one registry. */
+async function follow(parts: NodeParts, registry: RegistryId): Promise<void> {
+  await parts.scrub.open(registry)
   parts.swarm?.follow(registry)
+}
+
+function scrubOver(core: Core, gate: Gate): Scrub {
+  const onLoss = (registry: RegistryId, loss: Loss): Promise<void> => toldOfLoss(core, registry, loss)
+  const scrub = new Scrub({ ...core, gate, onLoss })
+  core.lateScrub.scrub = scrub
+  return scrub
+}
+
+async function toldOfLoss({ log, records, signer }: Core, registry: RegistryId, loss: Loss): Promise<void> {
+  log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
+  await records.forgetCursors(registry)
+  // Positions of ours may be among what is gone: signing them a second time would be a fork.
+  await signer.renewChain()
+}
+
+/** Looks through all that is stored, once, when a node that stays has been up for a while. */
+function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => Promise<void> {
+  const stopping = new AbortController()
+  let running = Promise.resolve()
+  const begin = (): void => void (running = scrub.run(stopping.signal))
+  if (isLasting) clock.after(LIMITS.scrub.afterMs, begin, stopping.signal)
+  return () => {
+    stopping.abort()
+    return running
+  }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

@@ -16,6 +16,7 @@ import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
+import type { Scrub } from './scrub.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
 export interface NodeParts {
@@ -37,6 +38,7 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly scrub: Scrub
   readonly meter: NodeMeter
   /** Registries whose log was read to its end from at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>
