@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { principalOf } from '../attestation/keys.ts'
+import { parseSecret, principalOf } from '../attestation/keys.ts'
+import type { Secret } from '../attestation/keys.ts'
 import { signFact } from '../attestation/sign-fact.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
+import { readKey } from '../storage/key-files.ts'
 import { DEFAULT_KEY, readOrMakeKey } from './home.ts'
 import type { Signer } from './services/author.ts'
 
@@ -34,15 +36,25 @@ export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<S
     return fresh
   }
   if (chain === undefined || chain !== (await store.chain())) await renewChain()
-  return {
-    principal: principalOf(secret),
-    sign: body => signFact(body, secret),
+  return signerOf(secret, {
     chain: () => {
       if (chain === undefined) throw new RegistryError('INTERNAL', 'the chain of this data directory was not loaded')
       return chain
     },
     renewChain
-  }
+  })
+}
+
+/**
+ * Another key of the data directory, beside the node's own. It writes under the same chain: a chain is one of an author.
+ * @throws RegistryError KEY_NOT_FOUND | UNSAFE_PERMISSIONS
+ */
+export async function otherSigner({ paths }: Home, own: Signer, name: string): Promise<Signer> {
+  return signerOf(parseSecret(await readKey(paths.keys, name)), own)
+}
+
+function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 'renewChain'>): Signer {
+  return { principal: principalOf(secret), sign: body => signFact(body, secret), chain, renewChain }
 }
 
 /** The secret of one swarm. Not the signing key: a swarm's peer id says nothing about who publishes. */

@@ -19,14 +19,24 @@ export interface Fork {
   readonly facts: readonly FactId[]
 }
 
+/** A fork as it is shown: settled when all but one of its facts were decided against. */
+export interface ShownFork extends Fork {
+  readonly settled: boolean
+}
+
+const NOTHING: ReadonlySet<FactId> = new Set()
+
 /** What the chains of one subject add up to, whatever the order their facts came in. */
 export interface Chains {
   readonly forks: readonly Fork[]
   /** Chains beyond the sixteen lowest of their author: their facts do not count. */
   readonly isExcess: (fact: VerifiedFact) => boolean
-  readonly isForked: (author: Principal) => boolean
-  /** At or after the first position that the author's chain has twice. */
-  readonly isAfterFork: (fact: VerifiedFact) => boolean
+  /** True while one of the author's forks is open: `away` is what was decided against. */
+  readonly isForked: (author: Principal, away?: ReadonlySet<FactId>) => boolean
+  /** The first open fork at or before a fact in its chain. */
+  readonly openForkBefore: (fact: VerifiedFact, away: ReadonlySet<FactId>) => Fork | undefined
+  /** Where both are at one position: the second and all that follows it in its chain. Else nothing. */
+  readonly sideOf: (keep: FactId, over: FactId) => readonly FactId[]
 }
 
 /** Reads forks and excess chains off all facts of one subject. Pure and independent of order. */
@@ -45,18 +55,38 @@ export function readChains(facts: readonly VerifiedFact[]): Chains {
     else chains.add(fact.body.chain)
   }
   const forks = findForks(positions)
-  const firstFork = new Map<string, number>()
-  for (const { author, chain, seq } of forks) {
-    const key = `${author} ${chain}`
-    firstFork.set(key, Math.min(seq, firstFork.get(key) ?? seq))
-  }
-  const forkedAuthors = new Set(forks.map(fork => fork.author))
+  const forksOf = Map.groupBy(forks, ({ author, chain }) => `${author} ${chain}`)
+  const byAuthor = Map.groupBy(forks, ({ author }) => author)
   const excess = excessChains(chainsOf)
+  const following = followers(facts, forks)
   return {
     forks,
     isExcess: fact => excess.has(chainKey(fact)),
-    isForked: author => forkedAuthors.has(author),
-    isAfterFork: fact => fact.body.seq >= (firstFork.get(chainKey(fact)) ?? Number.POSITIVE_INFINITY)
+    isForked: (author, away = NOTHING) => (byAuthor.get(author) ?? []).some(fork => isOpen(fork, away)),
+    openForkBefore: (fact, away) =>
+      (forksOf.get(chainKey(fact)) ?? []).find(fork => fork.seq <= fact.body.seq && isOpen(fork, away)),
+    sideOf: (keep, over) =>
+      forks.some(({ facts: at }) => at.includes(keep) && at.includes(over)) ? [over, ...following(over)] : []
+  }
+}
+
+function isOpen({ facts }: Fork, away: ReadonlySet<FactId>): boolean {
+  return facts.filter(id => !away.has(id)).length > 1
+}
+
+/** Only who has forked is ever asked what follows what, so nobody else's chains are walked. */
+function followers(facts: readonly VerifiedFact[], forks: readonly Fork[]): (id: FactId) => readonly FactId[] {
+  if (forks.length === 0) return () => []
+  const next = Map.groupBy(facts, ({ body }) => body.prev)
+  return id => {
+    const found: FactId[] = []
+    const open = [id]
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      const direct = (next.get(at) ?? []).map(fact => fact.id)
+      found.push(...direct)
+      open.push(...direct)
+    }
+    return found
   }
 }
 
@@ -91,10 +121,10 @@ export function boundSetAside<T extends { readonly fact: FactId }>(setAside: rea
 }
 
 /** The same for forks. */
-export function boundForks(forks: readonly Fork[]): readonly Fork[] {
+export function boundForks(forks: readonly Fork[], away: ReadonlySet<FactId> = NOTHING): readonly ShownFork[] {
   return forks
     .slice(0, LIMITS.view.forks)
-    .map(fork => ({ ...fork, facts: fork.facts.slice(0, LIMITS.view.factsPerFork) }))
+    .map(fork => ({ ...fork, facts: fork.facts.slice(0, LIMITS.view.factsPerFork), settled: !isOpen(fork, away) }))
 }
 
 function chainKey({ body }: VerifiedFact): string {

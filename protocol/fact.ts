@@ -10,7 +10,17 @@ import { LIMITS } from './limits.ts'
 import { parsePackageName } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 
-export const FACT_TYPES = ['genesis', 'grant', 'claim', 'release', 'yank', 'unyank'] as const
+export const FACT_TYPES = [
+  'genesis',
+  'grant',
+  'revoke',
+  'cosign',
+  'claim',
+  'release',
+  'yank',
+  'unyank',
+  'resolve'
+] as const
 export type FactType = (typeof FACT_TYPES)[number]
 
 /** What a fact is about: the registry itself, or one package of it. */
@@ -130,14 +140,15 @@ function parseBody(bytes: Uint8Array): FactBody {
   }
 }
 
+/** Facts about who may do what are about the registry or about one package; a genesis only about the first. */
+const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve']
+
 function parseSubject(type: FactType, subject: string): Subject {
-  const aboutRegistry = type === 'genesis' || type === 'grant'
   if (subject === 'registry') {
-    if (!aboutRegistry) throw malformed('subject')
+    if (type !== 'genesis' && !EITHER.includes(type)) throw malformed('subject')
     return 'registry'
   }
-  // Grants about one package come with the authority rules; until then only claims name a package's keys.
-  if (aboutRegistry) throw malformed('subject')
+  if (type === 'genesis') throw malformed('subject')
   try {
     return parsePackageName(subject)
   } catch (cause) {
@@ -149,7 +160,8 @@ export function formatChain(bytes: Uint8Array): string {
   return toHex(bytes)
 }
 
-function parseChain(text: string): Uint8Array {
+/** The 16 bytes of a chain. @throws RegistryError MALFORMED */
+export function parseChain(text: string): Uint8Array {
   const bytes = fromHex(text)
   if (bytes === undefined || bytes.length !== 16) throw malformed('chain')
   return bytes

@@ -1,30 +1,30 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { roleSince } from './authority.ts'
 import type { Authority } from './authority.ts'
-import { toHex } from './bytes.ts'
+import { foldChanges } from './authority-fold.ts'
+import type { ChangeFault, Signature } from './authority-fold.ts'
+import { growTree } from './authority-tree.ts'
+import { compareText } from './bytes.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'
-import type { Fork, VerifiedFact } from './chains.ts'
+import type { Chains, ShownFork, VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
 import type { FactType } from './fact.ts'
-import { LIMITS } from './limits.ts'
-import { ecosystemOf } from './package-name.ts'
+import { foldVersions, ofType } from './fold-versions.ts'
+import type { Typed, VersionView } from './fold-versions.ts'
 import type { PackageName } from './package-name.ts'
-import { encodeContent } from './payload.ts'
-import type { CitedAuthority, Payload, ReleaseContent } from './payload.ts'
-import { NAMING_ROLES, PUBLISHING_ROLES } from './role.ts'
-import { orderingOf } from './version.ts'
-import type { Version } from './version.ts'
+import { citedHead } from './payload.ts'
+import { DELEGATED_ROLES } from './role.ts'
+import type { Role, Scope } from './role.ts'
+import { ownersAmong, ownersAt, roleSince, rolesOf, thresholdAt } from './roles.ts'
+import type { Roles } from './roles.ts'
 
 /** Why a fact about a package that is in the set does not count. */
 export type SetAsideReason =
+  | ChangeFault
   | 'claim-not-counted'
   | 'name-taken'
-  | 'role-not-held'
-  | 'threshold-not-met'
+  | 'no-effect'
   | 'too-many-chains'
   | 'too-many-releases'
-  | 'unknown-authority'
   | 'unknown-yank'
 
 export interface SetAside {
@@ -33,25 +33,22 @@ export interface SetAside {
   readonly reason: SetAsideReason
 }
 
+/** The grant of a name, and who may do what about it now. */
 export interface ClaimView {
   readonly fact: FactId
   readonly by: Principal
+  /** The head of the package's own authority: what the next fact about it cites. */
+  readonly head: FactId
+  /** Owners at that head, and how many of them must sign. */
   readonly keys: readonly Principal[]
   readonly threshold: number
-}
-
-export interface ContentView extends ReleaseContent {
-  readonly fact: FactId
-  readonly by: Principal
-  readonly time: number
-  readonly marks: readonly 'forked-author'[]
-}
-
-/** One version. More than one content is a conflict: both are kept, neither is served. */
-export interface VersionView {
-  readonly version: Version
-  readonly contents: readonly ContentView[]
-  readonly yanks: readonly { readonly fact: FactId; readonly by: Principal; readonly reason: string }[]
+  /** Roles given for the package alone. */
+  readonly roles: readonly {
+    readonly key: Principal
+    readonly role: Role
+    readonly scope: Scope
+    readonly expires: number | null
+  }[]
 }
 
 /** What all facts about one package add up to. Equal facts give an equal view, whatever the order of arrival. */
@@ -61,25 +58,159 @@ export interface PackageView {
   /** Highest first. */
   readonly versions: readonly VersionView[]
   readonly setAside: readonly SetAside[]
-  readonly forks: readonly Fork[]
+  readonly forks: readonly ShownFork[]
 }
 
-type Typed<T extends FactType> = VerifiedFact & { readonly payload: Extract<Payload, { type: T }> }
+type Aside = (fact: VerifiedFact, reason: SetAsideReason) => void
+
+/** What the fold of one package has at hand. */
+interface Context {
+  readonly name: PackageName
+  readonly authority: Authority
+  readonly chains: Chains
+  readonly within: readonly VerifiedFact[]
+  readonly signatures: (fact: VerifiedFact) => readonly Signature[]
+  readonly aside: Aside
+}
 
 /** Folds the facts of one package under the registry's authority. Pure. */
 export function foldPackage(name: PackageName, authority: Authority, facts: readonly VerifiedFact[]): PackageView {
   const chains = readChains(facts)
   const setAside: SetAside[] = []
-  const aside = (fact: VerifiedFact, reason: SetAsideReason): void => {
+  const aside: Aside = (fact, reason) => {
     setAside.push({ fact: fact.id, type: fact.body.type, reason })
   }
   const within = facts.filter(fact => {
     if (chains.isExcess(fact)) aside(fact, 'too-many-chains')
     return !chains.isExcess(fact)
   })
-  const claim = foldClaims(name, authority, ofType(within, 'claim'), aside)
+  const context = { name, authority, chains, within, signatures: signaturesIn(within), aside }
+  const winner = foldClaims(context)
+  const roles = winner === undefined ? undefined : foldRoles(context, winner)
+  const counted = countPublished(context, roles)
+  const away = roles?.away ?? NOTHING
+  const isForked = (author: Principal): boolean => chains.isForked(author, away) || authority.isForked(author)
+  const versions = foldVersions(counted.releases, counted.yanks, {
+    name,
+    isForked,
+    tooMany: fact => aside(fact, 'too-many-releases')
+  })
+  sortCosigns(
+    context,
+    new Set([...counted.targets, ...(roles?.counted.keys() ?? []), ...(winner === undefined ? [] : [winner.id])])
+  )
+  return {
+    name,
+    claim: winner === undefined || roles === undefined ? null : claimView(winner, roles),
+    versions,
+    setAside: boundSetAside(setAside),
+    forks: boundForks(chains.forks, away)
+  }
+}
+
+const NOTHING: ReadonlySet<FactId> = new Set()
+
+function signaturesIn(facts: readonly VerifiedFact[]): (fact: VerifiedFact) => readonly Signature[] {
+  const cosigns = ofType(facts, 'cosign')
+  const byTarget = Map.groupBy(cosigns, ({ payload }) => payload.value.fact)
+  return fact => [fact, ...(byTarget.get(fact.id) ?? [])].map(via => ({ key: via.body.author, via }))
+}
+
+/** A signature under what does not count, or does not exist, has no effect. */
+function sortCosigns({ within, aside }: Context, targets: ReadonlySet<FactId>): void {
+  for (const fact of ofType(within, 'cosign')) if (!targets.has(fact.payload.value.fact)) aside(fact, 'no-effect')
+}
+
+/** Two grants of one name: the key that was allowed to name earlier, then chain, then position, then fact id. */
+function foldClaims(context: Context): Typed<'claim'> | undefined {
+  const { within, aside } = context
+  const allowed = ofType(within, 'claim').flatMap(fact => {
+    const since = namedSince(context, fact)
+    if (typeof since === 'number') return [{ fact, since }]
+    aside(fact, since)
+    return []
+  })
+  const sorted = allowed.toSorted((a, b) => a.since - b.since || comparePosition(a.fact, b.fact))
+  const [winner, ...others] = sorted
+  for (const { fact } of others) aside(fact, 'name-taken')
+  return winner?.fact
+}
+
+/** How early those who gave a name were allowed to: a curator alone, owners by their threshold. */
+function namedSince({ name, authority, signatures }: Context, fact: Typed<'claim'>): number | SetAsideReason {
+  const { authPrev: head } = fact.payload.value
+  if (!authority.order.has(head)) return 'unknown-authority'
+  const use = { on: name, head, fact }
+  const curating = roleSince(authority, { ...use, key: fact.body.author, roles: ['curator'] })
+  const signed = signatures(fact)
+  const owners = ownersAmong(authority, signed, use)
+  const isByOwners = owners.size >= thresholdAt(authority, head)
+  const owning = signed.flatMap(
+    ({ key, via }) => roleSince(authority, { ...use, key, roles: ['owner'], fact: via }) ?? []
+  )
+  const since = [...(curating === undefined ? [] : [curating]), ...(isByOwners ? owning : [])]
+  if (since.length > 0) return Math.min(...since)
+  return owners.size > 0 ? 'threshold-not-met' : 'role-not-held'
+}
+
+function comparePosition(a: VerifiedFact, b: VerifiedFact): number {
+  return compareText(a.body.chain, b.body.chain) || a.body.seq - b.body.seq || compareText(a.id, b.id)
+}
+
+/** Who may do what about the package: its own changes, below the claim that won. */
+function foldRoles({ name, authority, chains, within, aside }: Context, winner: Typed<'claim'>): Roles {
+  const { keys: owners, threshold } = winner.payload.value
+  const byId = new Map(within.map(fact => [fact.id, fact]))
+  const result = foldChanges({
+    tree: growTree(winner, within),
+    facts: within,
+    chains,
+    owners,
+    threshold,
+    recovery: undefined,
+    decides: (keep, over) => {
+      const side = chains.sideOf(keep, over)
+      return side.length === 0 && isOneVersion(byId.get(keep), byId.get(over)) ? [over] : side
+    },
+    outranks: (signatures, { fact }) => isAbovePackage(authority, name, signatures, fact)
+  })
+  for (const { fact: id, reason } of result.setAside) {
+    const fact = byId.get(id)
+    if (fact !== undefined) aside(fact, reason)
+  }
+  return rolesOf(name, owners, result)
+}
+
+/** Two contents of one version. Attack: a release that is in nobody's way must not be decided away: that is what yank is for. */
+function isOneVersion(a: VerifiedFact | undefined, b: VerifiedFact | undefined): boolean {
+  if (a?.payload.type !== 'release' || b?.payload.type !== 'release') return false
+  return a.payload.value.version === b.payload.value.version
+}
+
+/** The registry's owners and its recovery key stand above the owners of each package: somebody must when those lose theirs. */
+function isAbovePackage(
+  authority: Authority,
+  name: PackageName,
+  signatures: readonly Signature[],
+  fact: VerifiedFact
+): boolean {
+  const head = citedHead(fact.payload)
+  if (head === undefined || !authority.order.has(head)) return false
+  if (signatures.some(({ key }) => key === authority.recovery)) return true
+  return ownersAmong(authority, signatures, { on: name, head }).size >= thresholdAt(authority, head)
+}
+
+interface Published {
+  readonly releases: readonly Typed<'release'>[]
+  readonly yanks: readonly Typed<'yank'>[]
+  /** Everything that counts, and so what a cosignature may be under. */
+  readonly targets: readonly FactId[]
+}
+
+function countPublished(context: Context, roles: Roles | undefined): Published {
+  const { within, aside } = context
   const mayPublish = (fact: Typed<'release' | 'yank' | 'unyank'>): boolean => {
-    const reason = publishFault(name, authority, claim, fact)
+    const reason = publishFault(context, roles, fact)
     if (reason !== undefined) aside(fact, reason)
     return reason === undefined
   }
@@ -91,124 +222,50 @@ export function foldPackage(name: PackageName, authority: Authority, facts: read
     const known = fact.payload.value.yanks.some(id => yanks.some(yank => yank.id === id))
     if (!known) aside(fact, 'unknown-yank')
   }
-  const standing = yanks.filter(yank => !takenBack.has(yank.id))
-  const context = { name, isForked: (author: Principal) => chains.isForked(author), aside }
   return {
-    name,
-    claim,
-    versions: foldVersions(releases, standing, context),
-    setAside: boundSetAside(setAside),
-    forks: boundForks(chains.forks)
+    releases,
+    yanks: yanks.filter(yank => !takenBack.has(yank.id)),
+    targets: [...releases, ...yanks, ...unyanks].map(({ id }) => id)
   }
-}
-
-/** Two grants of one name: the key that was allowed to name earlier, then chain, then position, then fact id. */
-function foldClaims(
-  name: PackageName,
-  authority: Authority,
-  claims: readonly Typed<'claim'>[],
-  aside: (fact: VerifiedFact, reason: SetAsideReason) => void
-): ClaimView | null {
-  const allowed = claims.flatMap(fact => {
-    const { authPrev } = fact.payload.value
-    const known = authority.order.has(authPrev)
-    const since = roleSince(authority, { key: fact.body.author, roles: NAMING_ROLES, name, head: authPrev })
-    // A root's own say is that of the roots together: one of several must not hand out names alone.
-    const isAlone = since === 0 && authority.genesis.threshold > 1
-    if (since !== undefined && !isAlone) return [{ fact, since }]
-    aside(fact, isAlone ? 'threshold-not-met' : known ? 'role-not-held' : 'unknown-authority')
-    return []
-  })
-  const sorted = allowed.toSorted((a, b) => a.since - b.since || comparePosition(a.fact, b.fact))
-  const [winner, ...others] = sorted
-  for (const { fact } of others) aside(fact, 'name-taken')
-  if (winner === undefined) return null
-  const { keys, threshold } = winner.fact.payload.value
-  return { fact: winner.fact.id, by: winner.fact.body.author, keys, threshold }
-}
-
-function comparePosition(a: VerifiedFact, b: VerifiedFact): number {
-  if (a.body.chain !== b.body.chain) return a.body.chain < b.body.chain ? -1 : 1
-  if (a.body.seq !== b.body.seq) return a.body.seq - b.body.seq
-  return a.id < b.id ? -1 : 1
 }
 
 function publishFault(
-  name: PackageName,
-  authority: Authority,
-  claim: ClaimView | null,
+  { name, authority, signatures }: Context,
+  roles: Roles | undefined,
   fact: Typed<'release' | 'yank' | 'unyank'>
 ): SetAsideReason | undefined {
-  const cited: CitedAuthority = fact.payload.value.authority
-  if (!authority.order.has(cited.registry)) return 'unknown-authority'
+  const { registry, package: own } = fact.payload.value.authority
+  if (!authority.order.has(registry)) return 'unknown-authority'
   // An ungranted name does not exist in the registry, whoever signs under it.
-  if (claim === null || claim.fact !== cited.package) return 'claim-not-counted'
-  const key = fact.body.author
-  if (claim.keys.includes(key)) return claim.threshold > 1 ? 'threshold-not-met' : undefined
-  const since = roleSince(authority, { key, roles: PUBLISHING_ROLES, name, head: cited.registry })
-  return since === undefined ? 'role-not-held' : undefined
-}
-
-interface VersionContext {
-  readonly name: PackageName
-  readonly isForked: (author: Principal) => boolean
-  readonly aside: (fact: VerifiedFact, reason: SetAsideReason) => void
-}
-
-/**
- * Highest version first, until the row is full. Attack: rows without end, which no store would take and which would so
- * keep every other fact of a batch out. The bound is over the contents, so that it falls at the same place everywhere.
- */
-function foldVersions(
-  releases: readonly Typed<'release'>[],
-  yanks: readonly Typed<'yank'>[],
-  context: VersionContext
-): readonly VersionView[] {
-  const byVersion = Map.groupBy(releases, fact => fact.payload.value.version)
-  const yanksOf = Map.groupBy(yanks, fact => fact.payload.value.version)
-  const { compare } = orderingOf(ecosystemOf(context.name))
-  const views: VersionView[] = []
-  let bytes = 0
-  for (const [version, facts] of [...byVersion].toSorted(([a], [b]) => compare(b, a))) {
-    const distinct = distinctContents(facts)
-    const kept = distinct.slice(0, LIMITS.view.contentsPerVersion)
-    const standing = (yanksOf.get(version) ?? []).toSorted(byId).slice(0, LIMITS.view.yanksPerVersion)
-    bytes += kept.reduce((sum, fact) => sum + encodeContent(fact.payload.value).length, 0)
-    bytes += standing.reduce((sum, fact) => sum + fact.body.payload.length, 0)
-    const isBeyond = bytes > LIMITS.view.versionsBytes
-    for (const fact of isBeyond ? facts : distinct.slice(kept.length)) context.aside(fact, 'too-many-releases')
-    if (isBeyond) continue
-    views.push({
-      version,
-      contents: kept.map(fact => toContentView(fact, context)),
-      yanks: standing.map(({ id, body, payload }) => ({ fact: id, by: body.author, reason: payload.value.reason }))
-    })
+  if (roles === undefined || !roles.order.has(own)) return 'claim-not-counted'
+  if (roles.away.has(fact.id)) return 'resolved'
+  const signed = signatures(fact)
+  let isSigned = false
+  for (const [level, head] of [
+    [roles, own],
+    [authority, registry]
+  ] as const) {
+    const use = { on: name, head, fact }
+    if (roleSince(level, { ...use, key: fact.body.author, roles: DELEGATED_ROLES }) !== undefined) return undefined
+    const owners = ownersAmong(level, signed, use)
+    if (owners.size >= thresholdAt(level, head)) return undefined
+    isSigned ||= owners.size > 0
   }
-  return views
+  return isSigned ? 'threshold-not-met' : 'role-not-held'
 }
 
-/** The same content said twice is no conflict: the lowest fact id speaks for it. */
-function distinctContents(facts: readonly Typed<'release'>[]): readonly Typed<'release'>[] {
-  const [only] = facts
-  if (only !== undefined && facts.length === 1) return [only]
-  const contents = new Map<string, Typed<'release'>>()
-  for (const fact of facts.toSorted(byId)) {
-    const key = toHex(sha256(encodeContent(fact.payload.value)))
-    if (!contents.has(key)) contents.set(key, fact)
+function claimView(fact: VerifiedFact, roles: Roles): ClaimView {
+  const { head, grants } = roles
+  const given = grants.filter(
+    ({ key, role }) =>
+      role !== 'owner' && roleSince(roles, { key, roles: [role], on: roles.subject, head }) !== undefined
+  )
+  return {
+    fact: fact.id,
+    by: fact.body.author,
+    head,
+    keys: ownersAt(roles, head),
+    threshold: thresholdAt(roles, head),
+    roles: given.map(({ key, role, scope, expires }) => ({ key, role, scope, expires }))
   }
-  return [...contents.values()]
-}
-
-function toContentView({ id, body, payload }: Typed<'release'>, { isForked }: VersionContext): ContentView {
-  const { manifest, root, size, digests } = payload.value
-  const marks = isForked(body.author) ? (['forked-author'] as const) : []
-  return { manifest, root, size, digests, fact: id, by: body.author, time: body.time, marks }
-}
-
-function byId(a: VerifiedFact, b: VerifiedFact): number {
-  return a.id < b.id ? -1 : 1
-}
-
-function ofType<T extends FactType>(facts: readonly VerifiedFact[], type: T): readonly Typed<T>[] {
-  return facts.filter((fact): fact is Typed<T> => fact.payload.type === type)
 }

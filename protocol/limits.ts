@@ -20,7 +20,8 @@ export const LIMITS = Object.freeze({
     cborItems: 8_192,
     keysPerList: 64,
     reasonChars: 500,
-    yanksPerUnyank: 64
+    yanksPerUnyank: 64,
+    resolvedFacts: 64
   }),
   names: Object.freeze({
     nameChars: 214,

@@ -9,11 +9,11 @@ import type { FactBody } from './fact.ts'
 import { LIMITS } from './limits.ts'
 import { parseManifestRecord, toManifestRecord } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
-import { textFault } from './manifest-text.ts'
 import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
-import { isRole, parseScope } from './role.ts'
-import type { Role, Scope } from './role.ts'
+import { authorityPayloadRecord, parseAuthorityPayload } from './payload-authority.ts'
+import type { AuthorityPayload, Claim, Cosign, Grant, Resolve, Revoke } from './payload-authority.ts'
+import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
 import { parseSemver } from './version.ts'
 import type { Version } from './version.ts'
 
@@ -32,20 +32,6 @@ export interface Genesis {
   readonly visibility: 'public' | 'private'
   /** 16 random bytes in hex: two registries of one name and owner are still two registries. */
   readonly nonce: Uint8Array
-}
-
-export interface Grant {
-  readonly authPrev: FactId
-  readonly key: Principal
-  readonly role: Role
-  readonly scope: Scope
-  readonly expires: number | null
-}
-
-export interface Claim {
-  readonly authPrev: FactId
-  readonly keys: readonly Principal[]
-  readonly threshold: number
 }
 
 /** What other clients know the same files by: digests of the canonical archive (docs/spec/content.md). */
@@ -86,6 +72,9 @@ export interface Unyank {
 export type Payload =
   | { readonly type: 'genesis'; readonly value: Genesis }
   | { readonly type: 'grant'; readonly value: Grant }
+  | { readonly type: 'revoke'; readonly value: Revoke }
+  | { readonly type: 'cosign'; readonly value: Cosign }
+  | { readonly type: 'resolve'; readonly value: Resolve }
   | { readonly type: 'claim'; readonly value: Claim }
   | { readonly type: 'release'; readonly value: Release }
   | { readonly type: 'yank'; readonly value: Yank }
@@ -101,8 +90,11 @@ function toRecord({ type, value }: Payload): unknown {
     case 'genesis':
       return value
     case 'grant':
+    case 'revoke':
+    case 'cosign':
+    case 'resolve':
     case 'claim':
-      return { ...value, authPrev: toLink(value.authPrev) }
+      return authorityPayloadRecord({ type, value } as AuthorityPayload)
     case 'release':
       return { ...contentRecord(value), version: value.version, authority: authorityRecord(value.authority) }
     case 'yank':
@@ -143,9 +135,11 @@ export function parsePayload(body: FactBody): Payload {
       case 'genesis':
         return { type: 'genesis', value: parseGenesis(raw, body) }
       case 'grant':
-        return { type: 'grant', value: parseGrant(raw) }
+      case 'revoke':
+      case 'cosign':
+      case 'resolve':
       case 'claim':
-        return { type: 'claim', value: parseClaim(raw) }
+        return parseAuthorityPayload(body.type, raw, body.subject)
       case 'release':
         return { type: 'release', value: parseRelease(raw, body) }
       case 'yank':
@@ -181,25 +175,6 @@ function parseGenesis(raw: unknown, body: FactBody): Genesis {
   return { name, roots, threshold, recovery: parsePrincipal(text(record.recovery)), admission, visibility, nonce }
 }
 
-function parseGrant(raw: unknown): Grant {
-  const record = recordOf(raw, ['authPrev', 'key', 'role', 'scope', 'expires'])
-  const { role, expires } = record
-  if (!isRole(role)) throw malformed('role')
-  return {
-    authPrev: factIdFromLink(record.authPrev),
-    key: parsePrincipal(text(record.key)),
-    role,
-    scope: parseScope(text(record.scope)),
-    expires: expires === null ? null : parseCount(expires, 0, Number.MAX_SAFE_INTEGER)
-  }
-}
-
-function parseClaim(raw: unknown): Claim {
-  const record = recordOf(raw, ['authPrev', 'keys', 'threshold'])
-  const keys = parseKeys(record.keys)
-  return { authPrev: factIdFromLink(record.authPrev), keys, threshold: parseCount(record.threshold, 1, keys.length) }
-}
-
 function parseRelease(raw: unknown, body: FactBody): Release {
   const record = recordOf(raw, ['version', 'manifest', 'root', 'size', 'digests', 'authority'])
   const manifest = parseManifestRecord(record.manifest)
@@ -219,18 +194,13 @@ function parseRelease(raw: unknown, body: FactBody): Release {
 
 function parseYank(raw: unknown): Yank {
   const record = recordOf(raw, ['version', 'reason', 'authority'])
-  const reason = text(record.reason)
-  // Attack: a reason is printed on terminals. Controls and bidi overrides must not get there, and empty means none given.
-  if (reason !== '' && textFault(reason, LIMITS.fact.reasonChars) !== undefined) throw malformed('reason')
+  const reason = parseReason(record.reason)
   return { version: parseSemver(text(record.version)), reason, authority: parseAuthority(record.authority) }
 }
 
 function parseUnyank(raw: unknown): Unyank {
   const record = recordOf(raw, ['version', 'yanks', 'authority'])
-  const yanks = record.yanks
-  if (!Array.isArray(yanks) || yanks.length === 0 || yanks.length > LIMITS.fact.yanksPerUnyank) throw malformed('yanks')
-  const ids = yanks.map(factIdFromLink)
-  if (!ids.every((id, i) => i === 0 || (ids[i - 1] ?? '') < id)) throw malformed('yanks: sorted and distinct')
+  const ids = parseFactIds(record.yanks, LIMITS.fact.yanksPerUnyank)
   return {
     version: parseSemver(text(record.version)),
     yanks: ids,
@@ -250,28 +220,6 @@ function parseAuthority(raw: unknown): CitedAuthority {
   return { registry: factIdFromLink(record.registry), package: factIdFromLink(record.package) }
 }
 
-/** Distinct keys in byte order: one spelling, and nobody is counted twice toward a threshold. */
-function parseKeys(raw: unknown): readonly Principal[] {
-  if (!Array.isArray(raw) || raw.length === 0 || raw.length > LIMITS.fact.keysPerList) throw malformed('keys')
-  const keys = raw.map(key => parsePrincipal(text(key)))
-  if (!keys.every((key, i) => i === 0 || (keys[i - 1] ?? '') < key)) throw malformed('keys: sorted and distinct')
-  return keys
-}
-
-function parseCount(raw: unknown, min: number, max: number): number {
-  if (typeof raw !== 'number' || !Number.isSafeInteger(raw) || raw < min || raw > max) throw malformed('number')
-  return raw
-}
-
-function text(raw: unknown): string {
-  if (typeof raw !== 'string') throw malformed('text')
-  return raw
-}
-
-function malformed(what: string): RegistryError {
-  return new RegistryError('MALFORMED', `a payload does not have its shape: ${what}`)
-}
-
 /** The keys a payload names: admitted (attestation/keys.ts) before the fact is, and able to author facts after it. */
 export function namedKeys(payload: Payload): readonly Principal[] {
   switch (payload.type) {
@@ -281,9 +229,36 @@ export function namedKeys(payload: Payload): readonly Principal[] {
       return [payload.value.key]
     case 'claim':
       return payload.value.keys
+    // A revoke takes a key away: nothing is ever verified under it because of that.
+    case 'revoke':
+    case 'cosign':
+    case 'resolve':
     case 'release':
     case 'yank':
     case 'unyank':
       return []
+  }
+}
+
+/**
+ * The head of the registry's authority that a fact was made under: what its author could see of who may do what.
+ * Undefined for a genesis, which is made under none.
+ */
+export function citedHead(payload: Payload): FactId | undefined {
+  switch (payload.type) {
+    case 'genesis':
+      return undefined
+    case 'grant':
+    case 'revoke':
+    case 'resolve':
+      return payload.value.head ?? payload.value.authPrev
+    case 'cosign':
+      return payload.value.head
+    case 'claim':
+      return payload.value.authPrev
+    case 'release':
+    case 'yank':
+    case 'unyank':
+      return payload.value.authority.registry
   }
 }

@@ -1,5 +1,6 @@
 import { RegistryError } from './errors.ts'
-import type { ContentView, PackageView } from './fold.ts'
+import type { PackageView } from './fold.ts'
+import type { ContentView } from './fold-versions.ts'
 import { LIMITS } from './limits.ts'
 import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'

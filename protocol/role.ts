@@ -5,7 +5,18 @@ import { isEcosystem, parsePackageName } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 
 export const ROLES = ['owner', 'maintainer', 'publisher', 'curator', 'auditor', 'mirror', 'member'] as const
-export type Role = (typeof ROLES)[number]
+
+/**
+ * What a grant may give. `recovery` is not held beside others: it names the one key that outranks all of the registry
+ * from then on, and only the recovery key before it can say so.
+ */
+export type Role = (typeof ROLES)[number] | 'recovery'
+
+/** Roles that a package's own owners may give for it. */
+export const PACKAGE_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher']
+
+/** Roles whose holder publishes alone. Owners publish by the threshold of their number. */
+export const DELEGATED_ROLES: readonly Role[] = ['maintainer', 'publisher']
 
 /** Roles under which a release, yank or unyank counts. */
 export const PUBLISHING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher']
@@ -21,7 +32,7 @@ export const NAMING_ROLES: readonly Role[] = ['owner', 'curator']
 export type Scope = Brand<string, 'Scope'>
 
 export function isRole(value: unknown): value is Role {
-  return typeof value === 'string' && (ROLES as readonly string[]).includes(value)
+  return typeof value === 'string' && (value === 'recovery' || (ROLES as readonly string[]).includes(value))
 }
 
 /** @throws RegistryError MALFORMED */
@@ -36,9 +47,12 @@ export function parseScope(text: string): Scope {
   return text as Scope
 }
 
-/** An explicit prefix rule, never a pattern: `ggen/acme-*` covers `ggen/acme-tool` and not `ggen/acme`. */
-export function covers(scope: Scope, name: PackageName): boolean {
-  return scope.endsWith('*') ? name.startsWith(scope.slice(0, -1)) : name === (scope as string)
+/** A scope that covers the registry as a whole, its own roles included. */
+export const WHOLE: Scope = '*' as Scope
+
+/** An explicit prefix rule, never a pattern: `ggen/acme-*` covers `ggen/acme-tool` and not `ggen/acme`; only `*` covers the registry. */
+export function covers(scope: Scope, subject: 'registry' | PackageName): boolean {
+  return scope.endsWith('*') ? subject.startsWith(scope.slice(0, -1)) : subject === (scope as string)
 }
 
 function isName(text: string): boolean {

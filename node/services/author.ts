@@ -1,5 +1,4 @@
 import type { Admission } from '../../protocol/admission.ts'
-import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -9,6 +8,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { encodePayload } from '../../protocol/payload.ts'
 import type { Genesis, Payload } from '../../protocol/payload.ts'
 import type { Source } from './admit.ts'
+import type { Known } from './membership.ts'
 
 /** One key of this device, and the chain that this data directory writes under it. */
 export interface Signer {
@@ -23,7 +23,7 @@ export interface Signer {
 export interface AuthorComponents {
   readonly gate: {
     admit(bytes: Uint8Array, source: Source): Promise<Admission>
-    state(registry: RegistryId): { factsOf(subject: Subject): Promise<readonly VerifiedFact[]> } | undefined
+    state(registry: RegistryId): { known(subject: Subject): Promise<Known> } | undefined
   }
   readonly signer: Signer
   readonly now: () => number
@@ -53,19 +53,29 @@ export class Author {
     return this.#components.signer.principal
   }
 
-  /** Signs and admits one fact. @throws RegistryError NOT_AUTHORIZED when no key in the registry named ours */
-  write(registry: RegistryId, subject: Subject, payload: Payload): Promise<AuthoredFact> {
+  /**
+   * Signs and admits one fact, with the node's own key or another one of this data directory. What waits for more
+   * signatures is in the set like any other: a position that was signed and kept apart would be signed again.
+   * @throws RegistryError NOT_AUTHORIZED when no fact of the registry named the key, or its roles were revoked
+   */
+  write(
+    registry: RegistryId,
+    subject: Subject,
+    payload: Payload,
+    { signer = this.#components.signer }: { readonly signer?: Signer } = {}
+  ): Promise<AuthoredFact> {
     return this.#inTurn(async () => {
-      const { chain, seq, prev } = await this.#position(registry, subject)
-      return this.#admit({ ...this.#header(payload), registry, subject, chain, seq, prev })
+      const position = await this.#position(registry, subject, signer)
+      return this.#admit({ ...this.#header(payload, signer), registry, subject, ...position }, signer)
     })
   }
 
   /** The genesis of a new registry. Its id is the registry's; follow it before admitting. */
   genesis(value: Genesis): AuthoredFact {
-    const header = this.#header({ type: 'genesis', value })
-    const chain = this.#components.signer.chain()
-    const bytes = this.#components.signer.sign({
+    const { signer } = this.#components
+    const header = this.#header({ type: 'genesis', value }, signer)
+    const chain = signer.chain()
+    const bytes = signer.sign({
       ...header,
       registry: null,
       subject: 'registry',
@@ -76,18 +86,28 @@ export class Author {
     return { id: parseEnvelope(bytes).id, bytes }
   }
 
-  #header(payload: Payload): Pick<FactBody, 'v' | 'type' | 'author' | 'time' | 'payload'> {
-    const { signer, now } = this.#components
-    return { v: 1, type: payload.type, author: signer.principal, time: now(), payload: encodePayload(payload) }
+  #header(payload: Payload, signer: Signer): Pick<FactBody, 'v' | 'type' | 'author' | 'time' | 'payload'> {
+    return {
+      v: 1,
+      type: payload.type,
+      author: signer.principal,
+      time: this.#components.now(),
+      payload: encodePayload(payload)
+    }
   }
 
-  async #position(registry: RegistryId, subject: Subject): Promise<Pick<FactBody, 'chain' | 'seq' | 'prev'>> {
-    const { gate, signer } = this.#components
-    const facts = (await gate.state(registry)?.factsOf(subject)) ?? []
+  async #position(
+    registry: RegistryId,
+    subject: Subject,
+    signer: Signer
+  ): Promise<Pick<FactBody, 'chain' | 'seq' | 'prev'>> {
+    const { set, cut } = (await this.#components.gate.state(registry)?.known(subject)) ?? { set: [], cut: [] }
     const chain = signer.chain()
-    const mine = facts.filter(
-      ({ body }) => body.author === signer.principal && body.chain === chain && body.type !== 'genesis'
-    )
+    const isMine = ({ body }: Known['set'][number]): boolean =>
+      body.author === signer.principal && body.chain === chain && body.type !== 'genesis'
+    const mine = set.filter(isMine)
+    // Positions that a revocation cut were signed all the same: who is named again goes on in a chain of its own.
+    if (cut.some(isMine)) return { chain: await signer.renewChain(), seq: 0, prev: null }
     const seq = mine.reduce((highest, { body }) => Math.max(highest, body.seq), -1) + 1
     const before = mine.filter(({ body }) => body.seq === seq - 1)
     // A chain that is full or forked is left behind: the next fact starts a new one.
@@ -95,10 +115,9 @@ export class Author {
     return { chain, seq, prev: before[0]?.id ?? null }
   }
 
-  async #admit(body: FactBody): Promise<AuthoredFact> {
-    const { gate, signer } = this.#components
+  async #admit(body: FactBody, signer: Signer): Promise<AuthoredFact> {
     const bytes = signer.sign(body)
-    const admission = await gate.admit(bytes, { peer: 'self' })
+    const admission = await this.#components.gate.admit(bytes, { peer: 'self' })
     switch (admission.verdict) {
       case 'accept':
         return { id: admission.id, bytes }
@@ -108,6 +127,7 @@ export class Author {
         })
       case 'ignore':
       case 'reject':
+        if (admission.reason === 'revoked') throw revoked(signer.principal)
         throw new RegistryError('INTERNAL', `our own ${body.type} was refused: ${admission.reason}`)
     }
   }
@@ -117,4 +137,10 @@ export class Author {
     this.#last = run.catch(() => undefined)
     return run
   }
+}
+
+function revoked(key: Principal): RegistryError {
+  return new RegistryError('NOT_AUTHORIZED', `the roles of ${key} in this registry were revoked`, {
+    next: 'ask an owner of the registry for a new grant'
+  })
 }

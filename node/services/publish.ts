@@ -1,4 +1,3 @@
-import { roleSince } from '../../protocol/authority.ts'
 import type { Authority } from '../../protocol/authority.ts'
 import { compareText, equalBytes } from '../../protocol/bytes.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
@@ -13,6 +12,7 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import { encodeContent } from '../../protocol/payload.ts'
 import type { ArchiveDigests, CitedAuthority, Payload, ReleaseContent } from '../../protocol/payload.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../protocol/role.ts'
+import { roleSince } from '../../protocol/roles.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { AuthoredFact } from './author.ts'
 
@@ -162,7 +162,7 @@ export function assertMayPublish(
   const claim = view?.claim ?? null
   const roles = claim === null ? NAMING_ROLES : PUBLISHING_ROLES
   if (claim?.keys.includes(key) === true) return
-  if (roleSince(authority, { key, roles, name, head: authority.head }) !== undefined) return
+  if (roleSince(authority, { key, roles, on: name, head: authority.head }) !== undefined) return
   const what = claim === null ? `give out the name ${shortNameOf(name)}` : `publish ${shortNameOf(name)}`
   throw new RegistryError('NOT_AUTHORIZED', `this key may not ${what} in registry ${authority.genesis.name}`, {
     tried: [`looked for one of the roles ${roles.join(', ')} for ${key}`],

@@ -1,6 +1,6 @@
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import type { VersionView } from '../../protocol/fold.ts'
+import type { VersionView } from '../../protocol/fold-versions.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { cleanText } from '../../protocol/manifest-text.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'

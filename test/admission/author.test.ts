@@ -59,7 +59,7 @@ test('a chain that is full is followed by a new one', async () => {
   const full = { id: last.id, body: last.body, payload: claimBy(facts, root) }
   const gate = {
     admit: node.gate.admit.bind(node.gate),
-    state: () => (state === undefined ? undefined : { factsOf: async () => [full] })
+    state: () => (state === undefined ? undefined : { known: async () => ({ set: [full], cut: [] }) })
   }
   const atEnd = new Author({ gate, signer: signerOf(root), now: () => 1 })
   const { body } = parseEnvelope((await atEnd.write(facts.registry, alpha, claimBy(facts, root))).bytes)
@@ -98,7 +98,15 @@ test('a registry of its own begins with a genesis that its author can build on',
   const node = await openGate(registry)
   const author = new Author({ gate: node.gate, signer, now: () => 2 })
   await node.gate.admit(genesis.bytes, { peer: 'self' })
-  const grant = { authPrev: genesis.id, key: ann.did, role: 'publisher', scope: '*' as never, expires: null } as const
+  const grant = {
+    authPrev: genesis.id,
+    key: ann.did,
+    role: 'publisher',
+    scope: '*' as never,
+    head: null,
+    threshold: null,
+    expires: null
+  } as const
   await author.write(registry, 'registry', { type: 'grant', value: grant })
   expect(node.gate.state(registry)?.authority?.grants.map(({ key }) => key)).toEqual([ann.did])
   expect(node.gate.state(registry)?.authority?.forks).toEqual([])

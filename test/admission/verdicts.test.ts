@@ -165,6 +165,8 @@ test.each(SMALL_ORDER)('a grant to the key %s, which proves nothing, is refused'
     key: root.did,
     role: 'publisher' as const,
     scope: parseScope('*'),
+    head: null,
+    threshold: null,
     expires: null
   }
   const did = formatPrincipal(key)

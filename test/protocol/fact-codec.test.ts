@@ -47,7 +47,7 @@ const raw = CID.createV1(0x55, other.multihash)
 test.each<[string, Record<string, unknown>]>([
   ['a later version of the format', { v: 2 }],
   ['a version that is text', { v: '1' }],
-  ['an unknown type', { type: 'revoke' }],
+  ['an unknown type', { type: 'vote' }],
   ['a type named like a method of objects', { type: 'constructor' }],
   ['a registry that is text', { registry: facts.registry }],
   ['a registry that is a link to content', { registry: raw }],
@@ -72,7 +72,7 @@ test.each<[string, Record<string, unknown>]>([
   ['a payload that is a map', { payload: {} }],
   ['a genesis with a registry', { type: 'genesis', subject: 'registry' }],
   ['a genesis about a package', { type: 'genesis', registry: null }],
-  ['a grant about a package', { type: 'grant' }],
+  ['a genesis about a package', { type: 'genesis', registry: null, seq: 0, prev: null }],
   ['one key more', { extra: 1 }]
 ])('refuses %s', (_, changes) => {
   expect(verdict(envelopeOf(wireBody(changes)))).toBe('MALFORMED')

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { roleSince } from '../../protocol/authority.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { readChains } from '../../protocol/chains.ts'
 import { foldPackage } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { roleSince } from '../../protocol/roles.ts'
 import {
   encodeAuthorityRow,
   encodePackageRow,
@@ -37,11 +37,11 @@ test('the first grant of a root counts: a genesis stands in no chain', () => {
   expect(authority.head).toBe(grant.id)
 })
 
-test('a grant by a key that is no root does not count', () => {
+test('a grant by a key that is no owner does not count', () => {
   const facts = new FactWriter(root)
-  const first = facts.grant(ann.did, 'owner')
+  const first = facts.grant(ann.did, 'maintainer')
   const second = facts.grant(bob.did, 'publisher', { by: ann, authPrev: first.id })
-  expect(authorityOf(facts).setAside).toEqual([{ fact: second.id, reason: 'not-a-root' }])
+  expect(authorityOf(facts).setAside).toEqual([{ fact: second.id, reason: 'role-not-held' }])
 })
 
 test('where a threshold is above one, no root grants and names alone', () => {
@@ -82,10 +82,10 @@ test('a role is held from its grant on and not at a head before it', () => {
   const first = facts.grant(bob.did, 'curator')
   const second = facts.grant(ann.did, 'publisher', { authPrev: first.id, scope: 'ggen/acme-*' })
   const authority = authorityOf(facts)
-  const question = { key: ann.did, roles: ['publisher'], name: subject('acme-tool') } as const
+  const question = { key: ann.did, roles: ['publisher'], on: subject('acme-tool') } as const
   expect(roleSince(authority, { ...question, head: second.id })).toBe(2)
   expect(roleSince(authority, { ...question, head: first.id })).toBeUndefined()
-  expect(roleSince(authority, { ...question, head: second.id, name: subject('other') })).toBeUndefined()
+  expect(roleSince(authority, { ...question, head: second.id, on: subject('other') })).toBeUndefined()
   expect(roleSince(authority, { ...question, head: second.id, roles: ['owner'] })).toBeUndefined()
   expect(roleSince(authority, { ...question, head: second.id, key: bob.did })).toBeUndefined()
 })

@@ -14,6 +14,7 @@ import { parseGgenName } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import { encodePayload, parsePayload } from '../../protocol/payload.ts'
 import type { CitedAuthority, Genesis, Payload } from '../../protocol/payload.ts'
+import { headsOf } from '../../protocol/heads.ts'
 import { parseScope } from '../../protocol/role.ts'
 import type { Role } from '../../protocol/role.ts'
 import { parseSemver } from '../../protocol/version.ts'
@@ -84,9 +85,90 @@ export class FactWriter {
     return made
   }
 
-  grant(key: Principal, role: Role, { authPrev = this.genesis.id, by = this.root, scope = '*' } = {}): Made {
-    const value = { authPrev, key, role, scope: parseScope(scope), expires: null }
+  grant(
+    key: Principal,
+    role: Role,
+    options: { authPrev?: FactId; by?: Person; scope?: string; threshold?: number } = {}
+  ): Made {
+    const { authPrev = this.genesis.id, by = this.root, scope = '*' } = options
+    const { threshold = null } = options
+    const value = { authPrev, head: null, key, role, scope: parseScope(scope), expires: null, threshold }
     return this.write(by, 'registry', { type: 'grant', value })
+  }
+
+  /** Takes roles of a key away; `heads` are the positions that stay recognised, by default all that were written. */
+  revoke(
+    key: Principal,
+    options: {
+      by?: Person
+      authPrev?: FactId
+      role?: Role
+      scope?: string
+      threshold?: number
+      heads?: readonly Made[]
+    } = {}
+  ): Made {
+    const { by = this.root, authPrev = this.genesis.id, role = null, scope = '*', threshold = null } = options
+    const { heads = this.all.filter(({ body }) => body.author === key && body.registry !== null) } = options
+    const value = {
+      authPrev,
+      head: null,
+      key,
+      role,
+      scope: parseScope(scope),
+      heads: headsOf(heads.map(({ body }) => body)),
+      threshold,
+      reason: ''
+    }
+    return this.write(by, 'registry', { type: 'revoke', value })
+  }
+
+  /** The same about one package; `authPrev` is the package's own head. */
+  packageGrant(
+    name: string,
+    key: Principal,
+    role: Role,
+    options: { authPrev: FactId; by?: Person; head?: FactId; threshold?: number }
+  ): Made {
+    const { authPrev, by = this.root, head = this.genesis.id, threshold = null } = options
+    const value = { authPrev, head, key, role, scope: parseScope(`ggen/${name}`), expires: null, threshold }
+    return this.write(by, subject(name), { type: 'grant', value })
+  }
+
+  packageRevoke(
+    name: string,
+    key: Principal,
+    options: { authPrev: FactId; by?: Person; head?: FactId; role?: Role; heads?: readonly Made[] }
+  ): Made {
+    const { authPrev, by = this.root, head = this.genesis.id, role = null } = options
+    const own = this.all.filter(({ body }) => body.author === key && body.subject === subject(name))
+    const heads = headsOf((options.heads ?? own).map(({ body }) => body))
+    const scope = parseScope(`ggen/${name}`)
+    const value = { authPrev, head, key, role, scope, heads, threshold: null, reason: '' }
+    return this.write(by, subject(name), { type: 'revoke', value })
+  }
+
+  cosign(by: Person, { id, body }: Made, head: FactId = this.genesis.id): Made {
+    return this.write(by, body.subject, { type: 'cosign', value: { fact: id, head } })
+  }
+
+  resolve(
+    keep: Made,
+    over: readonly Made[],
+    {
+      by = this.root,
+      authPrev = this.genesis.id,
+      head = this.genesis.id
+    }: { by?: Person; authPrev?: FactId; head?: FactId } = {}
+  ): Made {
+    const about = keep.body.subject
+    const value = {
+      authPrev,
+      head: about === 'registry' ? null : head,
+      keep: keep.id,
+      over: over.map(({ id }) => id).toSorted()
+    }
+    return this.write(by, about, { type: 'resolve', value })
   }
 
   claim(

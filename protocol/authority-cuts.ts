@@ -1,0 +1,47 @@
+import { isAtOrBelow, isBelow } from './authority-tree.ts'
+import type { VerifiedFact } from './chains.ts'
+import type { FactId } from './cid.ts'
+import type { Principal } from './did.ts'
+import { citedHead } from './payload.ts'
+import { covers } from './role.ts'
+import { nodeOf, spares } from './roles.ts'
+import type { CountedRevoke, Roles } from './roles.ts'
+
+/** What revocations of every role of a key turn out of the set. */
+export interface Cuts {
+  readonly revokedKeys: ReadonlySet<Principal>
+  /** True for a fact that does not belong to the set, because its author was revoked before it. */
+  readonly isCut: (fact: VerifiedFact) => boolean
+}
+
+/**
+ * A key that lost every role could go on writing facts for ever, and every node would have to keep them. So what it signs
+ * beyond the positions that the revocation recognises leaves the set, unless it cites a head from after a new grant.
+ * What counts is never cut: the decision rests on it.
+ */
+export function authorityCuts(roles: Roles, cosigned: ReadonlySet<FactId>): Cuts {
+  const byKey = Map.groupBy(
+    roles.revokes.filter(({ role }) => role === null),
+    ({ key }) => key
+  )
+  const isCutBy = (revoke: CountedRevoke, fact: VerifiedFact): boolean => {
+    const ends = nodeOf(roles, revoke.fact)
+    const cited = citedHead(fact.payload)
+    const at = cited === undefined ? undefined : nodeOf(roles, cited)
+    if (ends === undefined || !covers(revoke.scope, fact.body.subject) || spares(revoke, ends, at, fact)) return false
+    const isRegranted = roles.grants.some(grant => {
+      const node = grant.key === revoke.key ? nodeOf(roles, grant.fact) : undefined
+      return node !== undefined && at !== undefined && isBelow(node, ends) && isAtOrBelow(at, node)
+    })
+    return !isRegranted
+  }
+  return {
+    revokedKeys: new Set(byKey.keys()),
+    isCut: fact => {
+      const revokes = byKey.get(fact.body.author)
+      if (revokes === undefined || fact.body.registry === null) return false
+      if (roles.counted.has(fact.id) || cosigned.has(fact.id)) return false
+      return revokes.some(revoke => isCutBy(revoke, fact))
+    }
+  }
+}

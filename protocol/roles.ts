@@ -1,0 +1,195 @@
+import type { Counted, FoldResult, Signature } from './authority-fold.ts'
+import { isAtOrBelow, isBelow } from './authority-tree.ts'
+import type { TreeNode } from './authority-tree.ts'
+import { compareText } from './bytes.ts'
+import type { VerifiedFact } from './chains.ts'
+import type { FactId } from './cid.ts'
+import type { Principal } from './did.ts'
+import type { Subject } from './fact.ts'
+import { isWithin } from './heads.ts'
+import type { Grant, Revoke } from './payload-authority.ts'
+import { covers, WHOLE } from './role.ts'
+import type { Role, Scope } from './role.ts'
+
+export interface CountedGrant extends Grant {
+  readonly fact: FactId
+  readonly by: Principal
+}
+
+export interface CountedRevoke extends Revoke {
+  readonly fact: FactId
+  readonly by: Principal
+  /** The recovery key signed it: it takes no release away that was made before the head it changes. */
+  readonly byRecovery: boolean
+}
+
+/**
+ * Who may do what about one subject: its counted changes, and the tree they hang in.
+ *
+ * Invariants:
+ * 1. A change counts only if those who may decide at its place signed it (`authority-fold.ts`).
+ * 2. `order` lists counted facts by distance from the root, then id. A fact that arrives later never changes which of two
+ *    others comes first.
+ */
+export interface Roles {
+  readonly subject: Subject
+  readonly root: FactId
+  readonly counted: ReadonlyMap<FactId, Counted>
+  readonly order: ReadonlyMap<FactId, number>
+  /** The last fact in `order`: what the next change changes. */
+  readonly head: FactId
+  /** Owners from the root on. */
+  readonly founders: readonly Principal[]
+  readonly grants: readonly CountedGrant[]
+  readonly revokes: readonly CountedRevoke[]
+  /** What a `resolve` decided against. */
+  readonly away: ReadonlySet<FactId>
+}
+
+/** What the counted changes of a subject add up to. */
+export function rolesOf(subject: Subject, founders: readonly Principal[], { counted, away, root }: FoldResult): Roles {
+  const inOrder = [...counted.values()].toSorted(
+    (a, b) => a.node.depth - b.node.depth || compareText(a.node.fact.id, b.node.fact.id)
+  )
+  return {
+    subject,
+    root,
+    counted,
+    order: new Map(inOrder.map(({ node }, index) => [node.fact.id, index])),
+    head: inOrder.at(-1)?.node.fact.id ?? root,
+    founders,
+    grants: inOrder.flatMap(({ node: { fact } }) =>
+      fact.payload.type === 'grant' ? [{ ...fact.payload.value, fact: fact.id, by: fact.body.author }] : []
+    ),
+    revokes: inOrder.flatMap(({ node: { fact }, byRecovery }) =>
+      fact.payload.type === 'revoke' ? [{ ...fact.payload.value, fact: fact.id, by: fact.body.author, byRecovery }] : []
+    ),
+    away
+  }
+}
+
+/** A role that somebody makes use of. */
+export interface RoleUse {
+  readonly key: Principal
+  readonly roles: readonly Role[]
+  /** What it is used on. */
+  readonly on: Subject
+  /** The head that is cited: what the user could see. */
+  readonly head: FactId
+  /** The fact it is used in. Without one, nothing that a revocation touches is held. */
+  readonly fact?: VerifiedFact
+}
+
+interface Held {
+  readonly role: Role
+  readonly scope: Scope
+  readonly node: TreeNode
+}
+
+/**
+ * Where in the order a key was given one of the roles; undefined when it does not hold one. A role is held at every head
+ * that was not made before the grant and in the knowledge of no revocation. A revocation ends it beyond the positions
+ * that it recognises wherever they cite. Expiry is not asked here: it is tested where a role is used.
+ */
+export function roleSince(roles: Roles, use: RoleUse): number | undefined {
+  const at = roles.counted.get(use.head)?.node
+  if (at === undefined) return undefined
+  const { held, revokes } = keyIndex(roles).get(use.key) ?? { held: [], revokes: [] }
+  for (const { role, scope, node } of held) {
+    if (!use.roles.includes(role) || !covers(scope, use.on) || isBelow(node, at)) continue
+    const ending = revokes.filter(revoke => (revoke.role ?? role) === role && covers(revoke.scope, use.on))
+    const isEnded = ending.some(revoke => {
+      const ends = nodeOf(roles, revoke.fact)
+      const isAgain = ends !== undefined && isBelow(node, ends) && isAtOrBelow(at, node)
+      return ends !== undefined && !isAgain && !spares(revoke, ends, at, use.fact)
+    })
+    if (!isEnded) return roles.order.get(node.fact.id)
+  }
+  return undefined
+}
+
+/** Does a revocation leave alone what was made at a head? */
+export function spares(
+  revoke: CountedRevoke,
+  ends: TreeNode,
+  at: TreeNode | undefined,
+  fact: VerifiedFact | undefined
+): boolean {
+  if (fact === undefined || (at !== undefined && isAtOrBelow(at, ends))) return false
+  if (isWithin(revoke.heads, fact.body)) return true
+  // The recovery key brings owners back; what was released before is theirs to judge, not its.
+  const isBefore = at !== undefined && ends.parent !== undefined && isAtOrBelow(ends.parent, at)
+  return revoke.byRecovery && fact.body.subject !== 'registry' && isBefore
+}
+
+/** Distinct keys that sign as owners, of whatever covers the subject. */
+export function ownersAmong(
+  roles: Roles,
+  signatures: readonly Signature[],
+  use: Pick<RoleUse, 'on' | 'head'>
+): ReadonlySet<Principal> {
+  const owning = signatures.filter(
+    ({ key, via }) => roleSince(roles, { ...use, key, roles: ['owner'], fact: via }) !== undefined
+  )
+  return new Set(owning.map(({ key }) => key))
+}
+
+const thresholds = new WeakMap<Roles, Map<FactId, number>>()
+
+/** How many owners must sign at a head: as many as was said last on the way to it, or all when there are fewer. */
+export function thresholdAt(roles: Roles, head: FactId): number {
+  let known = thresholds.get(roles)
+  if (known === undefined) thresholds.set(roles, (known = new Map<FactId, number>()))
+  let threshold = known.get(head)
+  if (threshold === undefined) {
+    const said = roles.counted.get(head)?.threshold ?? Number.POSITIVE_INFINITY
+    threshold = said === 1 ? 1 : Math.max(1, Math.min(said, ownersAt(roles, head).length))
+    known.set(head, threshold)
+  }
+  return threshold
+}
+
+/** Keys that own the whole subject at a head. */
+export function ownersAt(roles: Roles, head: FactId): readonly Principal[] {
+  const keys = new Set([
+    ...roles.founders,
+    ...roles.grants.filter(({ role }) => role === 'owner').map(({ key }) => key)
+  ])
+  return [...keys]
+    .filter(key => roleSince(roles, { key, roles: ['owner'], on: roles.subject, head }) !== undefined)
+    .toSorted(compareText)
+}
+
+interface OfKey {
+  readonly held: Held[]
+  readonly revokes: CountedRevoke[]
+}
+
+/** Every release of every fold asks, so a registry of a thousand keys is not searched from its first grant on. */
+const indexes = new WeakMap<Roles, ReadonlyMap<Principal, OfKey>>()
+
+function keyIndex(roles: Roles): ReadonlyMap<Principal, OfKey> {
+  const known = indexes.get(roles)
+  if (known !== undefined) return known
+  const index = new Map<Principal, OfKey>()
+  const of = (key: Principal): OfKey => {
+    const entry = index.get(key) ?? { held: [], revokes: [] }
+    index.set(key, entry)
+    return entry
+  }
+  const root = nodeOf(roles, roles.root)
+  if (root !== undefined) {
+    for (const key of roles.founders) of(key).held.push({ role: 'owner', scope: WHOLE, node: root })
+  }
+  for (const { fact, key, role, scope } of roles.grants) {
+    const node = nodeOf(roles, fact)
+    if (node !== undefined) of(key).held.push({ role, scope, node })
+  }
+  for (const revoke of roles.revokes) of(revoke.key).revokes.push(revoke)
+  indexes.set(roles, index)
+  return index
+}
+
+export function nodeOf(roles: Roles, fact: FactId): TreeNode | undefined {
+  return roles.counted.get(fact)?.node
+}
