@@ -44,7 +44,9 @@ import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolverWith } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
+import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
+import { openTakedowns } from './takedown.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -74,7 +76,10 @@ interface Core {
   readonly facts: FactStore
   readonly lateScrub: LateScrub
   readonly records: Records
+  /** Without what is withheld, and with it. */
   readonly blocks: VerifiedBlocks
+  readonly allBlocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly signer: Signer
   readonly disk: DiskGuard
@@ -141,7 +146,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   opening.defer(() => stopping.abort())
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
-  const blocks = await openBlocks(home.paths.blocks)
+  const allBlocks = await openBlocks(home.paths.blocks)
+  const { takedowns, blocks } = await openTakedowns(allBlocks, { kv, records, clock })
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
@@ -154,6 +160,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
     lateScrub,
     records,
     blocks,
+    allBlocks,
+    takedowns,
     registries,
     signer,
     disk,
@@ -170,26 +178,10 @@ interface Late {
 type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
 
 function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
-  const { clock, log, facts, records, blocks, signer, disk, projects } = core
+  const { clock, log, facts, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = new Mirror({
-    isKept: root => records.isKept(root),
-    markKept: root => records.markKept(root),
-    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
-    later: (ms, task) => clock.after(ms, task, core.stopping),
-    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
-    onLooked: () => changes.emit(),
-    onKept: root => {
-      late.swarm?.provide(toLink(root))
-      changes.emit()
-    },
-    onFailed: (root, error) => {
-      disk.note(error)
-      log.info({ root, error }, 'content could not be fetched yet')
-      changes.emit()
-    }
-  })
+  const mirror = mirrorOf(core, { late, changes })
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
@@ -218,7 +210,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     late.swarm?.provide(toLink(root))
   }
   const publishing = { author, gate, view, announce }
-  const content = contentSource(blocks, records, disk)
+  const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
     release: (registry, fact) => statedRelease(facts, registry, fact),
@@ -226,7 +218,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),
     open: folder => projects.open(folder),
-    content: { ...packageContent({ blocks, records, late, provide: kept }), meter: meterOf(late) },
+    content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
     version,
     now: () => clock.now()
   }
@@ -240,6 +232,29 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
+}
+
+/** Keeps what is to be kept, one content root after the other. */
+function mirrorOf(core: Core, { late, changes }: Late): Mirror {
+  const { clock, log, records, disk } = core
+  return new Mirror({
+    isKept: root => records.isKept(root),
+    markKept: root => records.markKept(root),
+    isRefused: root => core.takedowns.isTakenDown(root),
+    fetch: (wanted, signal) => fetchInto({ ...core, late }, wanted, signal),
+    later: (ms, task) => clock.after(ms, task, core.stopping),
+    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
+    onLooked: () => changes.emit(),
+    onKept: root => {
+      late.swarm?.provide(toLink(root))
+      changes.emit()
+    },
+    onFailed: (root, error) => {
+      disk.note(error)
+      log.info({ root, error }, 'content could not be fetched yet')
+      changes.emit()
+    }
+  })
 }
 
 function meterOf(late: LateSwarm): Meter {

@@ -5,6 +5,7 @@ import type { Install } from './services/install.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
+import type { Takedowns } from './services/takedown.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -28,7 +29,9 @@ export interface NodeParts {
   readonly started: number
   readonly facts: FactStore
   readonly records: Records
+  /** Without what is withheld. */
   readonly blocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly gate: Gate
   readonly view: RegistryView
