@@ -18,6 +18,7 @@ import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { loadSigner, newEpoch } from './identity.ts'
+import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
 import type { NodeParts } from './parts.ts'
@@ -44,6 +45,7 @@ import { statedRelease } from './services/project/stated-release.ts'
 import { resolverWith } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
 import { yanker } from './services/yank.ts'
+import { composeSubmissions } from './submissions.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -74,7 +76,7 @@ interface Core {
   readonly records: Records
   readonly blocks: VerifiedBlocks
   readonly registries: Registries
-  readonly signer: Signer
+  readonly signer: OwnSigner
   readonly disk: DiskGuard
   readonly meter: NodeMeter
   readonly projects: Projects
@@ -112,7 +114,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, caughtUp, mirror: services.mirror })
+    late.swarm = await openNetwork(init, { ...core, ...services, changes, caughtUp })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -163,33 +165,21 @@ interface Late {
   readonly changes: Changes
 }
 
-type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
+type Services = Pick<
+  NodeParts,
+  'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror' | 'desk' | 'submit'
+>
 
 function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
   const { clock, log, facts, records, blocks, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = new Mirror({
-    isKept: root => records.isKept(root),
-    markKept: root => records.markKept(root),
-    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
-    later: (ms, task) => clock.after(ms, task, core.stopping),
-    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
-    onLooked: () => changes.emit(),
-    onKept: root => {
-      late.swarm?.provide(toLink(root))
-      changes.emit()
-    },
-    onFailed: (root, error) => {
-      disk.note(error)
-      log.info({ root, error }, 'content could not be fetched yet')
-      changes.emit()
-    }
-  })
+  const mirror = mirrorOf(core, { late, changes })
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
+    if (body.registry !== null) submissions.noticed(body.registry, body.subject)
     if (config.keep === 'all' && body.registry !== null) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
@@ -214,6 +204,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     late.swarm?.provide(toLink(root))
   }
   const publishing = { author, gate, view, announce }
+  const submissions = composeSubmissions({ ...core, ...publishing, changes, late })
   const content = contentSource(blocks, records, disk)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
@@ -233,9 +224,31 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     mirror,
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
+    desk: submissions.desk,
+    submit: submissions.submit,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
+}
+
+function mirrorOf({ clock, log, records, blocks, disk, stopping }: Core, { late, changes }: Late): Mirror {
+  return new Mirror({
+    isKept: root => records.isKept(root),
+    markKept: root => records.markKept(root),
+    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
+    later: (ms, task) => clock.after(ms, task, stopping),
+    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
+    onLooked: () => changes.emit(),
+    onKept: root => {
+      late.swarm?.provide(toLink(root))
+      changes.emit()
+    },
+    onFailed: (root, error) => {
+      disk.note(error)
+      log.info({ root, error }, 'content could not be fetched yet')
+      changes.emit()
+    }
+  })
 }
 
 function meterOf(late: LateSwarm): Meter {

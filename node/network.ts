@@ -19,6 +19,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate } from './services/admit.ts'
 import type { Mirror } from './services/mirror.ts'
+import type { Desk } from './services/submit/desk.ts'
 
 /** The swarm that parts made before it will use once it runs. */
 export interface LateSwarm {
@@ -39,6 +40,7 @@ export interface NetworkComponents {
   /** Filled here: what was read to its end from somebody. */
   readonly caughtUp: Set<RegistryId>
   readonly mirror: Mirror
+  readonly desk: Desk
 }
 
 /** Opens the swarms of the configuration. Today that is the public one; each private registry will be another. */
@@ -110,7 +112,7 @@ async function startSwarm(
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, facts, records, blocks, registries, disk, gate, meter } = components
+  const { clock, log, facts, records, blocks, registries, disk, gate, meter, desk } = components
   return {
     blocks,
     registries: () => registries.ids,
@@ -123,6 +125,11 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     cursors: {
       get: (peer: string, registry: RegistryId) => records.cursor(registry, peer),
       set: (peer, registry, cursor) => records.putCursor(registry, peer, cursor)
+    },
+    desk: {
+      curates: () => desk.curatesAny(registries.ids),
+      submit: (envelope, source) => desk.submit(envelope, source),
+      ask: (registry, id, source) => desk.ask(registry, id, source)
     },
     clock: {
       now: () => clock.now(),

@@ -3,6 +3,7 @@ import { ownPackage } from '../../node/package-root.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
+import { addSubmissionVerbs } from './submission-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
@@ -94,6 +95,8 @@ program
   .description('take a yank back')
   .argument('<reference>', 'name@version')
   .action(action(async (session, { args }) => (await import('./yank.ts')).unyank(session, args)))
+
+addSubmissionVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

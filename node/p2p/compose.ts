@@ -4,6 +4,7 @@ import { FACTS_PROTOCOL } from '../../protocol/catch-up.ts'
 import { messageOf } from '../../protocol/errors.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { SUBMIT_PROTOCOL } from '../../protocol/submit-messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
 import { CatchUp } from './catch-up.ts'
@@ -24,6 +25,7 @@ import { SocketMeter } from './meter.ts'
 import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { ContentRouting } from './routing.ts'
+import { submitHandler } from './submit-server.ts'
 import { tuningOf } from './tuning.ts'
 
 /** The parts of one swarm, connected and not started. */
@@ -81,6 +83,7 @@ export async function compose(whole: Whole): Promise<Parts> {
   const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers }))
   const catchUp: CatchUp = new CatchUp({ ...components, peers, events: whole.events, tuning })
   await serveFacts(host, components, peers)
+  await serveSubmissions(host, components, peers)
   return {
     host,
     helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
@@ -123,7 +126,7 @@ async function hostOf(
         versions: config.versions ?? PROTOCOL_VERSIONS,
         agent: config.agent,
         registries: components.registries(),
-        roles: config.roles
+        roles: components.desk?.curates() === true ? [...config.roles, 'curator'] : config.roles
       }),
       clock,
       log,
@@ -163,6 +166,16 @@ async function serveFacts(host: Host, components: SwarmComponents, peers: Peers)
   })
   const { facts } = LIMITS.streams
   await host.handle(FACTS_PROTOCOL, handler, { maxInboundStreams: facts, maxOutboundStreams: facts })
+}
+
+async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponents, peers: Peers): Promise<void> {
+  if (desk === undefined) return
+  const onMalformed = (peer: string): void => peers.blame(peer, 'malformed-message')
+  const { submit } = LIMITS.streams
+  await host.handle(SUBMIT_PROTOCOL, submitHandler({ desk, clock, log, onMalformed }), {
+    maxInboundStreams: submit,
+    maxOutboundStreams: submit
+  })
 }
 
 /** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */

@@ -4,12 +4,14 @@ import type { SetAside } from '../../protocol/fold.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
+import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
+import type { SubmitResult } from './submit/submitter.ts'
 import type { YankResult } from './yank.ts'
 
 /** Something that happened during a long call, for a person to see. */
@@ -146,6 +148,21 @@ export interface InstallOptions {
   readonly registry?: string
 }
 
+/** A submission that waits for a person's decision. */
+export interface WaitingSubmission {
+  readonly id: SubmissionId
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly name: string
+  readonly by: Principal
+  readonly keys: readonly Principal[]
+  readonly threshold: number
+  /** A stranger's words. */
+  readonly note: string
+  /** When it came here, in milliseconds since 1970. */
+  readonly arrived: number
+}
+
 export interface RegistryRecord {
   readonly id: RegistryId
   readonly alias: string
@@ -172,6 +189,28 @@ export interface ApiMethods {
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: { reference: string; reason: string }; result: YankResult }
   unyank: { params: { reference: string }; result: YankResult }
+  /** Asks the curators of a registry for a name; the same question again says what became of it. */
+  submit: {
+    params: {
+      reference: string
+      registry?: string
+      owners: readonly string[]
+      threshold?: number
+      note?: string
+    }
+    result: SubmitResult & { readonly alias: string }
+  }
+  /** What strangers asked for and nobody decided yet; of all registries without `registry`. */
+  curateList: { params: { registry?: string }; result: readonly WaitingSubmission[] }
+  /** `names` are names or ids of submissions. All are found before the first is decided. */
+  curateGrant: {
+    params: { names: readonly string[]; registry?: string }
+    result: readonly { readonly name: PackageName; readonly registry: RegistryId; readonly fact: FactId }[]
+  }
+  curateDeny: {
+    params: { name: string; registry?: string; reason: string }
+    result: { readonly name: string; readonly registry: RegistryId; readonly id: SubmissionId }
+  }
   registryAdd: {
     params: { id: string; alias?: string; peer?: string; isDefault: boolean }
     result: RegistryRecord & { readonly facts: number }
