@@ -178,7 +178,7 @@ export const LIMITS = Object.freeze({
     /** curators that one submit asks */
     asked: 16,
     /** how long the claim of a name that was granted is waited for */
-    arrivalMs: 20 * SECOND,
+    arrivalMs: 5 * SECOND,
     /** between two askings of what became of a submission */
     pollMs: 2 * SECOND,
     pollMaxMs: MINUTE,
