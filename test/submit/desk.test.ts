@@ -145,6 +145,16 @@ describe('what is refused without being kept', () => {
   })
 })
 
+test('an unclaimed look-alike hides no claimed one', async () => {
+  const noise = (writer: FactWriter): void => {
+    writer.grant(person('publisher').did, 'publisher')
+    writer.claim('n-ovel', { by: person('publisher') })
+  }
+  const { desk, registry } = await openDesk('open', { more: noise })
+  await desk.submit(stranger().asks(registry, 'novel'), from('a'))
+  expect(await desk.submit(stranger().asks(registry, 'nov-el'), from('b'))).toEqual(refused('name-taken'))
+})
+
 describe('who may give out names', () => {
   const curator = person('curator')
   const granting =
