@@ -80,7 +80,7 @@ async function arrival(
 ): Promise<boolean> {
   const isHere = async (): Promise<boolean> => ((await view.find(registry, name))?.claim ?? null) !== null
   const patience = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.submit.arrivalMs)])
-  late.swarm?.catchUp(registry)
+  late.swarm?.reconcile(registry)
   while (!patience.aborted) {
     // Listening begins before the look, so that nothing comes in between.
     const changed = nextChange(changes, patience)

@@ -1,11 +1,14 @@
 import { equalBytes } from '../protocol/bytes.ts'
 import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
+import { digestOf } from '../protocol/cid.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
-import { recordOf } from '../protocol/fact.ts'
+import { parseEnvelope, recordOf } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { ItemSet } from '../protocol/sync/item-set.ts'
+import type { Item } from '../protocol/sync/item-set.ts'
 import { arrivalIn, Fingerprint, logKey, repairStock, takeStock } from './fact-stock.ts'
 import type { FactStock } from './fact-stock.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
@@ -79,6 +82,7 @@ export class FactStore {
   readonly #kv: KeyValue
   readonly #heads = new Map<RegistryId, FactHead>()
   readonly #cutCounts = new Map<RegistryId, number>()
+  readonly #sets = new Map<RegistryId, ItemSet>()
   /** Registries whose last write did not report success. */
   readonly #doubtful = new Set<RegistryId>()
 
@@ -102,6 +106,7 @@ export class FactStore {
     if (head !== undefined && found.isWhole && head.count === found.count) {
       if (equalBytes(head.fingerprint, found.fingerprint) && head.next >= found.next) {
         this.#heads.set(registry, head)
+        this.#sets.set(registry, await this.#readSet(registry))
         if (!found.hasRows) await this.#kv.batch([flag(`stale!${registry}`, true)])
         return undefined
       }
@@ -113,6 +118,7 @@ export class FactStore {
     if (!isNew) ops.push(flag(`stale!${registry}`, true))
     await this.#kv.batch(ops, { sync: true })
     this.#heads.set(registry, actual)
+    this.#sets.set(registry, await this.#readSet(registry))
     return isNew ? undefined : { expected: head?.count ?? 0, found: count }
   }
 
@@ -141,6 +147,34 @@ export class FactStore {
     const subject = await this.#kv.get(`fact!${registry}!${id}`)
     if (subject === undefined) return undefined
     return this.#kv.get(`body!${registry}!${new TextDecoder().decode(subject)}!${id}`)
+  }
+
+  /** What is compared with others; undefined for a registry that is not open. */
+  set(registry: RegistryId): ItemSet | undefined {
+    return this.#sets.get(registry)
+  }
+
+  /** All facts, in an order in which nothing waits for what comes later: the registry's own first, chains by position. */
+  async *snapshot(registry: RegistryId): AsyncGenerator<Uint8Array> {
+    yield* await this.#inOrder(registry, 'registry')
+    for await (const subject of this.subjects(registry)) {
+      if (subject !== 'registry') yield* await this.#inOrder(registry, subject)
+    }
+  }
+
+  async #inOrder(registry: RegistryId, subject: Subject): Promise<readonly Uint8Array[]> {
+    const facts = await this.factsOf(registry, subject)
+    const placed = facts.map(([, bytes]) => ({ bytes, body: parseEnvelope(bytes).body }))
+    const rank = (body: { readonly type: string; readonly seq: number }): number =>
+      body.type === 'genesis' ? -1 : body.seq
+    placed.sort((a, b) => rank(a.body) - rank(b.body) || a.body.time - b.body.time)
+    return placed.map(({ bytes }) => bytes)
+  }
+
+  async #readSet(registry: RegistryId): Promise<ItemSet> {
+    const items: Item[] = []
+    for await (const [, bytes] of this.#kv.iterate(prefixRange(`body!${registry}!`))) items.push(itemOf(bytes))
+    return ItemSet.fromUnsorted(items)
   }
 
   /** Ids and envelopes of all facts about a subject, in the order of their ids. */
@@ -273,6 +307,7 @@ export class FactStore {
     this.#doubtful.delete(registry)
     this.#heads.set(registry, head)
     this.#cutCounts.set(registry, this.cutCount(registry) + cut.length + leave.length - back.length)
+    for (const { bytes } of batch.facts) this.#sets.get(registry)?.insert(itemOf(bytes))
   }
 
   /**
@@ -345,6 +380,11 @@ export class FactStore {
     const isEnd = next >= this.head(registry).next || (!isCut && seen < bounds.facts)
     return { facts, next, done: isEnd }
   }
+}
+
+function itemOf(bytes: Uint8Array): Item {
+  const { id, body } = parseEnvelope(bytes)
+  return { time: body.time, id: digestOf(id) }
 }
 
 function flag(key: string, is: boolean): KeyValueOp {

@@ -240,7 +240,7 @@ describe('what no honest program sends', () => {
     const { desk, registry, announced } = await openDesk('open')
     const one = stranger()
     const small = formatPrincipal(Uint8Array.from([1, ...new Uint8Array(31)]))
-    const keys = [one.key, small].toSorted() as Principal[]
+    const keys = [one.key, small].toSorted()
     await expect(desk.submit(one.asks(registry, 'novel', { keys }), from('a'))).rejects.toMatchObject({
       code: 'INADMISSIBLE_KEY'
     })
