@@ -101,7 +101,15 @@ async function importFolder(
 
 /** What a person did not ask for is off. */
 function ordered(command: ProjectCommand, { project, ...given }: ProjectParams & InstallOptions): InstallRequest {
-  const off = { force: false, frozen: false, offline: false, dryRun: false, noDeps: false, sync: false }
+  const off = {
+    force: false,
+    frozen: false,
+    offline: false,
+    dryRun: false,
+    noDeps: false,
+    singleSource: false,
+    sync: false
+  }
   return { ...off, ...given, ...command, project }
 }
 
@@ -140,8 +148,9 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
   }
 }
 
-async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
-  const { id, alias, isDefault } = entry
+async function registryStatus(parts: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
+  const { gate, view, facts } = parts
+  const { id, alias, isDefault, singleSource } = entry
   const counts = await view.counts(id)
   return {
     id,
@@ -152,6 +161,8 @@ async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedR
     releases: counts.releases,
     facts: facts.head(id).count,
     pending: gate.pendingCount(id),
+    sources: parts.sources(id),
+    singleSource,
     digest: toHex(await view.digest(id))
   }
 }

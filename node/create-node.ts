@@ -94,7 +94,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records)
-  const services = composeServices(init, core, { late, changes })
+  const services = composeServices(init, core, { late, changes, sources })
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -169,6 +169,7 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
 interface Late {
   readonly late: LateSwarm
   readonly changes: Changes
+  readonly sources: Sources
 }
 
 type Services = Pick<
@@ -176,7 +177,7 @@ type Services = Pick<
   'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror' | 'desk' | 'submit'
 >
 
-function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
+function composeServices({ config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
   const { clock, log, facts, records, blocks, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
@@ -221,6 +222,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     open: folder => projects.open(folder),
     content: { ...packageContent({ blocks, records, late, provide: kept }), meter: meterOf(late) },
     version,
+    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
   }
   return {
@@ -237,7 +239,10 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   }
 }
 
-function mirrorOf({ clock, log, records, blocks, disk, stopping }: Core, { late, changes }: Late): Mirror {
+function mirrorOf(
+  { clock, log, records, blocks, disk, stopping }: Core,
+  { late, changes }: Omit<Late, 'sources'>
+): Mirror {
   return new Mirror({
     isKept: root => records.isKept(root),
     markKept: root => records.markKept(root),
@@ -255,6 +260,12 @@ function mirrorOf({ clock, log, records, blocks, disk, stopping }: Core, { late,
       changes.emit()
     }
   })
+}
+
+/** One peer alone has shown what a registry says, and nobody said that this is enough. */
+function isUnconfirmed({ registries }: Core, sources: Sources, registry: RegistryId): boolean {
+  const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
+  return sources.count(registry) === 1 && !isAccepted
 }
 
 function meterOf(late: LateSwarm): Meter {

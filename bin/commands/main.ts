@@ -106,6 +106,7 @@ registry
   .option('--alias <alias>', 'a short name for it here')
   .option('--peer <address>', 'multiaddr of a peer that follows it')
   .option('--default', 'make it the default registry')
+  .option('--single-source', 'take what one peer alone says of it as good enough')
   .action(action(async (session, { args, options }) => (await import('./registry.ts')).add(session, args, options)))
 registry
   .command('list')

@@ -39,6 +39,10 @@ export interface RegistryStatus {
   readonly releases: number
   readonly facts: number
   readonly pending: number
+  /** Peers that it was compared with to the end, counted no further than tells one from several. */
+  readonly sources: number
+  /** It was made here, or somebody said that one peer is enough. */
+  readonly singleSource: boolean
   /** sha2-256 in hex, equal on all nodes that hold the same set. */
   readonly digest: string
 }
@@ -135,6 +139,8 @@ export interface ProjectParams {
   readonly offline?: boolean
   /** Says what would be done, and does nothing. */
   readonly dryRun?: boolean
+  /** Takes what one peer alone says of a registry as good enough, this time. */
+  readonly singleSource?: boolean
   /** Answers when all that was installed is on the disk too. */
   readonly sync?: boolean
 }
@@ -212,7 +218,8 @@ export interface ApiMethods {
     result: { readonly name: string; readonly registry: RegistryId; readonly id: SubmissionId }
   }
   registryAdd: {
-    params: { id: string; alias?: string; peer?: string; isDefault: boolean }
+    /** `singleSource`: what one peer alone says of it is taken as good enough. */
+    params: { id: string; alias?: string; peer?: string; isDefault: boolean; singleSource?: boolean }
     result: RegistryRecord & { readonly facts: number }
   }
   registryList: { params: Record<string, never>; result: readonly RegistryStatus[] }
