@@ -124,7 +124,7 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
-    facts,
+    facts: factsOf(facts),
     desk: {
       curates: () => desk.curatesAny(registries.ids),
       submit: (envelope, source) => desk.submit(envelope, source),
@@ -143,5 +143,15 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
       info: (message, fields = {}) => log.info(fields, message),
       warn: (message, fields = {}) => log.warn(fields, message)
     }
+  }
+}
+
+/** The facts of what is open here: peers may ask about a registry that is being opened, or was closed meanwhile. */
+function factsOf(facts: FactStore): SwarmComponents['facts'] {
+  return {
+    set: registry => (facts.isOpen(registry) ? facts.set(registry) : undefined),
+    known: (registry, ids) => facts.known(registry, ids),
+    get: (registry, id) => facts.get(registry, id),
+    snapshot: registry => facts.snapshot(registry)
   }
 }
