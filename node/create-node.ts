@@ -16,6 +16,7 @@ import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { loadSigner } from './identity.ts'
+import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
 import { openStore } from './open-store.ts'
@@ -48,6 +49,7 @@ import type { Meter } from './services/traffic-share.ts'
 import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
 import { openTakedowns } from './takedown.ts'
+import { composeSubmissions } from './submissions.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -82,7 +84,7 @@ interface Core {
   readonly allBlocks: VerifiedBlocks
   readonly takedowns: Takedowns
   readonly registries: Registries
-  readonly signer: Signer
+  readonly signer: OwnSigner
   readonly disk: DiskGuard
   readonly meter: NodeMeter
   readonly projects: Projects
@@ -99,7 +101,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records)
-  const services = composeServices(init, core, { late, changes })
+  const services = composeServices(init, core, { late, changes, sources })
   const scrub = scrubOver(core, services.gate)
   const parts: NodeParts = {
     version: init.version,
@@ -128,8 +130,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    const { gate, mirror } = services
-    late.swarm = await openNetwork(init, { ...core, gate, changes, caughtUp, sources, mirror })
+    late.swarm = await openNetwork(init, { ...core, ...services, changes, caughtUp, sources })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -180,11 +181,15 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
 interface Late {
   readonly late: LateSwarm
   readonly changes: Changes
+  readonly sources: Sources
 }
 
-type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
+type Services = Pick<
+  NodeParts,
+  'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror' | 'desk' | 'submit'
+>
 
-function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
+function composeServices({ config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
   const { clock, log, facts, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
@@ -193,6 +198,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
+    if (body.registry !== null) submissions.noticed(body.registry, body.subject)
     if (config.keep === 'all' && body.registry !== null) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
@@ -217,6 +223,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     late.swarm?.provide(toLink(root))
   }
   const publishing = { author, gate, view, announce }
+  const submissions = composeSubmissions({ ...core, ...publishing, changes, late })
   const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
@@ -227,6 +234,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     open: folder => projects.open(folder),
     content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
     version,
+    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
   }
   return {
@@ -236,13 +244,15 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     mirror,
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
+    desk: submissions.desk,
+    submit: submissions.submit,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
 }
 
 /** Keeps what is to be kept, one content root after the other. */
-function mirrorOf(core: Core, { late, changes }: Late): Mirror {
+function mirrorOf(core: Core, { late, changes }: Omit<Late, 'sources'>): Mirror {
   const { clock, log, records, disk } = core
   return new Mirror({
     isKept: root => records.isKept(root),
@@ -262,6 +272,12 @@ function mirrorOf(core: Core, { late, changes }: Late): Mirror {
       changes.emit()
     }
   })
+}
+
+/** One peer alone has shown what a registry says, and nobody said that this is enough. */
+function isUnconfirmed({ registries }: Core, sources: Sources, registry: RegistryId): boolean {
+  const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
+  return sources.count(registry) === 1 && !isAccepted
 }
 
 function meterOf(late: LateSwarm): Meter {
