@@ -13,6 +13,7 @@ import type { Home } from '../storage/home.ts'
 import { openLevel } from '../storage/level-key-value.ts'
 import { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
+import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
@@ -104,6 +105,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     caughtUp,
     network: () => requireSwarm(late),
     follow: registry => follow(parts, core, registry),
+    unfollow: (registry, options) => unfollow(parts, registry, options),
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
@@ -163,29 +165,16 @@ interface Late {
   readonly changes: Changes
 }
 
-type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
+type Services = Pick<
+  NodeParts,
+  'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'authority' | 'installer' | 'outdated' | 'mirror'
+>
 
-function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
+function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
   const { clock, log, facts, records, blocks, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = new Mirror({
-    isKept: root => records.isKept(root),
-    markKept: root => records.markKept(root),
-    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
-    later: (ms, task) => clock.after(ms, task, core.stopping),
-    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
-    onLooked: () => changes.emit(),
-    onKept: root => {
-      late.swarm?.provide(toLink(root))
-      changes.emit()
-    },
-    onFailed: (root, error) => {
-      disk.note(error)
-      log.info({ root, error }, 'content could not be fetched yet')
-      changes.emit()
-    }
-  })
+  const mirror = mirrorOf(core, { late, changes })
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
@@ -213,7 +202,10 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   const kept = (root: ContentId): void => {
     late.swarm?.provide(toLink(root))
   }
-  const publishing = { author, gate, view, announce }
+  const now = (): number => clock.now()
+  const { registries } = core
+  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
+  const publishing = { author, gate, announce, now, signer: authority.signer }
   const content = contentSource(blocks, records, disk)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
@@ -233,9 +225,32 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     mirror,
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
+    authority,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
+}
+
+/** Keeps what is to be kept, one content root after the other. */
+function mirrorOf(core: Core, { late, changes }: Late): Mirror {
+  const { clock, log, records, blocks, disk } = core
+  return new Mirror({
+    isKept: root => records.isKept(root),
+    markKept: root => records.markKept(root),
+    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
+    later: (ms, task) => clock.after(ms, task, core.stopping),
+    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
+    onLooked: () => changes.emit(),
+    onKept: root => {
+      late.swarm?.provide(toLink(root))
+      changes.emit()
+    },
+    onFailed: (root, error) => {
+      disk.note(error)
+      log.info({ root, error }, 'content could not be fetched yet')
+      changes.emit()
+    }
+  })
 }
 
 function meterOf(late: LateSwarm): Meter {
@@ -253,6 +268,17 @@ async function follow(parts: NodeParts, { facts, records, log, signer }: Core, r
   }
   await parts.gate.open(registry, { refold: loss !== undefined })
   parts.swarm?.follow(registry)
+}
+
+/** Takes leave in the reverse order of `follow`: the network first, so that nothing comes for a gate that is gone. */
+async function unfollow(
+  { swarm, gate, facts }: NodeParts,
+  registry: RegistryId,
+  { purge }: { readonly purge: boolean }
+): Promise<void> {
+  swarm?.unfollow(registry)
+  gate.close(registry)
+  if (purge) await facts.forget(registry)
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

@@ -215,6 +215,25 @@ export class FactStore {
     }
   }
 
+  /** Deletes all facts and rows of a registry that nobody follows any more. */
+  async forget(registry: RegistryId): Promise<void> {
+    this.#heads.delete(registry)
+    this.#doubtful.delete(registry)
+    // The head goes first: a crash in between leaves records without one, which the next start of this registry repairs.
+    await this.#kv.batch([{ type: 'del', key: `head!${registry}` }], { sync: true })
+    for (const kind of ['fact', 'body', 'log', 'view', 'aside', 'named']) {
+      let ops: KeyValueOp[] = []
+      for await (const [key] of this.#kv.iterate({ ...prefixRange(`${kind}!${registry}!`), keysOnly: true })) {
+        ops.push({ type: 'del', key })
+        if (ops.length < LIMITS.admission.keysPerWrite) continue
+        await this.#kv.batch(ops)
+        ops = []
+      }
+      await this.#kv.batch(ops)
+    }
+    await this.#kv.batch([flag(`stale!${registry}`, false)], { sync: true })
+  }
+
   async isStale(registry: RegistryId): Promise<boolean> {
     return (await this.#kv.get(`stale!${registry}`)) !== undefined
   }
