@@ -4,7 +4,14 @@ import type { VerifiedFact } from './chains.ts'
 export type PendingReason = 'author-unnamed' | 'predecessor-missing'
 
 /** Not the sender's fault: nobody loses anything by it, sync offers the fact again. */
-export type IgnoreReason = 'seen' | 'unknown-registry' | 'over-rate' | 'pending-full' | 'read-only'
+export type IgnoreReason =
+  | 'seen'
+  | 'unknown-registry'
+  | 'over-rate'
+  | 'pending-full'
+  | 'read-only'
+  /** Signed by a key that had lost its roles: known, and in no set. */
+  | 'revoked'
 
 /** The sender's fault, and a matter of the bytes alone: every node says the same of the same bytes. */
 export type RejectReason =

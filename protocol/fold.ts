@@ -168,7 +168,10 @@ function foldRoles({ name, authority, chains, within, aside }: Context, winner: 
     owners,
     threshold,
     recovery: undefined,
-    decides: (keep, over) => (isOneVersion(byId.get(keep), byId.get(over)) ? [over] : chains.sideOf(keep, over)),
+    decides: (keep, over) => {
+      const side = chains.sideOf(keep, over)
+      return side.length === 0 && isOneVersion(byId.get(keep), byId.get(over)) ? [over] : side
+    },
     outranks: (signatures, { fact }) => isAbovePackage(authority, name, signatures, fact)
   })
   for (const { fact: id, reason } of result.setAside) {

@@ -1,0 +1,97 @@
+import { foldAuthority } from '../../protocol/authority.ts'
+import type { Authority } from '../../protocol/authority.ts'
+import type { VerifiedFact } from '../../protocol/chains.ts'
+import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import type { Principal } from '../../protocol/did.ts'
+import type { Subject } from '../../protocol/fact.ts'
+
+/** What is known about one subject: the part that belongs to the set, and what is kept aside. */
+export interface Known {
+  readonly set: readonly VerifiedFact[]
+  readonly cut: readonly VerifiedFact[]
+}
+
+/** Facts that change sides, by id. */
+export interface Moves {
+  readonly leave: readonly FactId[]
+  readonly back: readonly FactId[]
+}
+
+/**
+ * The part of what is known about a subject that belongs to the set: the author is named, no revocation cuts it, and its
+ * predecessor belongs to the set too. Depends on the facts alone, so any order of arrival ends in the same set.
+ */
+export function split(
+  facts: readonly VerifiedFact[],
+  authority: Authority | undefined,
+  isNamed: (key: Principal) => boolean = () => true
+): Known {
+  const inside = new Set<FactId>()
+  const set: VerifiedFact[] = []
+  const cut: VerifiedFact[] = []
+  // By position, so that a predecessor is decided before what follows it.
+  for (const fact of facts.toSorted((a, b) => a.body.seq - b.body.seq)) {
+    const { author, prev, registry } = fact.body
+    const isLinked = prev === null || inside.has(prev)
+    if (registry !== null && !(isLinked && isNamed(author) && authority?.isCut(fact) !== true)) {
+      cut.push(fact)
+      continue
+    }
+    inside.add(fact.id)
+    set.push(fact)
+  }
+  return { set, cut }
+}
+
+/** The authority of a registry, over that part of its own facts that belongs to the set. */
+export function foldRegistry(
+  registry: RegistryId,
+  facts: readonly VerifiedFact[],
+  isNamed?: (key: Principal) => boolean
+): Known & { readonly authority: Authority | undefined } {
+  const authority = foldAuthority(registry, facts)
+  const { set, cut } = split(facts, authority, isNamed)
+  // What is cut has no say, so the fold over the rest decides the same; but only the rest may show in the view.
+  return { set, cut, authority: cut.length === 0 ? authority : foldAuthority(registry, set) }
+}
+
+/** What changes sides when `before` becomes `after`. Facts that are in neither are new. */
+export function movesBetween(before: Known, after: Known): Moves {
+  const were = new Set(before.set.map(({ id }) => id))
+  const wereCut = new Set(before.cut.map(({ id }) => id))
+  return {
+    leave: after.cut.filter(({ id }) => were.has(id)).map(({ id }) => id),
+    back: after.set.filter(({ id }) => wereCut.has(id)).map(({ id }) => id)
+  }
+}
+
+/** What the closure of names reads. */
+export interface NameReader {
+  /** What an author's facts name, in the set or not. */
+  namesBy(
+    author: Principal
+  ): Promise<readonly { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[]>
+  known(subject: Subject): Promise<Known>
+}
+
+/**
+ * Every key that facts of the set name, beginning with the genesis. Attack: a key that was revoked names another one, and
+ * that one names the first again. Counting who is named how often would keep both; following the names from the genesis
+ * on does not.
+ */
+export async function namedFrom(authority: Authority, reader: NameReader): Promise<ReadonlySet<Principal>> {
+  const { genesis, revokedKeys } = authority
+  const named = new Set([...genesis.roots, genesis.recovery])
+  const inSet = async (subject: Subject, id: FactId): Promise<boolean> => {
+    const { set, cut } = await reader.known(subject)
+    return split([...set, ...cut], authority).set.some(fact => fact.id === id)
+  }
+  for (const author of named) {
+    for (const { id, subject, keys } of await reader.namesBy(author)) {
+      // Only what a revoked key said can be cut: of all others nothing is read.
+      if (revokedKeys.has(author) && !(await inSet(subject, id))) continue
+      for (const key of keys) named.add(key)
+    }
+  }
+  return named
+}
