@@ -88,16 +88,16 @@ async function locate(facts: FactStore, registries: readonly RegistryId[], id: F
   })
 }
 
-/** What an author has said, whatever it is about. */
+/** What an author has said, whatever it is about, and whether it is in the set or was cut out of it. */
 async function factsBy(
   { gate, facts }: AuthorityInit,
   registry: RegistryId,
   by: Principal
 ): Promise<readonly VerifiedFact[]> {
   const found: VerifiedFact[] = []
-  for await (const subject of facts.subjects(registry)) {
-    const about = (await gate.state(registry)?.factsOf(subject)) ?? []
-    found.push(...about.filter(({ body }) => body.author === by))
+  for (const subject of await facts.subjectsOf(registry, by)) {
+    const { set, cut } = (await gate.state(registry)?.known(subject)) ?? { set: [], cut: [] }
+    found.push(...[...set, ...cut].filter(({ body }) => body.author === by))
   }
   return found
 }

@@ -209,7 +209,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
   const content = contentSource(blocks, records, disk)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
-    release: (registry, fact) => statedRelease(facts, registry, fact),
+    release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),

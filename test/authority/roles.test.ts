@@ -15,7 +15,11 @@ let registry: string
 
 const rolesOf = async (reference?: string): Promise<readonly string[]> => {
   const { roles } = await ann.node.call('roleList', reference === undefined ? {} : { package: reference })
-  const names = new Map([[ann.key, 'ann'] as const, [bob.key, 'bob'] as const, [carl.did, 'carl'] as const])
+  const names = new Map<string, string>([
+    [ann.key, 'ann'],
+    [bob.key, 'bob'],
+    [carl.did, 'carl']
+  ])
   names.set(dora.did, 'dora').set(eve.did, 'eve')
   return roles.map(({ key, role, scope }) => `${names.get(key) ?? 'recovery key'} ${role} ${scope}`)
 }
@@ -147,14 +151,19 @@ describe('owners of a package', () => {
   test('an owner is added, more must sign, and one is removed', async () => {
     await ann.publish({ name: 'beta' })
     const about = { package: 'acme:beta' }
-    await ann.node.call('roleGrant', { ...about, to: bob.key, role: 'owner', threshold: 2 })
+    const refused = await refusal(ann.node.call('roleGrant', { ...about, to: bob.key, role: 'owner' }))
+    expect(refused.message).toContain('has taken every role')
+    const carol = await somebody()
+    await ann.node.call('roleGrant', { ...about, to: carol.key, role: 'owner', threshold: 2 })
     expect(await ann.node.call('roleList', about)).toMatchObject({ subject: 'ggen/beta', threshold: 2 })
-    const { awaiting, ...second } = await ann.publish({ name: 'beta', version: '1.1.0' })
-    expect(awaiting).toMatchObject({ needed: 2, missing: 1, open: [bob.key], fact: second.fact })
+    await carol.follow(registry, await everythingOf(ann, registry))
+    const { awaiting, ...second } = await carol.publish({ name: 'beta', version: '1.1.0' })
+    expect(awaiting).toMatchObject({ needed: 2, missing: 1, open: [ann.key], fact: second.fact })
     expect((await ann.node.show('beta')).versions.map(({ version }) => version)).toEqual(['1.0.0'])
     // The owners of the registry stand above the owners of a package: one of them, alone here, may remove the other.
-    const removed = only(await ann.node.call('roleRevoke', { ...about, from: bob.key, role: 'owner', ...REVOKE }))
+    const removed = only(await ann.node.call('roleRevoke', { ...about, from: carol.key, role: 'owner', ...REVOKE }))
     expect(removed.counts).toBe(true)
+    await carol.node.stop()
     expect(await rolesOf('beta')).toEqual(['ann owner ggen/beta'])
   })
 

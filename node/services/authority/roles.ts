@@ -59,6 +59,7 @@ export async function grantRole(components: RoleComponents, about: About, asked:
     signer,
     payload: place => {
       assertThreshold(place, given)
+      assertHeard(place, key)
       return { type: 'grant', value: { ...changeHere(place), ...given, scope: scopeHere(place, asked.scope) } }
     }
   })
@@ -303,6 +304,20 @@ function roleFrom(text: string, subject: Subject): Role {
   if (isRole(text) && allowed.includes(text)) return text
   throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 40))} is not a role here`, {
     next: `choose one of ${allowed.join(', ')}`
+  })
+}
+
+/** A key that lost all roles in the registry says nothing in it, whatever a package gives it. @throws RegistryError USAGE */
+function assertHeard({ authority, subject, registry }: Place, key: Principal): void {
+  if (subject === 'registry' || !authority.revokedKeys.has(key)) return
+  const { head } = authority
+  const body = { v: 1, type: 'cosign', registry, subject, author: key, chain: '0'.repeat(32), seq: 0 } as const
+  const payload = { type: 'cosign', value: { fact: head, head } } as const
+  // Of no fact that there is: what is asked is whether anything new of the key would be in the set.
+  const said = { id: '' as FactId, body: { ...body, prev: null, time: 0, payload: new Uint8Array() }, payload }
+  if (!authority.isCut(said)) return
+  throw new RegistryError('USAGE', `the registry has taken every role from ${key}, so nothing that it signs comes in`, {
+    next: 'give it a role in the registry first: ggen-node role grant KEY member'
   })
 }
 
