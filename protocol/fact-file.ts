@@ -47,7 +47,6 @@ export function parseEnvelopes(kind: string, bytes: Uint8Array, bounds: FileBoun
   const raw = recordOf(decodeCbor(bytes, 2, bounds.facts + 7), ['v', 'kind', 'facts'])
   if (raw.v !== 1 || raw.kind !== kind) throw malformed(`not a file of the kind "${kind}", version 1`)
   if (!Array.isArray(raw.facts) || raw.facts.length === 0) throw malformed('it holds no facts')
-  if (raw.facts.length > bounds.facts) throw new RegistryError('LIMIT_EXCEEDED', 'a file holds too many facts')
   const envelopes = raw.facts.map((entry: unknown) => {
     if (!(entry instanceof Uint8Array)) throw malformed('an entry is no fact')
     return parseEnvelope(entry)
