@@ -145,7 +145,7 @@ export function filledHome(workbench: Workbench): Promise<{ home: string; regist
     const corpus = makeCorpus(MANY)
     const { gate, records, close } = await openGate(homePaths(home).store, corpus.registry)
     try {
-      await records.putRegistries([{ id: corpus.registry, alias: 'bench', isDefault: true }])
+      await records.putRegistries([{ id: corpus.registry, alias: 'bench', isDefault: true, singleSource: false }])
       await admitAll(gate, corpus)
     } finally {
       await close()

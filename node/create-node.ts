@@ -24,6 +24,7 @@ import type { NodeParts } from './parts.ts'
 import { Projects } from './project-store.ts'
 import type { Registries } from './registries.ts'
 import { Scrub } from './scrub.ts'
+import { Sources } from './sources.ts'
 import { systemClock } from './runtime/clock.ts'
 import type { Clock } from './runtime/clock.ts'
 import { openLog } from './runtime/log.ts'
@@ -97,6 +98,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const late: LateSwarm = { swarm: undefined }
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
+  const sources = new Sources(core.records)
   const services = composeServices(init, core, { late, changes })
   const scrub = scrubOver(core, services.gate)
   const parts: NodeParts = {
@@ -111,18 +113,23 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
       return late.swarm
     },
     caughtUp,
+    sources: registry => sources.count(registry),
     network: () => requireSwarm(late),
-    follow: registry => follow(parts, registry),
+    follow: async registry => {
+      await sources.load(registry)
+      await follow(parts, registry)
+    },
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
-  for (const { id } of core.registries.all) await follow(parts, id)
+  for (const { id } of core.registries.all) await parts.follow(id)
   opening.defer(scrubInTime(core, scrub, init.network))
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, caughtUp, mirror: services.mirror })
+    const { gate, mirror } = services
+    late.swarm = await openNetwork(init, { ...core, gate, changes, caughtUp, sources, mirror })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -202,7 +209,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
   const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
     late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
-      // Nobody there, or nobody listening: catch-up tells it to whoever comes.
+      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
       log.debug({ error }, 'a fact could not be gossiped')
     })
   }
@@ -274,9 +281,8 @@ function scrubOver(core: Core, gate: Gate): Scrub {
   return scrub
 }
 
-async function toldOfLoss({ log, records, signer }: Core, registry: RegistryId, loss: Loss): Promise<void> {
+async function toldOfLoss({ log, signer }: Core, registry: RegistryId, loss: Loss): Promise<void> {
   log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
-  await records.forgetCursors(registry)
   // Positions of ours may be among what is gone: signing them a second time would be a fork.
   await signer.renewChain()
 }

@@ -101,6 +101,10 @@ export class FactStore extends FactReader {
     return this.#inTurn(registry, () => this.#open(registry, { isDamaged: true }))
   }
 
+  isOpen(registry: RegistryId): boolean {
+    return this.#sets.has(registry)
+  }
+
   head(registry: RegistryId): FactHead {
     return opened(this.#heads, registry)
   }
