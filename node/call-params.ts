@@ -52,6 +52,8 @@ const PARAMS: {
   curateList: { registry: 'text?' },
   curateGrant: { names: 'list', registry: 'text?' },
   curateDeny: { name: 'text', registry: 'text?', reason: 'text' },
+  takedown: { reference: 'text', reason: 'text', release: 'flag', isDeleted: 'flag' },
+  takedownList: {},
   registryAdd: { id: 'text', alias: 'text?', peer: 'text?', isDefault: 'flag', singleSource: 'flag?' },
   registryList: {},
   registryCreate: { name: 'text', alias: 'text?' },

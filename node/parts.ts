@@ -7,6 +7,7 @@ import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Submit } from './services/submit/submitter.ts'
+import type { Takedowns } from './services/takedown.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -18,6 +19,7 @@ import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
+import type { Scrub } from './scrub.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
 export interface NodeParts {
@@ -29,7 +31,9 @@ export interface NodeParts {
   readonly started: number
   readonly facts: FactStore
   readonly records: Records
+  /** Without what is withheld. */
   readonly blocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly gate: Gate
   readonly view: RegistryView
@@ -42,6 +46,7 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly scrub: Scrub
   readonly meter: NodeMeter
   /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>

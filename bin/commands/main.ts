@@ -4,6 +4,7 @@ import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 import { addSubmissionVerbs } from './submission-verbs.ts'
+import { addTakedownVerbs } from './takedown-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
@@ -97,6 +98,7 @@ program
   .action(action(async (session, { args }) => (await import('./yank.ts')).unyank(session, args)))
 
 addSubmissionVerbs(program)
+addTakedownVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry
