@@ -48,8 +48,8 @@ import { resolverWith } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
 import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
-import { composeSubmissions } from './submissions.ts'
 import { openTakedowns } from './takedown.ts'
+import { composeSubmissions } from './submissions.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */

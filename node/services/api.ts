@@ -11,8 +11,8 @@ import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
-import type { SubmitResult } from './submit/submitter.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
+import type { SubmitResult } from './submit/submitter.ts'
 import type { YankResult } from './yank.ts'
 
 /** Something that happened during a long call, for a person to see. */
@@ -196,6 +196,12 @@ export interface ApiMethods {
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: { reference: string; reason: string }; result: YankResult }
   unyank: { params: { reference: string }; result: YankResult }
+  /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
+  takedown: {
+    params: { reference: string; reason: string; release: boolean; isDeleted: boolean }
+    result: readonly (TakedownResult & { readonly released: boolean })[]
+  }
+  takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
   /** Asks the curators of a registry for a name; the same question again says what became of it. */
   submit: {
     params: {
@@ -218,12 +224,6 @@ export interface ApiMethods {
     params: { name: string; registry?: string; reason: string }
     result: { readonly name: string; readonly registry: RegistryId; readonly id: SubmissionId }
   }
-  /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
-  takedown: {
-    params: { reference: string; reason: string; release: boolean; isDeleted: boolean }
-    result: readonly (TakedownResult & { readonly released: boolean })[]
-  }
-  takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
   registryAdd: {
     /** `singleSource`: what one peer alone says of it is taken as good enough. */
     params: { id: string; alias?: string; peer?: string; isDefault: boolean; singleSource?: boolean }
