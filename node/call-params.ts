@@ -52,7 +52,7 @@ const PARAMS: {
   show: { reference: 'text' },
   yank: { reference: 'text', reason: 'text', ...SIGNING },
   unyank: { reference: 'text', ...SIGNING },
-  takedown: { reference: 'text', release: 'flag', isDeleted: 'flag' },
+  takedown: { reference: 'text', reason: 'text', release: 'flag', isDeleted: 'flag' },
   takedownList: {},
   submit: { reference: 'text', registry: 'text?', owners: 'list', threshold: 'number?', note: 'text?' },
   curateList: { registry: 'text?' },

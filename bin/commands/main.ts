@@ -5,6 +5,7 @@ import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 import { addSubmissionVerbs } from './submission-verbs.ts'
+import { addTakedownVerbs } from './takedown-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
@@ -98,6 +99,7 @@ signing(program.command('unyank'))
 addAuthorityVerbs(program)
 
 addSubmissionVerbs(program)
+addTakedownVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

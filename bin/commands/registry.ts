@@ -80,6 +80,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
       ],
       ['Digest', shown.digest]
     ]),
+    ...sourceLines([shown]),
     ...(others.length === 0 ? [] : roleLines(others)),
     ...(shown.conflicts + forks === 0 ? [] : [nextStep(`ggen-node conflict list --registry ${alias}`)])
   ]

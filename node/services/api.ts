@@ -199,7 +199,7 @@ export interface ApiMethods extends AuthorityMethods {
   unyank: { params: SigningParams & { reference: string }; result: YankResult & Filed }
   /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
   takedown: {
-    params: { reference: string; release: boolean; isDeleted: boolean }
+    params: { reference: string; reason: string; release: boolean; isDeleted: boolean }
     result: readonly (TakedownResult & { readonly released: boolean })[]
   }
   takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
