@@ -21,8 +21,8 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
   const { authority, registries } = parts
   return {
     registryShow: async ({ registry }) => {
-      const { id, alias, isDefault } = registries.find(registry)
-      return { ...(await showRegistry(authority, id)), alias, isDefault }
+      const { id, alias, isDefault, singleSource } = registries.find(registry)
+      return { ...(await showRegistry(authority, id)), alias, isDefault, sources: parts.sources(id), singleSource }
     },
     registryRemove: params => removeRegistry(parts, params),
     roleList: async params => {

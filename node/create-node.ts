@@ -7,23 +7,26 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { openBlocks } from '../storage/block-store.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
-import { FactStore } from '../storage/fact-store.ts'
-import { openWithBallast } from '../storage/home.ts'
+import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
-import { openLevel } from '../storage/level-key-value.ts'
-import { Records } from '../storage/records.ts'
+import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
-import { loadSigner, newEpoch } from './identity.ts'
+import { loadSigner } from './identity.ts'
+import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
+import { openStore } from './open-store.ts'
+import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
 import { Projects } from './project-store.ts'
-import { Registries } from './registries.ts'
+import type { Registries } from './registries.ts'
+import { Scrub } from './scrub.ts'
+import { Sources } from './sources.ts'
 import { systemClock } from './runtime/clock.ts'
 import type { Clock } from './runtime/clock.ts'
 import { openLog } from './runtime/log.ts'
@@ -44,7 +47,10 @@ import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolverWith } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
+import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
+import { openTakedowns } from './takedown.ts'
+import { composeSubmissions } from './submissions.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -72,10 +78,14 @@ interface Core {
   readonly clock: Clock
   readonly log: Log
   readonly facts: FactStore
+  readonly lateScrub: LateScrub
   readonly records: Records
+  /** Without what is withheld, and with it. */
   readonly blocks: VerifiedBlocks
+  readonly allBlocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
-  readonly signer: Signer
+  readonly signer: OwnSigner
   readonly disk: DiskGuard
   readonly meter: NodeMeter
   readonly projects: Projects
@@ -91,7 +101,9 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const late: LateSwarm = { swarm: undefined }
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
-  const services = composeServices(init, core, { late, changes })
+  const sources = new Sources(core.records)
+  const services = composeServices(init, core, { late, changes, sources })
+  const scrub = scrubOver(core, services.gate)
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -99,22 +111,27 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     started: core.clock.now(),
     ...core,
     ...services,
+    scrub,
     get swarm() {
       return late.swarm
     },
     caughtUp,
+    sources: registry => sources.count(registry),
     network: () => requireSwarm(late),
-    follow: registry => follow(parts, core, registry),
-    unfollow: (registry, options) => unfollow(parts, registry, options),
+    follow: async registry => {
+      await sources.load(registry)
+      await follow(parts, registry)
+    },
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
-  for (const { id } of core.registries.all) await follow(parts, core, id)
+  for (const { id } of core.registries.all) await parts.follow(id)
+  opening.defer(scrubInTime(core, scrub, init.network))
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, caughtUp, mirror: services.mirror })
+    late.swarm = await openNetwork(init, { ...core, ...services, changes, caughtUp, sources })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -131,16 +148,15 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const { home, config } = init
   const log = init.log ?? (await openLog({ level: config.logLevel }))
   const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
-  const kv = await openWithBallast(home, () => openLevel(home.paths.store))
-  opening.defer(() => kv.close())
-  const records = new Records(kv)
-  const registries = new Registries(records)
-  await registries.load()
   const stopping = new AbortController()
+  const opened = await openStore({ home, clock, log, stopping: stopping.signal })
+  const { kv, records, registries, facts, lateScrub } = opened
+  opening.defer(() => opened.close())
   opening.defer(() => stopping.abort())
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
-  const blocks = await openBlocks(home.paths.blocks)
+  const allBlocks = await openBlocks(home.paths.blocks)
+  const { takedowns, blocks } = await openTakedowns(allBlocks, { kv, records, clock })
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
@@ -149,9 +165,12 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
     stopping: stopping.signal,
     clock,
     log,
-    facts: new FactStore(kv),
+    facts,
+    lateScrub,
     records,
     blocks,
+    allBlocks,
+    takedowns,
     registries,
     signer,
     disk,
@@ -163,15 +182,26 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
 interface Late {
   readonly late: LateSwarm
   readonly changes: Changes
+  readonly sources: Sources
 }
 
 type Services = Pick<
   NodeParts,
-  'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'authority' | 'installer' | 'outdated' | 'mirror'
+  | 'gate'
+  | 'view'
+  | 'author'
+  | 'publish'
+  | 'yanker'
+  | 'authority'
+  | 'installer'
+  | 'outdated'
+  | 'mirror'
+  | 'desk'
+  | 'submit'
 >
 
-function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
-  const { clock, log, facts, records, blocks, signer, disk, projects } = core
+function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
+  const { clock, log, facts, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   const mirror = mirrorOf(core, { late, changes })
@@ -179,6 +209,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
+    if (body.registry !== null) submissions.noticed(body.registry, body.subject)
     if (config.keep === 'all' && body.registry !== null) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
@@ -192,21 +223,13 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     }
   })
   const view = new RegistryView(facts)
-  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
-  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
-    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
-      // Nobody there, or nobody listening: catch-up tells it to whoever comes.
-      log.debug({ error }, 'a fact could not be gossiped')
-    })
-  }
+  const publishing = composeAuthoring(home, core, { gate, view, late })
+  const { author, authority } = publishing
   const kept = (root: ContentId): void => {
     late.swarm?.provide(toLink(root))
   }
-  const now = (): number => clock.now()
-  const { registries } = core
-  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
-  const publishing = { author, gate, announce, now, signer: authority.signer }
-  const content = contentSource(blocks, records, disk)
+  const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
+  const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
     release: (registry, said) => statedRelease(facts, registry, said),
@@ -214,8 +237,9 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),
     open: folder => projects.open(folder),
-    content: { ...packageContent({ blocks, records, late, provide: kept }), meter: meterOf(late) },
+    content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
     version,
+    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
   }
   return {
@@ -226,18 +250,40 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
     authority,
+    desk: submissions.desk,
+    submit: submissions.submit,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
 }
 
+/** What signs facts of ours, and what publishing and changing who may do what need of it. */
+function composeAuthoring(
+  home: Home,
+  core: Core,
+  { gate, view, late }: Pick<Services, 'gate' | 'view'> & Pick<Late, 'late'>
+) {
+  const { clock, log, facts, signer, disk, registries } = core
+  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
+  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
+    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
+      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
+      log.debug({ error }, 'a fact could not be gossiped')
+    })
+  }
+  const now = (): number => clock.now()
+  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
+  return { author, authority, gate, announce, now, signer: authority.signer }
+}
+
 /** Keeps what is to be kept, one content root after the other. */
-function mirrorOf(core: Core, { late, changes }: Late): Mirror {
-  const { clock, log, records, blocks, disk } = core
+function mirrorOf(core: Core, { late, changes }: Omit<Late, 'sources'>): Mirror {
+  const { clock, log, records, disk } = core
   return new Mirror({
     isKept: root => records.isKept(root),
     markKept: root => records.markKept(root),
-    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
+    isRefused: root => core.takedowns.isTakenDown(root),
+    fetch: (wanted, signal) => fetchInto({ ...core, late }, wanted, signal),
     later: (ms, task) => clock.after(ms, task, core.stopping),
     onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
     onLooked: () => changes.emit(),
@@ -253,32 +299,45 @@ function mirrorOf(core: Core, { late, changes }: Late): Mirror {
   })
 }
 
+/** One peer alone has shown what a registry says, and nobody said that this is enough. */
+function isUnconfirmed({ registries }: Core, sources: Sources, registry: RegistryId): boolean {
+  const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
+  return sources.count(registry) === 1 && !isAccepted
+}
+
 function meterOf(late: LateSwarm): Meter {
   return { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) }
 }
 
-/** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
-async function follow(parts: NodeParts, { facts, records, log, signer }: Core, registry: RegistryId): Promise<void> {
-  const loss = await facts.open(registry, newEpoch())
-  if (loss !== undefined) {
-    log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
-    await records.forgetCursors(registry)
-    // Positions of ours may be among what is gone: signing them a second time would be a fork.
-    await signer.renewChain()
-  }
-  await parts.gate.open(registry, { refold: loss !== undefined })
+/** Makes store, gate and network ready for one registry. */
+async function follow(parts: NodeParts, registry: RegistryId): Promise<void> {
+  await parts.scrub.open(registry)
   parts.swarm?.follow(registry)
 }
 
-/** Takes leave in the reverse order of `follow`: the network first, so that nothing comes for a gate that is gone. */
-async function unfollow(
-  { swarm, gate, facts }: NodeParts,
-  registry: RegistryId,
-  { purge }: { readonly purge: boolean }
-): Promise<void> {
-  swarm?.unfollow(registry)
-  gate.close(registry)
-  if (purge) await facts.forget(registry)
+function scrubOver(core: Core, gate: Gate): Scrub {
+  const onLoss = (registry: RegistryId, loss: Loss): Promise<void> => toldOfLoss(core, registry, loss)
+  const scrub = new Scrub({ ...core, gate, onLoss })
+  core.lateScrub.scrub = scrub
+  return scrub
+}
+
+async function toldOfLoss({ log, signer }: Core, registry: RegistryId, loss: Loss): Promise<void> {
+  log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
+  // Positions of ours may be among what is gone: signing them a second time would be a fork.
+  await signer.renewChain()
+}
+
+/** Looks through all that is stored, once, when a node that stays has been up for a while. */
+function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => Promise<void> {
+  const stopping = new AbortController()
+  let running = Promise.resolve()
+  const begin = (): void => void (running = scrub.run(stopping.signal))
+  if (isLasting) clock.after(LIMITS.scrub.afterMs, begin, stopping.signal)
+  return () => {
+    stopping.abort()
+    return running
+  }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

@@ -1,23 +1,19 @@
 import { stat } from 'node:fs/promises'
 import { admitKey } from '../attestation/keys.ts'
 import { verifyFact } from '../attestation/sign-fact.ts'
-import { equalBytes, toHex } from '../protocol/bytes.ts'
-import type { VerifiedFact } from '../protocol/chains.ts'
+import { toHex } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
-import type { Subject } from '../protocol/fact.ts'
-import { foldPackage } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { encodeAuthorityRow, encodePackageRow, sealRow } from '../protocol/view-row.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
+import { isFolded } from './row-check.ts'
 import type { Finding } from './services/api.ts'
-import { verified } from './services/registry-state.ts'
 
 /** No fact is older than the first version of this program. */
 const FIRST_YEAR = 2026
@@ -91,10 +87,7 @@ async function clockFinding({ clock, facts, registries, author }: NodeParts): Pr
   if (year < FIRST_YEAR || year > FIRST_YEAR + 100) return { check, ok: false, text: `it is ${text} here`, next }
   const ahead = new Map<string, number>()
   for (const { id } of registries.all) {
-    const { recentFacts, recentBytes } = LIMITS.doctor
-    const from = Math.max(0, facts.head(id).next - recentFacts)
-    const recent = await facts.page(id, from, { facts: recentFacts, bytes: recentBytes })
-    for (const bytes of recent.facts) {
+    for (const bytes of await latest(facts, id)) {
       const { author: by, time } = parseEnvelope(bytes).body
       if (time > now + LIMITS.clockSkewMs) ahead.set(by, Math.max(time - now, ahead.get(by) ?? 0))
     }
@@ -104,6 +97,17 @@ async function clockFinding({ clock, facts, registries, author }: NodeParts): Pr
   const whose = ahead.has(author.principal) ? 'facts of this node itself' : `facts of ${ahead.size} authors`
   const said = `${text}, and ${whose} are up to ${minutes} minutes ahead of it`
   return { check, ok: !ahead.has(author.principal) && ahead.size < 2, text: said, next }
+}
+
+/** The facts with the latest times. */
+async function latest(facts: NodeParts['facts'], id: RegistryId): Promise<readonly Uint8Array[]> {
+  const set = facts.set(id)
+  const found: Uint8Array[] = []
+  for (const item of set.items(Math.max(0, set.size - LIMITS.doctor.recentFacts), set.size)) {
+    const bytes = await facts.getItem(id, item)
+    if (bytes !== undefined) found.push(bytes)
+  }
+  return found
 }
 
 function registryFinding({ gate, facts }: NodeParts, { id, alias }: FollowedRegistry): Finding {
@@ -120,13 +124,13 @@ async function storeFinding({ facts }: NodeParts, { id, alias }: FollowedRegistr
   const check = `store of ${alias}`
   const audit = await facts.audit(id)
   if (audit === undefined) return { check, ok: true, text: 'too busy to be counted now', next: 'try again later' }
-  const { head, stock } = audit
-  const text = `${stock.count} facts, fingerprint ${toHex(stock.fingerprint).slice(0, 16)}`
-  if (stock.isWhole && stock.count === head.count && equalBytes(stock.fingerprint, head.fingerprint)) {
-    return { check, ok: true, text }
-  }
-  const wanted = `${head.count} facts, fingerprint ${toHex(head.fingerprint).slice(0, 16)}`
-  return { check, ok: false, text: `holds ${text}, and should hold ${wanted}`, next: AGAIN }
+  const { head, stock, synced } = audit
+  const text = `${stock.sum.count} facts, fingerprint ${toHex(stock.sum.bytes).slice(0, 16)}`
+  const said = (of: { count: number; fingerprint: Uint8Array }): string =>
+    `${of.count} facts, fingerprint ${toHex(of.fingerprint).slice(0, 16)}`
+  if (audit.isAgreed) return { check, ok: true, text }
+  const wanted = stock.isWhole && synced !== undefined ? synced : head
+  return { check, ok: false, text: `holds ${text}, and should hold ${said(wanted)}`, next: AGAIN }
 }
 
 /** Folds every package again and compares with the stored rows, byte by byte. */
@@ -148,42 +152,6 @@ async function viewsFinding(
   if (differing.length === 0) return { check, ok: true, text: `${folded} rows are what their facts add up to` }
   const text = `${differing.length} of ${folded} rows are not what their facts add up to, first ${differing[0] ?? ''}`
   return { check, ok: false, text, next: AGAIN }
-}
-
-/** A row may be written between reading the facts and reading it, so a difference is looked at again. */
-async function isFolded(
-  { facts, gate }: Pick<NodeParts, 'facts' | 'gate'>,
-  id: RegistryId,
-  subject: Subject
-): Promise<boolean> {
-  for (let attempt = 0; attempt < LIMITS.doctor.attempts; attempt++) {
-    const state = gate.state(id)
-    if (state?.authority === undefined) return true
-    const row =
-      subject === 'registry'
-        ? encodeAuthorityRow(state.authority)
-        : encodePackageRow(foldPackage(subject, state.authority, await readFacts(facts, id, subject)))
-    const stored = await facts.row(id, subject)
-    if (stored !== undefined && equalBytes(stored, sealRow(row))) return true
-  }
-  return false
-}
-
-/** From the disk and not from the gate's memory, which is what is being checked. Unreadable ones are told by `facts`. */
-async function readFacts(
-  facts: NodeParts['facts'],
-  id: RegistryId,
-  subject: Subject
-): Promise<readonly VerifiedFact[]> {
-  const found: VerifiedFact[] = []
-  for (const [, bytes] of await facts.factsOf(id, subject)) {
-    try {
-      found.push(verified(parseEnvelope(bytes)))
-    } catch (error) {
-      if (!isRegistryError(error)) throw error
-    }
-  }
-  return found
 }
 
 /** Reads every fact again as if a stranger had sent it. */

@@ -6,6 +6,9 @@ import type { Install } from './services/install.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
+import type { Takedowns } from './services/takedown.ts'
+import type { Desk } from './services/submit/desk.ts'
+import type { Submit } from './services/submit/submitter.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -17,6 +20,7 @@ import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
+import type { Scrub } from './scrub.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
 export interface NodeParts {
@@ -28,7 +32,9 @@ export interface NodeParts {
   readonly started: number
   readonly facts: FactStore
   readonly records: Records
+  /** Without what is withheld. */
   readonly blocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly gate: Gate
   readonly view: RegistryView
@@ -37,20 +43,24 @@ export interface NodeParts {
   readonly yanker: Yanker
   /** What signing and showing who may do what uses. */
   readonly authority: AuthorityComponents
+  /** Where others ask this node for names, and where it asks others. */
+  readonly desk: Desk
+  readonly submit: Submit
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly scrub: Scrub
   readonly meter: NodeMeter
-  /** Registries whose log was read to its end from at least one peer since the start. */
+  /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>
+  /** With how many peers a registry was ever compared to the end, counted up to two. */
+  sources(registry: RegistryId): number
   /** Undefined in a node that lives without a network. */
   readonly swarm: Swarm | undefined
   /** @throws RegistryError USAGE when there is none */
   network(): Swarm
   /** Makes the store, the gate and the network ready for a registry. */
   follow(registry: RegistryId): Promise<void>
-  /** Follows a registry no longer; with `purge`, its facts and views are deleted. */
-  unfollow(registry: RegistryId, options: { readonly purge: boolean }): Promise<void>
   /** Called after each change that somebody may wait for; returns how to take it back. */
   onChange(listener: () => void): () => void
   isReadOnly(): boolean

@@ -46,7 +46,9 @@ export async function createRegistry(
   const admission = await parts.gate.admit(bytes, { peer: 'self' })
   if (admission.verdict !== 'accept')
     throw new RegistryError('INTERNAL', `our own genesis was refused: ${admission.reason}`)
-  return parts.registries.add(id, { alias: wanted, isDefault: parts.registries.all.length === 0 })
+  const isDefault = parts.registries.all.length === 0
+  // Nobody else can confirm what was said here first.
+  return parts.registries.add(id, { alias: wanted, isDefault, singleSource: true })
 }
 
 /** Who founds a registry, as its genesis says it. @throws RegistryError USAGE | INADMISSIBLE_KEY */
@@ -70,7 +72,10 @@ export async function removeRegistry(
   { registry, newDefault, purge }: ApiMethods['registryRemove']['params']
 ): Promise<ApiMethods['registryRemove']['result']> {
   const { id, alias } = await parts.registries.remove(registry, newDefault)
-  await parts.unfollow(id, { purge })
+  // In the reverse order of following it: the network first, so that nothing comes for a gate that is gone.
+  parts.swarm?.unfollow(id)
+  parts.gate.close(id)
+  if (purge) await parts.facts.forget(id)
   const next = parts.registries.all.find(({ isDefault }) => isDefault)
   return { id, alias, purged: purge, newDefault: next?.alias ?? null }
 }
@@ -78,16 +83,16 @@ export async function removeRegistry(
 /** Follows a registry by its id, and asks a peer for its facts when one is named. */
 export async function addRegistry(
   parts: NodeParts,
-  { id, alias, peer, isDefault }: ApiMethods['registryAdd']['params'],
+  { id, peer, ...wanted }: ApiMethods['registryAdd']['params'],
   signal: AbortSignal
 ): Promise<ApiMethods['registryAdd']['result']> {
-  const entry = await parts.registries.add(id, { alias, isDefault })
+  const entry = await parts.registries.add(id, { alias: undefined, ...wanted })
   await parts.follow(entry.id)
   if (peer === undefined || parts.swarm === undefined) return { ...entry, facts: parts.facts.head(entry.id).count }
   await parts.records.putDialled(peer)
   await parts.swarm.connect(peer, { signal })
-  parts.swarm.catchUp(entry.id)
+  parts.swarm.reconcile(entry.id)
   // The first reading of a large registry takes its time; whoever has no patience goes on with what came.
-  await untilCaughtUp(parts, [entry.id], { patienceMs: LIMITS.catchUp.patienceMs, signal })
+  await untilCaughtUp(parts, [entry.id], { patienceMs: LIMITS.sync.patienceMs, signal })
   return { ...entry, facts: parts.facts.head(entry.id).count }
 }

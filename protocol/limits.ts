@@ -1,3 +1,5 @@
+import { SYNC_LIMITS } from './sync/limits.ts'
+
 const KiB = 1024
 const MiB = 1024 * KiB
 const SECOND = 1000
@@ -144,27 +146,41 @@ export const LIMITS = Object.freeze({
     waitingStreams: 16,
     waitingBytes: 64 * KiB
   }),
-  catchUp: Object.freeze({
-    requestBytes: 8 * KiB,
-    pageBytes: 1 * MiB,
-    pageFacts: 512,
-    pagesPerSession: 2_000,
-    timeoutMs: 20 * SECOND,
-    idsPerRequest: 128,
-    intervalMs: 60 * SECOND,
-    /** a command waits so long for the first reading of a registry's log */
-    patienceMs: MINUTE,
-    sessionsInFlight: 4,
-    epochChars: 64,
-    /** room in a page for the map and the length of each fact */
-    overheadBytes: 16 * KiB,
-    /** how long a reason to ask again waits for others like it */
-    soonMs: SECOND,
-    servedInFlight: 16,
-    /** of those, for one peer */
-    servedPerPeer: 3,
-    /** a session that others wait for gives its place up after so long, and goes on in its turn */
-    sessionMs: 20 * SECOND
+  ...SYNC_LIMITS,
+  /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
+  submit: Object.freeze({
+    envelopeBytes: 4 * KiB,
+    keys: 8,
+    /** the longest ecosystem, a slash and the longest name */
+    nameChars: 214 + 16,
+    noteChars: 500,
+    reasonChars: 500,
+    /** the envelope and the map around it */
+    requestBytes: 4 * KiB + 256,
+    answerBytes: 4 * KiB,
+    /** submissions of one registry that wait for a person, and decided ones that are remembered for who asks */
+    inbox: 256,
+    decided: 256,
+    openPerKey: 8,
+    perPeerPerHour: 20,
+    perKeyPerHour: 20,
+    /** for a /24 of IPv4 or a /48 of IPv6, and for one loopback or private address: an office behind it */
+    perRangePerHour: 60,
+    perPrivateRangePerHour: 1_000,
+    asksPerPeerPerHour: 600,
+    /** peers, ranges or keys that each rate tells apart */
+    tracked: 4_096,
+    inFlight: 4,
+    timeoutMs: 10 * SECOND,
+    /** curators that one submit asks */
+    asked: 16,
+    /** how long the claim of a name that was granted is waited for */
+    arrivalMs: 5 * SECOND,
+    /** between two askings of what became of a submission */
+    pollMs: 2 * SECOND,
+    pollMaxMs: MINUTE,
+    /** names that one command decides on */
+    decisions: 256
   }),
   connections: Object.freeze({
     total: 128,
@@ -197,6 +213,9 @@ export const LIMITS = Object.freeze({
     writeBufferBytes: 4 * MiB,
     hello: 2,
     facts: 4,
+    submit: 2,
+    /** one, and the one that follows it when it broke */
+    sync: 2,
     kad: 16,
     bitswap: 32,
     identify: 2,
@@ -298,12 +317,23 @@ export const LIMITS = Object.freeze({
     identifyMessages: 10,
     /** records of peers in memory, and how long a change waits to be written */
     cached: 1_024,
-    /** records of peers on disk, of all that ever connected, and cursors into the logs of others */
+    /** records of peers on disk, of all that ever connected */
     stored: 10_000,
-    cursors: 8_192,
+    /** of those that a registry was reconciled with, what is remembered: that there is more than one */
+    sources: 2,
     writeLaterMs: 5 * SECOND
   }),
+  /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */
+  cut: Object.freeze({ facts: 4_096, bytes: 8 * MiB }),
+  takedown: Object.freeze({ blocks: 1_000_000 }),
+  /** The look through all that is stored, after a start: a little at a time, one part in ten of a processor. */
+  scrub: Object.freeze({ afterMs: 30 * SECOND, workMs: 5, restMs: 45 }),
   storage: Object.freeze({
+    /** facts that are read before others have a turn */
+    readAtOnce: 128,
+    headFileBytes: 1 * KiB,
+    /** how long the file that tells of a store's head may be behind writes that nobody waits for */
+    headLaterMs: 2 * SECOND,
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,
     /** percent of the whole disk; the smaller of the two bounds holds, see storage/disk-space.ts */

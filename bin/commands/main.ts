@@ -4,6 +4,7 @@ import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
+import { addSubmissionVerbs } from './submission-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
@@ -95,6 +96,8 @@ signing(program.command('unyank'))
   .action(action(async (session, { args, options }) => (await import('./yank.ts')).unyank(session, args, options)))
 
 addAuthorityVerbs(program)
+
+addSubmissionVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

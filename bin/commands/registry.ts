@@ -5,6 +5,7 @@ import { roleLines } from './role.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { countParam, textParam } from './signed.ts'
+import { sourceLines, sourceNote } from './source-note.ts'
 import { gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node registry add`. */
@@ -63,6 +64,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
   const aside = Object.entries(shown.setAside).map(([reason, count]) => `${count} ${reason}`)
   const others = roles.filter(({ role, scope }) => role !== 'recovery' && (role !== 'owner' || scope !== '*'))
   const forks = shown.forks.open.length
+  const note = sourceNote(shown)
   return [
     ...table([
       ['Registry', `${name}, here ${alias}${isDefault ? ' (default)' : ''}`],
@@ -79,6 +81,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
       ],
       ['Digest', shown.digest]
     ]),
+    ...(note === undefined ? [] : [gutter('Note', note, 'note')]),
     ...(others.length === 0 ? [] : roleLines(others)),
     ...(shown.conflicts + forks === 0 ? [] : [nextStep(`ggen-node conflict list --registry ${alias}`)])
   ]
@@ -111,15 +114,18 @@ export async function list(session: Session): Promise<void> {
   report(session, { registries }, () =>
     registries.length === 0
       ? ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
-      : table([
-          ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
-          ...registries.map(entry => [
-            `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
-            entry.name ?? '(genesis not here yet)',
-            String(entry.packages),
-            String(entry.facts),
-            entry.id
-          ])
-        ])
+      : [
+          ...table([
+            ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
+            ...registries.map(entry => [
+              `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
+              entry.name ?? '(genesis not here yet)',
+              String(entry.packages),
+              String(entry.facts),
+              entry.id
+            ])
+          ]),
+          ...sourceLines(registries)
+        ]
   )
 }

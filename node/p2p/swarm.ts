@@ -6,6 +6,7 @@ import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { SubmitAnswer, SubmitRequest } from '../../protocol/submit-messages.ts'
 import { assertConfig } from './assertions.ts'
 import type { SwarmComponents, SwarmConfig, SwarmEvents } from './components.ts'
 import { compose } from './compose.ts'
@@ -19,6 +20,7 @@ import { leftoverTimers } from './leftover-timers.ts'
 import type { Host } from './libp2p.ts'
 import type { SocketMeter, Traffic } from './meter.ts'
 import type { Peers } from './peers.ts'
+import { askSubmission } from './submit-client.ts'
 
 /** One peer as people are shown it. Totals of bytes outlive the connection. */
 export interface PeerInfo extends Traffic {
@@ -53,10 +55,12 @@ export interface Swarm {
   blame(peer: string): void
   /** Tells a fact that is durable here; returns to how many peers it was handed. */
   publishFact(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number>
+  /** Asks one peer for a name. @throws RegistryError PEER_UNREACHABLE | TIMEOUT | MALFORMED */
+  askSubmission(peer: string, request: SubmitRequest, signal: AbortSignal): Promise<SubmitAnswer>
   follow(registry: RegistryId): void
   unfollow(registry: RegistryId): void
-  /** Reads the logs of everybody who is here now, without waiting for the interval. */
-  catchUp(registry: RegistryId): void
+  /** Compares a registry with everybody who is here now, without waiting for the interval. */
+  reconcile(registry: RegistryId): void
   /** Gets blocks, for one package; `registry` says which neighbours are asked first. */
   fetch(registry: RegistryId | undefined, options?: FetchOptions): FetchSession
   /** Says in the DHT, later and in turn, that this node has a content root. */
@@ -76,7 +80,7 @@ export async function createSwarm(
 }
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
-  const { host, helia, peers, gossip, catchUp, routing, meter, tuning } = parts
+  const { host, helia, peers, gossip, sync, routing, meter, tuning } = parts
   const { blocks, clock } = components
   return {
     name: config.name,
@@ -97,12 +101,17 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     },
     blame: peer => peers.blame(peer, 'invalid-facts'),
     publishFact: async (registry, id, envelope) => await gossip.publish(registry, id, envelope),
+    askSubmission: async (peer, request, signal) =>
+      await askSubmission({ connection: peers.connection(peer), clock }, request, signal),
     follow: registry => {
       gossip.follow(registry)
-      catchUp.readFromAll(registry)
+      sync.follow(registry)
     },
-    unfollow: registry => gossip.unfollow(registry),
-    catchUp: registry => catchUp.readFromAll(registry),
+    unfollow: registry => {
+      gossip.unfollow(registry)
+      sync.unfollow(registry)
+    },
+    reconcile: registry => sync.readFromAll(registry),
     fetch: (registry, options) => {
       const candidates = (): readonly string[] => neighbours(peers, gossip, registry)
       return createFetchSession({ helia, blocks, routing, clock, tuning, candidates }, options)
@@ -117,7 +126,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, gossip, catchUp, dialer }: Parts
+  { helia, quota, peerCache, gossip, sync, dialer }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
@@ -133,18 +142,21 @@ async function start(
     })
   }
   gossip.start()
-  for (const registry of components.registries()) gossip.follow(registry)
-  catchUp.start()
+  for (const registry of components.registries()) {
+    gossip.follow(registry)
+    sync.follow(registry)
+  }
+  sync.start()
   dialer.start()
 }
 
 /** In reverse, all of it, whatever fails. */
-async function stop({ host, helia, gossip, catchUp, dialer, routing, peerCache }: Parts): Promise<void> {
+async function stop({ host, helia, gossip, sync, dialer, routing, peerCache }: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
     async () => await dialer.stop(),
-    async () => await catchUp.stop(),
+    async () => await sync.stop(),
     async () => gossip.stop(),
     async () => await routing.stop(),
     async () => void (await helia.stop()),

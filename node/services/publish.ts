@@ -210,7 +210,10 @@ export function assertMayPublish(place: Place, key: Principal, now: number): voi
   const why = holding === 'expired' ? ': its role has expired' : ''
   throw new RegistryError('NOT_AUTHORIZED', `this key may not ${what} in registry ${authority.genesis.name}${why}`, {
     tried: [`looked for one of the roles ${roles.join(', ')} for ${key}`],
-    next: 'ask an owner of the registry for a role, or publish to your own: ggen-node init'
+    next:
+      claim === null
+        ? `ask for the name: ggen-node submit ${short}`
+        : 'ask an owner of the registry for a role, or publish to your own: ggen-node init'
   })
 }
 

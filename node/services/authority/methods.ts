@@ -34,7 +34,13 @@ export interface Authored extends Filed {
 export interface AuthorityMethods {
   registryShow: {
     params: { registry?: string }
-    result: ShownRegistry & { readonly alias: string; readonly isDefault: boolean }
+    result: ShownRegistry & {
+      readonly alias: string
+      readonly isDefault: boolean
+      /** Peers with which all of it was compared to the end. */
+      readonly sources: number
+      readonly singleSource: boolean
+    }
   }
   registryRemove: {
     params: { registry: string; newDefault?: string; purge: boolean }
