@@ -201,7 +201,7 @@ type Services = Pick<
 >
 
 function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
-  const { clock, log, facts, signer, disk, projects } = core
+  const { clock, log, facts, signer, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   const mirror = mirrorOf(core, { late, changes })
