@@ -37,7 +37,8 @@ export function authoredLines({ written, file }: Authored): readonly string[] {
     ...written.flatMap(one => [
       gutter('Signed', safe(one.text)),
       under(one.fact),
-      ...(one.counts ? [] : [gutter('Waits', waitText(one.reason), 'note')])
+      ...(one.counts ? [] : [gutter('Waits', waitText(one.reason), 'note')]),
+      ...one.undone.map(({ text }) => gutter('Undone', safe(text), 'note'))
     ]),
     ...fileLines(file),
     ...neededLines(

@@ -108,7 +108,6 @@ async function writeRevokes(
   const place = await placeOf(components.gate, registry, subject)
   if (subject !== 'registry') claimOf(place)
   const scope = scopeHere(place, asked.scope)
-  assertNotLast(place, key, role)
   const known = await recognised(components, registry, key, asked)
   const positions = positionsIn(known, scope, subject)
   const isOwner = ownersOver(place.authority, 'registry').includes(key)
@@ -123,16 +122,6 @@ async function writeRevokes(
     written.push(await writeOrder(components, { registry, subject, signer, payload }))
   }
   return written
-}
-
-/** A registry or a package without an owner is nobody's for ever. @throws RegistryError USAGE */
-function assertNotLast(place: Place, key: Principal, role: Role | null): void {
-  if (role !== null && role !== 'owner') return
-  const owners = place.subject === 'registry' ? ownersOver(place.authority, 'registry') : claimOf(place).keys
-  if (owners.length !== 1 || owners[0] !== key) return
-  throw new RegistryError('USAGE', `${key} is the last owner of ${shortOf(place.subject)}`, {
-    next: 'make another key an owner first: ggen-node owner add KEY'
-  })
 }
 
 /** What stays recognised of a key: all that is known of it, or what a person vouches for. */
