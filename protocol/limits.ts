@@ -150,6 +150,43 @@ export const LIMITS = Object.freeze({
     /** a session that others wait for gives its place up after so long, and goes on in its turn */
     sessionMs: 20 * SECOND
   }),
+  sync: Object.freeze({
+    /** one reconciliation message; a message about facts has up to `pageBytes` */
+    frameBytes: 64 * KiB,
+    /** of one reconciliation message; the largest that is written has 3,500 */
+    rangesPerMessage: 4_096,
+    pageBytes: 1 * MiB,
+    /** room in a page for the map and the length of each fact */
+    overheadBytes: 16 * KiB,
+    /** facts in one message, and ids in one request */
+    pageFacts: 128,
+    intervalMs: 60 * SECOND,
+    /** how long a reason to reconcile waits for others like it */
+    soonMs: SECOND,
+    /** the side that was dialled opens a session when it hears nothing for so long */
+    listenMs: 5 * SECOND,
+    /** after a refusal for lack of room */
+    retryMs: 5 * SECOND,
+    /** for one answer */
+    answerMs: 20 * SECOND,
+    /** a session that others wait for gives its place up after so long, and goes on in its turn */
+    sessionMs: 20 * SECOND,
+    sessionsInFlight: 4,
+    /** comparisons in one session, with a transfer after each: 2,000 facts each way */
+    roundsPerSession: 1_024,
+    /** answers in one session without one of the facts that were asked for */
+    emptyAnswers: 16,
+    /** ids in one session that are not asked for again */
+    passedOver: 16_384,
+    /** sessions of one peer that are answered, and messages that compare: in a burst, and per second */
+    sessionsPerPeer: 64,
+    comparisonsBurst: 128,
+    comparisonsPerSecond: 20,
+    /** pages under way to or from the store for others */
+    servedInFlight: 16,
+    /** answers to sessions that were given up; more are not believed */
+    abandoned: 64
+  }),
   connections: Object.freeze({
     total: 128,
     inbound: 64,
