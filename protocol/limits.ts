@@ -172,6 +172,10 @@ export const LIMITS = Object.freeze({
     /** a session that others wait for gives its place up after so long, and goes on in its turn */
     sessionMs: 20 * SECOND,
     sessionsInFlight: 4,
+    /** of those, with one peer */
+    sessionsPerPeerInFlight: 2,
+    /** a session of a peer that says nothing for so long is forgotten */
+    idleMs: MINUTE,
     /** comparisons in one session, with a transfer after each: 2,000 facts each way */
     roundsPerSession: 1_024,
     /** answers in one session without one of the facts that were asked for */
@@ -186,6 +190,27 @@ export const LIMITS = Object.freeze({
     servedInFlight: 16,
     /** answers to sessions that were given up; more are not believed */
     abandoned: 64
+  }),
+  /** A newcomer's first reading of a registry, as one CAR stream. */
+  snapshot: Object.freeze({
+    headerBytes: 256,
+    bytes: 4 * 1024 * MiB,
+    facts: 4_000_000,
+    /** between two pieces, on both sides */
+    chunkMs: 20 * SECOND,
+    chunkBytes: 256 * KiB,
+    /** what must have come on the whole, once the first seconds are over */
+    bytesPerSecond: 32 * KiB,
+    graceMs: 20 * SECOND,
+    /** facts of one batch for the gate */
+    batchFacts: 256,
+    batchBytes: 1 * MiB,
+    served: 2,
+    tries: 3,
+    /** how long others wait for one that is under way */
+    aloneMs: 60 * SECOND,
+    /** facts that the gate has no room for, or that are invalid, until the rest is left to reconciliation */
+    refused: 256
   }),
   connections: Object.freeze({
     total: 128,

@@ -19,7 +19,10 @@ const SPLIT_BYTES = 1_280
 /** Room that is kept for a skip and for the fingerprint of all that did not fit. */
 const RESERVED_BYTES = 200
 
-/** A part of the order in which the other side lacks everything that we have, except these ids (in hex). */
+/**
+ * A part of the order in which the other side has these ids (in hex) and lacks everything else that we have. It holds
+ * all of theirs, not only the common ones: by the time it is used we may have got them.
+ */
 export interface HaveRange {
   readonly from: Bound
   readonly to: Bound
@@ -67,13 +70,11 @@ export function learn(set: ItemSet, message: Uint8Array, frameBytes: number = LI
   const have: HaveRange[] = []
   walk({ set, reader, out }, ({ lower, upper, start, end }, ids) => {
     const theirs = new Map(ids.map(id => [toHex(id), id]))
-    const except = new Set<string>()
+    const except = new Set(theirs.keys())
+    let common = 0
     // The items are walked only where there is something to compare them with: a newcomer lists nothing, everywhere.
-    for (const { id } of ids.length === 0 ? [] : set.items(lower, upper)) {
-      const key = toHex(id)
-      if (theirs.delete(key)) except.add(key)
-    }
-    if (except.size < upper - lower) have.push({ from: start, to: end, except })
+    for (const { id } of ids.length === 0 ? [] : set.items(lower, upper)) if (theirs.delete(toHex(id))) common += 1
+    if (common < upper - lower) have.push({ from: start, to: end, except })
     for (const [key, id] of theirs) need.set(key, id)
     out.skip(end)
     return true
