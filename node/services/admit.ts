@@ -14,6 +14,7 @@ import { namedKeys } from '../../protocol/payload.ts'
 import { PendingBuffer } from '../../protocol/pending.ts'
 import type { WaitsFor } from '../../protocol/pending.ts'
 import { Draft } from './draft.ts'
+import type { DraftReader } from './draft.ts'
 import { foldDraft, refoldAll } from './refold.ts'
 import type { ViewStore } from './refold.ts'
 import { RegistryState, verified } from './registry-state.ts'
@@ -25,10 +26,7 @@ export interface Source {
   readonly registry?: RegistryId
 }
 
-export interface GateStore extends ViewStore {
-  has(registry: RegistryId, ids: readonly FactId[]): Promise<readonly boolean[]>
-  areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]>
-}
+export interface GateStore extends ViewStore, DraftReader {}
 
 export interface GateComponents {
   readonly store: GateStore
@@ -57,8 +55,8 @@ interface Turn {
  *
  * Order: size, shape, known?, rate, author named?, signature, payload and keys, position, durable write, views.
  * Invariants:
- * 1. Membership only grows, and depends on the facts alone: valid, author named in the set, predecessor in the set.
- *    So any order of arrival, with gaps and doubles, ends in the same set.
+ * 1. Membership depends on the facts alone: valid, author named in the set, predecessor in the set, and not cut by a
+ *    revocation that counts. So any order of arrival, with gaps and doubles, ends in the same set.
  * 2. Facts, views and head of a batch are one atomic write; `accept` is said after it.
  * 3. One batch at a time for each registry.
  * 4. A failed write leaves doubt, not belief: what memory knows of the registry is read again before the next batch.
@@ -180,35 +178,39 @@ export class Gate {
     const turn: Turn = { state, source, draft: new Draft(state, store) }
     await turn.draft.prefetch(envelopes)
     const verdicts: Admission[] = []
+    const cut = new Set<FactId>()
     for (const envelope of envelopes) {
       const { draft } = turn
       verdicts.push(
         (await this.#screen(draft, envelope, source.peer)) ?? (await this.#consider(draft, envelope, source.peer))
       )
-      await this.#retry(turn)
-      if (turn.draft.isFull) await this.#land(turn)
+      await this.#retry(turn, cut)
+      if (turn.draft.isFull) await this.#land(turn, cut)
     }
-    await this.#land(turn)
-    return verdicts
+    await this.#land(turn, cut)
+    return cut.size === 0 ? verdicts : verdicts.map(verdict => afterCut(verdict, cut))
   }
 
   /** Makes durable what the draft holds, then tells, then begins the next one. */
-  async #land(turn: Turn): Promise<void> {
+  async #land(turn: Turn, cut: Set<FactId>): Promise<void> {
     const { state, draft, source } = turn
     try {
-      await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+      const left = await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+      for (const id of left) cut.add(id)
     } catch (error) {
       state.doubt()
       throw error
     }
     turn.draft = new Draft(state, this.#components.store, draft.takeArrived())
-    for (const { fact, bytes, peer } of draft.accepted) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
+    for (const { fact, bytes, peer } of draft.accepted) {
+      if (!cut.has(fact.id)) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
+    }
   }
 
   /** What can be said without any cryptography. */
   async #screen(draft: Draft, envelope: Envelope, peer: string): Promise<Admission | undefined> {
     const { id } = envelope
-    if (await draft.has(id)) return { verdict: 'ignore', id, reason: 'seen' }
+    if ((await draft.side(id)) !== undefined) return { verdict: 'ignore', id, reason: 'seen' }
     const waitsFor = this.#pending.get(draft.registry)?.find(envelope)
     if (waitsFor !== undefined) return { verdict: 'pending', id, reason: reasonOf(waitsFor) }
     if (peer !== 'self' && !this.#components.mayAsk(peer)) return { verdict: 'ignore', id, reason: 'over-rate' }
@@ -227,11 +229,16 @@ export class Gate {
     if (!verifyFact(envelope)) return { verdict: 'reject', id, reason: 'bad-signature' }
     const fact = await readPayload(envelope, draft)
     if (typeof fact === 'string') return { verdict: 'reject', id, reason: fact }
+    const side = body.prev === null ? 'set' : await draft.side(body.prev)
     if (body.prev !== null) {
+      if (side === undefined) return this.#wait(draft, envelope, peer, { fact: body.prev })
       const before = await draft.find(body.subject, body.prev)
-      if (before === undefined && !(await draft.has(body.prev)))
-        return this.#wait(draft, envelope, peer, { fact: body.prev })
       if (before === undefined || !follows(fact, before)) return { verdict: 'reject', id, reason: 'wrong-position' }
+    }
+    if (side === 'cut' || draft.state.authority?.isCut(fact) === true) {
+      // A key that lost every role may have said this before it lost them: whether it did may yet be decided otherwise.
+      if (peer !== 'self') await draft.setAside(fact, envelope.bytes, peer)
+      return { verdict: 'ignore', id, reason: 'revoked' }
     }
     await draft.add(fact, envelope.bytes, peer)
     return { verdict: 'accept', id, fact }
@@ -246,19 +253,26 @@ export class Gate {
   }
 
   /** Looks again at what waited for the facts that just came in, and for what those let in. */
-  async #retry(turn: Turn): Promise<void> {
+  async #retry(turn: Turn, cut: Set<FactId>): Promise<void> {
     const pending = this.#pending.get(turn.state.registry)
     // Ends: what is taken out of the buffer comes back at most once, to wait for its predecessor.
     for (let arrived = turn.draft.takeArrived(); arrived.length > 0; arrived = turn.draft.takeArrived()) {
       const waiting = arrived.flatMap(waitsFor => pending?.take(waitsFor) ?? [])
       for (const { envelope, source } of waiting) {
-        if (turn.draft.isFull) await this.#land(turn)
-        if (await turn.draft.has(envelope.id)) continue
+        if (turn.draft.isFull) await this.#land(turn, cut)
+        if ((await turn.draft.side(envelope.id)) !== undefined) continue
         const admission = await this.#consider(turn.draft, envelope, source)
         if (admission.verdict !== 'pending') this.#components.onDecided?.(admission, source)
       }
     }
   }
+}
+
+/** A revocation in the same batch has cut what was let in before it. */
+function afterCut(verdict: Admission, cut: ReadonlySet<FactId>): Admission {
+  return verdict.verdict === 'accept' && cut.has(verdict.id)
+    ? { verdict: 'ignore', id: verdict.id, reason: 'revoked' }
+    : verdict
 }
 
 function reasonOf(waitsFor: WaitsFor): PendingReason {

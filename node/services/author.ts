@@ -1,5 +1,4 @@
 import type { Admission } from '../../protocol/admission.ts'
-import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -9,6 +8,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { encodePayload } from '../../protocol/payload.ts'
 import type { Genesis, Payload } from '../../protocol/payload.ts'
 import type { Source } from './admit.ts'
+import type { Known } from './membership.ts'
 
 /** One key of this device, and the chain that this data directory writes under it. */
 export interface Signer {
@@ -23,7 +23,7 @@ export interface Signer {
 export interface AuthorComponents {
   readonly gate: {
     admit(bytes: Uint8Array, source: Source): Promise<Admission>
-    state(registry: RegistryId): { factsOf(subject: Subject): Promise<readonly VerifiedFact[]> } | undefined
+    state(registry: RegistryId): { known(subject: Subject): Promise<Known> } | undefined
   }
   readonly signer: Signer
   readonly now: () => number
@@ -101,11 +101,13 @@ export class Author {
     subject: Subject,
     signer: Signer
   ): Promise<Pick<FactBody, 'chain' | 'seq' | 'prev'>> {
-    const facts = (await this.#components.gate.state(registry)?.factsOf(subject)) ?? []
+    const { set, cut } = (await this.#components.gate.state(registry)?.known(subject)) ?? { set: [], cut: [] }
     const chain = signer.chain()
-    const mine = facts.filter(
-      ({ body }) => body.author === signer.principal && body.chain === chain && body.type !== 'genesis'
-    )
+    const isMine = ({ body }: Known['set'][number]): boolean =>
+      body.author === signer.principal && body.chain === chain && body.type !== 'genesis'
+    const mine = set.filter(isMine)
+    // Positions that a revocation cut were signed all the same: who is named again goes on in a chain of its own.
+    if (cut.some(isMine)) return { chain: await signer.renewChain(), seq: 0, prev: null }
     const seq = mine.reduce((highest, { body }) => Math.max(highest, body.seq), -1) + 1
     const before = mine.filter(({ body }) => body.seq === seq - 1)
     // A chain that is full or forked is left behind: the next fact starts a new one.
@@ -125,6 +127,7 @@ export class Author {
         })
       case 'ignore':
       case 'reject':
+        if (admission.reason === 'revoked') throw revoked(signer.principal)
         throw new RegistryError('INTERNAL', `our own ${body.type} was refused: ${admission.reason}`)
     }
   }
@@ -134,4 +137,10 @@ export class Author {
     this.#last = run.catch(() => undefined)
     return run
   }
+}
+
+function revoked(key: Principal): RegistryError {
+  return new RegistryError('NOT_AUTHORIZED', `the roles of ${key} in this registry were revoked`, {
+    next: 'ask an owner of the registry for a new grant'
+  })
 }

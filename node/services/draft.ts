@@ -5,10 +5,14 @@ import type { Envelope, Subject } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import type { WaitsFor } from '../../protocol/pending.ts'
+import type { Known } from './membership.ts'
 import type { RegistryState } from './registry-state.ts'
 
+/** On which side of the set a fact is known. */
+export type Side = 'set' | 'cut'
+
 export interface DraftReader {
-  has(registry: RegistryId, ids: readonly FactId[]): Promise<readonly boolean[]>
+  known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly (Side | undefined)[]>
   areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]>
 }
 
@@ -25,10 +29,11 @@ export interface AcceptedFact {
 export class Draft {
   readonly state: RegistryState
   readonly #reader: DraftReader
-  readonly #known = new Map<FactId, boolean>()
+  readonly #sides = new Map<FactId, Side | undefined>()
   readonly #named = new Map<Principal, boolean>()
-  readonly #subjects = new Map<Subject, VerifiedFact[]>()
+  readonly #subjects = new Map<Subject, { readonly set: VerifiedFact[]; readonly cut: VerifiedFact[] }>()
   readonly #accepted: AcceptedFact[] = []
+  readonly #cut: AcceptedFact[] = []
   readonly #newlyNamed = new Set<Principal>()
   #arrived: readonly WaitsFor[]
   #bytes = 0
@@ -48,6 +53,11 @@ export class Draft {
     return this.#accepted
   }
 
+  /** Facts of revoked authors: kept aside, in no set. */
+  get cut(): readonly AcceptedFact[] {
+    return this.#cut
+  }
+
   get named(): readonly Principal[] {
     return [...this.#newlyNamed]
   }
@@ -56,30 +66,30 @@ export class Draft {
   get isFull(): boolean {
     const { factsPerWrite, factBytesPerWrite, keysPerWrite } = LIMITS.admission
     return (
-      this.#accepted.length >= factsPerWrite ||
+      this.#accepted.length + this.#cut.length >= factsPerWrite ||
       this.#bytes >= factBytesPerWrite ||
       this.#newlyNamed.size >= keysPerWrite
     )
   }
 
-  /** All facts of each subject that the batch touched. */
-  get touched(): ReadonlyMap<Subject, readonly VerifiedFact[]> {
+  /** What is known of each subject that the batch touched, the facts of the batch included. */
+  get touched(): ReadonlyMap<Subject, Known> {
     return this.#subjects
   }
 
   /** One round trip to the store for what a batch will ask. */
   async prefetch(envelopes: readonly Envelope[]): Promise<void> {
     const ids = [...new Set(envelopes.flatMap(({ id, body }) => (body.prev === null ? [id] : [id, body.prev])))]
-    const known = await this.#reader.has(this.registry, ids)
-    for (const [i, id] of ids.entries()) this.#known.set(id, known[i] ?? false)
+    const sides = await this.#reader.known(this.registry, ids)
+    for (const [i, id] of ids.entries()) this.#sides.set(id, sides[i])
   }
 
-  async has(id: FactId): Promise<boolean> {
-    const known = this.#known.get(id)
-    if (known !== undefined) return known
-    const [stored = false] = await this.#reader.has(this.registry, [id])
-    this.#known.set(id, stored)
-    return stored
+  /** Where a fact is known, if it is. */
+  async side(id: FactId): Promise<Side | undefined> {
+    if (this.#sides.has(id)) return this.#sides.get(id)
+    const [side] = await this.#reader.known(this.registry, [id])
+    this.#sides.set(id, side)
+    return side
   }
 
   async isNamed(key: Principal): Promise<boolean> {
@@ -91,20 +101,15 @@ export class Draft {
   }
 
   async find(subject: Subject, id: FactId): Promise<VerifiedFact | undefined> {
-    if (!(await this.has(id))) return undefined
-    const facts = this.#subjects.get(subject) ?? (await this.state.factsOf(subject))
-    return facts.find(fact => fact.id === id)
+    if ((await this.side(id)) === undefined) return undefined
+    const { set, cut } = this.#subjects.get(subject) ?? (await this.state.known(subject))
+    return set.find(fact => fact.id === id) ?? cut.find(fact => fact.id === id)
   }
 
   async add(fact: VerifiedFact, bytes: Uint8Array, peer: string): Promise<void> {
-    const { subject } = fact.body
-    let facts = this.#subjects.get(subject)
-    if (facts === undefined) {
-      facts = [...(await this.state.factsOf(subject))]
-      this.#subjects.set(subject, facts)
-    }
-    facts.push(fact)
-    this.#known.set(fact.id, true)
+    const { set } = await this.#subject(fact.body.subject)
+    set.push(fact)
+    this.#sides.set(fact.id, 'set')
     this.#accepted.push({ fact, bytes, peer })
     this.#bytes += bytes.length
     const arrived: WaitsFor[] = [...this.#arrived, { fact: fact.id }]
@@ -115,6 +120,25 @@ export class Draft {
       arrived.push({ key })
     }
     this.#arrived = arrived
+  }
+
+  /** Keeps a fact aside. Whom it names is not named by it. */
+  async setAside(fact: VerifiedFact, bytes: Uint8Array, peer: string): Promise<void> {
+    const { cut } = await this.#subject(fact.body.subject)
+    cut.push(fact)
+    this.#sides.set(fact.id, 'cut')
+    this.#cut.push({ fact, bytes, peer })
+    this.#bytes += bytes.length
+    this.#arrived = [...this.#arrived, { fact: fact.id }]
+  }
+
+  async #subject(subject: Subject): Promise<{ readonly set: VerifiedFact[]; readonly cut: VerifiedFact[] }> {
+    const known = this.#subjects.get(subject)
+    if (known !== undefined) return known
+    const { set, cut } = await this.state.known(subject)
+    const copy = { set: [...set], cut: [...cut] }
+    this.#subjects.set(subject, copy)
+    return copy
   }
 
   /** What arrived since the last call: facts and keys that others may have waited for. */

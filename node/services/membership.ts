@@ -67,14 +67,11 @@ export function movesBetween(before: Known, after: Known): Moves {
 
 /** What the closure of names reads. */
 export interface NameReader {
+  /** What an author's facts name, in the set or not. */
   namesBy(
-    registry: RegistryId,
     author: Principal
-  ): Promise<readonly { readonly id: FactId; readonly keys: readonly Principal[] }[]>
-  /** A fact that is known, in the set or not. */
-  knownFact(registry: RegistryId, id: FactId): Promise<VerifiedFact | undefined>
-  /** Subjects that an author wrote about. */
-  subjectsOf(registry: RegistryId, author: Principal): Promise<readonly Subject[]>
+  ): Promise<readonly { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[]>
+  known(subject: Subject): Promise<Known>
 }
 
 /**
@@ -82,17 +79,18 @@ export interface NameReader {
  * that one names the first again. Counting who is named how often would keep both; following the names from the genesis
  * on does not.
  */
-export async function namedFrom(
-  authority: Authority,
-  { namesBy, knownFact }: Pick<NameReader, 'namesBy' | 'knownFact'>
-): Promise<ReadonlySet<Principal>> {
-  const { registry, genesis } = authority
+export async function namedFrom(authority: Authority, { namesBy, known }: NameReader): Promise<ReadonlySet<Principal>> {
+  const { genesis, revokedKeys } = authority
   const named = new Set([...genesis.roots, genesis.recovery])
+  const inSet = async (subject: Subject, id: FactId): Promise<boolean> => {
+    const { set, cut } = await known(subject)
+    return split([...set, ...cut], authority).set.some(fact => fact.id === id)
+  }
   for (const author of named) {
-    const mayBeCut = authority.revokedKeys.has(author)
-    for (const { id, keys } of await namesBy(registry, author)) {
-      const fact = mayBeCut ? await knownFact(registry, id) : undefined
-      if (fact === undefined || !authority.isCut(fact)) for (const key of keys) named.add(key)
+    for (const { id, subject, keys } of await namesBy(author)) {
+      // Only what a revoked key said can be cut: of all others nothing is read.
+      if (revokedKeys.has(author) && !(await inSet(subject, id))) continue
+      for (const key of keys) named.add(key)
     }
   }
   return named

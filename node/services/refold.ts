@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import { foldAuthority } from '../../protocol/authority.ts'
 import type { Authority } from '../../protocol/authority.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
@@ -9,15 +8,36 @@ import { foldPackage } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import { encodeAuthorityRow, encodePackageRow, sealRow } from '../../protocol/view-row.ts'
-import type { Draft } from './draft.ts'
+import { changeOf, staleSubjects } from './authority-change.ts'
+import type { AcceptedFact, Draft } from './draft.ts'
+import { foldRegistry, movesBetween, namedFrom, split } from './membership.ts'
+import type { Known } from './membership.ts'
 import type { FactReader, RegistryState } from './registry-state.ts'
+
+interface FactWrite {
+  readonly id: FactId
+  readonly subject: Subject
+  readonly author: Principal
+  readonly time: number
+  readonly bytes: Uint8Array
+  readonly names: readonly Principal[]
+}
+
+interface FactMove {
+  readonly id: FactId
+  readonly subject: Subject
+}
 
 interface ViewBatch {
   readonly registry: RegistryId
-  readonly facts: readonly { readonly id: FactId; readonly subject: Subject; readonly bytes: Uint8Array }[]
+  readonly facts: readonly FactWrite[]
+  readonly cut?: readonly FactWrite[]
+  readonly leave?: readonly FactMove[]
+  readonly back?: readonly FactMove[]
   readonly rows: readonly (readonly [Subject, Uint8Array])[]
   readonly aside: readonly (readonly [Subject, boolean])[]
   readonly named: readonly Principal[]
+  readonly unnamed?: readonly Principal[]
   readonly stale?: boolean
 }
 
@@ -26,20 +46,32 @@ export interface ViewStore extends FactReader {
   commit(batch: ViewBatch, options: { readonly sync: boolean }): Promise<void>
   asideSubjects(registry: RegistryId): Promise<readonly Subject[]>
   subjects(registry: RegistryId): AsyncIterable<Subject>
+  subjectsOf(registry: RegistryId, author: Principal): Promise<readonly Subject[]>
+  namesBy(
+    registry: RegistryId,
+    author: Principal
+  ): Promise<readonly { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[]>
+  /** Keys that facts of the set named when the set was last counted through. */
+  namedKeys(registry: RegistryId): AsyncIterable<Principal>
   isStale(registry: RegistryId): Promise<boolean>
 }
 
-/** Rows that wait to be written together. */
+/** Rows and moves that wait to be written together. */
 class RowBatch {
   readonly rows: (readonly [Subject, Uint8Array])[] = []
   readonly aside: (readonly [Subject, boolean])[] = []
-  readonly named = new Set<Principal>()
+  readonly leave: FactMove[] = []
+  readonly back: FactMove[] = []
   #bytes = 0
 
   /** A row has at most a few MiB (`LIMITS.view`), so one more than the bound still fits into a write. */
   get isFull(): boolean {
-    const { rowBytesPerWrite, factsPerWrite, keysPerWrite } = LIMITS.admission
-    return this.#bytes >= rowBytesPerWrite || this.rows.length >= factsPerWrite || this.named.size >= keysPerWrite
+    const { rowBytesPerWrite, factsPerWrite } = LIMITS.admission
+    return (
+      this.#bytes >= rowBytesPerWrite ||
+      this.rows.length >= factsPerWrite ||
+      this.leave.length + this.back.length >= factsPerWrite
+    )
   }
 
   addAuthority(authority: Authority | undefined): void {
@@ -53,6 +85,12 @@ class RowBatch {
     this.aside.push([subject, view.setAside.length > 0])
   }
 
+  addMoves(subject: Subject, before: Known, after: Known): void {
+    const { leave, back } = movesBetween(before, after)
+    for (const id of leave) this.leave.push({ id, subject })
+    for (const id of back) this.back.push({ id, subject })
+  }
+
   #add(subject: Subject, row: Uint8Array): void {
     this.rows.push([subject, row])
     this.#bytes += row.length
@@ -61,74 +99,157 @@ class RowBatch {
 
 /**
  * Folds what a draft touched and writes facts and rows as one. What that leaves to be folded (rows beyond one write, or
- * packages that a changed authority changes) follows; until it is done the registry is marked stale.
+ * packages that a changed authority changes) follows; until it is done the registry is marked stale. Returns the new
+ * facts that a revocation in the same draft keeps out of the set.
  */
-export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { readonly sync: boolean }): Promise<void> {
-  if (draft.accepted.length === 0) return
+export async function foldDraft(
+  draft: Draft,
+  store: ViewStore,
+  { sync }: { readonly sync: boolean }
+): Promise<readonly FactId[]> {
+  if (draft.accepted.length + draft.cut.length === 0) return []
   const { state, registry, touched } = draft
   const before = state.authority
   const about = touched.get('registry')
-  const authority = about === undefined ? before : foldAuthority(registry, about)
+  const folded = about === undefined ? undefined : foldRegistry(registry, [...about.set, ...about.cut])
+  const authority = folded === undefined ? before : folded.authority
   const change = changeOf(before, authority)
   const batch = new RowBatch()
   const later: Subject[] = []
-  if (about !== undefined) batch.addAuthority(authority)
-  for (const [subject, facts] of touched) {
+  const sides = new Map<Subject, Known>()
+  if (folded !== undefined) batch.addAuthority(authority)
+  for (const [subject, known] of touched) {
+    const after =
+      folded === undefined ? known : subject === 'registry' ? folded : split([...known.set, ...known.cut], authority)
+    sides.set(subject, { set: after.set, cut: after.cut })
     if (batch.isFull) later.push(subject)
-    else batch.addPackage(subject, facts, authority)
+    else batch.addPackage(subject, after.set, authority)
   }
-  const facts = draft.accepted.map(({ fact, bytes }) => ({ id: fact.id, subject: fact.body.subject, bytes }))
-  const isStale = change !== 'none' || later.length > 0
-  const { rows, aside } = batch
+  const isOutside = outsideOf(sides)
+  const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
+  addOldMoves(batch, draft, sides)
+  const isStale = change.kind !== 'none' || later.length > 0
   await store.commit(
-    { registry, facts, rows, aside, named: draft.named, ...(isStale ? { stale: true } : {}) },
+    {
+      registry,
+      facts: draft.accepted.filter(item => !isOutside(item)).map(toWrite),
+      cut: [...draft.cut, ...draft.accepted].filter(isOutside).map(toWrite),
+      leave: batch.leave,
+      back: batch.back,
+      rows: batch.rows,
+      aside: batch.aside,
+      named: draft.named,
+      ...(isStale ? { stale: true } : {})
+    },
     { sync }
   )
-  state.landed(authority, touched)
-  if (!isStale) return
-  if (change === 'all') return refoldAll(state, store)
-  await refold(state, store, change === 'none' ? later : [...later, ...(await store.asideSubjects(registry))])
+  state.landed(authority, sides)
+  if (!isStale) return left
+  if (change.kind === 'all') await refoldAll(state, store)
+  else await refold(state, store, [...later, ...(await staleSubjects(change, registry, store))], change.keys)
+  return left
 }
 
-/** Folds every package again, and names every key. Runs to its end after a crash too, because `stale` is cleared last. */
+function toWrite({ fact, bytes }: AcceptedFact): FactWrite {
+  const { id, body, payload } = fact
+  return { id, subject: body.subject, author: body.author, time: body.time, bytes, names: namedKeys(payload) }
+}
+
+function outsideOf(sides: ReadonlyMap<Subject, Known>): (item: AcceptedFact) => boolean {
+  const outside = new Set([...sides.values()].flatMap(({ cut }) => cut.map(({ id }) => id)))
+  return outside.size === 0 ? () => false : ({ fact }) => outside.has(fact.id)
+}
+
+/** Facts of the touched subjects that were known before and now stand on the other side. */
+function addOldMoves(batch: RowBatch, draft: Draft, sides: ReadonlyMap<Subject, Known>): void {
+  const isNew = new Set([...draft.accepted, ...draft.cut].map(({ fact }) => fact.id))
+  const old = ({ set, cut }: Known): Known => ({
+    set: set.filter(({ id }) => !isNew.has(id)),
+    cut: cut.filter(({ id }) => !isNew.has(id))
+  })
+  for (const [subject, known] of draft.touched) {
+    const after = sides.get(subject)
+    if (after !== undefined && after.cut.length + known.cut.length > 0) batch.addMoves(subject, old(known), after)
+  }
+}
+
+/** Counts through who is named, and folds every package again. Runs to its end after a crash too, because `stale` is cleared last. */
 export async function refoldAll(state: RegistryState, store: ViewStore): Promise<void> {
-  await refold(state, store, store.subjects(state.registry))
+  await refold(state, store, store.subjects(state.registry), 'all')
 }
 
 async function refold(
   state: RegistryState,
   store: ViewStore,
-  subjects: Iterable<Subject> | AsyncIterable<Subject>
+  subjects: Iterable<Subject> | AsyncIterable<Subject>,
+  revoked: readonly Principal[] | 'all'
 ): Promise<void> {
-  const { registry, authority } = state
+  const { registry } = state
+  const { named, subjects: more } = await renameKeys(state, store, revoked)
+  const isNamed = (key: Principal): boolean => named?.has(key) ?? true
+  const about = await state.known('registry')
+  const own = foldRegistry(registry, [...about.set, ...about.cut], isNamed)
   let batch = new RowBatch()
+  batch.addAuthority(own.authority)
+  batch.addMoves('registry', about, own)
+  const sides = new Map<Subject, Known>([['registry', { set: own.set, cut: own.cut }]])
   const write = async (end: { readonly stale?: false }): Promise<void> => {
-    const { rows, aside, named } = batch
+    const { rows, aside, leave, back } = batch
     batch = new RowBatch()
-    await store.commit({ registry, facts: [], rows, aside, named: [...named], ...end }, { sync: false })
+    await store.commit({ registry, facts: [], rows, aside, leave, back, named: [], ...end }, { sync: false })
+    state.landed(own.authority, sides)
+    sides.clear()
     await setImmediate()
   }
-  batch.addAuthority(authority)
-  for await (const subject of subjects) {
-    const facts = await state.factsOf(subject)
-    for (const fact of facts) {
-      for (const key of namedKeys(fact.payload)) batch.named.add(key)
+  const done = new Set<Subject>(['registry'])
+  for (const list of [subjects, more]) {
+    for await (const subject of list) {
+      if (done.has(subject)) continue
+      done.add(subject)
+      const known = await state.known(subject)
+      const after = split([...known.set, ...known.cut], own.authority, isNamed)
+      batch.addMoves(subject, known, after)
+      if (batch.leave.length + batch.back.length > 0) sides.set(subject, after)
+      batch.addPackage(subject, after.set, own.authority)
       if (batch.isFull) await write({})
     }
-    batch.addPackage(subject, facts, authority)
-    if (batch.isFull) await write({})
   }
   await write({ stale: false })
 }
 
+interface Renamed {
+  /** Undefined: nobody gained or lost a name. */
+  readonly named: ReadonlySet<Principal> | undefined
+  /** What those wrote about who did. */
+  readonly subjects: readonly Subject[]
+}
+
 /**
- * What an authority that changed does to packages folded before. While all that counted still counts, only packages
- * with facts set aside can change: what counted under a smaller authority counts under a larger one, and a rival claim
- * is always set aside. Attack: grants that do not count cost no refold, however many a named author writes.
+ * Keys that only facts outside the set name lose their place in it, with all that they wrote; those that are named again
+ * get theirs back. Only a revocation of a key that named others can change that, so nothing else is counted through.
  */
-function changeOf(before: Authority | undefined, after: Authority | undefined): 'none' | 'aside' | 'all' {
-  if (before === after) return 'none'
-  if (before === undefined || after === undefined) return 'all'
-  for (const id of before.order.keys()) if (!after.order.has(id)) return 'all'
-  return before.order.size === after.order.size ? 'none' : 'aside'
+async function renameKeys(
+  state: RegistryState,
+  store: ViewStore,
+  revoked: readonly Principal[] | 'all'
+): Promise<Renamed> {
+  const { registry, authority } = state
+  if (authority === undefined) return { named: undefined, subjects: [] }
+  const namesBy: Parameters<typeof namedFrom>[1]['namesBy'] = author => store.namesBy(registry, author)
+  if (revoked !== 'all') {
+    const naming = await Promise.all(revoked.map(namesBy))
+    if (naming.every(names => names.length === 0)) return { named: undefined, subjects: [] }
+  }
+  const named = await namedFrom(authority, { namesBy, known: subject => state.known(subject) })
+  const before = new Set<Principal>()
+  for await (const key of store.namedKeys(registry)) before.add(key)
+  const gained = [...named].filter(key => !before.has(key))
+  const lost = [...before].filter(key => !named.has(key))
+  for (let from = 0; from < gained.length + lost.length; from += LIMITS.admission.keysPerWrite) {
+    const some = [...gained, ...lost].slice(from, from + LIMITS.admission.keysPerWrite)
+    const batch = { named: some.filter(key => named.has(key)), unnamed: some.filter(key => !named.has(key)) }
+    await store.commit({ registry, facts: [], rows: [], aside: [], ...batch }, { sync: false })
+  }
+  const subjects = await Promise.all([...gained, ...lost].map(key => store.subjectsOf(registry, key)))
+  return { named, subjects: subjects.flat() }
 }

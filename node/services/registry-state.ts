@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import { foldAuthority } from '../../protocol/authority.ts'
 import type { Authority } from '../../protocol/authority.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
@@ -8,14 +7,19 @@ import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope, Subject } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parsePayload } from '../../protocol/payload.ts'
+import { foldRegistry } from './membership.ts'
+import type { Known } from './membership.ts'
 
 /** What reading a registry's facts needs of the store. */
 export interface FactReader {
   factsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]>
+  /** The same of those that are kept aside, and how many there are in all. */
+  cutFactsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]>
+  cutCount(registry: RegistryId): number
 }
 
 interface Cached {
-  readonly facts: readonly VerifiedFact[]
+  readonly known: Known
   readonly bytes: number
 }
 
@@ -49,15 +53,16 @@ export class RegistryState {
   }
 
   async load(): Promise<void> {
-    this.#authority = foldAuthority(this.registry, await this.factsOf('registry'))
+    const { set, cut } = await this.known('registry')
+    this.#authority = foldRegistry(this.registry, [...set, ...cut]).authority
   }
 
   /** Takes over what a write made durable. */
-  landed(authority: Authority | undefined, touched: ReadonlyMap<Subject, readonly VerifiedFact[]>): void {
+  landed(authority: Authority | undefined, touched: ReadonlyMap<Subject, Known>): void {
     this.#writes += 1
     this.#isDoubtful = false
     this.#authority = authority
-    for (const [subject, facts] of touched) this.#remember(subject, facts)
+    for (const [subject, known] of touched) this.#remember(subject, known)
   }
 
   /**
@@ -74,29 +79,31 @@ export class RegistryState {
 
   /** All facts about a subject that are in the set. */
   async factsOf(subject: Subject): Promise<readonly VerifiedFact[]> {
+    return (await this.known(subject)).set
+  }
+
+  /** The same, and what is kept aside. */
+  async known(subject: Subject): Promise<Known> {
     const cached = this.#cache.get(subject)
     if (cached !== undefined) {
       this.#cache.delete(subject)
       this.#cache.set(subject, cached)
-      return cached.facts
+      return cached.known
     }
     const writes = this.#writes
-    const stored = await this.#reader.factsOf(this.registry, subject)
-    const facts: VerifiedFact[] = []
-    for (const [id, bytes] of stored) {
-      // Attack: an author who may speak can say ten thousand things of one package, 0.5 s to read in one go.
-      if (facts.length % READ_AT_ONCE === READ_AT_ONCE - 1) await setImmediate()
-      facts.push(readStored(id, bytes))
-    }
+    const { registry } = this
+    const set = await readAll(await this.#reader.factsOf(registry, subject))
+    const cut =
+      this.#reader.cutCount(registry) === 0 ? [] : await readAll(await this.#reader.cutFactsOf(registry, subject))
     // A write that landed meanwhile knows more than what was read before it.
-    if (writes === this.#writes && !this.#isDoubtful) this.#remember(subject, facts)
-    return facts
+    if (writes === this.#writes && !this.#isDoubtful) this.#remember(subject, { set, cut })
+    return { set, cut }
   }
 
-  #remember(subject: Subject, facts: readonly VerifiedFact[]): void {
+  #remember(subject: Subject, known: Known): void {
     this.#forget(subject)
-    const bytes = facts.reduce((sum, { body }) => sum + body.payload.length, 0)
-    this.#cache.set(subject, { facts, bytes })
+    const bytes = [...known.set, ...known.cut].reduce((sum, { body }) => sum + body.payload.length, 0)
+    this.#cache.set(subject, { known, bytes })
     this.#cachedBytes += bytes
     const { subjectCacheEntries, subjectCacheBytes } = LIMITS.storage
     for (const [oldest] of this.#cache) {
@@ -109,6 +116,16 @@ export class RegistryState {
     this.#cachedBytes -= this.#cache.get(subject)?.bytes ?? 0
     this.#cache.delete(subject)
   }
+}
+
+async function readAll(stored: readonly (readonly [FactId, Uint8Array])[]): Promise<readonly VerifiedFact[]> {
+  const facts: VerifiedFact[] = []
+  for (const [id, bytes] of stored) {
+    // Attack: an author who may speak can say ten thousand things of one package, 0.5 s to read in one go.
+    if (facts.length % READ_AT_ONCE === READ_AT_ONCE - 1) await setImmediate()
+    facts.push(readStored(id, bytes))
+  }
+  return facts
 }
 
 /** The signature was checked before the fact was written; the id, a hash of the body, shows that it is still that body. */
