@@ -102,6 +102,17 @@ export class Fingerprint {
     }
     this.count += 1
   }
+
+  remove(id: FactId): void {
+    const digest = base32.decode(id)
+    let borrow = 0
+    for (let i = 31; i >= 0; i--) {
+      const value = (this.sum[i] ?? 0) - (digest[i + 4] ?? 0) - borrow
+      this.sum[i] = value & 255
+      borrow = value < 0 ? 1 : 0
+    }
+    this.count -= 1
+  }
 }
 
 /** Writes many changes in batches of bounded size. */

@@ -14,7 +14,16 @@ import type { KeyValue, KeyValueOp } from './key-value.ts'
 export interface FactWrite {
   readonly id: FactId
   readonly subject: Subject
+  readonly author: Principal
+  readonly time: number
   readonly bytes: Uint8Array
+  readonly names: readonly Principal[]
+}
+
+/** A fact that changes sides. */
+export interface FactMove {
+  readonly id: FactId
+  readonly subject: Subject
 }
 
 /** Everything that one admission changes: it lands as a whole or not at all. */
@@ -22,10 +31,14 @@ export interface FactBatch {
   readonly registry: RegistryId
   readonly facts: readonly FactWrite[]
   /** Sealed rows of the view (protocol/view-row.ts) that these facts change. */
-  readonly rows: readonly (readonly [Subject, Uint8Array])[]
+  readonly rows: readonly (readonly [Subject, Uint8Array | undefined])[]
   /** Packages that have facts set aside: those are folded again when the authority grows. */
   readonly aside: readonly (readonly [Subject, boolean])[]
+  readonly cut?: readonly FactWrite[]
+  readonly leave?: readonly FactMove[]
+  readonly back?: readonly FactMove[]
   readonly named: readonly Principal[]
+  readonly unnamed?: readonly Principal[]
   /** True: the rows of all packages no longer match the authority; set before a long refold, cleared after. */
   readonly stale?: boolean
 }
@@ -65,6 +78,7 @@ export interface Loss {
 export class FactStore {
   readonly #kv: KeyValue
   readonly #heads = new Map<RegistryId, FactHead>()
+  readonly #cutCounts = new Map<RegistryId, number>()
   /** Registries whose last write did not report success. */
   readonly #doubtful = new Set<RegistryId>()
 
@@ -78,6 +92,9 @@ export class FactStore {
    * loss, index and log are made to say what is there, and the views are marked to be folded again.
    */
   async open(registry: RegistryId, newEpoch: string): Promise<Loss | undefined> {
+    let cut = 0
+    for await (const _ of this.#kv.iterate({ ...prefixRange(`cutid!${registry}!`), keysOnly: true })) cut += 1
+    this.#cutCounts.set(registry, cut)
     const stored = await this.#kv.get(`head!${registry}`)
     const head = stored === undefined ? undefined : decodeHead(stored)
     const found = await takeStock(this.#kv, registry)
@@ -136,6 +153,56 @@ export class FactStore {
     return facts
   }
 
+  cutCount(registry: RegistryId): number {
+    return this.#cutCounts.get(registry) ?? 0
+  }
+
+  async known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly ('set' | 'cut' | undefined)[]> {
+    const [set, cut] = await Promise.all([
+      this.#kv.getMany(ids.map(id => `fact!${registry}!${id}`)),
+      this.cutCount(registry) === 0 ? [] : this.#kv.getMany(ids.map(id => `cutid!${registry}!${id}`))
+    ])
+    return ids.map((_, i) => (set[i] !== undefined ? 'set' : cut[i] !== undefined ? 'cut' : undefined))
+  }
+
+  async cutFactsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]> {
+    const prefix = `cut!${registry}!${subject}!`
+    const facts: (readonly [FactId, Uint8Array])[] = []
+    for await (const [key, value] of this.#kv.iterate(prefixRange(prefix))) {
+      facts.push([key.slice(prefix.length) as FactId, value])
+    }
+    return facts
+  }
+
+  async subjectsOf(registry: RegistryId, author: Principal): Promise<readonly Subject[]> {
+    const prefix = `who!${registry}!${author}!`
+    const found: Subject[] = []
+    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
+      found.push(key.slice(prefix.length) as Subject)
+    }
+    return found
+  }
+
+  async namesBy(
+    registry: RegistryId,
+    author: Principal
+  ): Promise<readonly { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[]> {
+    const prefix = `names!${registry}!${author}!`
+    const found: { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[] = []
+    for await (const [key, value] of this.#kv.iterate(prefixRange(prefix))) {
+      const { subject, keys } = decodeCbor(value, 2) as { subject: Subject; keys: readonly Principal[] }
+      found.push({ id: key.slice(prefix.length) as FactId, subject, keys })
+    }
+    return found
+  }
+
+  async *namedKeys(registry: RegistryId): AsyncGenerator<Principal> {
+    const prefix = `named!${registry}!`
+    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
+      yield key.slice(prefix.length) as Principal
+    }
+  }
+
   async areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]> {
     const found = await this.#kv.getMany(keys.map(key => `named!${registry}!${key}`))
     return found.map(value => value !== undefined)
@@ -146,18 +213,53 @@ export class FactStore {
     const before = await this.#trustedHead(registry)
     let next = before.next
     const ops: KeyValueOp[] = []
-    for (const { id, subject, bytes } of batch.facts) {
+    const join = (id: FactId, subject: Subject, bytes: Uint8Array): void => {
       ops.push({ type: 'put', key: `fact!${registry}!${id}`, value: new TextEncoder().encode(subject) })
       ops.push({ type: 'put', key: `body!${registry}!${subject}!${id}`, value: bytes })
       ops.push({ type: 'put', key: logKey(registry, next), value: new TextEncoder().encode(id) })
       next += 1
     }
-    for (const [subject, row] of batch.rows) ops.push({ type: 'put', key: `view!${registry}!${subject}`, value: row })
+    const { cut = [], leave = [], back = [], unnamed = [] } = batch
+    for (const { id, subject, bytes } of batch.facts) join(id, subject, bytes)
+    for (const { id, subject, bytes } of cut) {
+      ops.push({ type: 'put', key: `cutid!${registry}!${id}`, value: new TextEncoder().encode(subject) })
+      ops.push({ type: 'put', key: `cut!${registry}!${subject}!${id}`, value: bytes })
+    }
+    for (const { id, subject, author, names } of [...batch.facts, ...cut]) {
+      ops.push(flag(`who!${registry}!${author}!${subject}`, true))
+      if (names.length > 0)
+        ops.push({ type: 'put', key: `names!${registry}!${author}!${id}`, value: encodeCbor({ subject, keys: names }) })
+    }
+    for (const { id, subject } of leave) {
+      const bytes = await this.#kv.get(`body!${registry}!${subject}!${id}`)
+      if (bytes === undefined) continue
+      ops.push(
+        { type: 'del', key: `fact!${registry}!${id}` },
+        { type: 'del', key: `body!${registry}!${subject}!${id}` }
+      )
+      ops.push({ type: 'put', key: `cutid!${registry}!${id}`, value: new TextEncoder().encode(subject) })
+      ops.push({ type: 'put', key: `cut!${registry}!${subject}!${id}`, value: bytes })
+    }
+    for (const { id, subject } of back) {
+      const bytes = await this.#kv.get(`cut!${registry}!${subject}!${id}`)
+      if (bytes === undefined) continue
+      ops.push(
+        { type: 'del', key: `cutid!${registry}!${id}` },
+        { type: 'del', key: `cut!${registry}!${subject}!${id}` }
+      )
+      join(id, subject, bytes)
+    }
+    for (const key of unnamed) ops.push(flag(`named!${registry}!${key}`, false))
+    for (const [subject, row] of batch.rows) {
+      const key = `view!${registry}!${subject}`
+      ops.push(row === undefined ? { type: 'del', key } : { type: 'put', key, value: row })
+    }
     for (const [subject, is] of batch.aside) ops.push(flag(`aside!${registry}!${subject}`, is))
     for (const key of batch.named) ops.push(flag(`named!${registry}!${key}`, true))
     if (batch.stale !== undefined) ops.push(flag(`stale!${registry}`, batch.stale))
     const print = new Fingerprint(before.fingerprint)
-    for (const { id } of batch.facts) print.add(id)
+    for (const { id } of [...batch.facts, ...back]) print.add(id)
+    for (const { id } of leave) print.remove(id)
     const head = { ...before, count: before.count + print.count, next, fingerprint: print.sum }
     ops.push({ type: 'put', key: `head!${registry}`, value: encodeHead(head) })
     this.#doubtful.add(registry)
@@ -170,6 +272,7 @@ export class FactStore {
     }
     this.#doubtful.delete(registry)
     this.#heads.set(registry, head)
+    this.#cutCounts.set(registry, this.cutCount(registry) + cut.length + leave.length - back.length)
   }
 
   /**

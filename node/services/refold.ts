@@ -34,7 +34,8 @@ interface ViewBatch {
   readonly cut?: readonly FactWrite[]
   readonly leave?: readonly FactMove[]
   readonly back?: readonly FactMove[]
-  readonly rows: readonly (readonly [Subject, Uint8Array])[]
+  /** Undefined: no fact of the set is about it any more. */
+  readonly rows: readonly (readonly [Subject, Uint8Array | undefined])[]
   readonly aside: readonly (readonly [Subject, boolean])[]
   readonly named: readonly Principal[]
   readonly unnamed?: readonly Principal[]
@@ -53,12 +54,13 @@ export interface ViewStore extends FactReader {
   ): Promise<readonly { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[]>
   /** Keys that facts of the set named when the set was last counted through. */
   namedKeys(registry: RegistryId): AsyncIterable<Principal>
+  areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]>
   isStale(registry: RegistryId): Promise<boolean>
 }
 
 /** Rows and moves that wait to be written together. */
 class RowBatch {
-  readonly rows: (readonly [Subject, Uint8Array])[] = []
+  readonly rows: (readonly [Subject, Uint8Array | undefined])[] = []
   readonly aside: (readonly [Subject, boolean])[] = []
   readonly leave: FactMove[] = []
   readonly back: FactMove[] = []
@@ -80,6 +82,11 @@ class RowBatch {
 
   addPackage(subject: Subject, facts: readonly VerifiedFact[], authority: Authority | undefined): void {
     if (subject === 'registry' || authority === undefined) return
+    if (facts.length === 0) {
+      this.rows.push([subject, undefined])
+      this.aside.push([subject, false])
+      return
+    }
     const view = foldPackage(subject, authority, facts)
     this.#add(subject, sealRow(encodePackageRow(view)))
     this.aside.push([subject, view.setAside.length > 0])
@@ -110,8 +117,9 @@ export async function foldDraft(
   if (draft.accepted.length + draft.cut.length === 0) return []
   const { state, registry, touched } = draft
   const before = state.authority
+  const isNamed = await namedIn(draft, store)
   const about = touched.get('registry')
-  const folded = about === undefined ? undefined : foldRegistry(registry, [...about.set, ...about.cut])
+  const folded = about === undefined ? undefined : foldRegistry(registry, [...about.set, ...about.cut], isNamed)
   const authority = folded === undefined ? before : folded.authority
   const change = changeOf(before, authority)
   const batch = new RowBatch()
@@ -119,9 +127,9 @@ export async function foldDraft(
   const sides = new Map<Subject, Known>()
   if (folded !== undefined) batch.addAuthority(authority)
   for (const [subject, known] of touched) {
-    const after =
-      folded === undefined ? known : subject === 'registry' ? folded : split([...known.set, ...known.cut], authority)
-    sides.set(subject, { set: after.set, cut: after.cut })
+    const isSettled = folded === undefined && known.cut.length === 0
+    const after = isSettled ? known : split([...known.set, ...known.cut], authority, isNamed)
+    sides.set(subject, after)
     if (batch.isFull) later.push(subject)
     else batch.addPackage(subject, after.set, authority)
   }
@@ -148,6 +156,15 @@ export async function foldDraft(
   if (change.kind === 'all') await refoldAll(state, store)
   else await refold(state, store, [...later, ...(await staleSubjects(change, registry, store))], change.keys)
   return left
+}
+
+/** Who is named, of the authors of what is kept aside about a touched subject. All others were asked about at the gate. */
+async function namedIn({ registry, touched, named }: Draft, store: ViewStore): Promise<(key: Principal) => boolean> {
+  const authors = [...new Set([...touched.values()].flatMap(({ cut }) => cut.map(({ body }) => body.author)))]
+  if (authors.length === 0) return () => true
+  const are = await store.areNamed(registry, authors)
+  const unnamed = new Set(authors.filter((key, i) => are[i] !== true && !named.includes(key)))
+  return key => !unnamed.has(key)
 }
 
 function toWrite({ fact, bytes }: AcceptedFact): FactWrite {

@@ -59,7 +59,7 @@ test('a chain that is full is followed by a new one', async () => {
   const full = { id: last.id, body: last.body, payload: claimBy(facts, root) }
   const gate = {
     admit: node.gate.admit.bind(node.gate),
-    state: () => (state === undefined ? undefined : { factsOf: async () => [full] })
+    state: () => (state === undefined ? undefined : { known: async () => ({ set: [full], cut: [] }) })
   }
   const atEnd = new Author({ gate, signer: signerOf(root), now: () => 1 })
   const { body } = parseEnvelope((await atEnd.write(facts.registry, alpha, claimBy(facts, root))).bytes)

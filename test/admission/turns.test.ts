@@ -6,7 +6,11 @@ test('reading ten thousand facts of one package gives others their turns', async
   const facts = new FactWriter(person('root'))
   const { id, bytes } = facts.claim('alpha')
   const stored = Array.from({ length: 10_000 }, () => [id, bytes] as const)
-  const state = new RegistryState(facts.registry, { factsOf: async () => stored })
+  const state = new RegistryState(facts.registry, {
+    factsOf: async () => stored,
+    cutFactsOf: async () => [],
+    cutCount: () => 0
+  })
   let turns = 0
   let done = false
   const turn = (): void => {
