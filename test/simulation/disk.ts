@@ -44,6 +44,11 @@ export class SimDisk {
     this.#rng = rng
   }
 
+  /** Takes no writes until it is opened again. */
+  get isBroken(): boolean {
+    return this.#isBroken
+  }
+
   get isDead(): boolean {
     return this.#isDead
   }
