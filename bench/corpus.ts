@@ -1,6 +1,5 @@
 import { createHash, createPrivateKey, sign } from 'node:crypto'
 import { join } from 'node:path'
-import { newEpoch } from '../node/identity.ts'
 import { initHome } from '../node/home.ts'
 import { Gate } from '../node/services/admit.ts'
 import { factIdOf } from '../protocol/cid.ts'
@@ -125,7 +124,7 @@ export interface OpenedGate {
 export async function openGate(folder: string, registry: RegistryId): Promise<OpenedGate> {
   const kv = await openLevel(folder)
   const store = new FactStore(kv)
-  await store.open(registry, newEpoch())
+  await store.open(registry)
   const gate = new Gate({ store, mayAsk: () => true })
   await gate.open(registry)
   return { gate, store, records: new Records(kv), close: () => kv.close() }
@@ -146,7 +145,7 @@ export function filledHome(workbench: Workbench): Promise<{ home: string; regist
     const corpus = makeCorpus(MANY)
     const { gate, records, close } = await openGate(homePaths(home).store, corpus.registry)
     try {
-      await records.putRegistries([{ id: corpus.registry, alias: 'bench', isDefault: true }])
+      await records.putRegistries([{ id: corpus.registry, alias: 'bench', isDefault: true, singleSource: false }])
       await admitAll(gate, corpus)
     } finally {
       await close()

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { RegistryId } from '../protocol/cid.ts'
+import { messageOf } from '../protocol/errors.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import { openNetworkStore } from '../storage/network-store.ts'
@@ -19,6 +20,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate } from './services/admit.ts'
 import type { Mirror } from './services/mirror.ts'
+import type { Sources } from './sources.ts'
 
 /** The swarm that parts made before it will use once it runs. */
 export interface LateSwarm {
@@ -36,8 +38,10 @@ export interface NetworkComponents {
   readonly gate: Gate
   readonly meter: NodeMeter
   readonly changes: Changes
-  /** Filled here: what was read to its end from somebody. */
+  /** Filled here: what was compared to the end with somebody. */
   readonly caughtUp: Set<RegistryId>
+  /** Filled here: with whom. */
+  readonly sources: Sources
   readonly mirror: Mirror
 }
 
@@ -82,7 +86,7 @@ async function startSwarm(
   components: NetworkComponents,
   own: Pick<SwarmComponents, 'privateKey' | 'datastore'>
 ): Promise<Swarm> {
-  const { caughtUp, changes, mirror, records } = components
+  const { caughtUp, sources, changes, mirror, records, log } = components
   const swarm = await createSwarm(
     {
       ...settings,
@@ -98,10 +102,13 @@ async function startSwarm(
         changes.emit()
       },
       onPeerGone: () => changes.emit(),
-      onCaughtUp: ({ registry, toItsEnd }) => {
-        // A peer that does not follow the registry, or had no time, has told nothing about it.
-        if (toItsEnd) caughtUp.add(registry)
+      onReconciled: ({ peer, registry }) => {
+        caughtUp.add(registry)
         changes.emit()
+        sources.add(registry, peer).then(
+          () => changes.emit(),
+          (error: unknown) => log.warn({ registry, error: messageOf(error) }, 'a source could not be written down')
+        )
       }
     }
   )
@@ -110,20 +117,12 @@ async function startSwarm(
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, facts, records, blocks, registries, disk, gate, meter } = components
+  const { clock, log, facts, blocks, registries, disk, gate, meter } = components
   return {
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
-    factLog: {
-      epoch: async registry => facts.head(registry).epoch,
-      page: (registry, after, bounds) => facts.page(registry, after, bounds),
-      get: (registry, id) => facts.get(registry, id)
-    },
-    cursors: {
-      get: (peer: string, registry: RegistryId) => records.cursor(registry, peer),
-      set: (peer, registry, cursor) => records.putCursor(registry, peer, cursor)
-    },
+    facts: factsOf(facts),
     clock: {
       now: () => clock.now(),
       after: (ms, task) => {
@@ -137,5 +136,15 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
       info: (message, fields = {}) => log.info(fields, message),
       warn: (message, fields = {}) => log.warn(fields, message)
     }
+  }
+}
+
+/** The facts of what is open here: peers may ask about a registry that is being opened, or was closed meanwhile. */
+function factsOf(facts: FactStore): SwarmComponents['facts'] {
+  return {
+    set: registry => (facts.isOpen(registry) ? facts.set(registry) : undefined),
+    known: (registry, ids) => facts.known(registry, ids),
+    get: (registry, id) => facts.get(registry, id),
+    snapshot: registry => facts.snapshot(registry)
   }
 }

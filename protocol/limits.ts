@@ -1,3 +1,5 @@
+import { SYNC_LIMITS } from './sync/limits.ts'
+
 const KiB = 1024
 const MiB = 1024 * KiB
 const SECOND = 1000
@@ -128,90 +130,7 @@ export const LIMITS = Object.freeze({
     waitingStreams: 16,
     waitingBytes: 64 * KiB
   }),
-  catchUp: Object.freeze({
-    requestBytes: 8 * KiB,
-    pageBytes: 1 * MiB,
-    pageFacts: 512,
-    pagesPerSession: 2_000,
-    timeoutMs: 20 * SECOND,
-    idsPerRequest: 128,
-    intervalMs: 60 * SECOND,
-    /** a command waits so long for the first reading of a registry's log */
-    patienceMs: MINUTE,
-    sessionsInFlight: 4,
-    epochChars: 64,
-    /** room in a page for the map and the length of each fact */
-    overheadBytes: 16 * KiB,
-    /** how long a reason to ask again waits for others like it */
-    soonMs: SECOND,
-    servedInFlight: 16,
-    /** of those, for one peer */
-    servedPerPeer: 3,
-    /** a session that others wait for gives its place up after so long, and goes on in its turn */
-    sessionMs: 20 * SECOND
-  }),
-  sync: Object.freeze({
-    /** one reconciliation message; a message about facts has up to `pageBytes` */
-    frameBytes: 64 * KiB,
-    /** of one reconciliation message; the largest that is written has 3,500 */
-    rangesPerMessage: 4_096,
-    pageBytes: 1 * MiB,
-    /** room in a page for the map and the length of each fact */
-    overheadBytes: 16 * KiB,
-    /** facts in one message, and ids in one request */
-    pageFacts: 128,
-    intervalMs: 60 * SECOND,
-    /** how long a reason to reconcile waits for others like it */
-    soonMs: SECOND,
-    /** the side that was dialled opens a session when it hears nothing for so long */
-    listenMs: 5 * SECOND,
-    /** after a refusal for lack of room */
-    retryMs: 5 * SECOND,
-    /** for one answer */
-    answerMs: 20 * SECOND,
-    /** a session that others wait for gives its place up after so long, and goes on in its turn */
-    sessionMs: 20 * SECOND,
-    sessionsInFlight: 4,
-    /** of those, with one peer */
-    sessionsPerPeerInFlight: 2,
-    /** a session of a peer that says nothing for so long is forgotten */
-    idleMs: MINUTE,
-    /** comparisons in one session, with a transfer after each: 2,000 facts each way */
-    roundsPerSession: 1_024,
-    /** answers in one session without one of the facts that were asked for */
-    emptyAnswers: 16,
-    /** ids in one session that are not asked for again */
-    passedOver: 16_384,
-    /** sessions of one peer that are answered, and messages that compare: in a burst, and per second */
-    sessionsPerPeer: 64,
-    comparisonsBurst: 128,
-    comparisonsPerSecond: 20,
-    /** pages under way to or from the store for others */
-    servedInFlight: 16,
-    /** answers to sessions that were given up; more are not believed */
-    abandoned: 64
-  }),
-  /** A newcomer's first reading of a registry, as one CAR stream. */
-  snapshot: Object.freeze({
-    headerBytes: 256,
-    bytes: 4 * 1024 * MiB,
-    facts: 4_000_000,
-    /** between two pieces, on both sides */
-    chunkMs: 20 * SECOND,
-    chunkBytes: 256 * KiB,
-    /** what must have come on the whole, once the first seconds are over */
-    bytesPerSecond: 32 * KiB,
-    graceMs: 20 * SECOND,
-    /** facts of one batch for the gate */
-    batchFacts: 256,
-    batchBytes: 1 * MiB,
-    served: 2,
-    tries: 3,
-    /** how long others wait for one that is under way */
-    aloneMs: 60 * SECOND,
-    /** facts that the gate has no room for, or that are invalid, until the rest is left to reconciliation */
-    refused: 256
-  }),
+  ...SYNC_LIMITS,
   connections: Object.freeze({
     total: 128,
     inbound: 64,
@@ -243,6 +162,8 @@ export const LIMITS = Object.freeze({
     writeBufferBytes: 4 * MiB,
     hello: 2,
     facts: 4,
+    /** one, and the one that follows it when it broke */
+    sync: 2,
     kad: 16,
     bitswap: 32,
     identify: 2,
@@ -344,12 +265,20 @@ export const LIMITS = Object.freeze({
     identifyMessages: 10,
     /** records of peers in memory, and how long a change waits to be written */
     cached: 1_024,
-    /** records of peers on disk, of all that ever connected, and cursors into the logs of others */
+    /** records of peers on disk, of all that ever connected */
     stored: 10_000,
-    cursors: 8_192,
+    /** of those that a registry was reconciled with, what is remembered: that there is more than one */
+    sources: 2,
     writeLaterMs: 5 * SECOND
   }),
+  /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */
+  cut: Object.freeze({ facts: 4_096, bytes: 8 * MiB }),
   storage: Object.freeze({
+    /** facts that are read before others have a turn */
+    readAtOnce: 128,
+    headFileBytes: 1 * KiB,
+    /** how long the file that tells of a store's head may be behind writes that nobody waits for */
+    headLaterMs: 2 * SECOND,
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,
     /** percent of the whole disk; the smaller of the two bounds holds, see storage/disk-space.ts */

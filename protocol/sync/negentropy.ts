@@ -29,12 +29,18 @@ export interface HaveRange {
   readonly except: ReadonlySet<string>
 }
 
+/** Digests that the other side has in one part of the order and we lack, in its order. */
+export interface NeedRange {
+  readonly from: Bound
+  readonly ids: readonly Uint8Array[]
+}
+
 /** What the side that asks learns from one answer. */
 export interface Learned {
   /** What to send next, or undefined when there is nothing left to compare. */
   readonly next: Uint8Array | undefined
-  /** Digests that the other side has and we lack, in its order, each once. */
-  readonly need: readonly Uint8Array[]
+  /** No digest twice. */
+  readonly need: readonly NeedRange[]
   readonly have: readonly HaveRange[]
 }
 
@@ -66,7 +72,8 @@ export function learn(set: ItemSet, message: Uint8Array, frameBytes: number = LI
   const out = new Output(frameBytes)
   const reader = new ByteReader(message)
   if (!isOurVersion(reader)) throw malformed('another version of the reconciliation protocol')
-  const need = new Map<string, Uint8Array>()
+  const need: NeedRange[] = []
+  const named = new Set<string>()
   const have: HaveRange[] = []
   walk({ set, reader, out }, ({ lower, upper, start, end }, ids) => {
     const theirs = new Map(ids.map(id => [toHex(id), id]))
@@ -75,11 +82,13 @@ export function learn(set: ItemSet, message: Uint8Array, frameBytes: number = LI
     // The items are walked only where there is something to compare them with: a newcomer lists nothing, everywhere.
     for (const { id } of ids.length === 0 ? [] : set.items(lower, upper)) if (theirs.delete(toHex(id))) common += 1
     if (common < upper - lower) have.push({ from: start, to: end, except })
-    for (const [key, id] of theirs) need.set(key, id)
+    const lacking = [...theirs].filter(([key]) => !named.has(key))
+    for (const [key] of lacking) named.add(key)
+    if (lacking.length > 0) need.push({ from: start, ids: lacking.map(([, id]) => id) })
     out.skip(end)
     return true
   })
-  return { next: out.isEmpty ? undefined : out.bytes(), need: [...need.values()], have }
+  return { next: out.isEmpty ? undefined : out.bytes(), need, have }
 }
 
 interface Range {

@@ -5,6 +5,8 @@ import { isRegistryError } from '../errors.ts'
 import { parseEnvelope } from '../fact.ts'
 import { LIMITS } from '../limits.ts'
 import type { SyncReply } from './messages.ts'
+import { compareBounds } from './item-set.ts'
+import type { Bound } from './item-set.ts'
 import { initiate, learn } from './negentropy.ts'
 import type { HaveRange } from './negentropy.ts'
 import { breakOff, end, find, finish, forgetNeeds, hasNoRoom, lied, put, release, releaseSnapshot } from './sessions.ts'
@@ -27,6 +29,9 @@ export function beginTurns(draft: Draft): void {
       deadline: Infinity,
       rounds: 0,
       next: undefined,
+      isGathering: true,
+      named: [],
+      found: [],
       needs: [],
       wanted: [],
       haves: [],
@@ -119,9 +124,12 @@ function onRanges(draft: Draft, session: Session, ranges: Uint8Array): void {
     if (isRegistryError(error)) return lied(draft, session)
     throw error
   }
-  const ids = learned.need.map(factIdOfDigest).filter(id => !session.passedOver.has(id))
-  const { next, have: haves } = learned
-  const changed = put(draft, session, { next, haves, rounds: session.rounds + 1 })
+  const named = learned.need.map(({ from, ids }) => {
+    return { from, ids: ids.map(factIdOfDigest).filter(id => !session.passedOver.has(id)) }
+  })
+  const haves = [...session.haves, ...learned.have]
+  const changed = put(draft, session, { next: learned.next, named, haves, rounds: session.rounds + 1 })
+  const ids = named.flatMap(range => range.ids)
   if (ids.length === 0) return advance(draft, changed)
   put(draft, changed, { phase: 'sift' })
   draft.effects.push({ type: 'sift', peer, registry, session: number, side: 'own', ids })
@@ -129,15 +137,45 @@ function onRanges(draft: Draft, session: Session, ranges: Uint8Array): void {
 
 export function onSifted(draft: Draft, peer: string, number: number, ids: readonly FactId[]): void {
   const session = find(draft, peer, number)
-  if (session?.phase === 'sift') advance(draft, put(draft, session, { needs: ids }))
+  if (session?.phase !== 'sift') return
+  const unknown = new Set(ids)
+  const found = session.named.map(range => ({ ...range, ids: range.ids.filter(id => unknown.has(id)) }))
+  advance(draft, put(draft, session, { named: [], found: [...session.found, ...found] }))
 }
 
-/** The next thing to do: ask for what we lack, give what they lack, compare the rest, end. */
+/** The next thing to do: compare on, ask for what we lack, give what they lack, compare the rest, end. */
 export function advance(draft: Draft, session: Session): void {
-  const { peer, registry, number, next } = session
   // Attack: peers that say little, slowly, and each time in time, would keep everybody else from being asked.
   if (draft.now - session.since >= LIMITS.sync.sessionMs && othersWait(draft))
     return finish(draft, session, 'turn-over')
+  if (!session.isGathering) return transfer(draft, session)
+  const { next, found, haves } = session
+  const gathered = found.reduce((sum, { ids }) => sum + ids.length, 0)
+  const kept = haves.reduce((sum, { except }) => sum + except.size + 1, 0)
+  if (next !== undefined && gathered + kept < LIMITS.sync.gathered) return compare(draft, session, next)
+  transfer(
+    draft,
+    put(draft, session, {
+      isGathering: false,
+      found: [],
+      needs: [...new Set(found.toSorted(byFrom).flatMap(({ ids }) => ids))],
+      haves: haves.toSorted(byFrom)
+    })
+  )
+}
+
+function byFrom(a: { readonly from: Bound }, b: { readonly from: Bound }): number {
+  return compareBounds(a.from, b.from)
+}
+
+function compare(draft: Draft, session: Session, ranges: Uint8Array): void {
+  const { peer, number } = session
+  put(draft, session, { phase: 'compare', next: undefined, deadline: draft.now + LIMITS.sync.answerMs })
+  draft.effects.push({ type: 'send', peer, message: { type: 'compare', session: number, ranges } })
+}
+
+function transfer(draft: Draft, session: Session): void {
+  const { peer, registry, number, next } = session
   const free = session.needs.filter(id => !draft.asked.has(askedKey(registry, id)))
   if (free.length > 0) return want(draft, session, free.slice(0, LIMITS.sync.pageFacts))
   const push = nextPush(draft, session)
@@ -146,10 +184,10 @@ export function advance(draft: Draft, session: Session): void {
     draft.effects.push({ type: 'load', peer, registry, session: number, side: 'own', ids: push.pushes })
     return
   }
-  if (session.needs.length > 0) return void put(draft, session, { phase: 'blocked', haves: [] })
-  if (next === undefined) return finish(draft, session, 'complete')
-  put(draft, session, { phase: 'compare', next: undefined, haves: [], deadline: draft.now + LIMITS.sync.answerMs })
-  draft.effects.push({ type: 'send', peer, message: { type: 'compare', session: number, ranges: next } })
+  const done = put(draft, session, { phase: 'blocked', haves: [] })
+  if (session.needs.length > 0) return
+  if (next === undefined) return finish(draft, done, 'complete')
+  compare(draft, put(draft, done, { isGathering: true }), next)
 }
 
 function want(draft: Draft, session: Session, wanted: readonly FactId[]): void {

@@ -1,7 +1,7 @@
 import type { FactId, RegistryId } from '../cid.ts'
 import { LIMITS } from '../limits.ts'
 import { askedKey, editPeer, keyOf } from './state.ts'
-import type { Draft, Session, SyncVerdict } from './state.ts'
+import type { Draft, NeedIds, Session, SyncVerdict } from './state.ts'
 import { enqueue } from './turns.ts'
 
 /** How a session of ours ends, and whether there is another one soon. */
@@ -84,9 +84,13 @@ export function lied(
 /** Facts that are here now are asked of nobody. */
 export function forgetNeeds(draft: Draft, registry: RegistryId, ids: ReadonlySet<FactId>): void {
   for (const session of draft.sessions.values()) {
-    if (session.registry !== registry || !session.needs.some(id => ids.has(id))) continue
-    const needs = session.needs.filter(id => !ids.has(id))
-    draft.sessions.set(keyOf(session.peer, registry), { ...session, needs })
+    if (session.registry !== registry) continue
+    const without = (all: readonly FactId[]): readonly FactId[] => all.filter(id => !ids.has(id))
+    const ranges = (all: readonly NeedIds[]): readonly NeedIds[] =>
+      all.map(range => ({ ...range, ids: without(range.ids) }))
+    const { needs, named, found } = session
+    const left = { needs: without(needs), named: ranges(named), found: ranges(found) }
+    draft.sessions.set(keyOf(session.peer, registry), { ...session, ...left })
   }
   draft.woken.add(registry)
 }

@@ -1,6 +1,6 @@
 import type { FactId, RegistryId } from '../cid.ts'
 import { LIMITS } from '../limits.ts'
-import type { ItemSet } from './item-set.ts'
+import type { Bound, ItemSet } from './item-set.ts'
 import type { SyncMessage } from './messages.ts'
 import type { HaveRange } from './negentropy.ts'
 
@@ -82,6 +82,12 @@ export type SyncEffect =
  */
 export type Phase = 'snapshot' | 'compare' | 'sift' | 'want' | 'admit' | 'load' | 'push' | 'blocked'
 
+/** Ids that the peer has in one part of the order and we lack. */
+export interface NeedIds {
+  readonly from: Bound
+  readonly ids: readonly FactId[]
+}
+
 /** One comparison that we opened. */
 export interface Session {
   readonly number: number
@@ -92,8 +98,16 @@ export interface Session {
   /** When the peer must have answered; Infinity while the next thing to happen is ours. */
   readonly deadline: number
   readonly rounds: number
-  /** What to send when both directions of the last comparison are dealt with. */
+  /** What to send to compare the rest. */
   readonly next: Uint8Array | undefined
+  /**
+   * True while differences are only gathered. They are dealt with in the order of the set, for earlier facts are what later
+   * ones wait for, and one comparison may find the later ones first.
+   */
+  readonly isGathering: boolean
+  /** What the last comparison named and may be known here, and what the ones before found. */
+  readonly named: readonly NeedIds[]
+  readonly found: readonly NeedIds[]
   readonly needs: readonly FactId[]
   /** Of the needs, those that the peer was asked for, then those that it delivered. */
   readonly wanted: readonly FactId[]
@@ -151,6 +165,8 @@ export interface SyncTuning {
 
 export interface SyncState {
   readonly self: string
+  /** Of the last step: what was due by then has been dealt with. */
+  readonly now: number
   readonly tuning: SyncTuning
   readonly followed: ReadonlySet<RegistryId>
   readonly peers: ReadonlyMap<string, PeerState>
@@ -175,6 +191,7 @@ export function initialSyncState(
   const inForce = { intervalMs, soonMs, listenMs, ...tuning }
   return {
     self,
+    now,
     tuning: inForce,
     followed: new Set(),
     peers: new Map(),
@@ -224,7 +241,7 @@ export function draftOf(state: SyncState, now: number, sets: Sets): Draft {
   }
 }
 
-export function stateOf({ now: _now, sets: _sets, effects: _effects, woken: _woken, ...state }: Draft): SyncState {
+export function stateOf({ sets: _sets, effects: _effects, woken: _woken, ...state }: Draft): SyncState {
   return state
 }
 

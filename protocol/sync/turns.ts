@@ -75,8 +75,8 @@ function forgetIdle(draft: Draft, peer: string, { theirs }: PeerState): void {
   if (active.length < theirs.size) editPeer(draft, peer, () => ({ theirs: new Map(active) }))
 }
 
-/** When `due` is next to be told, at the latest. What lay before `now` was dealt with by the last step. */
-export function nextDue(state: SyncState, now: number): number {
+/** When `due` is next to be told, at the latest. Later than the last step in any case. */
+export function nextDue(state: SyncState): number {
   const times = [state.intervalAt]
   for (const { deadline } of state.sessions.values()) times.push(deadline)
   for (const { at } of state.turns.values()) times.push(at)
@@ -85,7 +85,7 @@ export function nextDue(state: SyncState, now: number): number {
     for (const { heardAt } of theirs.values()) times.push(heardAt + LIMITS.sync.idleMs)
   }
   for (const { since } of state.snapshots.values()) times.push(since + LIMITS.snapshot.aloneMs)
-  return times.reduce((first, at) => (at > now && at < first ? at : first), Infinity)
+  return times.reduce((first, at) => (at > state.now && at < first ? at : first), Infinity)
 }
 
 /** Takes one of the comparisons that a peer may ask of us; false when it has none left for now. */

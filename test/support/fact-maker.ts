@@ -51,4 +51,3 @@ export class FactMaker {
     return Array.from({ length: count }, () => this.next())
   }
 }
-

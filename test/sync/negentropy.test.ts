@@ -27,7 +27,7 @@ function reconcile(ours: ItemSet, theirs: ItemSet, frameBytes?: number) {
     expect(answer.length).toBeLessThanOrEqual(frameBytes ?? LIMITS.sync.frameBytes)
     const learned = learn(ours, answer, frameBytes)
     // A message that was full names some ids again, which by then are usually on both sides.
-    for (const id of learned.need) need.add(toHex(id))
+    for (const id of learned.need.flatMap(range => range.ids)) need.add(toHex(id))
     for (const { from, to, except } of learned.have) {
       for (const { id } of ours.items(ours.indexOf(from), ours.indexOf(to)))
         if (!except.has(toHex(id))) have.add(toHex(id))
