@@ -1,6 +1,6 @@
 import type { FactId } from '../../protocol/cid.ts'
 import { factIdOf } from '../../protocol/cid.ts'
-import { parseEnvelope } from '../../protocol/fact.ts'
+import { encodeBody, encodeEnvelope, parseEnvelope } from '../../protocol/fact.ts'
 import type { FactBody } from '../../protocol/fact.ts'
 import { encodePayload } from '../../protocol/payload.ts'
 import type { Payload } from '../../protocol/payload.ts'
@@ -18,6 +18,15 @@ import type { World } from './sim-node.ts'
 import type { Evil } from './weather.ts'
 
 const HOUR_MS = 3_600_000
+
+interface Said {
+  readonly payload: Payload
+  readonly about: string
+  readonly seq: number
+  readonly prev: FactId | null
+  /** How long ago, by its own word. */
+  readonly ago?: number
+}
 
 /**
  * One who keeps no rule. It runs a node like the others, so that its lies come in a form that is believed for a while.
@@ -138,9 +147,11 @@ export class Evildoer extends SimNode {
   async #flood(): Promise<void> {
     const stranger = person(`orphan ${this.name}`)
     const { payload, about } = await this.#statement(0, stranger)
-    for (let seq = 1; seq <= 80; seq++) {
+    // Nobody checks a signature before the author is named, so a flood does without.
+    const signature = this.#evil.bytes(64)
+    for (let seq = 1; seq <= 60; seq++) {
       const prev = factIdOf(this.#evil.bytes(32))
-      const { bytes } = this.#sign(stranger, { seq, prev, payload, about })
+      const bytes = encodeEnvelope(encodeBody(this.#body(stranger, { seq, prev, payload, about })), signature)
       for (const peer of this.world.network.peersOf(this.name)) this.world.network.gossip(this.name, peer, bytes)
     }
   }
@@ -172,12 +183,14 @@ export class Evildoer extends SimNode {
     return head === undefined ? { seq: 0, prev: null } : { seq: head.seq + 1, prev: head.id }
   }
 
-  #sign(
-    by: Person,
-    { payload, about, seq, prev, ago = 0 }: { payload: Payload; about: string; seq: number; prev: FactId | null; ago?: number }
-  ): { readonly id: FactId; readonly bytes: Uint8Array } {
+  #sign(by: Person, said: Said): { readonly id: FactId; readonly bytes: Uint8Array } {
+    const { bytes } = make(this.#body(by, said), by)
+    return { id: parseEnvelope(bytes).id, bytes }
+  }
+
+  #body(by: Person, { payload, about, seq, prev, ago = 0 }: Said): FactBody {
     const time = EPOCH_MS + this.now() + HOUR_MS - ago
-    const body: FactBody = {
+    return {
       v: 1,
       type: payload.type,
       registry: this.world.registry,
@@ -189,8 +202,6 @@ export class Evildoer extends SimNode {
       time,
       payload: encodePayload(payload)
     }
-    const { bytes } = make(body, by)
-    return { id: parseEnvelope(bytes).id, bytes }
   }
 
   #tellSome(bytes: Uint8Array): void {

@@ -4,6 +4,7 @@ import type { Person } from '../support/facts.ts'
 import type { SimDisk } from './disk.ts'
 import type { HomeMemory } from './parts.ts'
 import type { Rng } from './rng.ts'
+import type { SimHeads } from './sim-heads.ts'
 
 /** A data directory: what of a node outlives its process. */
 export interface Home extends HomeMemory {
@@ -11,6 +12,7 @@ export interface Home extends HomeMemory {
   person: Person
   /** Another one after a backup was restored. */
   disk: SimDisk
+  heads: SimHeads
   /** Never leaves the home, nor does the key bring it along. */
   chain: string
   readonly skewMs: number

@@ -47,9 +47,6 @@ interface Acknowledged {
   readonly fact: FactId
 }
 
-/** What a store keeps beside the set. */
-const CUT_FACTS = 4_096
-
 /** Watches a run: told of what happens, it throws at the first thing that must not be. */
 export class Watch implements Observer {
   readonly #registry: RegistryId
@@ -146,7 +143,7 @@ export class Watch implements Observer {
     const isWhole = indexed.size === set.size && [...set.keys()].every(id => indexed.has(id))
     if (!isWhole || items.size !== set.size || Buffer.from(items.sum()).toString('hex') !== sumOf(set.values()))
       throw new Violation('set-sums', `${node.name} indexes ${indexed.size}, sorts ${items.size} of ${set.size} facts`)
-    if (cut.size > CUT_FACTS) throw new Violation('bounds', `the cut area of ${node.name}`)
+    if (cut.size > LIMITS.cut.facts) throw new Violation('bounds', `the cut area of ${node.name}`)
     const unnamed = unnamedIn(set.values())
     if (unnamed !== undefined) throw new Violation('named', `${node.name} holds ${unnamed.id} by ${unnamed.body.author}`)
   }

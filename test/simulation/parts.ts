@@ -9,12 +9,15 @@ import { step } from '../../protocol/sync/step.ts'
 import type { KeyValue } from '../../storage/key-value.ts'
 import type { Rng } from './rng.ts'
 import { openRealStore } from './real-store.ts'
+import type { SimHeads } from './sim-heads.ts'
 import type { SyncDriver } from './sync-driver.ts'
 
 /** What the simulator uses of the fact store. */
 export interface StorePart extends GateStore, RowReader {
   set(registry: RegistryId): ItemSet
   get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined>
+  /** Records were lost: the views are folded again, and the chain is renewed. */
+  readonly isLossy: boolean
   /** Those that are unknown here, in the set or beside it. */
   unknown(registry: RegistryId, ids: readonly FactId[]): Promise<readonly FactId[]>
 }
@@ -30,6 +33,7 @@ export type AuthorPart = Pick<Author, 'write' | 'genesis'>
 export interface HomeMemory {
   readonly node: string
   readonly kept: Map<string, unknown>
+  readonly heads?: SimHeads
 }
 
 /**

@@ -113,8 +113,10 @@ export class SimNode implements Endpoint {
         },
         this.home
       )
-      await gate.open(registry)
       const signer = signerOf(this.home)
+      // As node/create-node.ts does: positions of ours may be among what is gone.
+      if (store.isLossy) await signer.renewChain()
+      await gate.open(registry, { refold: store.isLossy })
       const clock = (): number => EPOCH_MS + this.now() + this.home.skewMs
       const author = parts.createAuthor({ gate, signer, now: clock }, this.home)
       const { step } = parts
@@ -126,6 +128,7 @@ export class SimNode implements Endpoint {
       this.#isBooting = false
       if (!isFailedWrite(error)) throw error
       this.note('could not start')
+      this.home.heads.die()
       await this.home.disk.powerCut()
       this.restartIn(1_000)
       return
@@ -142,6 +145,7 @@ export class SimNode implements Endpoint {
     if (this.#running === undefined) return
     this.#running = undefined
     this.#life += 1
+    this.home.heads.die()
     if (how === 'process') await this.home.disk.kill()
     const lost = how === 'machine' ? await this.home.disk.powerCut() : 0
     this.note(`${how} dies, ${lost} writes lost`)
@@ -250,6 +254,9 @@ export class SimNode implements Endpoint {
     const { registry, observer } = this.world
     this.note(`takes ${fact.body.type} ${fact.id.slice(-6)} by ${fact.body.author.slice(-4)} from ${peer}`)
     observer.onAccepted(this, fact)
+    // As node/create-node.ts does: our own chain in a fact that we did not write.
+    const isOwnChain = fact.body.author === this.home.person.did && fact.body.chain === this.home.chain
+    if (peer !== 'self' && isOwnChain) void signerOf(this.home).renewChain()
     this.#running?.driver.tell({ type: 'arrived', registry, id: fact.id })
   }
 

@@ -15,6 +15,7 @@ import type { Parts } from './parts.ts'
 import { referenceOf } from './reference.ts'
 import { Rng } from './rng.ts'
 import { EPOCH_MS, Schedule } from './schedule.ts'
+import { SimHeads } from './sim-heads.ts'
 import { SimNode } from './sim-node.ts'
 import type { World } from './sim-node.ts'
 import { readStock } from './stock.ts'
@@ -42,7 +43,7 @@ export interface Outcome {
 }
 
 /** Everything is read from the raw records after so many events. */
-const INSPECT_EVERY = 400
+const INSPECT_EVERY = 1_000
 
 /** One run: a story full of faults, then calm, then equal sets. Everything in it follows from the seed and the parts. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
@@ -180,7 +181,9 @@ export class Simulation {
     const rng = this.rng.split(`home ${name}`)
     const skewMs = this.weather.skewMs === 0 ? 0 : rng.between(-this.weather.skewMs, this.weather.skewMs)
     const chain = Buffer.from(rng.bytes(16)).toString('hex')
-    return { node: name, kept: new Map(), person: person(key), disk: new SimDisk(rng.split('disk')), chain, skewMs, rng }
+    const heads = new SimHeads(rng.split('heads'))
+    const disk = new SimDisk(rng.split('disk'))
+    return { node: name, kept: new Map(), heads, person: person(key), disk, chain, skewMs, rng }
   }
 
   #found(first: Home): Uint8Array {

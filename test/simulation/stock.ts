@@ -1,3 +1,4 @@
+import { equalBytes } from '../../protocol/bytes.ts'
 import { digestOf } from '../../protocol/cid.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { ItemSet } from '../../protocol/sync/item-set.ts'
@@ -23,11 +24,24 @@ export async function readStock(kv: KeyValue, registry: RegistryId): Promise<Sto
 
 async function bodies(kv: KeyValue, prefix: string): Promise<ReadonlyMap<FactId, Envelope>> {
   const found = new Map<FactId, Envelope>()
-  for await (const [, bytes] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
-    const envelope = parseEnvelope(bytes)
-    found.set(envelope.id, envelope)
+  for await (const [key, bytes] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
+    const id = key.slice(key.lastIndexOf('!') + 1) as FactId
+    found.set(id, parsed(id, bytes))
   }
   return found
+}
+
+/** Parsed before, by id: the same few facts are looked at thousands of times. */
+const known = new Map<FactId, Envelope>()
+const KNOWN = 4_096
+
+function parsed(id: FactId, bytes: Uint8Array): Envelope {
+  const before = known.get(id)
+  if (before !== undefined && equalBytes(before.bytes, bytes)) return before
+  const envelope = parseEnvelope(bytes)
+  if (known.size >= KNOWN) known.clear()
+  known.set(id, envelope)
+  return envelope
 }
 
 /** The sum that a set of facts must have. */

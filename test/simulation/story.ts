@@ -2,6 +2,7 @@ import { SimDisk } from './disk.ts'
 import type { Home } from './home.ts'
 import { grantKey, operate, releaseMany, revokeKey } from './operations.ts'
 import type { Rng } from './rng.ts'
+import { SimHeads } from './sim-heads.ts'
 import type { SimNode } from './sim-node.ts'
 import type { Simulation } from './simulate.ts'
 import { readStock } from './stock.ts'
@@ -127,7 +128,7 @@ interface Backup {
 /** Another machine of the same person, made of a backup of the first, which goes on. */
 async function useCopy(simulation: Simulation, { home }: SimNode, { disk, rng }: Backup): Promise<void> {
   const chain = simulation.world.parts.chainOfCopy(home.chain, rng)
-  const copied: Home = { ...home, node: `${home.node}c`, kept: new Map(), disk, chain, rng: rng.split('home') }
+  const copied: Home = { ...home, node: `${home.node}c`, kept: new Map(), disk, chain, rng: rng.split('home'), heads: new SimHeads(rng.split('heads')) }
   const node = simulation.addHonest(copied)
   simulation.linkToAll(node)
   await node.boot()
@@ -141,6 +142,7 @@ async function restore(simulation: Simulation, node: SimNode, { disk, rng }: Bac
   await disk.kill()
   simulation.watch.excuse(node.name, new Set([...set.keys(), ...cut.keys()]))
   node.home.disk = disk
+  node.home.heads = new SimHeads(rng.split('heads'))
   node.home.kept.clear()
   node.home.chain = simulation.world.parts.chainOfCopy(node.home.chain, rng)
   await node.boot()

@@ -136,7 +136,7 @@ export class SyncDriver {
 
   /** One timer, for the next time that matters. */
   #wind(): void {
-    const at = Math.max(nextDue(this.#state, this.#node.now()), this.#node.now() + 1)
+    const at = Math.max(nextDue(this.#state), this.#node.now() + 1)
     if (at >= this.#dueAt || at === Infinity) return
     this.#dueAt = at
     this.#node.later(at - this.#node.now(), 'due', () => {
