@@ -26,6 +26,8 @@ import type { ProjectCommand } from './services/project/target.ts'
 import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
+import { takedown } from './takedown.ts'
+import { submissionCalls } from './submissions.ts'
 import { waitFor } from './wait.ts'
 
 /** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
@@ -66,6 +68,9 @@ export function createApi(parts: NodeParts): Api {
       const target = exactVersion(parts, reference)
       return yanker.unyank(target.registry, target)
     },
+    takedown: (params, context) => takedown(parts, params, context),
+    takedownList: async () => parts.takedowns.all,
+    ...submissionCalls(parts),
     registryAdd: (params, { signal }) => addRegistry(parts, params, signal),
     registryList: () => Promise.all(registries.all.map(entry => registryStatus(parts, entry))),
     registryCreate: params => createRegistry(parts, params),
@@ -99,7 +104,15 @@ async function importFolder(
 
 /** What a person did not ask for is off. */
 function ordered(command: ProjectCommand, { project, ...given }: ProjectParams & InstallOptions): InstallRequest {
-  const off = { force: false, frozen: false, offline: false, dryRun: false, noDeps: false, sync: false }
+  const off = {
+    force: false,
+    frozen: false,
+    offline: false,
+    dryRun: false,
+    noDeps: false,
+    singleSource: false,
+    sync: false
+  }
   return { ...off, ...given, ...command, project }
 }
 
@@ -138,8 +151,9 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
   }
 }
 
-async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
-  const { id, alias, isDefault } = entry
+async function registryStatus(parts: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
+  const { gate, view, facts } = parts
+  const { id, alias, isDefault, singleSource } = entry
   const counts = await view.counts(id)
   return {
     id,
@@ -150,6 +164,8 @@ async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedR
     releases: counts.releases,
     facts: facts.head(id).count,
     pending: gate.pendingCount(id),
+    sources: parts.sources(id),
+    singleSource,
     digest: toHex(await view.digest(id))
   }
 }

@@ -5,6 +5,9 @@ import type { Install } from './services/install.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
+import type { Takedowns } from './services/takedown.ts'
+import type { Desk } from './services/submit/desk.ts'
+import type { Submit } from './services/submit/submitter.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -16,6 +19,7 @@ import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
+import type { Scrub } from './scrub.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
 export interface NodeParts {
@@ -27,16 +31,22 @@ export interface NodeParts {
   readonly started: number
   readonly facts: FactStore
   readonly records: Records
+  /** Without what is withheld. */
   readonly blocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly gate: Gate
   readonly view: RegistryView
   readonly author: Author
   readonly publish: Publish
   readonly yanker: Yanker
+  /** Where others ask this node for names, and where it asks others. */
+  readonly desk: Desk
+  readonly submit: Submit
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly scrub: Scrub
   readonly meter: NodeMeter
   /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>

@@ -42,16 +42,18 @@ export async function createRegistry(
   const admission = await parts.gate.admit(bytes, { peer: 'self' })
   if (admission.verdict !== 'accept')
     throw new RegistryError('INTERNAL', `our own genesis was refused: ${admission.reason}`)
-  return parts.registries.add(id, { alias: wanted, isDefault: parts.registries.all.length === 0 })
+  const isDefault = parts.registries.all.length === 0
+  // Nobody else can confirm what was said here first.
+  return parts.registries.add(id, { alias: wanted, isDefault, singleSource: true })
 }
 
 /** Follows a registry by its id, and asks a peer for its facts when one is named. */
 export async function addRegistry(
   parts: NodeParts,
-  { id, alias, peer, isDefault }: ApiMethods['registryAdd']['params'],
+  { id, peer, ...wanted }: ApiMethods['registryAdd']['params'],
   signal: AbortSignal
 ): Promise<ApiMethods['registryAdd']['result']> {
-  const entry = await parts.registries.add(id, { alias, isDefault })
+  const entry = await parts.registries.add(id, { alias: undefined, ...wanted })
   await parts.follow(entry.id)
   if (peer === undefined || parts.swarm === undefined) return { ...entry, facts: parts.facts.head(entry.id).count }
   await parts.records.putDialled(peer)

@@ -131,6 +131,41 @@ export const LIMITS = Object.freeze({
     waitingBytes: 64 * KiB
   }),
   ...SYNC_LIMITS,
+  /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
+  submit: Object.freeze({
+    envelopeBytes: 4 * KiB,
+    keys: 8,
+    /** the longest ecosystem, a slash and the longest name */
+    nameChars: 214 + 16,
+    noteChars: 500,
+    reasonChars: 500,
+    /** the envelope and the map around it */
+    requestBytes: 4 * KiB + 256,
+    answerBytes: 4 * KiB,
+    /** submissions of one registry that wait for a person, and decided ones that are remembered for who asks */
+    inbox: 256,
+    decided: 256,
+    openPerKey: 8,
+    perPeerPerHour: 20,
+    perKeyPerHour: 20,
+    /** for a /24 of IPv4 or a /48 of IPv6, and for one loopback or private address: an office behind it */
+    perRangePerHour: 60,
+    perPrivateRangePerHour: 1_000,
+    asksPerPeerPerHour: 600,
+    /** peers, ranges or keys that each rate tells apart */
+    tracked: 4_096,
+    inFlight: 4,
+    timeoutMs: 10 * SECOND,
+    /** curators that one submit asks */
+    asked: 16,
+    /** how long the claim of a name that was granted is waited for */
+    arrivalMs: 5 * SECOND,
+    /** between two askings of what became of a submission */
+    pollMs: 2 * SECOND,
+    pollMaxMs: MINUTE,
+    /** names that one command decides on */
+    decisions: 256
+  }),
   connections: Object.freeze({
     total: 128,
     inbound: 64,
@@ -162,6 +197,7 @@ export const LIMITS = Object.freeze({
     writeBufferBytes: 4 * MiB,
     hello: 2,
     facts: 4,
+    submit: 2,
     /** one, and the one that follows it when it broke */
     sync: 2,
     kad: 16,
@@ -273,6 +309,9 @@ export const LIMITS = Object.freeze({
   }),
   /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */
   cut: Object.freeze({ facts: 4_096, bytes: 8 * MiB }),
+  takedown: Object.freeze({ blocks: 1_000_000 }),
+  /** The look through all that is stored, after a start: a little at a time, one part in ten of a processor. */
+  scrub: Object.freeze({ afterMs: 30 * SECOND, workMs: 5, restMs: 45 }),
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,

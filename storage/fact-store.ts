@@ -232,7 +232,7 @@ export class FactStore extends FactReader {
     } catch (error) {
       // The doubt stays: the write may also land later, when the store is opened again and replays its log.
       await this.#trustedHead(registry).catch(() => undefined)
-      throw error
+      throw this.noticed(registry, error)
     }
     this.#doubtful.delete(registry)
     this.#heads.set(registry, head)

@@ -3,6 +3,7 @@ import { ownPackage } from '../../node/package-root.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
+import { addSubmissionVerbs } from './submission-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
@@ -95,6 +96,8 @@ program
   .argument('<reference>', 'name@version')
   .action(action(async (session, { args }) => (await import('./yank.ts')).unyank(session, args)))
 
+addSubmissionVerbs(program)
+
 const registry = program.command('registry').description('the registries this node follows')
 registry
   .command('add')
@@ -103,6 +106,7 @@ registry
   .option('--alias <alias>', 'a short name for it here')
   .option('--peer <address>', 'multiaddr of a peer that follows it')
   .option('--default', 'make it the default registry')
+  .option('--single-source', 'take what one peer alone says of it as good enough')
   .action(action(async (session, { args, options }) => (await import('./registry.ts')).add(session, args, options)))
 registry
   .command('list')

@@ -1,6 +1,7 @@
 import { report, table } from './print.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { sourceLines } from './source-note.ts'
 import { gutter, nextStep } from './style.ts'
 
 /** `ggen-node registry add`. */
@@ -11,6 +12,7 @@ export async function add(session: Session, args: readonly string[], options: Op
   const params = {
     id,
     isDefault: options['default'] === true,
+    ...(options['singleSource'] === true ? { singleSource: true } : {}),
     ...(alias === undefined ? {} : { alias }),
     ...(peer === undefined ? {} : { peer })
   }
@@ -32,15 +34,18 @@ export async function list(session: Session): Promise<void> {
   report(session, { registries }, () =>
     registries.length === 0
       ? ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
-      : table([
-          ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
-          ...registries.map(entry => [
-            `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
-            entry.name ?? '(genesis not here yet)',
-            String(entry.packages),
-            String(entry.facts),
-            entry.id
-          ])
-        ])
+      : [
+          ...table([
+            ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
+            ...registries.map(entry => [
+              `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
+              entry.name ?? '(genesis not here yet)',
+              String(entry.packages),
+              String(entry.facts),
+              entry.id
+            ])
+          ]),
+          ...sourceLines(registries)
+        ]
   )
 }

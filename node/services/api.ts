@@ -4,12 +4,15 @@ import type { SetAside } from '../../protocol/fold.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
+import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
+import type { TakedownResult, TakenDown } from './takedown.ts'
+import type { SubmitResult } from './submit/submitter.ts'
 import type { YankResult } from './yank.ts'
 
 /** Something that happened during a long call, for a person to see. */
@@ -37,6 +40,10 @@ export interface RegistryStatus {
   readonly releases: number
   readonly facts: number
   readonly pending: number
+  /** Peers that it was compared with to the end, counted no further than tells one from several. */
+  readonly sources: number
+  /** It was made here, or somebody said that one peer is enough. */
+  readonly singleSource: boolean
   /** sha2-256 in hex, equal on all nodes that hold the same set. */
   readonly digest: string
 }
@@ -133,6 +140,8 @@ export interface ProjectParams {
   readonly offline?: boolean
   /** Says what would be done, and does nothing. */
   readonly dryRun?: boolean
+  /** Takes what one peer alone says of a registry as good enough, this time. */
+  readonly singleSource?: boolean
   /** Answers when all that was installed is on the disk too. */
   readonly sync?: boolean
 }
@@ -144,6 +153,21 @@ export interface InstallOptions {
   readonly noDeps?: boolean
   /** The registry that names without an alias mean. */
   readonly registry?: string
+}
+
+/** A submission that waits for a person's decision. */
+export interface WaitingSubmission {
+  readonly id: SubmissionId
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly name: string
+  readonly by: Principal
+  readonly keys: readonly Principal[]
+  readonly threshold: number
+  /** A stranger's words. */
+  readonly note: string
+  /** When it came here, in milliseconds since 1970. */
+  readonly arrived: number
 }
 
 export interface RegistryRecord {
@@ -172,8 +196,37 @@ export interface ApiMethods {
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: { reference: string; reason: string }; result: YankResult }
   unyank: { params: { reference: string }; result: YankResult }
+  /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
+  takedown: {
+    params: { reference: string; release: boolean; isDeleted: boolean }
+    result: readonly (TakedownResult & { readonly released: boolean })[]
+  }
+  takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
+  /** Asks the curators of a registry for a name; the same question again says what became of it. */
+  submit: {
+    params: {
+      reference: string
+      registry?: string
+      owners: readonly string[]
+      threshold?: number
+      note?: string
+    }
+    result: SubmitResult & { readonly alias: string }
+  }
+  /** What strangers asked for and nobody decided yet; of all registries without `registry`. */
+  curateList: { params: { registry?: string }; result: readonly WaitingSubmission[] }
+  /** `names` are names or ids of submissions. All are found before the first is decided. */
+  curateGrant: {
+    params: { names: readonly string[]; registry?: string }
+    result: readonly { readonly name: PackageName; readonly registry: RegistryId; readonly fact: FactId }[]
+  }
+  curateDeny: {
+    params: { name: string; registry?: string; reason: string }
+    result: { readonly name: string; readonly registry: RegistryId; readonly id: SubmissionId }
+  }
   registryAdd: {
-    params: { id: string; alias?: string; peer?: string; isDefault: boolean }
+    /** `singleSource`: what one peer alone says of it is taken as good enough. */
+    params: { id: string; alias?: string; peer?: string; isDefault: boolean; singleSource?: boolean }
     result: RegistryRecord & { readonly facts: number }
   }
   registryList: { params: Record<string, never>; result: readonly RegistryStatus[] }

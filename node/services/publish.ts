@@ -166,7 +166,10 @@ export function assertMayPublish(
   const what = claim === null ? `give out the name ${shortNameOf(name)}` : `publish ${shortNameOf(name)}`
   throw new RegistryError('NOT_AUTHORIZED', `this key may not ${what} in registry ${authority.genesis.name}`, {
     tried: [`looked for one of the roles ${roles.join(', ')} for ${key}`],
-    next: 'ask an owner of the registry for a role, or publish to your own: ggen-node init'
+    next:
+      claim === null
+        ? `ask for the name: ggen-node submit ${shortNameOf(name)}`
+        : 'ask an owner of the registry for a role, or publish to your own: ggen-node init'
   })
 }
 

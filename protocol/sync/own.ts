@@ -39,6 +39,7 @@ export function beginTurns(draft: Draft): void {
       passedOver: new Set(),
       emptyAnswers: 0,
       accepted: 0,
+      pushed: 0,
       missing: 0,
       unsettled: false
     }
@@ -91,9 +92,11 @@ export function onReply(draft: Draft, peer: string, message: SyncReply): void {
     case 'facts':
       return onFacts(draft, session, message.facts)
     case 'taken':
-      return message.more ? advance(draft, put(draft, session, {})) : finish(draft, session, 'no-room')
+      return message.more
+        ? advance(draft, put(draft, session, { pushed: session.pushed + 1 }))
+        : finish(draft, session, 'no-room')
     case 'refused':
-      return finish(draft, session, message.reason === 'unknown-registry' ? 'refused' : 'no-room')
+      return finish(draft, session, message.reason === 'unknown-registry' ? 'refused' : 'busy')
   }
 }
 
@@ -259,11 +262,18 @@ export function onAdmitted(draft: Draft, peer: string, number: number, verdicts:
   advance(draft, current)
 }
 
-/** Would asking again only meet the same answer? */
+/** Would asking again only meet the same answer? What waits at the gate is there already. */
 function isRefused(verdict: SyncVerdict | undefined): boolean {
-  return (
-    verdict === undefined || verdict.verdict === 'reject' || (verdict.verdict === 'ignore' && verdict.reason !== 'seen')
-  )
+  switch (verdict?.verdict) {
+    case 'accept':
+      return false
+    case 'ignore':
+      return verdict.reason !== 'seen'
+    case 'pending':
+    case 'reject':
+    case undefined:
+      return true
+  }
 }
 
 /** The ids of the next page of what the peer lacks, or undefined when it lacks nothing more. */
