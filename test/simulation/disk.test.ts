@@ -22,7 +22,7 @@ describe('a simulated disk', () => {
       for await (const [key] of (await disk.open()).iterate()) keys.push(key)
       expect(keys).toEqual(['0', '1', '2', '3', '4'].slice(0, 5 - lost))
     }
-    expect([...seen].toSorted()).toEqual([0, 1, 2, 3])
+    expect(seen).toEqual(new Set([0, 1, 2, 3]))
   })
 
   test('the death of the process takes nothing', async () => {

@@ -157,11 +157,15 @@ export class Evildoer extends SimNode {
   }
 
   /** Something that somebody with a role might say, in one of many variants; `author` may be nobody. */
-  async #statement(variant: number, by: Person = this.home.person): Promise<{ payload: Payload; about: 'registry' | 'ggen/p0' }> {
+  async #statement(
+    variant: number,
+    by: Person = this.home.person
+  ): Promise<{ payload: Payload; about: 'registry' | 'ggen/p0' }> {
     const { registry } = this.world
     const authority = this.running?.gate.state(registry)?.authority
     const genesis = registry as string as FactId
-    const head = (this.kind === 'backdater' ? this.#evil.pick([...(authority?.order.keys() ?? [])]) : authority?.head) ?? genesis
+    const head =
+      (this.kind === 'backdater' ? this.#evil.pick([...(authority?.order.keys() ?? [])]) : authority?.head) ?? genesis
     const claim = (await this.running?.view.find(registry, subject('p0')))?.claim?.fact
     if (claim !== undefined && this.#evil.chance(0.5)) {
       const version = `9.0.${variant % 3}`

@@ -145,7 +145,8 @@ export class Watch implements Observer {
       throw new Violation('set-sums', `${node.name} indexes ${indexed.size}, sorts ${items.size} of ${set.size} facts`)
     if (cut.size > LIMITS.cut.facts) throw new Violation('bounds', `the cut area of ${node.name}`)
     const unnamed = unnamedIn(set.values())
-    if (unnamed !== undefined) throw new Violation('named', `${node.name} holds ${unnamed.id} by ${unnamed.body.author}`)
+    if (unnamed !== undefined)
+      throw new Violation('named', `${node.name} holds ${unnamed.id} by ${unnamed.body.author}`)
   }
 
   /** Forks that somebody honest has in its set now: bodies by position. */
@@ -196,7 +197,8 @@ export class Watch implements Observer {
     if (body.registry === null || !this.#honestKeys.has(body.author)) return
     const position = positionOf(body)
     const before = this.#positions.get(position)
-    if (before !== undefined && before !== id) throw new Violation('one-position', `${position} has ${before} and ${id}`)
+    if (before !== undefined && before !== id)
+      throw new Violation('one-position', `${position} has ${before} and ${id}`)
     this.#positions.set(position, id)
   }
 }

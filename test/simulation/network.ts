@@ -132,8 +132,7 @@ export class Network {
     const connection = this.#connection(from, to)
     if (connection === undefined) return
     const owner = isRequest ? from : to
-    if (isRequest && !connection.streams.has(owner))
-      connection.streams.set(owner, { isTold: false, last: new Map() })
+    if (isRequest && !connection.streams.has(owner)) connection.streams.set(owner, { isTold: false, last: new Map() })
     const stream = connection.streams.get(owner)
     if (stream === undefined) return
     const at = Math.max(this.#schedule.now + this.#delay(from, to), stream.last.get(from) ?? 0)
@@ -186,14 +185,18 @@ export class Network {
     link.isDialling = true
     const dialler = this.#rng.chance(0.5) ? one : other
     const dialled = dialler === one ? other : one
-    this.#schedule.plan(this.#rng.between(20, this.#isCalm ? 500 : 4_000), `dial ${dialler.name}>${dialled.name}`, () => {
-      link.isDialling = false
-      if (!this.#mayConnect(link)) return
-      link.connection = { streams: new Map(), inFlight: 0 }
-      this.#trace.add(this.#schedule.now, `${dialler.name} connected to ${dialled.name}`)
-      dialler.onCame(dialled.name, true)
-      dialled.onCame(dialler.name, false)
-    })
+    this.#schedule.plan(
+      this.#rng.between(20, this.#isCalm ? 500 : 4_000),
+      `dial ${dialler.name}>${dialled.name}`,
+      () => {
+        link.isDialling = false
+        if (!this.#mayConnect(link)) return
+        link.connection = { streams: new Map(), inFlight: 0 }
+        this.#trace.add(this.#schedule.now, `${dialler.name} connected to ${dialled.name}`)
+        dialler.onCame(dialled.name, true)
+        dialled.onCame(dialler.name, false)
+      }
+    )
   }
 
   #close(link: Link): void {

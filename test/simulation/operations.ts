@@ -95,7 +95,10 @@ async function yank(desk: Desk, node: SimNode): Promise<void> {
   const entry = desk.rng.pick(view?.versions ?? [])
   if (registry === undefined || !view?.claim || entry === undefined) return
   const authority = { registry, package: view.claim.fact }
-  await node.publish(subject(name), { type: 'yank', value: { version: parseSemver(entry.version), reason: 'broken', authority } })
+  await node.publish(subject(name), {
+    type: 'yank',
+    value: { version: parseSemver(entry.version), reason: 'broken', authority }
+  })
 }
 
 async function unyank(desk: Desk, node: SimNode): Promise<void> {
@@ -109,7 +112,12 @@ async function unyank(desk: Desk, node: SimNode): Promise<void> {
   await node.publish(subject(name), { type: 'unyank', value: { version: entry.version, yanks, authority } })
 }
 
-async function grant(desk: Desk, node: SimNode, key = desk.rng.pick(desk.keys), role = desk.rng.pick(ROLES)): Promise<void> {
+async function grant(
+  desk: Desk,
+  node: SimNode,
+  key = desk.rng.pick(desk.keys),
+  role = desk.rng.pick(ROLES)
+): Promise<void> {
   const authPrev = headAt(desk, node)
   if (authPrev === undefined || key === undefined || role === undefined) return
   const threshold = role === 'owner' && desk.rng.chance(0.2) ? desk.rng.between(1, 2) : null
@@ -123,7 +131,9 @@ async function revoke(desk: Desk, node: SimNode, key = desk.rng.pick(desk.keys))
   const authPrev = headAt(desk, node)
   if (authPrev === undefined || key === undefined || node.running === undefined) return
   const { set } = await readStock(node.running.kv, desk.world.registry)
-  const written = [...set.values()].map(({ body }) => body).filter(({ author, registry }) => author === key && registry !== null)
+  const written = [...set.values()]
+    .map(({ body }) => body)
+    .filter(({ author, registry }) => author === key && registry !== null)
   // A routine rotation recognises all that it has seen; after a compromise it recognises less.
   const heads = headsOf(desk.rng.chance(0.6) ? written : written.filter(() => desk.rng.chance(0.5)))
   const role = desk.rng.chance(0.7) ? null : (desk.rng.pick(ROLES) ?? null)
@@ -159,7 +169,9 @@ async function resolve(desk: Desk, node: SimNode): Promise<void> {
   }
   const disputed = [
     ...(view?.forks.filter(({ settled }) => !settled).map(({ facts }) => facts) ?? []),
-    ...(view?.versions.filter(({ contents }) => contents.length > 1).map(({ contents }) => contents.map(({ fact }) => fact)) ?? [])
+    ...(view?.versions
+      .filter(({ contents }) => contents.length > 1)
+      .map(({ contents }) => contents.map(({ fact }) => fact)) ?? [])
   ]
   const [keep, ...over] = rng.shuffle(rng.pick(disputed) ?? [])
   if (keep === undefined || over.length === 0 || !view?.claim) return

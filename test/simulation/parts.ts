@@ -1,14 +1,11 @@
-import { Gate } from '../../node/services/admit.ts'
-import type { GateComponents, GateStore } from '../../node/services/admit.ts'
-import { Author } from '../../node/services/author.ts'
-import type { AuthorComponents } from '../../node/services/author.ts'
+import type { Gate, GateComponents, GateStore } from '../../node/services/admit.ts'
+import type { Author, AuthorComponents } from '../../node/services/author.ts'
 import type { RowReader } from '../../node/services/registry-view.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { ItemSet } from '../../protocol/sync/item-set.ts'
-import { step } from '../../protocol/sync/step.ts'
+import type { step } from '../../protocol/sync/step.ts'
 import type { KeyValue } from '../../storage/key-value.ts'
 import type { Rng } from './rng.ts'
-import { openRealStore } from './real-store.ts'
 import type { SimHeads } from './sim-heads.ts'
 import type { SyncDriver } from './sync-driver.ts'
 
@@ -22,10 +19,7 @@ export interface StorePart extends GateStore, RowReader {
   unknown(registry: RegistryId, ids: readonly FactId[]): Promise<readonly FactId[]>
 }
 
-export type GatePart = Pick<
-  Gate,
-  'open' | 'admit' | 'admitMany' | 'state' | 'pendingCount'
->
+export type GatePart = Pick<Gate, 'open' | 'admit' | 'admitMany' | 'state' | 'pendingCount'>
 
 export type AuthorPart = Pick<Author, 'write' | 'genesis'>
 
@@ -50,14 +44,4 @@ export interface Parts {
   wrapDriver(driver: SyncDriver): SyncDriver
   /** The chain that a home writes under after it was made of a copy. */
   chainOfCopy(chain: string, rng: Rng): string
-}
-
-export const REAL_PARTS: Parts = {
-  name: 'real',
-  openStore: openRealStore,
-  createGate: components => new Gate(components),
-  createAuthor: components => new Author(components),
-  step,
-  wrapDriver: driver => driver,
-  chainOfCopy: (_, rng) => Buffer.from(rng.bytes(16)).toString('hex')
 }

@@ -2,7 +2,7 @@ import { RegistryView } from '../../node/services/registry-view.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Envelope } from '../../protocol/fact.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
-import { REAL_PARTS } from './parts.ts'
+import { REAL_PARTS } from './real-parts.ts'
 import { readStock } from './stock.ts'
 
 /** What a node that simply has every fact makes of them. */

@@ -6,8 +6,7 @@ import { contentIdOf } from '../support/facts.ts'
 
 /** A release whose content is a word: equal words are equal contents. */
 export function releaseOf(name: string, version: string, content: string, authority: CitedAuthority): Release {
-  const digest = (algorithm: string): Uint8Array =>
-    new Uint8Array(createHash(algorithm).update(content).digest())
+  const digest = (algorithm: string): Uint8Array => new Uint8Array(createHash(algorithm).update(content).digest())
   return {
     version: parseSemver(version),
     manifest: {

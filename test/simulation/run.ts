@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { REAL_PARTS } from './parts.ts'
+import { REAL_PARTS } from './real-parts.ts'
 import type { Outcome } from './simulate.ts'
 import { simulate } from './simulate.ts'
 
@@ -20,7 +20,9 @@ async function main(): Promise<void> {
   if (values.seed !== undefined) {
     const print = values.trace ? { print: (line: string): void => void process.stdout.write(`${line}\n`) } : {}
     const outcome = await simulate({ seed: numberOf(values.seed), parts: REAL_PARTS, ...nodes, ...print })
-    process.stdout.write(`seed ${outcome.seed}: trace ${outcome.trace}, ${outcome.events} events, ${outcome.facts} facts\n`)
+    process.stdout.write(
+      `seed ${outcome.seed}: trace ${outcome.trace}, ${outcome.events} events, ${outcome.facts} facts\n`
+    )
     if (outcome.violation !== undefined) fail(outcome, values.nodes)
     return
   }
@@ -52,7 +54,9 @@ export interface Batch {
 }
 
 /** Many seeds, on as many threads as there are processors, up to two. */
-export async function simulateMany(batch: Batch): Promise<{ readonly outcomes: readonly Outcome[]; readonly ms: number }> {
+export async function simulateMany(
+  batch: Batch
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly ms: number }> {
   const start = performance.now()
   const threads = Math.min(2, availableParallelism(), batch.seeds)
   const parts = await Promise.all(Array.from({ length: threads }, (_, lane) => inThread({ ...batch, lane, threads })))

@@ -1,15 +1,33 @@
-import { SimDisk } from './disk.ts'
+import type { SimDisk } from './disk.ts'
 import type { Home } from './home.ts'
 import { grantKey, operate, releaseMany, revokeKey } from './operations.ts'
 import type { Rng } from './rng.ts'
 import { SimHeads } from './sim-heads.ts'
-import type { SimNode } from './sim-node.ts'
-import type { Simulation } from './simulate.ts'
+import type { SimNode, World } from './sim-node.ts'
+import type { Schedule } from './schedule.ts'
+import type { Evildoer } from './evildoer.ts'
+import type { Watch } from './invariants.ts'
+import type { Desk } from './operations.ts'
 import { readStock } from './stock.ts'
-import type { Copy } from './weather.ts'
+import type { Copy, Weather } from './weather.ts'
+
+/** What a story is told about. */
+interface Story {
+  readonly rng: Rng
+  readonly schedule: Schedule
+  readonly weather: Weather
+  readonly nodes: ReadonlyMap<string, SimNode>
+  readonly watch: Watch
+  readonly desk: Desk
+  readonly world: World
+  honest(): readonly SimNode[]
+  evil(): readonly Evildoer[]
+  addHonest(home: Home): SimNode
+  linkToAll(node: SimNode): void
+}
 
 /** The first owner gives everybody something to do. */
-export async function bootstrap(simulation: Simulation): Promise<void> {
+export async function bootstrap(simulation: Story): Promise<void> {
   const { desk, nodes, rng } = simulation
   const first = nodes.get('n0')
   if (first === undefined) return
@@ -28,7 +46,7 @@ export async function bootstrap(simulation: Simulation): Promise<void> {
 }
 
 /** Plans everything that goes wrong until the heal, and everything that people do meanwhile. */
-export function planFaults(simulation: Simulation): void {
+export function planFaults(simulation: Story): void {
   const { weather } = simulation
   const draw = simulation.rng.split('faults')
   const recur = (name: string, perMinute: number, run: (rng: Rng) => Promise<void> | void): void => {
@@ -69,7 +87,7 @@ interface Recurring {
   readonly run: (rng: Rng) => Promise<void> | void
 }
 
-function plan(simulation: Simulation, rng: Rng, recurring: Recurring): void {
+function plan(simulation: Story, rng: Rng, recurring: Recurring): void {
   const { name, everyMs, run } = recurring
   simulation.schedule.plan(rng.int(2 * everyMs), name, async () => {
     if (simulation.world.isCalm()) return
@@ -78,7 +96,7 @@ function plan(simulation: Simulation, rng: Rng, recurring: Recurring): void {
   })
 }
 
-function planOnce(simulation: Simulation, rng: Rng): void {
+function planOnce(simulation: Story, rng: Rng): void {
   const { weather, schedule, desk } = simulation
   const at = (low: number, high: number): number => Math.floor((weather.lastsMs * rng.between(low, high)) / 100)
   const when = (ms: number, name: string, run: () => Promise<void>): void =>
@@ -100,11 +118,12 @@ function planOnce(simulation: Simulation, rng: Rng): void {
       await releaseMany(desk, busy, weather.bulk)
     })
   }
-  for (const copy of weather.copies) planCopy(simulation, rng.split(copy), copy, { take: at(10, 50), use: at(55, 90), when })
+  for (const copy of weather.copies)
+    planCopy(simulation, rng.split(copy), copy, { take: at(10, 50), use: at(55, 90), when })
 }
 
 function planCopy(
-  simulation: Simulation,
+  simulation: Story,
   rng: Rng,
   copy: Copy,
   { take, use, when }: { take: number; use: number; when: (ms: number, name: string, run: () => Promise<void>) => void }
@@ -126,16 +145,24 @@ interface Backup {
 }
 
 /** Another machine of the same person, made of a backup of the first, which goes on. */
-async function useCopy(simulation: Simulation, { home }: SimNode, { disk, rng }: Backup): Promise<void> {
+async function useCopy(simulation: Story, { home }: SimNode, { disk, rng }: Backup): Promise<void> {
   const chain = simulation.world.parts.chainOfCopy(home.chain, rng)
-  const copied: Home = { ...home, node: `${home.node}c`, kept: new Map(), disk, chain, rng: rng.split('home'), heads: new SimHeads(rng.split('heads')) }
+  const copied: Home = {
+    ...home,
+    node: `${home.node}c`,
+    kept: new Map(),
+    disk,
+    chain,
+    rng: rng.split('home'),
+    heads: new SimHeads(rng.split('heads'))
+  }
   const node = simulation.addHonest(copied)
   simulation.linkToAll(node)
   await node.boot()
 }
 
 /** The same machine, whose disk was lost and is what it was when the backup was made. */
-async function restore(simulation: Simulation, node: SimNode, { disk, rng }: Backup): Promise<void> {
+async function restore(simulation: Story, node: SimNode, { disk, rng }: Backup): Promise<void> {
   await node.die('machine')
   const kv = await disk.open()
   const { set, cut } = await readStock(kv, simulation.world.registry)
@@ -149,7 +176,7 @@ async function restore(simulation: Simulation, node: SimNode, { disk, rng }: Bac
 }
 
 /** Two or three groups for a while. */
-function partition(simulation: Simulation, rng: Rng): void {
+function partition(simulation: Story, rng: Rng): void {
   const { network } = simulation.world
   const groups = rng.between(2, 3)
   network.partition(new Map([...simulation.nodes.keys()].map(name => [name, rng.int(groups)])))

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { REAL_PARTS } from './parts.ts'
+import { REAL_PARTS } from './real-parts.ts'
 import type { Lane } from './run.ts'
 import { simulate } from './simulate.ts'
 import type { Outcome } from './simulate.ts'

@@ -1,7 +1,7 @@
 import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Subject } from '../../../protocol/fact.ts'
-import { REAL_PARTS } from '../parts.ts'
+import { REAL_PARTS } from '../real-parts.ts'
 import type { Parts } from '../parts.ts'
 import { replaced } from './gate-bugs.ts'
 

@@ -1,7 +1,7 @@
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { PackageView } from '../../../protocol/fold.ts'
 import { encodePackageRow, openPackageRow, sealRow } from '../../../protocol/view-row.ts'
-import { REAL_PARTS } from '../parts.ts'
+import { REAL_PARTS } from '../real-parts.ts'
 import type { HomeMemory, Parts, StorePart } from '../parts.ts'
 import { replaced } from './gate-bugs.ts'
 

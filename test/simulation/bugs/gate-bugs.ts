@@ -1,5 +1,5 @@
 import { parseEnvelope } from '../../../protocol/fact.ts'
-import { REAL_PARTS } from '../parts.ts'
+import { REAL_PARTS } from '../real-parts.ts'
 import type { GatePart, Parts, StorePart } from '../parts.ts'
 
 /** The part with some of its methods replaced; the others are its own. */
@@ -7,7 +7,9 @@ export function replaced<T extends object>(part: T, methods: Partial<T>): T {
   return new Proxy(part, {
     get(target, name) {
       const method: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name)
-      return typeof method === 'function' ? method.bind(name in methods ? methods : target) : method
+      if (typeof method !== 'function') return method
+      const bound: unknown = method.bind(name in methods ? methods : target)
+      return bound
     }
   })
 }
@@ -42,7 +44,11 @@ export const forksHidden: Parts = {
       const known = (await gate.state(body.registry)?.factsOf(body.subject)) ?? []
       return known.some(
         ({ id: other, body: at }) =>
-          other !== id && at.author === body.author && at.chain === body.chain && at.seq === body.seq && at.registry !== null
+          other !== id &&
+          at.author === body.author &&
+          at.chain === body.chain &&
+          at.seq === body.seq &&
+          at.registry !== null
       )
     }
     const admit: GatePart['admit'] = async (bytes, source) => {
@@ -64,7 +70,7 @@ export const keepsCutFacts: Parts = {
   name: 'keeps in the set what a revocation cuts',
   createGate: (components, home) => {
     const { store } = components
-    const commit: StorePart['commit'] = ({ leave: _, ...batch }, options) => store.commit(batch, options)
+    const commit: StorePart['commit'] = (batch, options) => store.commit({ ...batch, leave: [] }, options)
     return REAL_PARTS.createGate({ ...components, store: replaced(store, { commit }) }, home)
   }
 }

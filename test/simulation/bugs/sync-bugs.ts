@@ -1,5 +1,5 @@
 import { ItemSet } from '../../../protocol/sync/item-set.ts'
-import { REAL_PARTS } from '../parts.ts'
+import { REAL_PARTS } from '../real-parts.ts'
 import type { Parts } from '../parts.ts'
 import { replaced } from './gate-bugs.ts'
 
