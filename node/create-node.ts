@@ -11,6 +11,7 @@ import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
+import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
@@ -121,6 +122,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
       await sources.load(registry)
       await follow(parts, registry)
     },
+    unfollow: (registry, options) => unfollow(parts, registry, options),
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
@@ -186,10 +188,20 @@ interface Late {
 
 type Services = Pick<
   NodeParts,
-  'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror' | 'desk' | 'submit'
+  | 'gate'
+  | 'view'
+  | 'author'
+  | 'publish'
+  | 'yanker'
+  | 'authority'
+  | 'installer'
+  | 'outdated'
+  | 'mirror'
+  | 'desk'
+  | 'submit'
 >
 
-function composeServices({ config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
+function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
   const { clock, log, facts, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
@@ -222,12 +234,15 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   const kept = (root: ContentId): void => {
     late.swarm?.provide(toLink(root))
   }
-  const publishing = { author, gate, view, announce }
-  const submissions = composeSubmissions({ ...core, ...publishing, changes, late })
+  const now = (): number => clock.now()
+  const { registries } = core
+  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
+  const publishing = { author, gate, announce, now, signer: authority.signer }
+  const submissions = composeSubmissions({ ...core, author, gate, announce, view, changes, late })
   const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
-    release: (registry, fact) => statedRelease(facts, registry, fact),
+    release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),
@@ -246,6 +261,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     yanker: yanker(publishing),
     desk: submissions.desk,
     submit: submissions.submit,
+    authority,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
@@ -313,6 +329,17 @@ function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => P
     stopping.abort()
     return running
   }
+}
+
+/** Takes leave in the reverse order of `follow`: the network first, so that nothing comes for a gate that is gone. */
+async function unfollow(
+  { swarm, gate, facts }: NodeParts,
+  registry: RegistryId,
+  { purge }: { readonly purge: boolean }
+): Promise<void> {
+  swarm?.unfollow(registry)
+  gate.close(registry)
+  if (purge) await facts.forget(registry)
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

@@ -1,3 +1,4 @@
+import type { AuthorityComponents } from './authority.ts'
 import type { Publish } from './services/publish.ts'
 import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
@@ -43,6 +44,8 @@ export interface NodeParts {
   /** Where others ask this node for names, and where it asks others. */
   readonly desk: Desk
   readonly submit: Submit
+  /** What signing and showing who may do what uses. */
+  readonly authority: AuthorityComponents
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
@@ -58,6 +61,8 @@ export interface NodeParts {
   network(): Swarm
   /** Makes the store, the gate and the network ready for a registry. */
   follow(registry: RegistryId): Promise<void>
+  /** Follows a registry no longer; with `purge`, its facts and views are deleted. */
+  unfollow(registry: RegistryId, options: { readonly purge: boolean }): Promise<void>
   /** Called after each change that somebody may wait for; returns how to take it back. */
   onChange(listener: () => void): () => void
   isReadOnly(): boolean

@@ -75,6 +75,22 @@ export const LIMITS = Object.freeze({
     factsPerSource: 256,
     bytesPerSource: 1 * MiB
   }),
+  /** A file of facts that people hand to each other (docs/spec/fact-file.md). */
+  factFile: Object.freeze({
+    bytes: 4 * MiB,
+    facts: 4_096,
+    /** readings of one file, until nothing in it waits for something else in it */
+    passes: 64
+  }),
+  /** A file that proves a fork to anybody (docs/spec/proof.md). */
+  proof: Object.freeze({ bytes: 4 * MiB, facts: 64 }),
+  /** What one command writes about who may do what. */
+  authoring: Object.freeze({
+    /** revocations of one key, each over its part of the names */
+    revokes: 256,
+    /** packages in which a key is replaced by another */
+    packages: 10_000
+  }),
   /** A package's row of the view: constants, because the row must be equal on all nodes. */
   view: Object.freeze({
     /** contents and yanks of all versions, about; the lowest versions are left out first */
@@ -315,6 +331,9 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,
+    /** what an iteration reads at a time */
+    readAheadEntries: 1_000,
+    readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,
     /** how long the file that tells of a store's head may be behind writes that nobody waits for */
     headLaterMs: 2 * SECOND,

@@ -49,6 +49,14 @@ export class Records {
     await this.#kv.batch(ops, { sync: true })
   }
 
+  /** A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default. */
+  async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
+    const puts = others.map(({ id, alias, isDefault }): KeyValueOp => {
+      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault }) }
+    })
+    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...puts], { sync: true })
+  }
+
   async chain(): Promise<string | undefined> {
     const value = await this.#kv.get('chain!own')
     return value === undefined ? undefined : new TextDecoder().decode(value)

@@ -6,6 +6,7 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
+import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
@@ -177,12 +178,12 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods {
+export interface ApiMethods extends AuthorityMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
-  publish: { params: { folder: string; registry?: string }; result: Published }
-  importFolder: { params: { folder: string; registry?: string }; result: ImportResult }
+  publish: { params: SigningParams & { folder: string; registry?: string }; result: Published & Filed }
+  importFolder: { params: { folder: string; registry?: string; key?: string }; result: ImportResult }
   /** Adds what `references` name to a project, or with none makes the project's folders what its lockfile says. */
   install: {
     params: ProjectParams & InstallOptions & { readonly references: readonly string[] }
@@ -194,11 +195,11 @@ export interface ApiMethods {
   outdated: { params: { readonly project: string }; result: OutdatedResult }
   search: { params: { query: string; registry?: string; limit: number }; result: readonly PackageSummary[] }
   show: { params: { reference: string }; result: ShownPackage }
-  yank: { params: { reference: string; reason: string }; result: YankResult }
-  unyank: { params: { reference: string }; result: YankResult }
+  yank: { params: SigningParams & { reference: string; reason: string }; result: YankResult & Filed }
+  unyank: { params: SigningParams & { reference: string }; result: YankResult & Filed }
   /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
   takedown: {
-    params: { reference: string; release: boolean; isDeleted: boolean }
+    params: { reference: string; reason: string; release: boolean; isDeleted: boolean }
     result: readonly (TakedownResult & { readonly released: boolean })[]
   }
   takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
@@ -230,7 +231,11 @@ export interface ApiMethods {
     result: RegistryRecord & { readonly facts: number }
   }
   registryList: { params: Record<string, never>; result: readonly RegistryStatus[] }
-  registryCreate: { params: { name: string; alias?: string }; result: RegistryRecord }
+  registryCreate: {
+    /** `admission`: `open` or `curated`; `roots`: other keys that own it, of whom `threshold` must sign. */
+    params: { name: string; alias?: string; admission?: string; roots?: readonly string[]; threshold?: number }
+    result: RegistryRecord
+  }
   /** Answers once the registry holds that many facts, is connected to that many peers, and, with `kept`, all bytes are here. */
   waitFor: {
     params: { registry: string; facts: number; peers: number; kept: boolean; timeoutMs: number }

@@ -135,6 +135,8 @@ describe('a curated registry', () => {
     })
     await curator.call('curateGrant', { names: [first.id ?? ''] })
     expect(await curator.call('curateList', {})).toEqual([])
+    // The genesis and the claim: before that has arrived, the answer is the curator's.
+    await strangers[1].call('waitFor', { registry, facts: 2, peers: 0, kept: false, timeoutMs: 15_000 })
     expect(await errorOf(ask(strangers[1], 'novel'))).toMatchObject({ code: 'NAME_TAKEN' })
   })
 
