@@ -136,13 +136,15 @@ export async function foldDraft(
   }
   const isOutside = outsideOf(sides)
   const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
+  // What the draft kept aside may be in the set after all: the same batch can hold what ends the revocation.
+  const known = [...draft.accepted, ...draft.cut]
   addOldMoves(batch, draft, sides)
   const isStale = change.kind !== 'none' || later.length > 0
   await store.commit(
     {
       registry,
-      facts: draft.accepted.filter(item => !isOutside(item)).map(toWrite),
-      cut: [...draft.cut, ...draft.accepted].filter(isOutside).map(toWrite),
+      facts: known.filter(item => !isOutside(item)).map(toWrite),
+      cut: known.filter(isOutside).map(toWrite),
       leave: batch.leave,
       back: batch.back,
       rows: batch.rows,
