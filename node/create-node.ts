@@ -340,6 +340,8 @@ async function unfollow(
   swarm?.unfollow(registry)
   gate.close(registry)
   if (purge) await facts.forget(registry)
+  // Without its file: a file without a record is a record that the disk lost.
+  else await facts.release(registry)
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */
