@@ -141,6 +141,7 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
   const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
   // What the draft kept aside may be in the set after all: the same batch can hold what ends the revocation.
   const known = [...draft.accepted, ...draft.cut]
+  const joining = draft.cut.filter(item => !isOutside(item))
   addOldMoves(batch, draft, sides)
   const isStale = change.kind !== 'none' || later.length > 0
   // Asked before the write: what has no room outside the set is forgotten with the names it said.
@@ -156,7 +157,7 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
       back: batch.back,
       rows: batch.rows,
       aside: batch.aside,
-      named: draft.named,
+      named: [...draft.named, ...joining.flatMap(({ fact }) => namedKeys(fact.payload))],
       ...(isStale ? { stale: true } : {})
     },
     { sync, sides }
