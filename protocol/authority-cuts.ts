@@ -17,9 +17,9 @@ export interface Cuts {
 /**
  * A key that lost every role could go on writing facts for ever, and every node would have to keep them. So what it signs
  * beyond the positions that the revocation recognises leaves the set, unless it cites a head from after a new grant.
- * What counts is never cut: the decision rests on it.
+ * What counts is never cut, nor is what stands before it in its chain (`kept`): the decision rests on it.
  */
-export function authorityCuts(roles: Roles, cosigned: ReadonlySet<FactId>): Cuts {
+export function authorityCuts(roles: Roles, kept: ReadonlySet<FactId>): Cuts {
   const byKey = Map.groupBy(
     roles.revokes.filter(({ role }) => role === null),
     ({ key }) => key
@@ -40,7 +40,7 @@ export function authorityCuts(roles: Roles, cosigned: ReadonlySet<FactId>): Cuts
     isCut: fact => {
       const revokes = byKey.get(fact.body.author)
       if (revokes === undefined || fact.body.registry === null) return false
-      if (roles.counted.has(fact.id) || cosigned.has(fact.id)) return false
+      if (kept.has(fact.id)) return false
       return revokes.some(revoke => isCutBy(revoke, fact))
     }
   }

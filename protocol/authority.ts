@@ -42,7 +42,7 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
   const roles = rolesOf('registry', owners, result)
   return {
     ...roles,
-    ...authorityCuts(roles, result.cosigned),
+    ...authorityCuts(roles, keptOf([...roles.counted.keys(), ...result.cosigned], facts)),
     registry,
     genesis,
     recovery: result.recovery ?? recovery,
@@ -50,6 +50,20 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
     forks: boundForks(chains.forks, result.away),
     isForked: author => chains.isForked(author, result.away)
   }
+}
+
+/**
+ * What counts, with everything before it in its chains. Attack: a key that revokes itself back to before the revocation. Were
+ * only that what it wrote in between cut, the revocation would stand behind a fact that is not there.
+ */
+function keptOf(counted: readonly FactId[], facts: readonly VerifiedFact[]): ReadonlySet<FactId> {
+  const byId = new Map(facts.map(fact => [fact.id, fact]))
+  const kept = new Set<FactId>(counted)
+  for (const id of kept) {
+    const prev = byId.get(id)?.body.prev
+    if (prev !== null && prev !== undefined) kept.add(prev)
+  }
+  return kept
 }
 
 /** The authority part of the view, as it goes into the view digest. */

@@ -136,18 +136,21 @@ export async function foldDraft(
   }
   const isOutside = outsideOf(sides)
   const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
+  // A change that the gate kept aside may count after all, beside the revocation that seemed to cut it.
+  const joining = draft.cut.filter(item => !isOutside(item))
+  const named = [...draft.named, ...joining.flatMap(({ fact }) => namedKeys(fact.payload))]
   addOldMoves(batch, draft, sides)
   const isStale = change.kind !== 'none' || later.length > 0
   await store.commit(
     {
       registry,
-      facts: draft.accepted.filter(item => !isOutside(item)).map(toWrite),
+      facts: [...draft.accepted.filter(item => !isOutside(item)), ...joining].map(toWrite),
       cut: [...draft.cut, ...draft.accepted].filter(isOutside).map(toWrite),
       leave: batch.leave,
       back: batch.back,
       rows: batch.rows,
       aside: batch.aside,
-      named: draft.named,
+      named,
       ...(isStale ? { stale: true } : {})
     },
     { sync }
