@@ -89,6 +89,8 @@ export const LIMITS = Object.freeze({
   authoring: Object.freeze({
     /** revocations of one key, each over its part of the names */
     revokes: 256,
+    /** changes below each other that all wait for signatures */
+    waitingChanges: 64,
     /** packages in which a key is replaced by another */
     packages: 10_000
   }),
