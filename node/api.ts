@@ -71,10 +71,10 @@ export function createApi(parts: NodeParts): Api {
       const target = { ...exactVersion(parts, reference), key }
       return yanked(parts, { target, out }, () => yanker.unyank(target))
     },
+    ...authorityApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.takedowns.all,
     ...submissionCalls(parts),
-    ...authorityApi(parts),
     registryAdd: (params, { signal }) => addRegistry(parts, params, signal),
     registryList: () => Promise.all(registries.all.map(entry => registryStatus(parts, entry))),
     registryCreate: params => createRegistry(parts, params),

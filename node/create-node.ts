@@ -122,7 +122,6 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
       await sources.load(registry)
       await follow(parts, registry)
     },
-    unfollow: (registry, options) => unfollow(parts, registry, options),
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
@@ -202,7 +201,7 @@ type Services = Pick<
 >
 
 function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
-  const { clock, log, facts, signer, disk, projects } = core
+  const { clock, log, facts, signer, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   const mirror = mirrorOf(core, { late, changes })
@@ -224,21 +223,12 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     }
   })
   const view = new RegistryView(facts)
-  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
-  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
-    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
-      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
-      log.debug({ error }, 'a fact could not be gossiped')
-    })
-  }
+  const publishing = composeAuthoring(home, core, { gate, view, late })
+  const { author, authority } = publishing
   const kept = (root: ContentId): void => {
     late.swarm?.provide(toLink(root))
   }
-  const now = (): number => clock.now()
-  const { registries } = core
-  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
-  const publishing = { author, gate, announce, now, signer: authority.signer }
-  const submissions = composeSubmissions({ ...core, author, gate, announce, view, changes, late })
+  const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
   const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
@@ -259,12 +249,31 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     mirror,
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
+    authority,
     desk: submissions.desk,
     submit: submissions.submit,
-    authority,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
+}
+
+/** What signs facts of ours, and what publishing and changing who may do what need of it. */
+function composeAuthoring(
+  home: Home,
+  core: Core,
+  { gate, view, late }: Pick<Services, 'gate' | 'view'> & Pick<Late, 'late'>
+) {
+  const { clock, log, facts, signer, disk, registries } = core
+  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
+  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
+    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
+      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
+      log.debug({ error }, 'a fact could not be gossiped')
+    })
+  }
+  const now = (): number => clock.now()
+  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
+  return { author, authority, gate, announce, now, signer: authority.signer }
 }
 
 /** Keeps what is to be kept, one content root after the other. */
@@ -329,17 +338,6 @@ function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => P
     stopping.abort()
     return running
   }
-}
-
-/** Takes leave in the reverse order of `follow`: the network first, so that nothing comes for a gate that is gone. */
-async function unfollow(
-  { swarm, gate, facts }: NodeParts,
-  registry: RegistryId,
-  { purge }: { readonly purge: boolean }
-): Promise<void> {
-  swarm?.unfollow(registry)
-  gate.close(registry)
-  if (purge) await facts.forget(registry)
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

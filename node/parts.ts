@@ -41,11 +41,11 @@ export interface NodeParts {
   readonly author: Author
   readonly publish: Publish
   readonly yanker: Yanker
+  /** What signing and showing who may do what uses. */
+  readonly authority: AuthorityComponents
   /** Where others ask this node for names, and where it asks others. */
   readonly desk: Desk
   readonly submit: Submit
-  /** What signing and showing who may do what uses. */
-  readonly authority: AuthorityComponents
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
@@ -61,8 +61,6 @@ export interface NodeParts {
   network(): Swarm
   /** Makes the store, the gate and the network ready for a registry. */
   follow(registry: RegistryId): Promise<void>
-  /** Follows a registry no longer; with `purge`, its facts and views are deleted. */
-  unfollow(registry: RegistryId, options: { readonly purge: boolean }): Promise<void>
   /** Called after each change that somebody may wait for; returns how to take it back. */
   onChange(listener: () => void): () => void
   isReadOnly(): boolean

@@ -72,7 +72,12 @@ export async function removeRegistry(
   { registry, newDefault, purge }: ApiMethods['registryRemove']['params']
 ): Promise<ApiMethods['registryRemove']['result']> {
   const { id, alias } = await parts.registries.remove(registry, newDefault)
-  await parts.unfollow(id, { purge })
+  // In the reverse order of following it: the network first, so that nothing comes for a gate that is gone.
+  parts.swarm?.unfollow(id)
+  parts.gate.close(id)
+  if (purge) await parts.facts.forget(id)
+  // Without its file: a file without a record is a record that the disk lost.
+  else await parts.facts.release(id)
   const next = parts.registries.all.find(({ isDefault }) => isDefault)
   return { id, alias, purged: purge, newDefault: next?.alias ?? null }
 }

@@ -1,3 +1,4 @@
+import { SOLVER_LIMITS } from './solver/limits.ts'
 import { SYNC_LIMITS } from './sync/limits.ts'
 
 const KiB = 1024
@@ -88,6 +89,8 @@ export const LIMITS = Object.freeze({
   authoring: Object.freeze({
     /** revocations of one key, each over its part of the names */
     revokes: 256,
+    /** changes below each other that all wait for signatures */
+    waitingChanges: 64,
     /** packages in which a key is replaced by another */
     packages: 10_000
   }),
@@ -280,28 +283,7 @@ export const LIMITS = Object.freeze({
     /** a file changed so shortly before it was looked at may change again without its times showing it */
     raceMs: 20
   }),
-  /** One resolution. A hostile registry can make any of them run out, and must not hold up a node for long. */
-  solver: Object.freeze({
-    /** statements looked at and versions compared with a range, all in all */
-    steps: 10_000_000,
-    /** the same for one optional dependency */
-    optionalSteps: 200_000,
-    optionalTries: 256,
-    /** steps between two pauses in which others get their turn */
-    stepsPerTurn: 500_000,
-    /** packages looked up, versions of one, and names asked for at once */
-    packages: 4_096,
-    versionsPerPackage: 8_192,
-    namesPerRound: 256,
-    statements: 100_000,
-    wishes: 1_024,
-    /** missing names that are compared with all names of the registry */
-    nearLookUps: 3,
-    /** what is printed of a failure */
-    lines: 64,
-    versionsShown: 10,
-    piecesOfRange: 6
-  }),
+  solver: SOLVER_LIMITS,
   search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
@@ -331,11 +313,10 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,
-    /** what an iteration reads at a time */
     readAheadEntries: 1_000,
     readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,
-    /** how long the file that tells of a store's head may be behind writes that nobody waits for */
+    /** how far that file may be behind writes that nobody waits for */
     headLaterMs: 2 * SECOND,
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,

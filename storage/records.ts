@@ -51,8 +51,8 @@ export class Records {
 
   /** A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default. */
   async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
-    const puts = others.map(({ id, alias, isDefault }): KeyValueOp => {
-      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault }) }
+    const puts = others.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
+      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
     })
     await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...puts], { sync: true })
   }

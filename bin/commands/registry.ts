@@ -5,7 +5,7 @@ import { roleLines } from './role.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { countParam, textParam } from './signed.ts'
-import { sourceLines } from './source-note.ts'
+import { sourceLines, sourceNote } from './source-note.ts'
 import { gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node registry add`. */
@@ -64,6 +64,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
   const aside = Object.entries(shown.setAside).map(([reason, count]) => `${count} ${reason}`)
   const others = roles.filter(({ role, scope }) => role !== 'recovery' && (role !== 'owner' || scope !== '*'))
   const forks = shown.forks.open.length
+  const note = sourceNote(shown)
   return [
     ...table([
       ['Registry', `${name}, here ${alias}${isDefault ? ' (default)' : ''}`],
@@ -80,7 +81,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
       ],
       ['Digest', shown.digest]
     ]),
-    ...sourceLines([shown]),
+    ...(note === undefined ? [] : [gutter('Note', note, 'note')]),
     ...(others.length === 0 ? [] : roleLines(others)),
     ...(shown.conflicts + forks === 0 ? [] : [nextStep(`ggen-node conflict list --registry ${alias}`)])
   ]

@@ -37,7 +37,8 @@ export function authoredLines({ written, file }: Authored): readonly string[] {
     ...written.flatMap(one => [
       gutter('Signed', safe(one.text)),
       under(one.fact),
-      ...(one.counts ? [] : [gutter('Waits', waitText(one.reason), 'note')])
+      ...(one.counts ? [] : [gutter('Waits', waitText(one.reason), 'note')]),
+      ...one.undone.map(({ text }) => gutter('Undone', safe(text), 'note'))
     ]),
     ...fileLines(file),
     ...neededLines(
@@ -68,7 +69,7 @@ export function neededLines(waiting: readonly Awaiting[], file: string | null): 
 }
 
 function waitText(reason: string | null): string {
-  return reason === 'threshold-not-met'
+  return reason === 'threshold-not-met' || reason === 'unknown-authority'
     ? 'it does not count before more owners have signed'
     : `it does not count: ${reason}`
 }

@@ -23,7 +23,7 @@ export interface Somebody {
   readonly node: EmbeddedNode
   readonly key: Principal
   /** A path for a new file. */
-  file(): string
+  readonly file: () => string
   publish(
     spec: PackageSpec,
     options?: { key?: string; out?: string; registry?: string }

@@ -37,7 +37,7 @@ export interface AuthorityMethods {
     result: ShownRegistry & {
       readonly alias: string
       readonly isDefault: boolean
-      /** As in `RegistryStatus`. */
+      /** Peers with which all of it was compared to the end. */
       readonly sources: number
       readonly singleSource: boolean
     }

@@ -97,18 +97,19 @@ interface RevokeOrder extends Pick<RevokeAsked, 'scope' | 'threshold' | 'isCompr
   readonly key: Principal
   readonly role: Role | null
   readonly reason: string
+  /** The grant to whoever comes in its place, which must count before this may. */
+  readonly after?: FactId | undefined
 }
 
 async function writeRevokes(
   components: RoleComponents,
   { registry, subject }: Pick<About, 'registry' | 'subject'>,
-  { signer, key, role, ...asked }: RevokeOrder
+  { signer, key, role, after, ...asked }: RevokeOrder
 ): Promise<readonly Written[]> {
   const reason = reasonFrom(asked.reason)
   const place = await placeOf(components.gate, registry, subject)
   if (subject !== 'registry') claimOf(place)
   const scope = scopeHere(place, asked.scope)
-  assertNotLast(place, key, role)
   const known = await recognised(components, registry, key, asked)
   const positions = positionsIn(known, scope, subject)
   const isOwner = ownersOver(place.authority, 'registry').includes(key)
@@ -117,22 +118,12 @@ async function writeRevokes(
   const written: Written[] = []
   for (const part of parts) {
     const payload = (at: Place) => {
-      const change = { ...changeHere(at), authPrev: headForRevoke(at, key, part.heads) }
+      const change = { ...changeHere(at), authPrev: after ?? headForRevoke(at, key, part.heads) }
       return { type: 'revoke' as const, value: { ...change, key, role, ...part, threshold, reason } }
     }
     written.push(await writeOrder(components, { registry, subject, signer, payload }))
   }
   return written
-}
-
-/** A registry or a package without an owner is nobody's for ever. @throws RegistryError USAGE */
-function assertNotLast(place: Place, key: Principal, role: Role | null): void {
-  if (role !== null && role !== 'owner') return
-  const owners = place.subject === 'registry' ? ownersOver(place.authority, 'registry') : claimOf(place).keys
-  if (owners.length !== 1 || owners[0] !== key) return
-  throw new RegistryError('USAGE', `${key} is the last owner of ${shortOf(place.subject)}`, {
-    next: 'make another key an owner first: ggen-node owner add KEY'
-  })
 }
 
 /** What stays recognised of a key: all that is known of it, or what a person vouches for. */
@@ -169,7 +160,8 @@ export async function transferPackage(
   if (key === signer.principal) throw new RegistryError('USAGE', 'the package is transferred to another key')
   const asked = { key, role: 'owner', scope: undefined, expires: undefined, threshold: undefined }
   const granted = claim.keys.includes(key) ? [] : [await grantRole(components, about, asked)]
-  const revoked = await revokeRole(components, about, { ...ROUTINE, key: signer.principal })
+  const order = { ...ROUTINE, signer, key: signer.principal, role: null, after: granted[0]?.fact }
+  const revoked = await writeRevokes(components, about, order)
   return [...granted, ...revoked]
 }
 
@@ -242,14 +234,18 @@ async function replaceIn(
   const written: Written[] = []
   for (const { role, scope, expires } of held) {
     const payload = (at: Place) => {
-      const value = { ...changeHere(at), key: fresh, role, scope, expires, threshold: null }
+      const here = changeHere(at)
+      const authPrev = written.at(-1)?.fact ?? here.authPrev
+      const value = { ...here, authPrev, key: fresh, role, scope, expires, threshold: null }
       return { type: 'grant' as const, value }
     }
     written.push(await writeOrder(components, { registry, subject, signer, payload }))
   }
   // The recovery key is replaced by the grant; whoever holds nothing else has nothing to lose.
   if (held.every(({ role }) => role === 'recovery')) return written
-  const order = { ...ROUTINE, signer, key: old, role: null }
+  // Attack: taken away beside the grant and not after it, ownership would for a moment be that of fewer keys, and a change
+  // made of that moment would need the signatures of fewer.
+  const order = { ...ROUTINE, signer, key: old, role: null, after: written.at(-1)?.fact }
   return [...written, ...(await writeRevokes(components, { registry, subject }, order))]
 }
 

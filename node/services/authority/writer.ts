@@ -11,7 +11,8 @@ import type { Payload } from '../../../protocol/payload.ts'
 import type { AuthoredFact, Signer } from '../author.ts'
 import { asideReason, placeOf, withFact } from './place.ts'
 import type { AsideReason, Place, PlaceGate } from './place.ts'
-import { holdingOf, ownersFor, rolesFor, standingOf } from './powers.ts'
+import { countedNodes } from './cut.ts'
+import { holdingOf, ownersFor, ownersOver, rolesFor, standingOf } from './powers.ts'
 import type { Standing } from './powers.ts'
 import { describe, shortOf } from './words.ts'
 
@@ -41,6 +42,8 @@ export interface Written extends Standing {
   readonly by: Principal
   /** What it says, in words. */
   readonly text: string
+  /** Changes that counted before and no longer do: what a revocation takes back, with all that was built on it. */
+  readonly undone: readonly { readonly fact: FactId; readonly text: string }[]
 }
 
 /** What is to be signed, and with which key. */
@@ -64,7 +67,9 @@ export async function writeOrder(components: WriterComponents, order: Order): Pr
   await assertCounts(place, payload, { signer, now: now() })
   const fact = await author.write(registry, subject, payload, { signer })
   announce(registry, fact)
-  return { ...(await standingHere(gate, registry, { id: fact.id, subject })), registry, subject, by: signer.principal }
+  const standing = await standingHere(gate, registry, { id: fact.id, subject })
+  const undone = undoneBetween(place, await placeOf(gate, registry, subject))
+  return { ...standing, registry, subject, by: signer.principal, undone }
 }
 
 /** How a fact that is here stands now. @throws RegistryError INTERNAL when it is not here */
@@ -77,6 +82,14 @@ export async function standingHere(
   const fact = place.facts.find(known => known.id === id)
   if (fact === undefined) throw new RegistryError('INTERNAL', `fact ${id} is not in the set`)
   return { ...standingOf(place, fact), fact: id, type: fact.body.type, text: describe(fact) }
+}
+
+/** Changes that counted before and no longer do. */
+function undoneBetween(before: Place, after: Place): Written['undone'] {
+  const counted = new Set(countedNodes(after).map(({ fact }) => fact.id))
+  return countedNodes(before)
+    .filter(({ fact }) => !counted.has(fact.id))
+    .map(({ fact }) => ({ fact: fact.id, text: describe(fact) }))
 }
 
 interface Trial {
@@ -93,9 +106,26 @@ async function assertCounts(place: Place, payload: Payload, { signer, now }: Tri
     fault = faultOf(place, trialOf(place, payload, { signer, now }))
   }
   const use = { key: signer.principal, roles: rolesFor(payload.type), on: place.subject }
+  if (fault === 'unknown-authority' && isBelowAwaited(place, trialOf(place, payload, { signer, now })))
+    fault = undefined
   if (fault === 'no-effect' && isAwaited(place, payload, signer.principal)) fault = undefined
   if (fault !== undefined && fault !== 'threshold-not-met') throw notAuthorized(place, payload, { use, fault })
   if (holdingOf(place, use, now) === 'expired') throw notAuthorized(place, payload, { use, fault: 'expired' })
+  if (payload.type === 'revoke') assertOwned(withFact(place, trialOf(place, payload, { signer, now })))
+}
+
+/** A registry or a package without an owner is nobody's for ever. @throws RegistryError USAGE */
+function assertOwned({ authority, subject, view }: Place): void {
+  const owners = subject === 'registry' ? ownersOver(authority, 'registry') : (view?.claim?.keys ?? [])
+  if (owners.length > 0) return
+  throw new RegistryError('USAGE', `this is the last owner of ${shortOf(subject)}`, {
+    next: 'make another key an owner first: ggen-node owner add KEY'
+  })
+}
+
+/** A change of a change that waits for signatures waits with it. */
+function isBelowAwaited(place: Place, trial: VerifiedFact): boolean {
+  return standingOf(withFact(place, trial), trial).needed > 0
 }
 
 /** One signature of several that are still missing has no effect yet. */
