@@ -36,7 +36,7 @@ export interface Shape {
 export interface Corpus {
   readonly registry: RegistryId
   /** In an order in which none waits for a later one. */
-  facts(): Generator<Uint8Array, void, void>
+  readonly facts: () => Generator<Uint8Array, void, void>
 }
 
 /** `package-00042`: the names of a corpus in their order. */
@@ -50,7 +50,7 @@ export function makeCorpus({ packages, releases }: Shape): Corpus {
   const founding = found(writer)
   return {
     registry: writer.registry,
-    *facts() {
+    facts: function* () {
       yield* founding.facts
       for (let index = 0; index < packages; index++) yield* packageFacts(writer, founding.head, index, releases)
     }
