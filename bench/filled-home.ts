@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { newEpoch } from '../node/identity.ts'
 import { initHome } from '../node/home.ts'
 import { Gate } from '../node/services/admit.ts'
 import type { RegistryId } from '../protocol/cid.ts'
@@ -33,7 +32,7 @@ export interface OpenedGate {
 export async function openGate(folder: string, registry: RegistryId): Promise<OpenedGate> {
   const kv = await openLevel(folder)
   const store = new FactStore(kv)
-  await store.open(registry, newEpoch())
+  await store.open(registry)
   const gate = new Gate({ store, mayAsk: () => true })
   await gate.open(registry)
   return { gate, store, records: new Records(kv), close: () => kv.close() }

@@ -27,8 +27,8 @@ interface Tally {
  * Never in it: the chain of this data directory, so that what is restored from it writes a chain of its own and no
  * position twice; the keys of swarms, so that no two machines answer to one peer id.
  *
- * It runs beside everything else the node does. Facts that arrive meanwhile may be in it or not, a fact without the one
- * before it never is, because they are read in the order in which they came.
+ * It runs beside everything else the node does. Facts that arrive meanwhile may be in it or not. They are written so that
+ * each comes after the one before it and after the one that names its author: a restore takes them in in one pass.
  */
 export async function backup(
   parts: NodeParts,
@@ -62,18 +62,24 @@ async function* factRecords(
   { signal, onProgress, tally }: Making
 ): AsyncGenerator<Written> {
   const { factsPerRecord, factBytesPerRecord } = LIMITS.backup
-  // What comes while it is read is left to the next backup: a busy registry must not keep this one from ending.
-  const { next: until } = facts.head(id)
-  for (let after = 0; after < until;) {
-    signal.throwIfAborted()
-    const bounds = { facts: Math.min(factsPerRecord, until - after), bytes: factBytesPerRecord }
-    const page = await facts.page(id, after, bounds)
-    if (page.facts.length > 0) yield { type: 'facts', registry: id, envelopes: page.facts }
-    tally.facts += page.facts.length
+  let envelopes: Uint8Array[] = []
+  let bytes = 0
+  const take = (): Written => {
+    tally.facts += envelopes.length
     onProgress({ text: `${tally.facts} facts, ${alias}`, done: tally.facts })
-    if (page.done || page.next <= after) return
-    after = page.next
+    const record: Written = { type: 'facts', registry: id, envelopes }
+    envelopes = []
+    bytes = 0
+    return record
   }
+  for await (const envelope of facts.snapshot(id)) {
+    signal.throwIfAborted()
+    const isFull = envelopes.length >= factsPerRecord || bytes + envelope.length > factBytesPerRecord
+    if (isFull && envelopes.length > 0) yield take()
+    envelopes.push(envelope)
+    bytes += envelope.length
+  }
+  if (envelopes.length > 0) yield take()
 }
 
 /** Blocks before the root that needs them. A root whose blocks are damaged here is left out and named. */

@@ -17,7 +17,7 @@ import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
-import { loadSigner, newEpoch } from './identity.ts'
+import { loadSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
 import type { NodeParts } from './parts.ts'
@@ -244,7 +244,7 @@ function meterOf(late: LateSwarm): Meter {
 
 /** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
 async function follow(parts: NodeParts, { facts, records, log, signer }: Core, registry: RegistryId): Promise<void> {
-  const loss = await facts.open(registry, newEpoch())
+  const loss = await facts.open(registry)
   if (loss !== undefined) {
     log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
     await records.forgetCursors(registry)

@@ -91,10 +91,7 @@ async function clockFinding({ clock, facts, registries, author }: NodeParts): Pr
   if (year < FIRST_YEAR || year > FIRST_YEAR + 100) return { check, ok: false, text: `it is ${text} here`, next }
   const ahead = new Map<string, number>()
   for (const { id } of registries.all) {
-    const { recentFacts, recentBytes } = LIMITS.doctor
-    const from = Math.max(0, facts.head(id).next - recentFacts)
-    const recent = await facts.page(id, from, { facts: recentFacts, bytes: recentBytes })
-    for (const bytes of recent.facts) {
+    for (const bytes of await latest(facts, id)) {
       const { author: by, time } = parseEnvelope(bytes).body
       if (time > now + LIMITS.clockSkewMs) ahead.set(by, Math.max(time - now, ahead.get(by) ?? 0))
     }
@@ -104,6 +101,17 @@ async function clockFinding({ clock, facts, registries, author }: NodeParts): Pr
   const whose = ahead.has(author.principal) ? 'facts of this node itself' : `facts of ${ahead.size} authors`
   const said = `${text}, and ${whose} are up to ${minutes} minutes ahead of it`
   return { check, ok: !ahead.has(author.principal) && ahead.size < 2, text: said, next }
+}
+
+/** The facts with the latest times. */
+async function latest(facts: NodeParts['facts'], id: RegistryId): Promise<readonly Uint8Array[]> {
+  const set = facts.set(id)
+  const found: Uint8Array[] = []
+  for (const item of set.items(Math.max(0, set.size - LIMITS.doctor.recentFacts), set.size)) {
+    const bytes = await facts.getItem(id, item)
+    if (bytes !== undefined) found.push(bytes)
+  }
+  return found
 }
 
 function registryFinding({ gate, facts }: NodeParts, { id, alias }: FollowedRegistry): Finding {
@@ -120,13 +128,13 @@ async function storeFinding({ facts }: NodeParts, { id, alias }: FollowedRegistr
   const check = `store of ${alias}`
   const audit = await facts.audit(id)
   if (audit === undefined) return { check, ok: true, text: 'too busy to be counted now', next: 'try again later' }
-  const { head, stock } = audit
-  const text = `${stock.count} facts, fingerprint ${toHex(stock.fingerprint).slice(0, 16)}`
-  if (stock.isWhole && stock.count === head.count && equalBytes(stock.fingerprint, head.fingerprint)) {
-    return { check, ok: true, text }
-  }
-  const wanted = `${head.count} facts, fingerprint ${toHex(head.fingerprint).slice(0, 16)}`
-  return { check, ok: false, text: `holds ${text}, and should hold ${wanted}`, next: AGAIN }
+  const { head, stock, synced } = audit
+  const text = `${stock.sum.count} facts, fingerprint ${toHex(stock.sum.bytes).slice(0, 16)}`
+  const said = (of: { count: number; fingerprint: Uint8Array }): string =>
+    `${of.count} facts, fingerprint ${toHex(of.fingerprint).slice(0, 16)}`
+  if (audit.isAgreed) return { check, ok: true, text }
+  const wanted = stock.isWhole && synced !== undefined ? synced : head
+  return { check, ok: false, text: `holds ${text}, and should hold ${said(wanted)}`, next: AGAIN }
 }
 
 /** Folds every package again and compares with the stored rows, byte by byte. */

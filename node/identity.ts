@@ -57,11 +57,6 @@ function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 
   return { principal: principalOf(secret), sign: body => signFact(body, secret), chain, renewChain }
 }
 
-/** Names the life of a fact store: renewed when one is made or was found to have lost something. */
-export function newEpoch(): string {
-  return randomBytes(16).toString('hex')
-}
-
 /** The secret of one swarm. Not the signing key: a swarm's peer id says nothing about who publishes. */
 export async function loadSwarmSecret({ paths }: Home, swarm: string): Promise<Uint8Array> {
   return readOrMakeKey(paths.keys, `swarm-${swarm}`)

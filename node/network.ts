@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import { toHex } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import { openNetworkStore } from '../storage/network-store.ts'
@@ -115,11 +117,7 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
-    factLog: {
-      epoch: async registry => facts.head(registry).epoch,
-      page: (registry, after, bounds) => facts.page(registry, after, bounds),
-      get: (registry, id) => facts.get(registry, id)
-    },
+    factLog: factLogOf(facts),
     cursors: {
       get: (peer: string, registry: RegistryId) => records.cursor(registry, peer),
       set: (peer, registry, cursor) => records.putCursor(registry, peer, cursor)
@@ -137,5 +135,27 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
       info: (message, fields = {}) => log.info(fields, message),
       warn: (message, fields = {}) => log.warn(fields, message)
     }
+  }
+}
+
+/** The set in pages, in the order of its items. Places shift with every change, so a changed set is another log. */
+function factLogOf(facts: FactStore): SwarmComponents['factLog'] {
+  return {
+    epoch: async registry => toHex(facts.head(registry).fingerprint).slice(0, LIMITS.catchUp.epochChars),
+    page: async (registry, after, bounds) => {
+      const page: Uint8Array[] = []
+      let bytes = 0
+      let next = after
+      for (const item of facts.set(registry).items(after, after + bounds.facts)) {
+        const fact = await facts.getItem(registry, item)
+        if (fact !== undefined && page.length > 0 && bytes + fact.length > bounds.bytes) break
+        next += 1
+        if (fact === undefined) continue
+        page.push(fact)
+        bytes += fact.length
+      }
+      return { facts: page, next, done: next >= facts.set(registry).size }
+    },
+    get: (registry, id) => facts.get(registry, id)
   }
 }

@@ -287,7 +287,14 @@ export const LIMITS = Object.freeze({
     cursors: 8_192,
     writeLaterMs: 5 * SECOND
   }),
+  /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */
+  cut: Object.freeze({ facts: 4_096, bytes: 8 * MiB }),
   storage: Object.freeze({
+    /** facts that are read before others have a turn */
+    readAtOnce: 128,
+    headFileBytes: 1 * KiB,
+    /** how long the file that tells of a store's head may be behind writes that nobody waits for */
+    headLaterMs: 2 * SECOND,
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,
     /** percent of the whole disk; the smaller of the two bounds holds, see storage/disk-space.ts */

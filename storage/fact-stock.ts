@@ -1,124 +1,166 @@
-import { base32 } from 'multiformats/bases/base32'
-import { equalBytes } from '../protocol/bytes.ts'
+import { setImmediate } from 'node:timers/promises'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { Item } from '../protocol/sync/item-set.ts'
+import { DigestSum, digestIn } from './fact-digest.ts'
+import {
+  encodeEntry,
+  encodeNames,
+  FACT_KINDS,
+  flag,
+  KEYS,
+  keysFrom,
+  placeIn,
+  readFact,
+  timeIn
+} from './fact-records.ts'
+import type { FactWrite } from './fact-records.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 /** What the records of a registry's facts amount to, counted one by one. */
 export interface FactStock {
-  readonly count: number
-  /** The first arrival number that is free. */
-  readonly next: number
-  readonly fingerprint: Uint8Array
-  /** True when each fact has its index record and its place in the log. */
+  /** Of the bodies. */
+  readonly sum: DigestSum
+  /** Every fact that the index has. */
+  readonly items: readonly Item[]
+  readonly cut: { readonly sum: DigestSum; readonly bytes: number }
+  /** True when index and bodies, in the set and outside, say the same, and none of what was read is damaged. */
   readonly isWhole: boolean
   /** True when each subject has its row of the view. */
   readonly hasRows: boolean
+  /** True when there is no record of any fact or row. */
+  readonly isEmpty: boolean
 }
 
-/** Counts records without reading the facts: keys only, one pass over each kind. */
+/** Counts records without reading the facts: the values of the index, the keys of the rest. */
 export async function takeStock(kv: KeyValue, registry: RegistryId): Promise<FactStock> {
-  const bodies = new Fingerprint()
+  let damaged = 0
+  const digestOf = (key: string): Uint8Array | undefined => {
+    const digest = digestIn(key.slice(key.lastIndexOf('!') + 1))
+    if (digest === undefined) damaged += 1
+    return digest
+  }
+  const onDamage = (): void => void (damaged += 1)
+  const bodies = new DigestSum()
   let subjects = 0
   let last = ''
-  for await (const [key] of kv.iterate(keysOf(`body!${registry}!`))) {
-    bodies.add(idIn(key))
+  for await (const [key] of kv.iterate({ ...keysFrom(`body!${registry}!`), keysOnly: true })) {
+    const digest = digestOf(key)
+    if (digest !== undefined) bodies.add(digest)
     const subject = key.slice(0, key.lastIndexOf('!'))
     if (subject !== last) subjects += 1
     last = subject
   }
-  let rows = 0
-  for await (const _ of kv.iterate(keysOf(`view!${registry}!`))) rows += 1
-  const index = new Fingerprint()
-  for await (const [key] of kv.iterate(keysOf(`fact!${registry}!`))) index.add(idIn(key))
-  let arrivals = 0
-  let next = 0
-  for await (const [key] of kv.iterate(keysOf(`log!${registry}!`))) {
-    arrivals += 1
-    next = arrivalIn(key) + 1
+  const index = new DigestSum()
+  const items: Item[] = []
+  for await (const [key, value] of kv.iterate({ ...keysFrom(`fact!${registry}!`), onDamage })) {
+    const id = digestOf(key)
+    if (id === undefined) continue
+    index.add(id)
+    items.push({ time: timeIn(value), id })
   }
-  const isWhole = index.count === bodies.count && arrivals === bodies.count && equalBytes(index.sum, bodies.sum)
-  return { count: bodies.count, next, fingerprint: bodies.sum, isWhole, hasRows: rows === subjects }
+  let rows = 0
+  for await (const _ of kv.iterate({ ...keysFrom(`view!${registry}!`), keysOnly: true })) rows += 1
+  const cut = new DigestSum()
+  let cutBytes = 0
+  for await (const [key, value] of kv.iterate({ ...keysFrom(`cut!${registry}!`), onDamage })) {
+    const digest = digestOf(key)
+    if (digest !== undefined) cut.add(digest)
+    cutBytes += value.length
+  }
+  const cutIndex = new DigestSum()
+  for await (const [key] of kv.iterate({ ...keysFrom(`cutid!${registry}!`), onDamage })) {
+    const digest = digestOf(key)
+    if (digest !== undefined) cutIndex.add(digest)
+  }
+  const isWhole = damaged === 0 && index.equals(bodies) && cut.equals(cutIndex)
+  const isEmpty = isWhole && bodies.count + cut.count + rows === 0
+  return { sum: bodies, items, cut: { sum: cut, bytes: cutBytes }, isWhole, hasRows: rows === subjects, isEmpty }
 }
 
 /**
- * Makes the index and the log say what the bodies say, after a loss: a body without them is given both, what points to
- * no body goes. A crash in between leaves another loss, which the next start repairs.
+ * Makes all other records say what the bodies say, after a loss or for a store of an older layout: every fact that is
+ * still itself is indexed again, what points to none goes. A crash in between leaves a loss, which the next start
+ * repairs; it is never taken for whole, because the head is written last.
  */
 export async function repairStock(kv: KeyValue, registry: RegistryId): Promise<void> {
-  const subjects = new Map<FactId, string>()
-  const prefix = `body!${registry}!`
-  for await (const [key] of kv.iterate(keysOf(prefix))) {
-    subjects.set(idIn(key), key.slice(prefix.length, key.lastIndexOf('!')))
-  }
   const ops = new OpWriter(kv)
-  for await (const [key] of kv.iterate(keysOf(`fact!${registry}!`))) {
-    if (!subjects.has(idIn(key))) await ops.add({ type: 'del', key })
+  // Facts that lived through it, with the keys of their records.
+  const kept = new Set<string>()
+  const inSet = new Set<FactId>()
+  const keep = async (key: string, value: Uint8Array): Promise<void> => {
+    if (kept.has(key)) return
+    kept.add(key)
+    await ops.add({ type: 'put', key, value })
   }
-  const unlogged = new Map(subjects)
-  let next = 0
-  for await (const [key, value] of kv.iterate({ ...keysOf(`log!${registry}!`), keysOnly: false })) {
-    next = arrivalIn(key) + 1
-    // A second place for one fact goes as well: it was made when a number was given out twice.
-    if (!unlogged.delete(new TextDecoder().decode(value) as FactId)) await ops.add({ type: 'del', key })
+  const keepWritings = async ({ id, subject, author, names }: FactWrite): Promise<void> => {
+    await keep(KEYS.who(registry, { author, subject }), new Uint8Array(0))
+    if (names.length > 0) await keep(KEYS.names(registry, { author, id }), encodeNames(names))
   }
-  for (const [id, subject] of subjects) {
-    await ops.add({ type: 'put', key: `fact!${registry}!${id}`, value: new TextEncoder().encode(subject) })
+  for await (const fact of soundFacts(kv, `body!${registry}!`, ops)) {
+    inSet.add(fact.id)
+    await keep(KEYS.fact(registry, fact.id), encodeEntry(fact))
+    await keepWritings(fact)
   }
-  for (const id of unlogged.keys()) {
-    await ops.add({ type: 'put', key: logKey(registry, next), value: new TextEncoder().encode(id) })
-    next += 1
+  for await (const fact of soundFacts(kv, `cut!${registry}!`, ops)) {
+    if (inSet.has(fact.id)) {
+      await ops.add({ type: 'del', key: KEYS.cut(registry, fact) })
+      continue
+    }
+    await keep(KEYS.cutId(registry, fact.id), encodeEntry(fact))
+    await keepWritings(fact)
   }
+  for (const kind of ['fact', 'cutid', 'names', 'log'] as const) {
+    for await (const [key] of kv.iterate({ ...keysFrom(`${kind}!${registry}!`), keysOnly: true })) {
+      if (!kept.has(key)) await ops.add({ type: 'del', key })
+    }
+  }
+  // Who is named, and what every row says, is counted through again.
+  await ops.add(flag(KEYS.stale(registry), true))
   await ops.flush()
 }
 
-/** Where in the order of arrival a fact stands. */
-export function logKey(registry: RegistryId, arrival: number): string {
-  return `log!${registry}!${String(arrival).padStart(12, '0')}`
+/** Facts under a prefix that are still themselves; the keys of the others are removed. */
+async function* soundFacts(kv: KeyValue, prefix: string, ops: OpWriter): AsyncGenerator<FactWrite> {
+  const damaged: string[] = []
+  let read = 0
+  for await (const [key, bytes] of kv.iterate({ ...keysFrom(prefix), onDamage: key => damaged.push(key) })) {
+    read += 1
+    if (read % LIMITS.storage.readAtOnce === 0) await setImmediate()
+    const fact = readFact(bytes, placeIn(key, prefix))
+    if (fact === undefined) damaged.push(key)
+    else yield fact
+  }
+  for (const key of damaged) await ops.add({ type: 'del', key })
 }
 
-/** The arrival number in a key of the log. */
-export function arrivalIn(key: string): number {
-  return Number(key.slice(key.lastIndexOf('!') + 1))
+/** Deletes every record of a registry, its head last: what a crash leaves is a loss to whoever follows it again. */
+export async function eraseStock(kv: KeyValue, registry: RegistryId): Promise<void> {
+  const ops = new OpWriter(kv)
+  for (const kind of FACT_KINDS) {
+    for await (const [key] of kv.iterate({ ...keysFrom(`${kind}!${registry}!`), keysOnly: true })) {
+      await ops.add({ type: 'del', key })
+    }
+  }
+  await ops.flush()
+  const last = [KEYS.stale(registry), KEYS.head(registry)]
+  await kv.batch(
+    last.map(key => ({ type: 'del', key })),
+    { sync: true }
+  )
 }
 
-/** The sum of digests of fact ids modulo 2^256: order does not matter, and one more is one addition. */
-export class Fingerprint {
-  readonly sum: Uint8Array
-  count = 0
-
-  constructor(sum: Uint8Array = new Uint8Array(32)) {
-    this.sum = Uint8Array.from(sum)
-  }
-
-  /** Big-endian addition of the 32 bytes behind the CID's version, codec, hash and length. */
-  add(id: FactId): void {
-    const digest = base32.decode(id)
-    let carry = 0
-    for (let i = 31; i >= 0; i--) {
-      const value = (this.sum[i] ?? 0) + (digest[i + 4] ?? 0) + carry
-      this.sum[i] = value & 255
-      carry = value >> 8
-    }
-    this.count += 1
-  }
-
-  remove(id: FactId): void {
-    const digest = base32.decode(id)
-    let borrow = 0
-    for (let i = 31; i >= 0; i--) {
-      const value = (this.sum[i] ?? 0) - (digest[i + 4] ?? 0) - borrow
-      this.sum[i] = value & 255
-      borrow = value < 0 ? 1 : 0
-    }
-    this.count -= 1
-  }
+/** True for damage that only reading meets: a checksum that does not hold, a table that makes no sense. */
+export function isDamage(error: unknown): boolean {
+  return isRegistryError(error) && error.code === 'STORE_CORRUPT'
 }
 
 /** Writes many changes in batches of bounded size. */
 class OpWriter {
   readonly #kv: KeyValue
   #ops: KeyValueOp[] = []
+  #bytes = 0
 
   constructor(kv: KeyValue) {
     this.#kv = kv
@@ -126,20 +168,15 @@ class OpWriter {
 
   async add(op: KeyValueOp): Promise<void> {
     this.#ops.push(op)
-    if (this.#ops.length >= LIMITS.admission.keysPerWrite) await this.flush()
+    this.#bytes += op.type === 'put' ? op.value.length : 0
+    const { keysPerWrite, factBytesPerWrite } = LIMITS.admission
+    if (this.#ops.length >= keysPerWrite || this.#bytes >= factBytesPerWrite) await this.flush()
   }
 
   async flush(): Promise<void> {
     const ops = this.#ops
     this.#ops = []
+    this.#bytes = 0
     if (ops.length > 0) await this.#kv.batch(ops, { sync: true })
   }
-}
-
-function keysOf(prefix: string): { gte: string; lt: string; keysOnly: boolean } {
-  return { gte: prefix, lt: `${prefix}~`, keysOnly: true }
-}
-
-function idIn(key: string): FactId {
-  return key.slice(key.lastIndexOf('!') + 1) as FactId
 }

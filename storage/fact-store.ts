@@ -1,270 +1,230 @@
-import { equalBytes } from '../protocol/bytes.ts'
-import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
-import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
-import { recordOf } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { arrivalIn, Fingerprint, logKey, repairStock, takeStock } from './fact-stock.ts'
+import { ItemSet } from '../protocol/sync/item-set.ts'
+import { planWrite } from './fact-batch.ts'
+import type { FactBatch, PlannedWrite } from './fact-batch.ts'
+import { digestIn } from './fact-digest.ts'
+import { decodeHead, encodeHead, isSameHead } from './fact-head.ts'
+import type { FactHead, OldHead } from './fact-head.ts'
+import { FactReader, gather } from './fact-reader.ts'
+import type { FactReaderOptions } from './fact-reader.ts'
+import { flag, KEYS, keysFrom, timeIn } from './fact-records.ts'
+import { eraseStock, isDamage, repairStock, takeStock } from './fact-stock.ts'
 import type { FactStock } from './fact-stock.ts'
-import type { KeyValue, KeyValueOp } from './key-value.ts'
+import { isSynced } from './head-files.ts'
+import type { SyncedHead } from './head-files.ts'
+import type { KeyValue } from './key-value.ts'
 
-/** A fact on its way into the store. */
-export interface FactWrite {
-  readonly id: FactId
-  readonly subject: Subject
-  readonly author: Principal
-  readonly time: number
-  readonly bytes: Uint8Array
-  readonly names: readonly Principal[]
-}
-
-/** A fact that changes sides. */
-export interface FactMove {
-  readonly id: FactId
-  readonly subject: Subject
-}
-
-/** Everything that one admission changes: it lands as a whole or not at all. */
-export interface FactBatch {
-  readonly registry: RegistryId
-  readonly facts: readonly FactWrite[]
-  /** Sealed rows of the view (protocol/view-row.ts) that these facts change. */
-  readonly rows: readonly (readonly [Subject, Uint8Array | undefined])[]
-  /** Packages that have facts set aside: those are folded again when the authority grows. */
-  readonly aside: readonly (readonly [Subject, boolean])[]
-  readonly cut?: readonly FactWrite[]
-  readonly leave?: readonly FactMove[]
-  readonly back?: readonly FactMove[]
-  readonly named: readonly Principal[]
-  readonly unnamed?: readonly Principal[]
-  /** True: the rows of all packages no longer match the authority; set before a long refold, cleared after. */
-  readonly stale?: boolean
-}
-
-/** What a registry's set amounts to. `fingerprint`: sum of the ids' digests modulo 2^256, big-endian. */
-export interface FactHead {
-  readonly count: number
-  readonly next: number
-  readonly fingerprint: Uint8Array
-  /** Renewed with every new store, so that nobody's cursor into an older one is taken for a cursor into this. */
-  readonly epoch: string
-}
-
-export interface FactPage {
-  readonly facts: readonly Uint8Array[]
-  readonly next: number
-  readonly done: boolean
-}
+export type { FactBatch, FactMove } from './fact-batch.ts'
+export type { Naming } from './fact-reader.ts'
+export type { FactHead } from './fact-head.ts'
+export type { FactWrite } from './fact-records.ts'
 
 export interface Loss {
   readonly expected: number
   readonly found: number
 }
 
+/** What was counted, and what three places say that it should be. */
+export interface Audit {
+  readonly head: FactHead
+  readonly stock: FactStock
+  readonly synced: SyncedHead | undefined
+  readonly isAgreed: boolean
+}
+
+/** On which side of the set a fact is known. */
+export type Side = 'set' | 'cut'
+
+/** Where heads are told to once they are durable, storage/head-files.ts. */
+export interface SyncedHeads {
+  read(registry: RegistryId): Promise<SyncedHead | undefined>
+  note(registry: RegistryId, head: SyncedHead, options: { readonly urgent: boolean }): void
+  flush(): Promise<void>
+  remove(registry: RegistryId): Promise<void>
+}
+
+export interface FactStoreOptions extends FactReaderOptions {
+  readonly heads?: SyncedHeads
+}
+
 /**
  * The facts of all registries, their views and what is needed to find them, in one key-value store:
  *
- *   fact!<registry>!<id>                -> subject
- *   body!<registry>!<subject>!<id>      -> envelope
- *   log!<registry>!<arrival>            -> id
+ *   fact!<registry>!<id>                -> time (8 bytes, big-endian), subject: facts in the set
+ *   body!<registry>!<subject>!<id>      -> envelope: facts in the set
+ *   cutid!<registry>!<id>               -> time, subject: facts that are known and outside the set
+ *   cut!<registry>!<subject>!<id>       -> envelope: the same
+ *   who!<registry>!<author>!<subject>   -> empty: this author has, or had, facts about this subject; never removed
+ *   names!<registry>!<author>!<id>      -> dag-cbor list of the keys that this fact names, on whichever side it is
+ *   named!<registry>!<key>              -> empty: keys named by facts of the set
  *   view!<registry>!<subject>           -> sealed row
- *   aside!<registry>!<subject>, named!<registry>!<key>, stale!<registry>  -> empty
- *   head!<registry>                     -> {count, next, sum, epoch}
+ *   aside!<registry>!<subject>, stale!<registry>  -> empty
+ *   head!<registry>                     -> {count, sum, generation, cutCount, cutBytes, cutSum}
  *
- * One atomic batch holds facts, rows and head, so a crash leaves all of an admission or nothing of it.
+ * Invariants:
+ * 1. One atomic batch holds facts, rows and head, so a crash leaves all of an admission or nothing of it.
+ * 2. A fact has its index entry and its envelope in the set, or both outside of it, or none.
+ * 3. The head says what the records amount to. Where it does not, where a file outside knows of a later head, or where a
+ *    record is damaged, something was lost: that is told, and the records are made to agree again.
+ * 4. `set` is what is in the store: it changes after a write succeeded, and is read again after one whose end is unknown.
+ * 5. One write at a time for each registry.
  */
-export class FactStore {
+export class FactStore extends FactReader {
   readonly #kv: KeyValue
+  readonly #options: FactStoreOptions
   readonly #heads = new Map<RegistryId, FactHead>()
-  readonly #cutCounts = new Map<RegistryId, number>()
+  readonly #sets = new Map<RegistryId, ItemSet>()
   /** Registries whose last write did not report success. */
   readonly #doubtful = new Set<RegistryId>()
+  readonly #turns = new Map<RegistryId, Promise<unknown>>()
 
-  constructor(kv: KeyValue) {
+  constructor(kv: KeyValue, options: FactStoreOptions = {}) {
+    super(kv, options)
     this.#kv = kv
+    this.#options = options
   }
 
   /**
-   * Makes a registry ready, on every start: counts the records of its facts against each other and against the head, so
-   * that what the disk lost without an error (LevelDB drops a damaged stretch of its log in silence) is seen. After a
-   * loss, index and log are made to say what is there, and the views are marked to be folded again.
+   * Makes a registry ready, on every start: counts the records of its facts against each other, the head in the store and
+   * the head in the file, so that what the disk lost without an error is seen. After a loss the records are made to say
+   * what is there, and the views are marked to be folded again.
    */
-  async open(registry: RegistryId, newEpoch: string): Promise<Loss | undefined> {
-    let cut = 0
-    for await (const _ of this.#kv.iterate({ ...prefixRange(`cutid!${registry}!`), keysOnly: true })) cut += 1
-    this.#cutCounts.set(registry, cut)
-    const stored = await this.#kv.get(`head!${registry}`)
-    const head = stored === undefined ? undefined : decodeHead(stored)
-    const found = await takeStock(this.#kv, registry)
-    const isNew = head === undefined && found.count === 0 && found.isWhole
-    if (head !== undefined && found.isWhole && head.count === found.count) {
-      if (equalBytes(head.fingerprint, found.fingerprint) && head.next >= found.next) {
-        this.#heads.set(registry, head)
-        if (!found.hasRows) await this.#kv.batch([flag(`stale!${registry}`, true)])
-        return undefined
-      }
-    }
-    if (!isNew) await repairStock(this.#kv, registry)
-    const { count, next, fingerprint } = isNew ? found : await takeStock(this.#kv, registry)
-    const actual = { count, next: Math.max(head?.next ?? 0, next), fingerprint, epoch: newEpoch }
-    const ops: KeyValueOp[] = [{ type: 'put', key: `head!${registry}`, value: encodeHead(actual) }]
-    if (!isNew) ops.push(flag(`stale!${registry}`, true))
-    await this.#kv.batch(ops, { sync: true })
-    this.#heads.set(registry, actual)
-    return isNew ? undefined : { expected: head?.count ?? 0, found: count }
+  open(registry: RegistryId): Promise<Loss | undefined> {
+    return this.#inTurn(registry, () => this.#open(registry, { isDamaged: false }))
+  }
+
+  /** The same for a registry in use in which a read met damage. Whoever folds must read everything again after it. */
+  repair(registry: RegistryId): Promise<Loss | undefined> {
+    return this.#inTurn(registry, () => this.#open(registry, { isDamaged: true }))
   }
 
   head(registry: RegistryId): FactHead {
-    const head = this.#heads.get(registry)
-    if (head === undefined) throw new RegistryError('UNKNOWN_REGISTRY', `registry ${registry} is not open`)
-    return head
+    return opened(this.#heads, registry)
+  }
+
+  /** The facts of the set in the order in which peers compare them. Never change it. */
+  set(registry: RegistryId): ItemSet {
+    return opened(this.#sets, registry)
+  }
+
+  /** How many facts are known outside the set. */
+  cutCount(registry: RegistryId): number {
+    return this.head(registry).cut.count
   }
 
   /** The head, and what the records amount to when they are counted now. Undefined when writes kept coming in between. */
-  async audit(registry: RegistryId): Promise<{ readonly head: FactHead; readonly stock: FactStock } | undefined> {
+  async audit(registry: RegistryId): Promise<Audit | undefined> {
     for (let attempt = 0; attempt < LIMITS.doctor.attempts; attempt++) {
       const head = this.head(registry)
+      const synced = await this.#options.heads?.read(registry)
       const stock = await takeStock(this.#kv, registry)
-      if (head === this.head(registry)) return { head, stock }
+      if (head === this.head(registry)) return { head, stock, synced, isAgreed: isAgreed(head, stock, synced) }
     }
     return undefined
   }
 
-  async has(registry: RegistryId, ids: readonly FactId[]): Promise<readonly boolean[]> {
-    const found = await this.#kv.getMany(ids.map(id => `fact!${registry}!${id}`))
-    return found.map(value => value !== undefined)
+  /** On which side of the set each of these facts is, if it is known. */
+  async known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly (Side | undefined)[]> {
+    const inSet = await this.has(registry, ids)
+    if (this.cutCount(registry) === 0) return inSet.map(is => (is ? 'set' : undefined))
+    const outside = await this.reading(registry, () => this.#kv.getMany(ids.map(id => KEYS.cutId(registry, id))))
+    return inSet.map((is, i) => (is ? 'set' : outside[i] === undefined ? undefined : 'cut'))
   }
 
-  async get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined> {
-    const subject = await this.#kv.get(`fact!${registry}!${id}`)
-    if (subject === undefined) return undefined
-    return this.#kv.get(`body!${registry}!${new TextDecoder().decode(subject)}!${id}`)
+  commit(batch: FactBatch, { sync }: { readonly sync: boolean }): Promise<void> {
+    return this.#inTurn(batch.registry, () => this.#commit(batch, sync))
   }
 
-  /** Ids and envelopes of all facts about a subject, in the order of their ids. */
-  async factsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]> {
-    const prefix = `body!${registry}!${subject}!`
-    const facts: (readonly [FactId, Uint8Array])[] = []
-    for await (const [key, value] of this.#kv.iterate(prefixRange(prefix))) {
-      facts.push([key.slice(prefix.length) as FactId, value])
+  /** All subjects that any fact is about, in the set or outside. */
+  async *subjects(registry: RegistryId): AsyncGenerator<Subject> {
+    const outside = new Set(this.cutCount(registry) === 0 ? [] : await gather(this.subjectsIn('cut', registry)))
+    for await (const subject of this.subjectsIn('body', registry)) {
+      outside.delete(subject)
+      yield subject
     }
-    return facts
+    yield* outside
   }
 
-  cutCount(registry: RegistryId): number {
-    return this.#cutCounts.get(registry) ?? 0
+  /** Deletes all facts and rows of a registry that nobody follows any more. */
+  async forget(registry: RegistryId): Promise<void> {
+    await this.#inTurn(registry, async () => {
+      this.#heads.delete(registry)
+      this.#sets.delete(registry)
+      this.#doubtful.delete(registry)
+      // The file goes first: without facts it would tell of a loss.
+      await this.#options.heads?.remove(registry)
+      await eraseStock(this.#kv, registry)
+    })
   }
 
-  async known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly ('set' | 'cut' | undefined)[]> {
-    const [set, cut] = await Promise.all([
-      this.#kv.getMany(ids.map(id => `fact!${registry}!${id}`)),
-      this.cutCount(registry) === 0 ? [] : this.#kv.getMany(ids.map(id => `cutid!${registry}!${id}`))
-    ])
-    return ids.map((_, i) => (set[i] !== undefined ? 'set' : cut[i] !== undefined ? 'cut' : undefined))
-  }
-
-  async cutFactsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]> {
-    const prefix = `cut!${registry}!${subject}!`
-    const facts: (readonly [FactId, Uint8Array])[] = []
-    for await (const [key, value] of this.#kv.iterate(prefixRange(prefix))) {
-      facts.push([key.slice(prefix.length) as FactId, value])
+  /** Tells the files what the store holds, which is what the next start is compared with. The store itself stays open. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#turns.values())
+    const { heads } = this.#options
+    for (const [registry, head] of this.#heads) {
+      if (!this.#doubtful.has(registry)) heads?.note(registry, head, { urgent: false })
     }
-    return facts
+    await heads?.flush()
   }
 
-  async subjectsOf(registry: RegistryId, author: Principal): Promise<readonly Subject[]> {
-    const prefix = `who!${registry}!${author}!`
-    const found: Subject[] = []
-    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
-      found.push(key.slice(prefix.length) as Subject)
+  async #open(registry: RegistryId, { isDamaged }: { readonly isDamaged: boolean }): Promise<Loss | undefined> {
+    const { heads } = this.#options
+    const synced = await heads?.read(registry)
+    const { head, old, stock } = await this.#look(registry)
+    if (!isDamaged && head !== undefined && stock !== undefined && isAgreed(head, stock, synced)) {
+      this.#take(registry, head, stock)
+      if (!stock.hasRows) await this.#kv.batch([flag(KEYS.stale(registry), true)])
+      heads?.note(registry, head, { urgent: false })
+      return undefined
     }
-    return found
+    const isFirst = !isDamaged && head === undefined && synced === undefined && stock?.isEmpty === true
+    // An older layout is read as it is; after a loss, damage stays in the files, so what is left of them moves to new ones.
+    if (!isFirst && old === undefined) await this.#kv.rebuild?.()
+    if (!isFirst) await repairStock(this.#kv, registry)
+    const actual = isFirst ? stock : await takeStock(this.#kv, registry)
+    const next = headOf(actual, Math.max(head?.generation ?? 0, synced?.generation ?? 0) + 1)
+    await this.#kv.batch([{ type: 'put', key: KEYS.head(registry), value: encodeHead(next) }], { sync: true })
+    this.#take(registry, next, actual)
+    heads?.note(registry, next, { urgent: true })
+    const found = next.count + next.cut.count
+    if (isFirst || (!isDamaged && old?.count === found)) return undefined
+    const told = head === undefined ? (old?.count ?? 0) : head.count + head.cut.count
+    return { expected: Math.max(told, synced?.count ?? 0), found }
   }
 
-  async namesBy(
-    registry: RegistryId,
-    author: Principal
-  ): Promise<readonly { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[]> {
-    const prefix = `names!${registry}!${author}!`
-    const found: { readonly id: FactId; readonly subject: Subject; readonly keys: readonly Principal[] }[] = []
-    for await (const [key, value] of this.#kv.iterate(prefixRange(prefix))) {
-      const { subject, keys } = decodeCbor(value, 2) as { subject: Subject; keys: readonly Principal[] }
-      found.push({ id: key.slice(prefix.length) as FactId, subject, keys })
+  /** The head in the store and what the records amount to, as far as they can be read. */
+  async #look(registry: RegistryId): Promise<Seen> {
+    let head: FactHead | undefined
+    try {
+      const stored = await this.#kv.get(KEYS.head(registry))
+      const read = stored === undefined ? undefined : decodeHead(stored)
+      if (read !== undefined && 'isOld' in read) return { old: read }
+      head = read
+      return { head, stock: await takeStock(this.#kv, registry) }
+    } catch (error) {
+      if (isDamage(error)) return { head }
+      throw error
     }
-    return found
   }
 
-  async *namedKeys(registry: RegistryId): AsyncGenerator<Principal> {
-    const prefix = `named!${registry}!`
-    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
-      yield key.slice(prefix.length) as Principal
-    }
+  #take(registry: RegistryId, head: FactHead, { items }: Pick<FactStock, 'items'>): void {
+    this.#heads.set(registry, head)
+    this.#sets.set(registry, ItemSet.fromUnsorted(items))
+    this.#doubtful.delete(registry)
   }
 
-  async areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]> {
-    const found = await this.#kv.getMany(keys.map(key => `named!${registry}!${key}`))
-    return found.map(value => value !== undefined)
-  }
-
-  async commit(batch: FactBatch, { sync }: { readonly sync: boolean }): Promise<void> {
+  async #commit(batch: FactBatch, sync: boolean): Promise<void> {
     const { registry } = batch
     const before = await this.#trustedHead(registry)
-    let next = before.next
-    const ops: KeyValueOp[] = []
-    const join = (id: FactId, subject: Subject, bytes: Uint8Array): void => {
-      ops.push({ type: 'put', key: `fact!${registry}!${id}`, value: new TextEncoder().encode(subject) })
-      ops.push({ type: 'put', key: `body!${registry}!${subject}!${id}`, value: bytes })
-      ops.push({ type: 'put', key: logKey(registry, next), value: new TextEncoder().encode(id) })
-      next += 1
-    }
-    const { cut = [], leave = [], back = [], unnamed = [] } = batch
-    for (const { id, subject, bytes } of batch.facts) join(id, subject, bytes)
-    for (const { id, subject, bytes } of cut) {
-      ops.push({ type: 'put', key: `cutid!${registry}!${id}`, value: new TextEncoder().encode(subject) })
-      ops.push({ type: 'put', key: `cut!${registry}!${subject}!${id}`, value: bytes })
-    }
-    for (const { id, subject, author, names } of [...batch.facts, ...cut]) {
-      ops.push(flag(`who!${registry}!${author}!${subject}`, true))
-      if (names.length > 0)
-        ops.push({ type: 'put', key: `names!${registry}!${author}!${id}`, value: encodeCbor({ subject, keys: names }) })
-    }
-    for (const { id, subject } of leave) {
-      const bytes = await this.#kv.get(`body!${registry}!${subject}!${id}`)
-      if (bytes === undefined) continue
-      ops.push(
-        { type: 'del', key: `fact!${registry}!${id}` },
-        { type: 'del', key: `body!${registry}!${subject}!${id}` }
-      )
-      ops.push({ type: 'put', key: `cutid!${registry}!${id}`, value: new TextEncoder().encode(subject) })
-      ops.push({ type: 'put', key: `cut!${registry}!${subject}!${id}`, value: bytes })
-    }
-    for (const { id, subject } of back) {
-      const bytes = await this.#kv.get(`cut!${registry}!${subject}!${id}`)
-      if (bytes === undefined) continue
-      ops.push(
-        { type: 'del', key: `cutid!${registry}!${id}` },
-        { type: 'del', key: `cut!${registry}!${subject}!${id}` }
-      )
-      join(id, subject, bytes)
-    }
-    for (const key of unnamed) ops.push(flag(`named!${registry}!${key}`, false))
-    for (const [subject, row] of batch.rows) {
-      const key = `view!${registry}!${subject}`
-      ops.push(row === undefined ? { type: 'del', key } : { type: 'put', key, value: row })
-    }
-    for (const [subject, is] of batch.aside) ops.push(flag(`aside!${registry}!${subject}`, is))
-    for (const key of batch.named) ops.push(flag(`named!${registry}!${key}`, true))
-    if (batch.stale !== undefined) ops.push(flag(`stale!${registry}`, batch.stale))
-    const print = new Fingerprint(before.fingerprint)
-    for (const { id } of [...batch.facts, ...back]) print.add(id)
-    for (const { id } of leave) print.remove(id)
-    const head = { ...before, count: before.count + print.count, next, fingerprint: print.sum }
-    ops.push({ type: 'put', key: `head!${registry}`, value: encodeHead(head) })
+    const set = this.set(registry)
+    const write = await this.reading(registry, () => planWrite(batch, { kv: this.#kv, head: before, set }))
+    const { head } = write
     this.#doubtful.add(registry)
     try {
-      await this.#kv.batch(ops, { sync })
+      await this.#kv.batch([...write.ops, { type: 'put', key: KEYS.head(registry), value: encodeHead(head) }], { sync })
     } catch (error) {
       // The doubt stays: the write may also land later, when the store is opened again and replays its log.
       await this.#trustedHead(registry).catch(() => undefined)
@@ -272,102 +232,71 @@ export class FactStore {
     }
     this.#doubtful.delete(registry)
     this.#heads.set(registry, head)
-    this.#cutCounts.set(registry, this.cutCount(registry) + cut.length + leave.length - back.length)
+    change(set, write)
+    this.#options.heads?.note(registry, head, { urgent: sync })
   }
 
   /**
-   * The head as it is on disk. Crash state: a write that reported a failure may have landed, and a head from before it
-   * would give its arrival numbers out again, so that nobody who reads the log would ever be told of its facts.
+   * The head as it is on disk, with the set that belongs to it. Crash state: a write that reported a failure may have
+   * landed, and a head from before it would count its facts a second time.
    */
   async #trustedHead(registry: RegistryId): Promise<FactHead> {
-    if (this.#doubtful.has(registry)) {
-      const stored = await this.#kv.get(`head!${registry}`)
-      if (stored !== undefined) this.#heads.set(registry, decodeHead(stored))
+    const head = this.head(registry)
+    if (!this.#doubtful.has(registry)) return head
+    const stored = await this.#kv.get(KEYS.head(registry))
+    const actual = stored === undefined ? undefined : decodeHead(stored)
+    if (actual === undefined || 'isOld' in actual || isSameHead(actual, head)) return head
+    const items: { time: number; id: Uint8Array }[] = []
+    for await (const [key, value] of this.#kv.iterate(keysFrom(`fact!${registry}!`))) {
+      const id = digestIn(key.slice(key.lastIndexOf('!') + 1))
+      if (id !== undefined) items.push({ time: timeIn(value), id })
     }
-    return this.head(registry)
+    this.#heads.set(registry, actual)
+    this.#sets.set(registry, ItemSet.fromUnsorted(items))
+    return actual
   }
 
-  async row(registry: RegistryId, subject: Subject): Promise<Uint8Array | undefined> {
-    return this.#kv.get(`view!${registry}!${subject}`)
-  }
-
-  /** Sealed rows in the order of their subjects; `from` is inclusive. */
-  async *rows(registry: RegistryId, from?: Subject): AsyncGenerator<readonly [Subject, Uint8Array]> {
-    const prefix = `view!${registry}!`
-    const range = prefixRange(prefix)
-    const rows = this.#kv.iterate(from === undefined ? range : { ...range, gte: `${prefix}${from}` })
-    for await (const [key, value] of rows) yield [key.slice(prefix.length) as Subject, value]
-  }
-
-  /** Packages that hold facts set aside. */
-  async asideSubjects(registry: RegistryId): Promise<readonly Subject[]> {
-    const prefix = `aside!${registry}!`
-    const found: Subject[] = []
-    for await (const [key] of this.#kv.iterate(prefixRange(prefix))) found.push(key.slice(prefix.length) as Subject)
-    return found
-  }
-
-  /** All subjects that any fact is about. */
-  async *subjects(registry: RegistryId): AsyncGenerator<Subject> {
-    const prefix = `body!${registry}!`
-    let last: string | undefined
-    for await (const [key] of this.#kv.iterate({ ...prefixRange(prefix), keysOnly: true })) {
-      const subject = key.slice(prefix.length, key.lastIndexOf('!'))
-      if (subject !== last) yield subject as Subject
-      last = subject
-    }
-  }
-
-  async isStale(registry: RegistryId): Promise<boolean> {
-    return (await this.#kv.get(`stale!${registry}`)) !== undefined
-  }
-
-  /** Facts in the order in which they arrived here, from a cursor on, within the bounds. */
-  async page(registry: RegistryId, after: number, bounds: { facts: number; bytes: number }): Promise<FactPage> {
-    const prefix = `log!${registry}!`
-    const range = { gte: logKey(registry, after), lt: `${prefix}~`, limit: bounds.facts }
-    const facts: Uint8Array[] = []
-    let bytes = 0
-    let seen = 0
-    let next = after
-    let isCut = false
-    for await (const [key, value] of this.#kv.iterate(range)) {
-      const fact = await this.get(registry, new TextDecoder().decode(value) as FactId)
-      isCut = fact !== undefined && facts.length > 0 && bytes + fact.length > bounds.bytes
-      if (isCut) break
-      seen += 1
-      next = arrivalIn(key) + 1
-      if (fact === undefined) continue
-      facts.push(fact)
-      bytes += fact.length
-    }
-    // A log may end below the head's number when records were lost: whoever asks must be told that there is no more.
-    const isEnd = next >= this.head(registry).next || (!isCut && seen < bounds.facts)
-    return { facts, next, done: isEnd }
+  /** Runs after whatever is under way for this registry, whether that failed or not. */
+  #inTurn<T>(registry: RegistryId, task: () => Promise<T>): Promise<T> {
+    const run = (this.#turns.get(registry) ?? Promise.resolve()).then(task, task)
+    const settled = run.then(
+      () => undefined,
+      () => undefined
+    )
+    this.#turns.set(registry, settled)
+    void settled.then(() => {
+      if (this.#turns.get(registry) === settled) this.#turns.delete(registry)
+    })
+    return run
   }
 }
 
-function flag(key: string, is: boolean): KeyValueOp {
-  return is ? { type: 'put', key, value: new Uint8Array(0) } : { type: 'del', key }
+interface Seen {
+  readonly head?: FactHead | undefined
+  readonly old?: OldHead
+  readonly stock?: FactStock
 }
 
-function prefixRange(prefix: string): { gte: string; lt: string } {
-  return { gte: prefix, lt: `${prefix}~` }
+function opened<T>(all: ReadonlyMap<RegistryId, T>, registry: RegistryId): T {
+  const found = all.get(registry)
+  if (found === undefined) throw new RegistryError('UNKNOWN_REGISTRY', `registry ${registry} is not open`)
+  return found
 }
 
-function encodeHead({ count, next, fingerprint, epoch }: FactHead): Uint8Array {
-  return encodeCbor({ count, next, sum: fingerprint, epoch })
+function headOf({ sum, cut }: FactStock, generation: number): FactHead {
+  const outside = { count: cut.sum.count, bytes: cut.bytes, fingerprint: cut.sum.bytes }
+  return { count: sum.count, fingerprint: sum.bytes, generation, cut: outside }
 }
 
-function decodeHead(bytes: Uint8Array): FactHead {
-  const { count, next, sum, epoch } = recordOf(decodeCbor(bytes, 1), ['count', 'next', 'sum', 'epoch'])
-  if (
-    typeof count !== 'number' ||
-    typeof next !== 'number' ||
-    typeof epoch !== 'string' ||
-    !(sum instanceof Uint8Array)
-  ) {
-    throw new RegistryError('STORE_CORRUPT', 'the head of a fact set cannot be read')
-  }
-  return { count, next, fingerprint: sum, epoch }
+/** Whether records, the head in the store and the head in the file tell of the same facts. */
+function isAgreed(head: FactHead, stock: FactStock, synced: SyncedHead | undefined): boolean {
+  if (!stock.isWhole || !isSameHead(head, headOf(stock, head.generation))) return false
+  // The file may be behind: a crash came before it was written. It is ahead only of a store that lost its newest writes.
+  if (synced === undefined || head.generation > synced.generation) return true
+  return isSynced(synced, head)
+}
+
+function change(set: ItemSet, { inserted, deleted }: PlannedWrite): void {
+  for (const item of deleted) set.delete(item)
+  for (const item of inserted) set.insert(item)
 }

@@ -16,6 +16,8 @@ export interface KeyRange {
   readonly limit?: number
   /** Values come as empty bytes, unread and therefore unchecked. */
   readonly keysOnly?: boolean
+  /** Called with the key of each damaged value, which is then passed over. Without it such a value ends the iteration. */
+  readonly onDamage?: (key: string) => void
   readonly signal?: AbortSignal
 }
 
@@ -35,6 +37,8 @@ export interface KeyValue {
   has(key: string): Promise<boolean>
   batch(ops: readonly KeyValueOp[], options?: { readonly sync?: boolean }): Promise<void>
   iterate(range?: KeyRange): AsyncIterable<readonly [string, Uint8Array]>
+  /** Writes whatever can be read into new files, after damage. A store that cannot be damaged has no need of it. */
+  rebuild?(): Promise<void>
   close(): Promise<void>
 }
 

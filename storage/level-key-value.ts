@@ -73,10 +73,16 @@ class LevelStore implements LevelKeyValue {
 
   async *iterate(range: KeyRange = {}): AsyncGenerator<readonly [string, Uint8Array]> {
     await this.#recovering
-    const { keysOnly = false, ...options } = checkRange(range)
+    const { keysOnly = false, onDamage, ...options } = checkRange(range)
     try {
       if (keysOnly) for await (const key of this.#db.keys(options)) yield [key, new Uint8Array(0)]
-      else for await (const [key, value] of this.#db.iterator(options)) yield [key, unseal(key, value)]
+      else {
+        for await (const [key, sealed] of this.#db.iterator(options)) {
+          const value = onDamage === undefined ? unseal(key, sealed) : contentOf(key, sealed)
+          if (value === undefined) onDamage?.(key)
+          else yield [key, value]
+        }
+      }
     } catch (error) {
       // What the consumer's signal says is the consumer's.
       range.signal?.throwIfAborted()
@@ -162,10 +168,16 @@ function unseal(key: string, sealed: Uint8Array): Uint8Array
 function unseal(key: string, sealed: Uint8Array | undefined): Uint8Array | undefined
 function unseal(key: string, sealed: Uint8Array | undefined): Uint8Array | undefined {
   if (sealed === undefined) return undefined
+  const value = contentOf(key, sealed)
+  if (value !== undefined) return value
+  throw new RegistryError('STORE_CORRUPT', 'a stored record does not match its checksum', { detail: { key } })
+}
+
+/** The value of a record, or undefined when it does not match its checksum. */
+function contentOf(key: string, sealed: Uint8Array): Uint8Array | undefined {
   const length = sealed.length - CHECKSUM_BYTES
   // A plain Uint8Array: LevelDB hands out Buffers, whose `slice` shares memory where a Uint8Array's copies.
   const value = new Uint8Array(sealed.buffer, sealed.byteOffset, Math.max(0, length))
   const view = new DataView(sealed.buffer, sealed.byteOffset, sealed.byteLength)
-  if (length >= 0 && view.getUint32(length) === crc32(value, crc32(key))) return value
-  throw new RegistryError('STORE_CORRUPT', 'a stored record does not match its checksum', { detail: { key } })
+  return length >= 0 && view.getUint32(length) === crc32(value, crc32(key)) ? value : undefined
 }

@@ -43,6 +43,7 @@ async function positions(at: string): Promise<readonly string[]> {
   try {
     const facts = new FactStore(kv)
     const id = registry as RegistryId
+    await facts.open(id)
     const found: string[] = []
     for await (const subject of facts.subjects(id)) {
       for (const [, bytes] of await facts.factsOf(id, subject)) {

@@ -23,7 +23,7 @@ export async function openGate(
   components: Partial<GateComponents> = {}
 ): Promise<TestGate> {
   const store = new FactStore(kv)
-  await store.open(registry, 'epoch')
+  await store.open(registry)
   const gate = new Gate({ store, mayAsk: () => true, ...components })
   await gate.open(registry)
   const view = new RegistryView(store)
