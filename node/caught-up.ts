@@ -3,12 +3,12 @@ import type { RegistryId } from '../protocol/cid.ts'
 /** What waiting needs of a node's parts. */
 export interface CatchingUp {
   readonly onChange: (listener: () => void) => () => void
-  /** Registries whose log was read to its end from at least one peer since the start. */
+  /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>
 }
 
 /**
- * Resolves when each registry was read to its end from some peer, or when patience ends: a command goes on with what
+ * Resolves when each registry was compared to the end with some peer, or when patience ends: a command goes on with what
  * is known then. Rejects when the person interrupts.
  */
 export async function untilCaughtUp(

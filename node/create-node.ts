@@ -23,6 +23,7 @@ import type { LateSwarm } from './network.ts'
 import type { NodeParts } from './parts.ts'
 import { Projects } from './project-store.ts'
 import { Registries } from './registries.ts'
+import { Sources } from './sources.ts'
 import { systemClock } from './runtime/clock.ts'
 import type { Clock } from './runtime/clock.ts'
 import { openLog } from './runtime/log.ts'
@@ -90,6 +91,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const late: LateSwarm = { swarm: undefined }
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
+  const sources = new Sources(core.records)
   const services = composeServices(init, core, { late, changes })
   const parts: NodeParts = {
     version: init.version,
@@ -102,17 +104,22 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
       return late.swarm
     },
     caughtUp,
+    sources: registry => sources.count(registry),
     network: () => requireSwarm(late),
-    follow: registry => follow(parts, core, registry),
+    follow: async registry => {
+      await sources.load(registry)
+      await follow(parts, core, registry)
+    },
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
-  for (const { id } of core.registries.all) await follow(parts, core, id)
+  for (const { id } of core.registries.all) await parts.follow(id)
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    late.swarm = await openNetwork(init, { ...core, gate: services.gate, changes, caughtUp, mirror: services.mirror })
+    const { gate, mirror } = services
+    late.swarm = await openNetwork(init, { ...core, gate, changes, caughtUp, sources, mirror })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -206,7 +213,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
   const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
     late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
-      // Nobody there, or nobody listening: catch-up tells it to whoever comes.
+      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
       log.debug({ error }, 'a fact could not be gossiped')
     })
   }
@@ -243,11 +250,10 @@ function meterOf(late: LateSwarm): Meter {
 }
 
 /** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
-async function follow(parts: NodeParts, { facts, records, log, signer }: Core, registry: RegistryId): Promise<void> {
+async function follow(parts: NodeParts, { facts, log, signer }: Core, registry: RegistryId): Promise<void> {
   const loss = await facts.open(registry)
   if (loss !== undefined) {
     log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
-    await records.forgetCursors(registry)
     // Positions of ours may be among what is gone: signing them a second time would be a fork.
     await signer.renewChain()
   }

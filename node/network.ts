@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import { toHex } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
-import { LIMITS } from '../protocol/limits.ts'
+import { messageOf } from '../protocol/errors.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import { openNetworkStore } from '../storage/network-store.ts'
@@ -21,6 +20,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate } from './services/admit.ts'
 import type { Mirror } from './services/mirror.ts'
+import type { Sources } from './sources.ts'
 
 /** The swarm that parts made before it will use once it runs. */
 export interface LateSwarm {
@@ -38,8 +38,10 @@ export interface NetworkComponents {
   readonly gate: Gate
   readonly meter: NodeMeter
   readonly changes: Changes
-  /** Filled here: what was read to its end from somebody. */
+  /** Filled here: what was compared to the end with somebody. */
   readonly caughtUp: Set<RegistryId>
+  /** Filled here: with whom. */
+  readonly sources: Sources
   readonly mirror: Mirror
 }
 
@@ -84,7 +86,7 @@ async function startSwarm(
   components: NetworkComponents,
   own: Pick<SwarmComponents, 'privateKey' | 'datastore'>
 ): Promise<Swarm> {
-  const { caughtUp, changes, mirror, records } = components
+  const { caughtUp, sources, changes, mirror, records, log } = components
   const swarm = await createSwarm(
     {
       ...settings,
@@ -100,10 +102,13 @@ async function startSwarm(
         changes.emit()
       },
       onPeerGone: () => changes.emit(),
-      onCaughtUp: ({ registry, toItsEnd }) => {
-        // A peer that does not follow the registry, or had no time, has told nothing about it.
-        if (toItsEnd) caughtUp.add(registry)
+      onReconciled: ({ peer, registry }) => {
+        caughtUp.add(registry)
         changes.emit()
+        sources.add(registry, peer).then(
+          () => changes.emit(),
+          (error: unknown) => log.warn({ registry, error: messageOf(error) }, 'a source could not be written down')
+        )
       }
     }
   )
@@ -112,16 +117,12 @@ async function startSwarm(
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, facts, records, blocks, registries, disk, gate, meter } = components
+  const { clock, log, facts, blocks, registries, disk, gate, meter } = components
   return {
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
-    factLog: factLogOf(facts),
-    cursors: {
-      get: (peer: string, registry: RegistryId) => records.cursor(registry, peer),
-      set: (peer, registry, cursor) => records.putCursor(registry, peer, cursor)
-    },
+    facts,
     clock: {
       now: () => clock.now(),
       after: (ms, task) => {
@@ -135,27 +136,5 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
       info: (message, fields = {}) => log.info(fields, message),
       warn: (message, fields = {}) => log.warn(fields, message)
     }
-  }
-}
-
-/** The set in pages, in the order of its items. Places shift with every change, so a changed set is another log. */
-function factLogOf(facts: FactStore): SwarmComponents['factLog'] {
-  return {
-    epoch: async registry => toHex(facts.head(registry).fingerprint).slice(0, LIMITS.catchUp.epochChars),
-    page: async (registry, after, bounds) => {
-      const page: Uint8Array[] = []
-      let bytes = 0
-      let next = after
-      for (const item of facts.set(registry).items(after, after + bounds.facts)) {
-        const fact = await facts.getItem(registry, item)
-        if (fact !== undefined && page.length > 0 && bytes + fact.length > bounds.bytes) break
-        next += 1
-        if (fact === undefined) continue
-        page.push(fact)
-        bytes += fact.length
-      }
-      return { facts: page, next, done: next >= facts.set(registry).size }
-    },
-    get: (registry, id) => facts.get(registry, id)
   }
 }

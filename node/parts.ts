@@ -38,8 +38,10 @@ export interface NodeParts {
   readonly outdated: FindNewer
   readonly mirror: Mirror
   readonly meter: NodeMeter
-  /** Registries whose log was read to its end from at least one peer since the start. */
+  /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>
+  /** With how many peers a registry was ever compared to the end, counted up to two. */
+  sources(registry: RegistryId): number
   /** Undefined in a node that lives without a network. */
   readonly swarm: Swarm | undefined
   /** @throws RegistryError USAGE when there is none */

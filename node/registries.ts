@@ -36,7 +36,7 @@ export class Registries {
   /** Adds one, or changes its alias. The first one becomes the default. */
   async add(
     id: string,
-    { alias, isDefault }: { alias: string | undefined; isDefault: boolean }
+    { alias, isDefault, singleSource }: { alias: string | undefined; isDefault: boolean; singleSource?: boolean }
   ): Promise<FollowedRegistry> {
     const registry = parseId(id)
     const known = this.#all.find(entry => entry.id === registry)
@@ -51,7 +51,12 @@ export class Registries {
       throw new RegistryError('LIMIT_EXCEEDED', `a node follows at most ${LIMITS.config.registries} registries`)
     }
     const becomesDefault = isDefault || this.#all.length === 0 || known?.isDefault === true
-    const entry: FollowedRegistry = { id: registry, alias: name, isDefault: becomesDefault }
+    const entry: FollowedRegistry = {
+      id: registry,
+      alias: name,
+      isDefault: becomesDefault,
+      singleSource: singleSource ?? known?.singleSource ?? false
+    }
     const others = this.#all
       .filter(candidate => candidate.id !== registry)
       .map(candidate => (becomesDefault ? { ...candidate, isDefault: false } : candidate))

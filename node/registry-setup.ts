@@ -56,8 +56,8 @@ export async function addRegistry(
   if (peer === undefined || parts.swarm === undefined) return { ...entry, facts: parts.facts.head(entry.id).count }
   await parts.records.putDialled(peer)
   await parts.swarm.connect(peer, { signal })
-  parts.swarm.catchUp(entry.id)
+  parts.swarm.reconcile(entry.id)
   // The first reading of a large registry takes its time; whoever has no patience goes on with what came.
-  await untilCaughtUp(parts, [entry.id], { patienceMs: LIMITS.catchUp.patienceMs, signal })
+  await untilCaughtUp(parts, [entry.id], { patienceMs: LIMITS.sync.patienceMs, signal })
   return { ...entry, facts: parts.facts.head(entry.id).count }
 }

@@ -22,6 +22,16 @@ export function factIdOf(body: Uint8Array): FactId {
   return CID.createV1(DAG_CBOR, createDigest(SHA2_256, sha256(body))).toString() as FactId
 }
 
+/** The id with this sha2-256 digest inside. */
+export function factIdOfDigest(digest: Uint8Array): FactId {
+  return CID.createV1(DAG_CBOR, createDigest(SHA2_256, digest)).toString() as FactId
+}
+
+/** The sha2-256 digest inside an id: what reconciliation compares. */
+export function digestOf(id: FactId): Uint8Array {
+  return CID.parse(id).multihash.digest
+}
+
 /** @throws RegistryError MALFORMED */
 export function parseFactId(text: string): FactId {
   const cid = parseCid(text)

@@ -1,3 +1,5 @@
+import { SYNC_LIMITS } from './sync/limits.ts'
+
 const KiB = 1024
 const MiB = 1024 * KiB
 const SECOND = 1000
@@ -128,28 +130,7 @@ export const LIMITS = Object.freeze({
     waitingStreams: 16,
     waitingBytes: 64 * KiB
   }),
-  catchUp: Object.freeze({
-    requestBytes: 8 * KiB,
-    pageBytes: 1 * MiB,
-    pageFacts: 512,
-    pagesPerSession: 2_000,
-    timeoutMs: 20 * SECOND,
-    idsPerRequest: 128,
-    intervalMs: 60 * SECOND,
-    /** a command waits so long for the first reading of a registry's log */
-    patienceMs: MINUTE,
-    sessionsInFlight: 4,
-    epochChars: 64,
-    /** room in a page for the map and the length of each fact */
-    overheadBytes: 16 * KiB,
-    /** how long a reason to ask again waits for others like it */
-    soonMs: SECOND,
-    servedInFlight: 16,
-    /** of those, for one peer */
-    servedPerPeer: 3,
-    /** a session that others wait for gives its place up after so long, and goes on in its turn */
-    sessionMs: 20 * SECOND
-  }),
+  ...SYNC_LIMITS,
   connections: Object.freeze({
     total: 128,
     inbound: 64,
@@ -181,6 +162,8 @@ export const LIMITS = Object.freeze({
     writeBufferBytes: 4 * MiB,
     hello: 2,
     facts: 4,
+    /** one, and the one that follows it when it broke */
+    sync: 2,
     kad: 16,
     bitswap: 32,
     identify: 2,
@@ -282,9 +265,10 @@ export const LIMITS = Object.freeze({
     identifyMessages: 10,
     /** records of peers in memory, and how long a change waits to be written */
     cached: 1_024,
-    /** records of peers on disk, of all that ever connected, and cursors into the logs of others */
+    /** records of peers on disk, of all that ever connected */
     stored: 10_000,
-    cursors: 8_192,
+    /** of those that a registry was reconciled with, what is remembered: that there is more than one */
+    sources: 2,
     writeLaterMs: 5 * SECOND
   }),
   /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */

@@ -11,27 +11,21 @@ export interface FollowedRegistry {
   readonly id: RegistryId
   readonly alias: string
   readonly isDefault: boolean
-}
-
-/** How far another node's fact log was read. */
-export interface StoredCursor {
-  readonly epoch: string
-  readonly after: number
+  /** Accepted although only one peer has been heard about it. */
+  readonly singleSource: boolean
 }
 
 /**
  * Small records beside the facts, in the same store:
  *
- *   registry!<id>             -> {alias, isDefault}
- *   cursor!<registry>!<peer>  -> {epoch, after}
+ *   registry!<id>             -> {alias, isDefault, singleSource}
+ *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
  *   kept!<content root>       -> empty: every block below it is here and durable
  *   dial!<peer address>       -> empty: stay connected to it
  *   chain!own                 -> the chain that our own facts in this store were written under
  */
 export class Records {
   readonly #kv: KeyValue
-  /** Keys of all cursors, least recently used first. */
-  #cursors: Promise<Set<string>> | undefined
 
   constructor(kv: KeyValue) {
     this.#kv = kv
@@ -40,17 +34,15 @@ export class Records {
   async registries(): Promise<readonly FollowedRegistry[]> {
     const found: FollowedRegistry[] = []
     for await (const [key, value] of this.#kv.iterate({ gte: 'registry!', lt: 'registry!~' })) {
-      const { alias, isDefault } = recordOf(decodeCbor(value, 1), ['alias', 'isDefault'])
-      if (typeof alias !== 'string' || typeof isDefault !== 'boolean') throw corrupt('registry')
-      found.push({ id: parseRegistryId(key.slice('registry!'.length)), alias, isDefault })
+      found.push({ id: parseRegistryId(key.slice('registry!'.length)), ...decodeRegistry(value) })
     }
     return found
   }
 
   /** Writes records of registries together: making one the default takes it from another. */
   async putRegistries(registries: readonly FollowedRegistry[]): Promise<void> {
-    const ops = registries.map(({ id, alias, isDefault }): KeyValueOp => {
-      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault }) }
+    const ops = registries.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
+      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
     })
     await this.#kv.batch(ops, { sync: true })
   }
@@ -65,55 +57,20 @@ export class Records {
     await this.#kv.batch([{ type: 'put', key: 'chain!own', value: new TextEncoder().encode(chain) }], { sync: true })
   }
 
-  async cursor(registry: RegistryId, peer: string): Promise<StoredCursor | undefined> {
-    const key = `cursor!${registry}!${peer}`
-    const value = await this.#kv.get(key)
-    if (value === undefined) return undefined
-    touch(await this.#cursorKeys(), key)
-    const { epoch, after } = recordOf(decodeCbor(value, 1), ['epoch', 'after'])
-    if (typeof epoch !== 'string' || typeof after !== 'number') throw corrupt('cursor')
-    return { epoch, after }
-  }
-
-  async putCursor(registry: RegistryId, peer: string, { epoch, after }: StoredCursor): Promise<void> {
-    const key = `cursor!${registry}!${peer}`
-    const keys = await this.#cursorKeys()
-    touch(keys, key)
-    const ops: KeyValueOp[] = [{ type: 'put', key, value: encodeCbor({ epoch, after }) }]
-    // Attack: a peer id costs nothing, and each leaves a cursor. The one that was used longest ago goes: a second reading.
-    for (const oldest of keys) {
-      if (keys.size <= LIMITS.peers.cursors || ops.length > LIMITS.peers.cursors) break
-      keys.delete(oldest)
-      ops.push({ type: 'del', key: oldest })
-    }
-    await this.#kv.batch(ops)
-  }
-
-  #cursorKeys(): Promise<Set<string>> {
-    this.#cursors ??= this.#readCursorKeys().catch((error: unknown) => {
-      this.#cursors = undefined
-      throw error
-    })
-    return this.#cursors
-  }
-
-  async #readCursorKeys(): Promise<Set<string>> {
-    const keys = new Set<string>()
-    for await (const [key] of this.#kv.iterate({ gte: 'cursor!', lt: 'cursor!~', keysOnly: true })) keys.add(key)
-    return keys
-  }
-
-  /** Reads everybody's log from the beginning again: after a loss, what is missing is offered once more. */
-  async forgetCursors(registry: RegistryId): Promise<void> {
-    const prefix = `cursor!${registry}!`
-    const ops: KeyValueOp[] = []
+  /** Peers that a registry was compared with to the end, as far as they are remembered. */
+  async sources(registry: RegistryId): Promise<readonly string[]> {
+    const prefix = `source!${registry}!`
+    const found: string[] = []
     for await (const [key] of this.#kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true }))
-      ops.push({ type: 'del', key })
-    const keys = await this.#cursorKeys()
-    for (const { key } of ops) keys.delete(key)
-    for (let from = 0; from < ops.length; from += LIMITS.peers.cursors) {
-      await this.#kv.batch(ops.slice(from, from + LIMITS.peers.cursors))
-    }
+      found.push(key.slice(prefix.length))
+    return found
+  }
+
+  /** One more of them. Only that there is a second one counts, so no more are kept. */
+  async addSource(registry: RegistryId, peer: string): Promise<void> {
+    const known = await this.sources(registry)
+    if (known.includes(peer) || known.length >= LIMITS.peers.sources) return
+    await this.#kv.batch([{ type: 'put', key: `source!${registry}!${peer}`, value: new Uint8Array(0) }])
   }
 
   async isKept(root: ContentId): Promise<boolean> {
@@ -155,10 +112,18 @@ export class Records {
   }
 }
 
-/** Makes a key the one that was used last. */
-function touch(keys: Set<string>, key: string): void {
-  keys.delete(key)
-  keys.add(key)
+/** A record from before there were single sources has no word on them. */
+function decodeRegistry(value: Uint8Array): Omit<FollowedRegistry, 'id'> {
+  const raw: object = { singleSource: false, ...recordLike(decodeCbor(value, 1)) }
+  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource'])
+  const { alias, isDefault, singleSource } = record
+  if (typeof alias !== 'string' || typeof isDefault !== 'boolean' || typeof singleSource !== 'boolean')
+    throw corrupt('registry')
+  return { alias, isDefault, singleSource }
+}
+
+function recordLike(value: unknown): object {
+  return typeof value === 'object' && value !== null ? value : {}
 }
 
 function corrupt(what: string): RegistryError {

@@ -3,6 +3,7 @@ import type { PrivateKey } from '@libp2p/interface'
 import type { Admission } from '../../protocol/admission.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { HelloRole } from '../../protocol/hello.ts'
+import type { ItemSet } from '../../protocol/sync/item-set.ts'
 
 /** Where libp2p and the DHT keep what they remember. Opened and closed by its owner. */
 export type Datastore = NonNullable<HeliaInit['datastore']>
@@ -44,35 +45,15 @@ export interface Gate {
   admitMany(facts: readonly Uint8Array[], source: FactSource): Promise<readonly Verdict[]>
 }
 
-/** What one page may hold at most. The first fact always fits. */
-export interface PageBudget {
-  readonly facts: number
-  readonly bytes: number
-}
-
-/** The facts of the sets that are kept here, in the order in which they came. */
-export interface FactLog {
-  /** Names the life of the store: a store that was rebuilt counts anew and has another epoch. */
-  epoch(registry: RegistryId): Promise<string>
-  /** Facts whose arrival counter is above `after`; `next` is the counter of the last one. */
-  page(
-    registry: RegistryId,
-    after: number,
-    budget: PageBudget
-  ): Promise<{ readonly facts: readonly Uint8Array[]; readonly next: number; readonly done: boolean }>
+/** The sets that are kept here. */
+export interface Facts {
+  /** What is compared with others; undefined for a registry that is not followed. */
+  set(registry: RegistryId): ItemSet | undefined
+  /** Where each of these facts is, in the set or known beside it; undefined for those that are unknown. */
+  known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly ('set' | 'cut' | undefined)[]>
   get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined>
-}
-
-/** How far we have read in another node's log. */
-export interface Cursor {
-  readonly epoch: string
-  readonly after: number
-}
-
-/** Kept over restarts. Losing a cursor costs a second reading, never a fact. */
-export interface Cursors {
-  get(peer: string, registry: RegistryId): Promise<Cursor | undefined>
-  set(peer: string, registry: RegistryId, cursor: Cursor): Promise<void>
+  /** Everything, in an order in which nothing waits for what comes later. */
+  snapshot(registry: RegistryId): AsyncIterable<Uint8Array>
 }
 
 /** Everything that a swarm is given. Nothing in `node/p2p/` is global, so a process may hold several. */
@@ -82,8 +63,7 @@ export interface SwarmComponents {
   readonly blocks: Blockstore
   readonly registries: () => readonly RegistryId[]
   readonly gate: Gate
-  readonly factLog: FactLog
-  readonly cursors: Cursors
+  readonly facts: Facts
   readonly clock: Clock
   readonly log: Log
 }
@@ -91,8 +71,9 @@ export interface SwarmComponents {
 /** Numbers that a test, a bench or an operator may set; `protocol/limits.ts` has the defaults. */
 export interface SwarmTuning {
   readonly helloTimeoutMs: number
-  readonly catchUpIntervalMs: number
-  readonly catchUpSoonMs: number
+  readonly syncIntervalMs: number
+  readonly syncSoonMs: number
+  readonly syncListenMs: number
   readonly hedgeMs: number
   readonly reaskMs: number
   readonly blockTimeoutMs: number
@@ -123,16 +104,20 @@ export interface SwarmConfig {
 /** Why a connection, and everything on it, was ended and its peer kept out for a while. */
 export type CutReason = 'invalid-facts' | 'gossip-score' | 'malformed-message' | 'lied'
 
+/** How a fact came to us. */
+export type FactWay = 'gossip' | 'sync' | 'snapshot'
+
 /** What a swarm tells its owner. Listeners must not throw; they are called in the order of the events. */
 export interface SwarmEvents {
   onPeer?(peer: string): void
   onPeerGone?(peer: string): void
-  onFact?(fact: { readonly registry: RegistryId; readonly peer: string; readonly way: 'gossip' | 'catch-up' }): void
+  onFact?(fact: { readonly registry: RegistryId; readonly peer: string; readonly way: FactWay }): void
   onCut?(cut: { readonly peer: string; readonly reason: CutReason; readonly bannedUntil: number }): void
-  onCaughtUp?(session: {
+  /** A registry was compared with a peer to the end. `missing` facts were named by it and not delivered. */
+  onReconciled?(session: {
     readonly peer: string
     readonly registry: RegistryId
     readonly facts: number
-    readonly toItsEnd: boolean
+    readonly missing: number
   }): void
 }

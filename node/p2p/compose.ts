@@ -1,17 +1,18 @@
 import type { Connection } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { FACTS_PROTOCOL } from '../../protocol/catch-up.ts'
 import { messageOf } from '../../protocol/errors.ts'
+import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
-import { CatchUp } from './catch-up.ts'
 import type { Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
 import { Conduct } from './conduct.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
 import { Dialer } from './dialer.ts'
+import { factFetcher } from './facts-client.ts'
 import { factsHandler } from './facts-server.ts'
 import type { GaterComponents } from './gater.ts'
 import { Gossip } from './gossip.ts'
@@ -24,6 +25,7 @@ import { SocketMeter } from './meter.ts'
 import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { ContentRouting } from './routing.ts'
+import { Sync } from './sync.ts'
 import { tuningOf } from './tuning.ts'
 
 /** The parts of one swarm, connected and not started. */
@@ -34,7 +36,7 @@ export interface Parts {
   readonly peerCache: PeerCache
   readonly peers: Peers
   readonly gossip: Gossip
-  readonly catchUp: CatchUp
+  readonly sync: Sync
   readonly routing: ContentRouting
   readonly dialer: Dialer
   readonly meter: SocketMeter
@@ -72,23 +74,27 @@ export async function compose(whole: Whole): Promise<Parts> {
     events: {
       ...whole.events,
       onPeer: peer => {
-        catchUp.readAll(peer)
+        sync.onPeer(peer)
         whole.events.onPeer?.(peer)
+      },
+      onPeerGone: peer => {
+        sync.onPeerGone(peer)
+        whole.events.onPeerGone?.(peer)
       }
     },
     connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
   })
   const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers }))
-  const catchUp: CatchUp = new CatchUp({ ...components, peers, events: whole.events, tuning })
-  await serveFacts(host, components, peers)
+  const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
+  await serve(host, { components, peers, sync })
   return {
     host,
     helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
     quota,
     peerCache,
     peers,
-    gossip: gossipOf(whole, host, peers, catchUp),
-    catchUp,
+    gossip: gossipOf(whole, host, peers, sync),
+    sync,
     routing: new ContentRouting(host, clock, log),
     dialer: new Dialer(checked.bootstrap, {
       clock,
@@ -138,8 +144,9 @@ async function hostOf(
   })
 }
 
-function gossipOf({ components, events }: Whole, host: Host, peers: Peers, catchUp: CatchUp): Gossip {
-  const { gate, log, factLog } = components
+function gossipOf({ components, events }: Whole, host: Host, peers: Peers, sync: Sync): Gossip {
+  const { gate, log, facts, clock } = components
+  const fetchFact = factFetcher({ peers, clock, log })
   return new Gossip({
     pubsub: host.services.pubsub,
     gate,
@@ -147,22 +154,30 @@ function gossipOf({ components, events }: Whole, host: Host, peers: Peers, catch
     log,
     events,
     fetchFact: async (peer, registry, id) =>
-      (await factLog.get(registry, id)) === undefined ? await catchUp.fetchFact(peer, registry, id) : undefined,
-    readSoon: (peer, registry) => catchUp.readSoon(peer, registry)
+      (await facts.get(registry, id)) === undefined ? await fetchFact(peer, registry, id) : undefined,
+    readSoon: (peer, registry) => sync.readSoon(peer, registry),
+    arrived: (registry, id) => sync.arrived(registry, id)
   })
 }
 
-async function serveFacts(host: Host, components: SwarmComponents, peers: Peers): Promise<void> {
-  const { factLog, clock, log } = components
+async function serve(
+  host: Host,
+  { components, peers, sync }: { readonly components: SwarmComponents; readonly peers: Peers; readonly sync: Sync }
+): Promise<void> {
+  const { facts, clock, log } = components
   const handler = factsHandler({
-    factLog,
+    facts,
     clock,
     log,
     registries: () => components.registries(),
     onMalformed: peer => peers.blame(peer, 'malformed-message')
   })
-  const { facts } = LIMITS.streams
-  await host.handle(FACTS_PROTOCOL, handler, { maxInboundStreams: facts, maxOutboundStreams: facts })
+  const { streams } = LIMITS
+  await host.handle(FACTS_PROTOCOL, handler, { maxInboundStreams: streams.facts, maxOutboundStreams: streams.facts })
+  await host.handle(SYNC_PROTOCOL, sync.lines.accept, {
+    maxInboundStreams: streams.sync,
+    maxOutboundStreams: streams.sync
+  })
 }
 
 /** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */

@@ -30,6 +30,30 @@ export class FramedStream {
     }
   }
 
+  /**
+   * What comes next, without frames, or undefined at the end. Between two calls the sender is held back: nothing more than
+   * its window piles up.
+   */
+  async chunk(signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const { stream } = this
+    if (this.#length === 0) {
+      const more = this.#more(signal)
+      if (stream.readStatus === 'paused') stream.resume()
+      if (!(await more)) return undefined
+    }
+    const bytes = this.#joined()
+    this.#chunks = []
+    this.#length = 0
+    if (stream.readStatus === 'readable' && stream.status === 'open') stream.pause()
+    return bytes
+  }
+
+  /** Bytes without a frame around them. */
+  async writeRaw(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (!this.stream.send(bytes)) await this.stream.onDrain({ signal })
+  }
+
   async write(message: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (!this.stream.send(encodeFrame(message))) await this.stream.onDrain({ signal })

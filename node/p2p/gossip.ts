@@ -6,6 +6,7 @@ import type { PeerId } from '@libp2p/interface'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import { encodeAnnouncement, factsTopic, parseGossipMessage } from '../../protocol/gossip-message.ts'
+import { parseEnvelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Gate, Log, SwarmEvents, Verdict } from './components.ts'
 import { CUT_BELOW } from './conduct.ts'
@@ -67,8 +68,10 @@ export interface GossipComponents {
   readonly events: SwarmEvents
   /** One fact by its id from one peer; undefined when it does not send it. */
   readonly fetchFact: (peer: string, registry: RegistryId, id: FactId) => Promise<Uint8Array | undefined>
-  /** The peer has something that we lack: read its log before long. */
+  /** The peer has something that we lack: compare with it before long. */
   readonly readSoon: (peer: string, registry: RegistryId) => void
+  /** A fact is part of the set now. */
+  readonly arrived: (registry: RegistryId, id: FactId) => void
 }
 
 /** Facts told and heard, one topic for each registry that is followed. */
@@ -136,7 +139,7 @@ export class Gossip {
     const peer = from.toString()
     // A peer that was cut may have messages left in this RPC; they are worth no more work.
     if (this.#components.peers.get(peer) === undefined) return IGNORE
-    // Ignored is not lost: the log of whoever sent it is read at the next interval.
+    // Ignored is not lost: sets are compared at the next interval.
     if (this.#validations >= LIMITS.gossip.validationsInFlight) return IGNORE
     this.#validations += 1
     try {
@@ -151,7 +154,7 @@ export class Gossip {
 
   async #judge(registry: RegistryId, peer: string, data: Uint8Array): Promise<Verdict> {
     if (data.length > LIMITS.gossip.messageBytes) return { verdict: 'reject', reason: 'too-large' }
-    const { gate, fetchFact } = this.#components
+    const { gate, fetchFact, arrived } = this.#components
     let message
     try {
       message = parseGossipMessage(data)
@@ -159,7 +162,12 @@ export class Gossip {
       if (isRegistryError(error)) return { verdict: 'reject', reason: 'malformed' }
       throw error
     }
-    if (message.type === 'fact') return await gate.admit(message.envelope, { peer, registry })
+    if (message.type === 'fact') {
+      const verdict = await gate.admit(message.envelope, { peer, registry })
+      // It parses, or it would not have been accepted.
+      if (verdict.verdict === 'accept') arrived(registry, parseEnvelope(message.envelope).id)
+      return verdict
+    }
     const envelope = await fetchFact(peer, registry, message.id)
     // It may be known already, or the peer has let go of it: neither is a reason to tell others to ask that peer.
     return envelope === undefined

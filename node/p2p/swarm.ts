@@ -55,8 +55,8 @@ export interface Swarm {
   publishFact(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number>
   follow(registry: RegistryId): void
   unfollow(registry: RegistryId): void
-  /** Reads the logs of everybody who is here now, without waiting for the interval. */
-  catchUp(registry: RegistryId): void
+  /** Compares a registry with everybody who is here now, without waiting for the interval. */
+  reconcile(registry: RegistryId): void
   /** Gets blocks, for one package; `registry` says which neighbours are asked first. */
   fetch(registry: RegistryId | undefined, options?: FetchOptions): FetchSession
   /** Says in the DHT, later and in turn, that this node has a content root. */
@@ -76,7 +76,7 @@ export async function createSwarm(
 }
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
-  const { host, helia, peers, gossip, catchUp, routing, meter, tuning } = parts
+  const { host, helia, peers, gossip, sync, routing, meter, tuning } = parts
   const { blocks, clock } = components
   return {
     name: config.name,
@@ -99,10 +99,13 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     publishFact: async (registry, id, envelope) => await gossip.publish(registry, id, envelope),
     follow: registry => {
       gossip.follow(registry)
-      catchUp.readFromAll(registry)
+      sync.follow(registry)
     },
-    unfollow: registry => gossip.unfollow(registry),
-    catchUp: registry => catchUp.readFromAll(registry),
+    unfollow: registry => {
+      gossip.unfollow(registry)
+      sync.unfollow(registry)
+    },
+    reconcile: registry => sync.readFromAll(registry),
     fetch: (registry, options) => {
       const candidates = (): readonly string[] => neighbours(peers, gossip, registry)
       return createFetchSession({ helia, blocks, routing, clock, tuning, candidates }, options)
@@ -117,7 +120,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, gossip, catchUp, dialer }: Parts
+  { helia, quota, peerCache, gossip, sync, dialer }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
@@ -133,18 +136,21 @@ async function start(
     })
   }
   gossip.start()
-  for (const registry of components.registries()) gossip.follow(registry)
-  catchUp.start()
+  for (const registry of components.registries()) {
+    gossip.follow(registry)
+    sync.follow(registry)
+  }
+  sync.start()
   dialer.start()
 }
 
 /** In reverse, all of it, whatever fails. */
-async function stop({ host, helia, gossip, catchUp, dialer, routing, peerCache }: Parts): Promise<void> {
+async function stop({ host, helia, gossip, sync, dialer, routing, peerCache }: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
     async () => await dialer.stop(),
-    async () => await catchUp.stop(),
+    async () => await sync.stop(),
     async () => gossip.stop(),
     async () => await routing.stop(),
     async () => void (await helia.stop()),

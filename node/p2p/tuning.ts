@@ -5,8 +5,9 @@ import type { SwarmTuning } from './components.ts'
 export function tuningOf(overrides: Partial<SwarmTuning> = {}): SwarmTuning {
   return {
     helloTimeoutMs: LIMITS.hello.timeoutMs,
-    catchUpIntervalMs: LIMITS.catchUp.intervalMs,
-    catchUpSoonMs: LIMITS.catchUp.soonMs,
+    syncIntervalMs: LIMITS.sync.intervalMs,
+    syncSoonMs: LIMITS.sync.soonMs,
+    syncListenMs: LIMITS.sync.listenMs,
     hedgeMs: LIMITS.fetch.hedgeMs,
     reaskMs: LIMITS.fetch.reaskMs,
     blockTimeoutMs: LIMITS.fetch.blockTimeoutMs,

@@ -38,16 +38,15 @@ test('a large fact is announced by its id and fetched', async () => {
   expect(b.facts.count(registry)).toBe(1)
 })
 
-test('a newcomer reads 2,000 facts over several pages, then only what is new', async () => {
+test('a newcomer takes a snapshot of 2,000 facts, and after that only what is new', async () => {
   const a = await testNode({ registries })
   const maker = new FactMaker(registry)
   a.facts.addAll(registry, maker.many(2_000))
   const b = await testNode({ registries })
   await b.swarm.connect(a.address())
-  const first = await b.events.next('onCaughtUp')
-  expect(first).toEqual({ peer: a.swarm.peerId, registry, facts: 2_000, toItsEnd: true })
+  await b.events.next('onReconciled')
+  expect(b.events.of('onFact').filter(({ way }) => way === 'snapshot')).toHaveLength(2_000)
   expect(b.facts.log.get(registry)?.map(({ id }) => id)).toEqual(a.facts.log.get(registry)?.map(({ id }) => id))
-  expect(b.cursors.get(`${a.swarm.peerId} ${registry}`)).toEqual({ epoch: 'epoch-1', after: 2_000 })
   const judged = b.facts.judged
 
   await b.swarm.disconnect(a.swarm.peerId)
@@ -58,13 +57,49 @@ test('a newcomer reads 2,000 facts over several pages, then only what is new', a
   expect(b.facts.judged - judged).toBe(3)
 })
 
-test('a log with a new epoch is read from its start', async () => {
-  const a = await testNode({ registries })
-  a.facts.addAll(registry, new FactMaker(registry).many(5))
-  const b = await testNode({ registries })
-  b.cursors.set(`${a.swarm.peerId} ${registry}`, { epoch: 'before-the-rebuild', after: 99 })
+test('what was missed while away comes at the reconnect, in both directions', async () => {
+  const [a, b] = [await testNode({ registries }), await testNode({ registries })]
+  const [ours, theirs] = [new FactMaker(registry), new FactMaker(registry)]
+  a.facts.addAll(registry, ours.many(300))
+  b.facts.addAll(registry, theirs.many(200))
   await b.swarm.connect(a.address())
-  expect(await b.events.next('onCaughtUp')).toMatchObject({ facts: 5 })
+  await Promise.all([a.facts.until(registry, 500), b.facts.until(registry, 500)])
+  await b.swarm.disconnect(a.swarm.peerId)
+  await Promise.all([a.events.next('onPeerGone'), b.events.next('onPeerGone')])
+  a.facts.addAll(registry, ours.many(150))
+  b.facts.addAll(registry, theirs.many(150))
+  await b.swarm.connect(a.address())
+  await Promise.all([a.facts.until(registry, 800), b.facts.until(registry, 800)])
+})
+
+test('several registries are compared on one connection', async () => {
+  const all = ['acme', 'beta', 'gamma', 'delta', 'epsilon', 'zeta'].map(registryNamed)
+  const [a, b] = [await testNode({ registries: all }), await testNode({ registries: all })]
+  for (const [index, each] of all.entries()) (index % 2 === 0 ? a : b).facts.addAll(each, new FactMaker(each).many(20))
+  await b.swarm.connect(a.address())
+  await Promise.all(all.flatMap(each => [a.facts.until(each, 20), b.facts.until(each, 20)]))
+  expect(b.swarm.libp2p.getConnections()).toHaveLength(1)
+})
+
+test('equal sets that were filled in different orders bring nothing to the gate', async () => {
+  const [a, b] = [await testNode({ registries }), await testNode({ registries })]
+  const facts = new FactMaker(registry).many(500)
+  a.facts.addAll(registry, facts)
+  b.facts.addAll(registry, facts.toReversed())
+  await b.swarm.connect(a.address())
+  expect(await b.events.next('onReconciled')).toEqual({ peer: a.swarm.peerId, registry, facts: 0, missing: 0 })
+  expect(await a.events.next('onReconciled')).toEqual({ peer: b.swarm.peerId, registry, facts: 0, missing: 0 })
+  expect(a.facts.judged + b.facts.judged).toBe(0)
+})
+
+test('a peer with an old set takes nothing back', async () => {
+  const [a, old] = [await testNode({ registries }), await testNode({ registries })]
+  const facts = new FactMaker(registry).many(50)
+  a.facts.addAll(registry, facts)
+  old.facts.addAll(registry, facts.slice(0, 5))
+  await a.swarm.connect(old.address())
+  await old.facts.until(registry, 50)
+  expect(a.facts.count(registry)).toBe(50)
 })
 
 test('both sides read: what each had before they met is on both', async () => {
@@ -75,13 +110,13 @@ test('both sides read: what each had before they met is on both', async () => {
   await Promise.all([a.facts.until(registry, 17), b.facts.until(registry, 17)])
 })
 
-test('a gap that gossip shows is closed by reading the log of whoever told it', async () => {
+test('a gap that gossip shows is closed by comparing with whoever told it', async () => {
   const [a, b] = [
     await testNode({ registries }),
-    await testNode({ registries, config: { tuning: { catchUpSoonMs: 50 } } })
+    await testNode({ registries, config: { tuning: { syncSoonMs: 50 } } })
   ]
   await b.swarm.connect(a.address())
-  await b.events.next('onCaughtUp')
+  await b.events.next('onReconciled')
   await subscribed(a, b)
   const [first, second] = new FactMaker(registry).many(2)
   if (first === undefined || second === undefined) throw new Error('two facts were made')
@@ -91,15 +126,15 @@ test('a gap that gossip shows is closed by reading the log of whoever told it', 
   await b.facts.until(registry, 2)
 })
 
-test('a cursor does not pass a fact that is not in the set yet', async () => {
+test('facts that wait for something that never comes keep no comparison from its end', async () => {
   const a = await testNode({ registries })
   const maker = new FactMaker(registry)
   maker.next()
   a.facts.addAll(registry, maker.many(4))
   const b = await testNode({ registries })
   await b.swarm.connect(a.address())
-  expect(await b.events.next('onCaughtUp')).toMatchObject({ facts: 0 })
-  expect(b.cursors.size).toBe(0)
+  expect(await b.events.next('onReconciled')).toMatchObject({ facts: 0 })
+  expect(b.facts.count(registry)).toBe(0)
 })
 
 test('a registry that is not followed is neither told nor served', async () => {
@@ -107,10 +142,10 @@ test('a registry that is not followed is neither told nor served', async () => {
   const [a, b] = [await testNode({ registries }), await testNode({ registries: [other] })]
   a.facts.addAll(other, new FactMaker(other).many(2))
   await b.swarm.connect(a.address())
-  expect(await b.events.next('onCaughtUp')).toMatchObject({ registry: other, facts: 0, toItsEnd: false })
   await expect(a.swarm.publishFact(other, new FactMaker(other).next().id, randomBytes(3))).rejects.toMatchObject({
     code: 'UNKNOWN_REGISTRY'
   })
+  expect(b.events.of('onReconciled')).toEqual([])
 })
 
 /** Waits until each has seen the other's subscription, which is when gossip can reach it. */

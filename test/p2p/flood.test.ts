@@ -3,7 +3,8 @@ import type { Connection, Libp2p } from '@libp2p/interface'
 import { afterEach, expect, test } from 'vitest'
 import { Conduct, CUT_BELOW } from '../../node/p2p/conduct.ts'
 import { Bans } from '../../node/p2p/bans.ts'
-import { FACTS_PROTOCOL, encodeFactsResponse } from '../../protocol/catch-up.ts'
+import { FACTS_PROTOCOL, encodeFactsResponse } from '../../protocol/facts-messages.ts'
+import { encodeCarBlock, encodeCarHeader } from '../../protocol/car.ts'
 import { factsTopic } from '../../protocol/gossip-message.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -38,28 +39,26 @@ test('a peer that floods invalid facts is cut within eight, banned, and honest f
   const fact = new FactMaker(registry).next()
   honest.facts.add(fact)
   await honest.swarm.publishFact(registry, fact.id, fact.bytes)
-  honest.swarm.catchUp(registry)
-  victim.swarm.catchUp(registry)
+  honest.swarm.reconcile(registry)
+  victim.swarm.reconcile(registry)
   await victim.facts.until(registry, 1)
 })
 
-test('a peer whose log holds invalid facts is cut', async () => {
-  const victim = await testNode({ registries })
+test('a peer whose snapshot holds invalid facts is cut', async () => {
+  const victim = await testNode({ registries, config: { tuning: { syncListenMs: 50 } } })
   const liar = await rawPeer()
   await liar.handle(FACTS_PROTOCOL, stream => {
     const io = new FramedStream(stream)
     const signal = AbortSignal.timeout(5_000)
-    const facts = Array.from({ length: 50 }, () => randomBytes(100))
-    void io
-      .read(65_536, signal)
-      .then(
-        async () =>
-          await io.write(encodeFactsResponse({ type: 'page', epoch: 'x', facts, next: 50, done: true }), signal)
-      )
+    const blocks = Array.from({ length: 50 }, () => encodeCarBlock(randomBytes(100)))
+    void io.read(65_536, signal).then(async () => {
+      await io.write(encodeFactsResponse({ type: 'snapshot' }), signal)
+      await io.writeRaw(Buffer.concat([encodeCarHeader(registry), ...blocks]), signal)
+      await io.end(signal)
+    })
   })
   await introduce(liar, victim.address())
   expect(await victim.events.next('onCut')).toMatchObject({ peer: liar.peerId.toString(), reason: 'invalid-facts' })
-  expect(victim.cursors.size).toBe(0)
 })
 
 test('subscribing to other topics or sending on them reaches nobody', async () => {

@@ -91,7 +91,7 @@ test('a stopped node leaves no socket, server or timer behind', async () => {
   const before = process.getActiveResourcesInfo().filter(isOurs).length
   const [a, b] = [await testNode({ registries: [registry] }), await testNode({ registries: [registry] })]
   await b.swarm.connect(a.address())
-  await b.events.next('onCaughtUp')
+  await b.events.next('onReconciled')
   await b.stop()
   await a.stop()
   await expect.poll(() => process.getActiveResourcesInfo().filter(isOurs).length).toBeLessThanOrEqual(before)

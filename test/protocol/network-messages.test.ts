@@ -5,7 +5,7 @@ import {
   decodeFactsResponse,
   encodeFactsRequest,
   encodeFactsResponse
-} from '../../protocol/catch-up.ts'
+} from '../../protocol/facts-messages.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import { factIdOf, toLink } from '../../protocol/cid.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
@@ -13,6 +13,7 @@ import { isRegistryError } from '../../protocol/errors.ts'
 import { encodeAnnouncement, parseGossipMessage } from '../../protocol/gossip-message.ts'
 import { commonVersion, decodeHello, decodeHelloAnswer, encodeHello, encodeHelloAnswer } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { decodeSyncReply, decodeSyncRequest, encodeSyncMessage } from '../../protocol/sync/messages.ts'
 
 const id = factIdOf(Uint8Array.of(1))
 const registry = id as string as RegistryId
@@ -30,16 +31,36 @@ test('what is said is understood', () => {
   expect(decodeHelloAnswer(encodeHelloAnswer({ refused: 'no-common-version' }))).toEqual({
     refused: 'no-common-version'
   })
-  const page = { type: 'page', registry, epoch: 'e1', after: 5, facts: 10, bytes: 100 } as const
-  expect(decodeFactsRequest(encodeFactsRequest(page))).toEqual(page)
+  const snapshot = { type: 'snapshot', registry } as const
+  expect(decodeFactsRequest(encodeFactsRequest(snapshot))).toEqual(snapshot)
   const ids = { type: 'ids', registry, ids: [id] } as const
   expect(decodeFactsRequest(encodeFactsRequest(ids))).toEqual(ids)
   for (const response of [
-    { type: 'page', epoch: 'e1', facts: [Uint8Array.of(1, 2)], next: 6, done: true },
+    { type: 'facts', facts: [Uint8Array.of(1, 2)] },
     { type: 'facts', facts: [] },
+    { type: 'snapshot' },
     { type: 'refused', reason: 'busy' }
   ] as const) {
     expect(decodeFactsResponse(encodeFactsResponse(response))).toEqual(response)
+  }
+  for (const request of [
+    { type: 'open', session: 1, registry, ranges: Uint8Array.of(0x61) },
+    { type: 'compare', session: 2, ranges: Uint8Array.of(0x61) },
+    { type: 'want', session: 3, ids: [id] },
+    { type: 'push', session: 4, facts: [Uint8Array.of(1)] },
+    { type: 'done', session: 5, complete: true }
+  ] as const) {
+    expect(decodeSyncRequest(encodeSyncMessage(request))).toEqual(request)
+    expect(() => decodeSyncReply(encodeSyncMessage(request))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
+  }
+  for (const reply of [
+    { type: 'ranges', session: 1, ranges: Uint8Array.of(0x61) },
+    { type: 'facts', session: 2, facts: [] },
+    { type: 'taken', session: 3, more: false },
+    { type: 'refused', session: 4, reason: 'busy' }
+  ] as const) {
+    expect(decodeSyncReply(encodeSyncMessage(reply))).toEqual(reply)
+    expect(() => decodeSyncRequest(encodeSyncMessage(reply))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
   }
   expect(parseGossipMessage(encodeAnnouncement(id))).toEqual({ type: 'announcement', id })
 })
@@ -70,14 +91,33 @@ test.each([
 })
 
 test.each([
-  ['a negative counter', { type: 'page', registry: toLink(registry), epoch: '', after: -1, facts: 1, bytes: 1 }],
-  ['a fraction', { type: 'page', registry: toLink(registry), epoch: '', after: 0.5, facts: 1, bytes: 1 }],
-  ['a page too large', { type: 'page', registry: toLink(registry), epoch: '', after: 0, facts: 1, bytes: 2 ** 30 }],
-  ['an epoch with a path', { type: 'page', registry: toLink(registry), epoch: '../x', after: 0, facts: 1, bytes: 1 }],
+  ['an extra field', { type: 'snapshot', registry: toLink(registry), after: 1 }],
+  ['a registry as text', { type: 'snapshot', registry }],
   ['too many ids', { type: 'ids', registry: toLink(registry), ids: Array.from({ length: 129 }, () => toLink(id)) }],
   ['another type', { type: 'all', registry: toLink(registry) }]
 ])('refuses a request with %s', (_, value) => {
   expect(() => decodeFactsRequest(encodeCbor(value))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
+})
+
+const digest = new Uint8Array(32)
+test.each([
+  ['an extra field', { type: 'done', session: 1, complete: true, more: 1 }],
+  ['a negative session', { type: 'done', session: -1, complete: true }],
+  ['a fraction for a session', { type: 'done', session: 0.5, complete: true }],
+  ['no ids', { type: 'want', session: 1, ids: [] }],
+  ['an id twice', { type: 'want', session: 1, ids: [digest, digest] }],
+  ['a short id', { type: 'want', session: 1, ids: [new Uint8Array(31)] }],
+  [
+    'too many ids',
+    { type: 'want', session: 1, ids: Array.from({ length: 129 }, (_, i) => new Uint8Array(32).fill(i)) }
+  ],
+  ['too many facts', { type: 'push', session: 1, facts: Array(129).fill(digest) }],
+  ['ranges that are too long', { type: 'compare', session: 1, ranges: new Uint8Array(LIMITS.sync.frameBytes + 1) }],
+  ['a registry as text', { type: 'open', session: 1, registry, ranges: digest }],
+  ['another type', { type: 'close', session: 1 }],
+  ['a list', ['done', 1]]
+])('refuses a request to compare with %s', (_, value) => {
+  expect(() => decodeSyncRequest(encodeCbor(value))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
 })
 
 test('no bytes whatever make a decoder throw anything but its own error', () => {
@@ -88,6 +128,8 @@ test('no bytes whatever make a decoder throw anything but its own error', () => 
         decodeHelloAnswer,
         decodeFactsRequest,
         decodeFactsResponse,
+        decodeSyncRequest,
+        decodeSyncReply,
         parseGossipMessage
       ]) {
         try {

@@ -1,24 +1,20 @@
 import { join } from 'node:path'
-import { randomBytes } from 'node:crypto'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { FsBlockstore } from 'blockstore-fs'
 import { LevelDatastore } from 'datastore-level'
-import { generateSecret, principalOf } from '../../attestation/keys.ts'
-import type { Secret } from '../../attestation/keys.ts'
-import { signFact, verifyFact } from '../../attestation/sign-fact.ts'
-import { factIdOf } from '../../protocol/cid.ts'
+import { verifyFact } from '../../attestation/sign-fact.ts'
+import { digestOf } from '../../protocol/cid.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope } from '../../protocol/fact.ts'
-import { parsePackageName } from '../../protocol/package-name.ts'
+import { ItemSet } from '../../protocol/sync/item-set.ts'
 import type {
   Blockstore,
   Clock,
-  Cursor,
+  Facts,
   FactSource,
   Gate,
   Log,
-  PageBudget,
   SwarmConfig,
   SwarmEvents,
   Verdict
@@ -27,57 +23,15 @@ import { createSwarm } from '../../node/p2p/swarm.ts'
 import type { Swarm } from '../../node/p2p/swarm.ts'
 import { tempDir } from './temp-dir.ts'
 
-/** The id of a registry that nobody founded: a digest of its name. */
-export function registryNamed(name: string): RegistryId {
-  return factIdOf(new TextEncoder().encode(name)) as string as RegistryId
-}
-
-/** One chain of signed facts of one author, each naming the one before. */
-export class FactMaker {
-  readonly #secret: Secret = generateSecret(randomBytes(32))
-  readonly #registry: RegistryId
-  readonly #chain = randomBytes(16).toString('hex')
-  #seq = 0
-  #prev: FactId | null = null
-
-  constructor(registry: RegistryId) {
-    this.#registry = registry
-  }
-
-  next(payload: Uint8Array = randomBytes(16)): Envelope {
-    const bytes = signFact(
-      {
-        v: 1,
-        type: 'claim',
-        registry: this.#registry,
-        subject: parsePackageName('ggen/demo'),
-        author: principalOf(this.#secret),
-        chain: this.#chain,
-        seq: this.#seq,
-        prev: this.#prev,
-        time: 1_700_000_000_000 + this.#seq,
-        payload
-      },
-      this.#secret
-    )
-    const envelope = parseEnvelope(bytes)
-    this.#seq += 1
-    this.#prev = envelope.id
-    return envelope
-  }
-
-  many(count: number): readonly Envelope[] {
-    return Array.from({ length: count }, () => this.next())
-  }
-}
+export { FactMaker, registryNamed } from './fact-maker.ts'
 
 /** A gate and a log over a Map, by the rules of the real ones: valid, in its chain, once. */
-export class MapFacts implements Gate {
+export class MapFacts implements Gate, Facts {
   readonly log = new Map<string, Envelope[]>()
+  readonly sets = new Map<RegistryId, ItemSet>()
   readonly seen = new Set<string>()
   /** How many facts were looked at, whatever became of them. */
   judged = 0
-  epochName = 'epoch-1'
   readonly #waiters: { readonly ready: () => boolean; readonly resolve: () => void }[] = []
 
   count(registry: RegistryId): number {
@@ -88,13 +42,13 @@ export class MapFacts implements Gate {
     const { registry } = envelope.body
     if (registry === null || this.seen.has(envelope.id)) return
     this.seen.add(envelope.id)
-    this.log.set(registry, [...(this.log.get(registry) ?? []), envelope])
+    this.#append(registry, [envelope])
     this.#wake()
   }
 
   addAll(registry: RegistryId, envelopes: readonly Envelope[]): void {
     for (const { id } of envelopes) this.seen.add(id)
-    this.log.set(registry, [...(this.log.get(registry) ?? []), ...envelopes])
+    this.#append(registry, envelopes)
     this.#wake()
   }
 
@@ -129,21 +83,27 @@ export class MapFacts implements Gate {
     return verdicts
   }
 
-  async epoch(): Promise<string> {
-    return this.epochName
+  set(registry: RegistryId): ItemSet {
+    const set = this.sets.get(registry) ?? new ItemSet()
+    this.sets.set(registry, set)
+    return set
   }
 
-  async page(registry: RegistryId, after: number, budget: PageBudget) {
-    const all = this.log.get(registry) ?? []
-    const facts: Uint8Array[] = []
-    let room = budget.bytes
-    for (const { bytes } of all.slice(after, after + budget.facts)) {
-      if (facts.length > 0 && bytes.length > room) break
-      room -= bytes.length
-      facts.push(bytes)
+  async known(_registry: RegistryId, ids: readonly FactId[]): Promise<readonly ('set' | undefined)[]> {
+    return ids.map(id => (this.seen.has(id) ? 'set' : undefined))
+  }
+
+  async *snapshot(registry: RegistryId): AsyncGenerator<Uint8Array> {
+    for (const { bytes } of this.log.get(registry) ?? []) yield bytes
+  }
+
+  #append(registry: RegistryId, envelopes: readonly Envelope[]): void {
+    const log = this.log.get(registry) ?? []
+    for (const envelope of envelopes) {
+      log.push(envelope)
+      this.set(registry).insert({ time: envelope.body.time, id: digestOf(envelope.id) })
     }
-    const next = after + facts.length
-    return { facts, next, done: next >= all.length }
+    this.log.set(registry, log)
   }
 
   async get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined> {
@@ -170,7 +130,6 @@ export interface TestNode {
   readonly swarm: Swarm
   readonly facts: MapFacts
   readonly blocks: Blockstore
-  readonly cursors: Map<string, Cursor>
   readonly events: Emitted
   /** An address that others can dial. */
   address(): string
@@ -186,7 +145,7 @@ export class Emitted {
     onPeerGone: [],
     onFact: [],
     onCut: [],
-    onCaughtUp: []
+    onReconciled: []
   }
   readonly #waiters: (() => void)[] = []
 
@@ -200,7 +159,7 @@ export class Emitted {
       onPeerGone: value => add('onPeerGone', value),
       onFact: value => add('onFact', value),
       onCut: value => add('onCut', value),
-      onCaughtUp: value => add('onCaughtUp', value)
+      onReconciled: value => add('onReconciled', value)
     }
   }
 
@@ -238,7 +197,6 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
   await store.open()
   const blocks = options.wrapBlocks?.(store) ?? store
   const facts = options.facts ?? new MapFacts()
-  const cursors = new Map<string, Cursor>()
   const events = new Emitted()
   const swarm = await createSwarm(
     {
@@ -258,11 +216,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       blocks,
       registries: () => options.registries ?? [],
       gate: facts,
-      factLog: facts,
-      cursors: {
-        get: async (peer, registry) => cursors.get(`${peer} ${registry}`),
-        set: async (peer, registry, cursor) => void cursors.set(`${peer} ${registry}`, cursor)
-      },
+      facts,
       clock: options.clock ?? realClock,
       log: silent
     },
@@ -272,7 +226,6 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
     swarm,
     facts,
     blocks,
-    cursors,
     events,
     address: () => swarm.addresses()[0] ?? '',
     stop: async () => {
