@@ -26,8 +26,8 @@ export interface FactBatch {
   /** From the set to what is kept outside, and the other way. */
   readonly leave?: readonly FactMove[]
   readonly back?: readonly FactMove[]
-  /** Sealed rows of the view (protocol/view-row.ts) that these facts change. */
-  readonly rows: readonly (readonly [Subject, Uint8Array])[]
+  /** Sealed rows of the view (protocol/view-row.ts) that these facts change; undefined where the set says nothing any more. */
+  readonly rows: readonly (readonly [Subject, Uint8Array | undefined])[]
   /** Packages that have facts set aside: those are folded again when the authority grows. */
   readonly aside: readonly (readonly [Subject, boolean])[]
   readonly named: readonly Principal[]
@@ -132,7 +132,10 @@ class Plan {
   finish({ rows, aside, named, unnamed = [], stale }: FactBatch): PlannedWrite {
     const registry = this.#registry
     const ops = this.#ops
-    for (const [subject, row] of rows) ops.push({ type: 'put', key: KEYS.view(registry, subject), value: row })
+    for (const [subject, row] of rows) {
+      const key = KEYS.view(registry, subject)
+      ops.push(row === undefined ? { type: 'del', key } : { type: 'put', key, value: row })
+    }
     for (const [subject, is] of aside) ops.push(flag(KEYS.aside(registry, subject), is))
     for (const key of unnamed) ops.push(flag(KEYS.named(registry, key), false))
     for (const key of named) ops.push(flag(KEYS.named(registry, key), true))

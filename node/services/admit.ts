@@ -5,7 +5,6 @@ import type { Admission, PendingReason, RejectReason } from '../../protocol/admi
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/did.ts'
-import type { Principal } from '../../protocol/did.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope } from '../../protocol/fact.ts'

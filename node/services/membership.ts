@@ -79,15 +79,15 @@ export interface NameReader {
  * that one names the first again. Counting who is named how often would keep both; following the names from the genesis
  * on does not.
  */
-export async function namedFrom(authority: Authority, { namesBy, known }: NameReader): Promise<ReadonlySet<Principal>> {
+export async function namedFrom(authority: Authority, reader: NameReader): Promise<ReadonlySet<Principal>> {
   const { genesis, revokedKeys } = authority
   const named = new Set([...genesis.roots, genesis.recovery])
   const inSet = async (subject: Subject, id: FactId): Promise<boolean> => {
-    const { set, cut } = await known(subject)
+    const { set, cut } = await reader.known(subject)
     return split([...set, ...cut], authority).set.some(fact => fact.id === id)
   }
   for (const author of named) {
-    for (const { id, subject, keys } of await namesBy(author)) {
+    for (const { id, subject, keys } of await reader.namesBy(author)) {
       // Only what a revoked key said can be cut: of all others nothing is read.
       if (revokedKeys.has(author) && !(await inSet(subject, id))) continue
       for (const key of keys) named.add(key)

@@ -117,13 +117,14 @@ export async function foldDraft(
   if (draft.accepted.length + draft.cut.length === 0) return []
   const { state, registry, touched } = draft
   const before = state.authority
-  const isNamed = await namedIn(draft, store)
+  const isKnown = await namedAmong(store, registry, touched.values())
+  const isNamed = (key: Principal): boolean => draft.named.includes(key) || isKnown(key)
   const about = touched.get('registry')
   const folded = about === undefined ? undefined : foldRegistry(registry, [...about.set, ...about.cut], isNamed)
   const authority = folded === undefined ? before : folded.authority
   const change = changeOf(before, authority)
   const batch = new RowBatch()
-  const later: Subject[] = []
+  const later: Subject[] = [...(await waitingFor(draft, store))]
   const sides = new Map<Subject, Known>()
   if (folded !== undefined) batch.addAuthority(authority)
   for (const [subject, known] of touched) {
@@ -158,13 +159,24 @@ export async function foldDraft(
   return left
 }
 
-/** Who is named, of the authors of what is kept aside about a touched subject. All others were asked about at the gate. */
-async function namedIn({ registry, touched, named }: Draft, store: ViewStore): Promise<(key: Principal) => boolean> {
-  const authors = [...new Set([...touched.values()].flatMap(({ cut }) => cut.map(({ body }) => body.author)))]
+/** Who is named, of the authors of what is kept aside. All others were asked about at the gate. */
+async function namedAmong(
+  store: ViewStore,
+  registry: RegistryId,
+  about: Iterable<Known>
+): Promise<(key: Principal) => boolean> {
+  const authors = [...new Set([...about].flatMap(({ cut }) => cut.map(({ body }) => body.author)))]
   if (authors.length === 0) return () => true
   const are = await store.areNamed(registry, authors)
-  const unnamed = new Set(authors.filter((key, i) => are[i] !== true && !named.includes(key)))
+  const unnamed = new Set(authors.filter((_, i) => are[i] !== true))
   return key => !unnamed.has(key)
+}
+
+/** What keys wrote about that are named for the first time, or again after a loss: it may wait outside the set. */
+async function waitingFor({ named, registry }: Draft, store: ViewStore): Promise<readonly Subject[]> {
+  if (store.cutCount(registry) === 0) return []
+  const subjects = await Promise.all(named.map(key => store.subjectsOf(registry, key)))
+  return subjects.flat()
 }
 
 function toWrite({ fact, bytes }: AcceptedFact): FactWrite {
@@ -203,9 +215,10 @@ async function refold(
 ): Promise<void> {
   const { registry } = state
   const { named, subjects: more } = await renameKeys(state, store, revoked)
-  const isNamed = (key: Principal): boolean => named?.has(key) ?? true
+  const namedFor = async (known: Known): Promise<(key: Principal) => boolean> =>
+    named === undefined ? namedAmong(store, registry, [known]) : key => named.has(key)
   const about = await state.known('registry')
-  const own = foldRegistry(registry, [...about.set, ...about.cut], isNamed)
+  const own = foldRegistry(registry, [...about.set, ...about.cut], await namedFor(about))
   let batch = new RowBatch()
   batch.addAuthority(own.authority)
   batch.addMoves('registry', about, own)
@@ -224,7 +237,7 @@ async function refold(
       if (done.has(subject)) continue
       done.add(subject)
       const known = await state.known(subject)
-      const after = split([...known.set, ...known.cut], own.authority, isNamed)
+      const after = split([...known.set, ...known.cut], own.authority, await namedFor(known))
       batch.addMoves(subject, known, after)
       if (batch.leave.length + batch.back.length > 0) sides.set(subject, after)
       batch.addPackage(subject, after.set, own.authority)

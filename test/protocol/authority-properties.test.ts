@@ -115,7 +115,7 @@ test('any order of arrival folds to the same row, whoever tries what', () => {
         const facts = play(list, threshold)
         const all = facts.all.map(toVerified)
         const shuffled = all
-          .map(fact => ({ fact, key: keys.next().value ?? 0 }))
+          .map(fact => ({ fact, key: Number(keys.next().value) }))
           .toSorted((a, b) => a.key - b.key)
           .map(({ fact }) => fact)
         expect(toHex(encodeAuthorityRow(fold(facts, shuffled)))).toBe(toHex(encodeAuthorityRow(fold(facts, all))))
