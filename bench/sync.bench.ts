@@ -4,6 +4,7 @@ import { bootstrapFigures } from './bootstrap.ts'
 import { holdAll, startFleet } from './fleet/fleet.ts'
 import type { Fleet, Ship } from './fleet/fleet.ts'
 import type { Look } from './fleet/orders.ts'
+import { oneOf100kFigures } from './one-of-100k.ts'
 import { above, below, type Figure } from './report.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -19,6 +20,7 @@ const HEAL = ['sync/heal', 'sync/heal-ms', 'sync/heal-lost', 'sync/heal-digests'
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   if (HEAL.some(name => workbench.wants(name))) yield* healFigures(workbench)
   yield* bootstrapFigures(workbench)
+  yield* oneOf100kFigures(workbench)
 }
 
 /** Twenty nodes are split in two halves, publish on both sides, and may talk again. */

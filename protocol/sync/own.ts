@@ -39,6 +39,7 @@ export function beginTurns(draft: Draft): void {
       passedOver: new Set(),
       emptyAnswers: 0,
       accepted: 0,
+      pushed: 0,
       missing: 0,
       unsettled: false
     }
@@ -91,9 +92,11 @@ export function onReply(draft: Draft, peer: string, message: SyncReply): void {
     case 'facts':
       return onFacts(draft, session, message.facts)
     case 'taken':
-      return message.more ? advance(draft, put(draft, session, {})) : finish(draft, session, 'no-room')
+      return message.more
+        ? advance(draft, put(draft, session, { pushed: session.pushed + 1 }))
+        : finish(draft, session, 'no-room')
     case 'refused':
-      return finish(draft, session, message.reason === 'unknown-registry' ? 'refused' : 'no-room')
+      return finish(draft, session, message.reason === 'unknown-registry' ? 'refused' : 'busy')
   }
 }
 

@@ -5,11 +5,12 @@ import type { Draft, NeedIds, Session, SyncVerdict } from './state.ts'
 import { enqueue } from './turns.ts'
 
 /** How a session of ours ends, and whether there is another one soon. */
-export type Ending = 'complete' | 'turn-over' | 'no-room' | 'refused' | 'passed-over'
+export type Ending = 'complete' | 'turn-over' | 'no-room' | 'busy' | 'refused' | 'passed-over'
 
 export function finish(draft: Draft, session: Session, ending: Ending): void {
-  const { peer, registry, number, accepted, missing, unsettled } = session
-  if (ending !== 'refused') {
+  const { peer, registry, number, accepted, pushed, missing, unsettled } = session
+  // Who refused has forgotten the session already.
+  if (ending !== 'refused' && ending !== 'busy') {
     const complete = ending === 'complete'
     draft.effects.push({ type: 'send', peer, message: { type: 'done', session: number, complete } })
   }
@@ -24,6 +25,10 @@ export function finish(draft: Draft, session: Session, ending: Ending): void {
     case 'turn-over':
       return enqueue(draft, peer, registry)
     case 'no-room':
+      // A full disk stays full for a while, on either side: without progress the interval is soon enough.
+      if (accepted + pushed > 0) enqueue(draft, peer, registry, draft.now + LIMITS.sync.retryMs)
+      return
+    case 'busy':
       return enqueue(draft, peer, registry, draft.now + LIMITS.sync.retryMs)
     case 'refused':
     case 'passed-over':

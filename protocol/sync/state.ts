@@ -117,6 +117,8 @@ export interface Session {
   readonly passedOver: ReadonlySet<FactId>
   readonly emptyAnswers: number
   readonly accepted: number
+  /** Pages that the other side took. */
+  readonly pushed: number
   readonly missing: number
   /** Something waits at the gate for something else, which another session may bring. */
   readonly unsettled: boolean

@@ -20,6 +20,7 @@ test('a fact that one node publishes reaches two others that follow the registry
   await c.swarm.connect(b.address())
   await subscribed(a, b)
   await subscribed(b, c)
+  await Promise.all([b.events.next('onReconciled'), c.events.next('onReconciled')])
   const fact = new FactMaker(registry).next()
   a.facts.add(fact)
   await a.swarm.publishFact(registry, fact.id, fact.bytes)
@@ -31,6 +32,7 @@ test('a large fact is announced by its id and fetched', async () => {
   const [a, b] = [await testNode({ registries }), await testNode({ registries })]
   await b.swarm.connect(a.address())
   await subscribed(a, b)
+  await b.events.next('onReconciled')
   const fact = new FactMaker(registry).next(randomBytes(60_000))
   a.facts.add(fact)
   await a.swarm.publishFact(registry, fact.id, fact.bytes)

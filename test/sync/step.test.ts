@@ -220,7 +220,7 @@ describe('an id', () => {
     expect(effectsOf(a, 'reconciled')).toMatchObject([{ facts: 0 }])
   })
 
-  test('for which the gate has no room ends the session, and it is tried again later', () => {
+  test('for which the gate has no room ends the session, and it is tried again at the interval', () => {
     const { net, a, b } = pair(pool.slice(0, 1), pool.slice(0, 300))
     a.judge = () => ({ verdict: 'ignore', reason: 'over-rate' })
     net.connect(a, b)
@@ -228,7 +228,24 @@ describe('an id', () => {
     expect(effectsOf(a, 'reconciled')).toEqual([])
     expect(effectsOf(b, 'reconciled')).toEqual([])
     expect(a.state.asked.size).toBe(0)
+    // The other side opens once, because it has heard nothing.
+    net.pass(LIMITS.sync.listenMs)
+    const tried = effectsOf(a, 'admit').length
+    net.pass(LIMITS.sync.retryMs)
+    expect(effectsOf(a, 'admit')).toHaveLength(tried)
     a.judge = () => ({ verdict: 'accept' })
+    net.pass(LIMITS.sync.intervalMs)
+    expect(ids(a)).toEqual(ids(b))
+  })
+
+  test('for which there is no room any more, after others had some, is asked for again before long', () => {
+    const { net, a, b } = pair(pool.slice(0, 1), pool.slice(0, 300))
+    let room = 150
+    a.judge = () => (room-- > 0 ? { verdict: 'accept' } : { verdict: 'ignore', reason: 'over-rate' })
+    net.connect(a, b)
+    net.settle()
+    expect(effectsOf(a, 'reconciled')).toEqual([])
+    room = 1_000
     net.pass(LIMITS.sync.retryMs)
     expect(ids(a)).toEqual(ids(b))
   })
