@@ -26,6 +26,7 @@ import type { ProjectCommand } from './services/project/target.ts'
 import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
+import { takedown } from './takedown.ts'
 import { waitFor } from './wait.ts'
 
 /** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
@@ -66,6 +67,8 @@ export function createApi(parts: NodeParts): Api {
       const target = exactVersion(parts, reference)
       return yanker.unyank(target.registry, target)
     },
+    takedown: (params, context) => takedown(parts, params, context),
+    takedownList: async () => parts.takedowns.all,
     registryAdd: (params, { signal }) => addRegistry(parts, params, signal),
     registryList: () => Promise.all(registries.all.map(entry => registryStatus(parts, entry))),
     registryCreate: params => createRegistry(parts, params),

@@ -31,6 +31,8 @@ const PARAMS: {
   show: { reference: 'text' },
   yank: { reference: 'text', reason: 'text' },
   unyank: { reference: 'text' },
+  takedown: { reference: 'text', release: 'flag', isDeleted: 'flag' },
+  takedownList: {},
   registryAdd: { id: 'text', alias: 'text?', peer: 'text?', isDefault: 'flag' },
   registryList: {},
   registryCreate: { name: 'text', alias: 'text?' },

@@ -12,14 +12,24 @@ import type { DiskGuard } from './disk-guard.ts'
 import type { LateSwarm } from './network.ts'
 import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
+import type { Takedowns } from './services/takedown.ts'
+
+export interface SourceComponents {
+  readonly blocks: VerifiedBlocks
+  readonly records: Records
+  readonly disk: DiskGuard
+  readonly takedowns: Takedowns
+}
 
 /** Reads folders for `publish`: blocks are durable before it returns. */
-export function contentSource(blocks: VerifiedBlocks, records: Records, disk: DiskGuard): ContentSource {
+export function contentSource({ blocks, records, disk, takedowns }: SourceComponents): ContentSource {
   return {
     readManifest,
     async importFolder(folder, { signal }) {
       disk.assertWritable()
       const imported = await importFolder(folder, blocks, { signal })
+      takedowns.assertAllowed(imported.root)
+      await takedowns.allow(imported.root, signal)
       await blocks.flush(imported.blocks)
       await records.markKept(imported.root)
       return imported
@@ -34,32 +44,41 @@ export interface WantedContent {
   readonly size: number
 }
 
-/** Brings content onto this disk, from peers where it is not here. */
+export interface FetchComponents {
+  /** Everything on this disk, what is withheld included: other content may need some of it. */
+  readonly allBlocks: VerifiedBlocks
+  readonly takedowns: Takedowns
+  readonly late: LateSwarm
+}
+
+/** Brings content onto this disk, from peers where it is not here. @throws RegistryError TAKEN_DOWN, and as `fetchContent` */
 export async function fetchInto(
-  blocks: VerifiedBlocks,
-  late: LateSwarm,
+  { allBlocks, takedowns, late }: FetchComponents,
   wanted: WantedContent,
   signal: AbortSignal
 ): Promise<{ readonly fetched: number }> {
+  takedowns.assertAllowed(wanted.root)
   const { swarm } = late
   const remote =
     swarm === undefined
       ? undefined
       : { open: (registry: RegistryId | undefined, abort: AbortSignal) => swarm.fetch(registry, { signal: abort }) }
-  return fetchContent({ local: blocks, remote }, wanted, signal)
+  const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
+  await takedowns.allow(wanted.root, signal)
+  return fetched
 }
 
-interface ContentComponents {
+interface ContentComponents extends FetchComponents {
   readonly blocks: VerifiedBlocks
   readonly records: Records
-  readonly late: LateSwarm
   readonly provide: (root: ContentId) => void
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
-export function packageContent({ blocks, records, late, provide }: ContentComponents): Omit<PackageContent, 'meter'> {
+export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter'> {
+  const { blocks, records, provide } = components
   const fetch: PackageContent['fetch'] = async (wanted, signal) => {
-    const fetched = await fetchInto(blocks, late, wanted, signal)
+    const fetched = await fetchInto(components, wanted, signal)
     await records.markKept(wanted.root)
     return fetched
   }

@@ -7,11 +7,9 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { openBlocks } from '../storage/block-store.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
-import { FactStore } from '../storage/fact-store.ts'
-import { openWithBallast } from '../storage/home.ts'
+import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
-import { openLevel } from '../storage/level-key-value.ts'
-import { Records } from '../storage/records.ts'
+import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
@@ -20,9 +18,12 @@ import { DiskGuard } from './disk-guard.ts'
 import { loadSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
+import { openStore } from './open-store.ts'
+import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
 import { Projects } from './project-store.ts'
-import { Registries } from './registries.ts'
+import type { Registries } from './registries.ts'
+import { Scrub } from './scrub.ts'
 import { Sources } from './sources.ts'
 import { systemClock } from './runtime/clock.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -44,7 +45,9 @@ import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolverWith } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
+import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
+import { openTakedowns } from './takedown.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -72,8 +75,12 @@ interface Core {
   readonly clock: Clock
   readonly log: Log
   readonly facts: FactStore
+  readonly lateScrub: LateScrub
   readonly records: Records
+  /** Without what is withheld, and with it. */
   readonly blocks: VerifiedBlocks
+  readonly allBlocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly signer: Signer
   readonly disk: DiskGuard
@@ -93,6 +100,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records)
   const services = composeServices(init, core, { late, changes })
+  const scrub = scrubOver(core, services.gate)
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -100,6 +108,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     started: core.clock.now(),
     ...core,
     ...services,
+    scrub,
     get swarm() {
       return late.swarm
     },
@@ -108,13 +117,14 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     network: () => requireSwarm(late),
     follow: async registry => {
       await sources.load(registry)
-      await follow(parts, core, registry)
+      await follow(parts, registry)
     },
     onChange: listener => changes.listen(listener),
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
   for (const { id } of core.registries.all) await parts.follow(id)
+  opening.defer(scrubInTime(core, scrub, init.network))
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
@@ -136,16 +146,15 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const { home, config } = init
   const log = init.log ?? (await openLog({ level: config.logLevel }))
   const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
-  const kv = await openWithBallast(home, () => openLevel(home.paths.store))
-  opening.defer(() => kv.close())
-  const records = new Records(kv)
-  const registries = new Registries(records)
-  await registries.load()
   const stopping = new AbortController()
+  const opened = await openStore({ home, clock, log, stopping: stopping.signal })
+  const { kv, records, registries, facts, lateScrub } = opened
+  opening.defer(() => opened.close())
   opening.defer(() => stopping.abort())
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
-  const blocks = await openBlocks(home.paths.blocks)
+  const allBlocks = await openBlocks(home.paths.blocks)
+  const { takedowns, blocks } = await openTakedowns(allBlocks, { kv, records, clock })
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
@@ -154,9 +163,12 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
     stopping: stopping.signal,
     clock,
     log,
-    facts: new FactStore(kv),
+    facts,
+    lateScrub,
     records,
     blocks,
+    allBlocks,
+    takedowns,
     registries,
     signer,
     disk,
@@ -173,26 +185,10 @@ interface Late {
 type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
 
 function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
-  const { clock, log, facts, records, blocks, signer, disk, projects } = core
+  const { clock, log, facts, signer, disk, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = new Mirror({
-    isKept: root => records.isKept(root),
-    markKept: root => records.markKept(root),
-    fetch: (wanted, signal) => fetchInto(blocks, late, wanted, signal),
-    later: (ms, task) => clock.after(ms, task, core.stopping),
-    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
-    onLooked: () => changes.emit(),
-    onKept: root => {
-      late.swarm?.provide(toLink(root))
-      changes.emit()
-    },
-    onFailed: (root, error) => {
-      disk.note(error)
-      log.info({ root, error }, 'content could not be fetched yet')
-      changes.emit()
-    }
-  })
+  const mirror = mirrorOf(core, { late, changes })
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
@@ -221,7 +217,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     late.swarm?.provide(toLink(root))
   }
   const publishing = { author, gate, view, announce }
-  const content = contentSource(blocks, records, disk)
+  const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
     release: (registry, fact) => statedRelease(facts, registry, fact),
@@ -229,7 +225,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),
     open: folder => projects.open(folder),
-    content: { ...packageContent({ blocks, records, late, provide: kept }), meter: meterOf(late) },
+    content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
     version,
     now: () => clock.now()
   }
@@ -245,10 +241,34 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
   }
 }
 
+/** Keeps what is to be kept, one content root after the other. */
+function mirrorOf(core: Core, { late, changes }: Late): Mirror {
+  const { clock, log, records, disk } = core
+  return new Mirror({
+    isKept: root => records.isKept(root),
+    markKept: root => records.markKept(root),
+    isRefused: root => core.takedowns.isTakenDown(root),
+    fetch: (wanted, signal) => fetchInto({ ...core, late }, wanted, signal),
+    later: (ms, task) => clock.after(ms, task, core.stopping),
+    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
+    onLooked: () => changes.emit(),
+    onKept: root => {
+      late.swarm?.provide(toLink(root))
+      changes.emit()
+    },
+    onFailed: (root, error) => {
+      disk.note(error)
+      log.info({ root, error }, 'content could not be fetched yet')
+      changes.emit()
+    }
+  })
+}
+
 function meterOf(late: LateSwarm): Meter {
   return { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) }
 }
 
+<<<<<<< HEAD
 /** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
 async function follow(parts: NodeParts, { facts, log, signer }: Core, registry: RegistryId): Promise<void> {
   const loss = await facts.open(registry)
@@ -258,7 +278,37 @@ async function follow(parts: NodeParts, { facts, log, signer }: Core, registry: 
     await signer.renewChain()
   }
   await parts.gate.open(registry, { refold: loss !== undefined })
+=======
+/** Makes store, gate and network ready for one registry. */
+async function follow(parts: NodeParts, registry: RegistryId): Promise<void> {
+  await parts.scrub.open(registry)
+>>>>>>> main
   parts.swarm?.follow(registry)
+}
+
+function scrubOver(core: Core, gate: Gate): Scrub {
+  const onLoss = (registry: RegistryId, loss: Loss): Promise<void> => toldOfLoss(core, registry, loss)
+  const scrub = new Scrub({ ...core, gate, onLoss })
+  core.lateScrub.scrub = scrub
+  return scrub
+}
+
+async function toldOfLoss({ log, signer }: Core, registry: RegistryId, loss: Loss): Promise<void> {
+  log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
+  // Positions of ours may be among what is gone: signing them a second time would be a fork.
+  await signer.renewChain()
+}
+
+/** Looks through all that is stored, once, when a node that stays has been up for a while. */
+function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => Promise<void> {
+  const stopping = new AbortController()
+  let running = Promise.resolve()
+  const begin = (): void => void (running = scrub.run(stopping.signal))
+  if (isLasting) clock.after(LIMITS.scrub.afterMs, begin, stopping.signal)
+  return () => {
+    stopping.abort()
+    return running
+  }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

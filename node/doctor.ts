@@ -1,23 +1,19 @@
 import { stat } from 'node:fs/promises'
 import { admitKey } from '../attestation/keys.ts'
 import { verifyFact } from '../attestation/sign-fact.ts'
-import { equalBytes, toHex } from '../protocol/bytes.ts'
-import type { VerifiedFact } from '../protocol/chains.ts'
+import { toHex } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
-import type { Subject } from '../protocol/fact.ts'
-import { foldPackage } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { encodeAuthorityRow, encodePackageRow, sealRow } from '../protocol/view-row.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
+import { isFolded } from './row-check.ts'
 import type { Finding } from './services/api.ts'
-import { verified } from './services/registry-state.ts'
 
 /** No fact is older than the first version of this program. */
 const FIRST_YEAR = 2026
@@ -156,42 +152,6 @@ async function viewsFinding(
   if (differing.length === 0) return { check, ok: true, text: `${folded} rows are what their facts add up to` }
   const text = `${differing.length} of ${folded} rows are not what their facts add up to, first ${differing[0] ?? ''}`
   return { check, ok: false, text, next: AGAIN }
-}
-
-/** A row may be written between reading the facts and reading it, so a difference is looked at again. */
-async function isFolded(
-  { facts, gate }: Pick<NodeParts, 'facts' | 'gate'>,
-  id: RegistryId,
-  subject: Subject
-): Promise<boolean> {
-  for (let attempt = 0; attempt < LIMITS.doctor.attempts; attempt++) {
-    const state = gate.state(id)
-    if (state?.authority === undefined) return true
-    const row =
-      subject === 'registry'
-        ? encodeAuthorityRow(state.authority)
-        : encodePackageRow(foldPackage(subject, state.authority, await readFacts(facts, id, subject)))
-    const stored = await facts.row(id, subject)
-    if (stored !== undefined && equalBytes(stored, sealRow(row))) return true
-  }
-  return false
-}
-
-/** From the disk and not from the gate's memory, which is what is being checked. Unreadable ones are told by `facts`. */
-async function readFacts(
-  facts: NodeParts['facts'],
-  id: RegistryId,
-  subject: Subject
-): Promise<readonly VerifiedFact[]> {
-  const found: VerifiedFact[] = []
-  for (const [, bytes] of await facts.factsOf(id, subject)) {
-    try {
-      found.push(verified(parseEnvelope(bytes)))
-    } catch (error) {
-      if (!isRegistryError(error)) throw error
-    }
-  }
-  return found
 }
 
 /** Reads every fact again as if a stranger had sent it. */

@@ -122,7 +122,11 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
+<<<<<<< HEAD
     facts,
+=======
+    facts: factsOf(facts),
+>>>>>>> main
     clock: {
       now: () => clock.now(),
       after: (ms, task) => {
@@ -138,3 +142,16 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     }
   }
 }
+<<<<<<< HEAD
+=======
+
+/** The facts of what is open here: peers may ask about a registry that is being opened, or was closed meanwhile. */
+function factsOf(facts: FactStore): SwarmComponents['facts'] {
+  return {
+    set: registry => (facts.isOpen(registry) ? facts.set(registry) : undefined),
+    known: (registry, ids) => facts.known(registry, ids),
+    get: (registry, id) => facts.get(registry, id),
+    snapshot: registry => facts.snapshot(registry)
+  }
+}
+>>>>>>> main

@@ -5,6 +5,7 @@ import type { Install } from './services/install.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
+import type { Takedowns } from './services/takedown.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -16,6 +17,7 @@ import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
+import type { Scrub } from './scrub.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
 export interface NodeParts {
@@ -27,7 +29,9 @@ export interface NodeParts {
   readonly started: number
   readonly facts: FactStore
   readonly records: Records
+  /** Without what is withheld. */
   readonly blocks: VerifiedBlocks
+  readonly takedowns: Takedowns
   readonly registries: Registries
   readonly gate: Gate
   readonly view: RegistryView
@@ -37,6 +41,7 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly scrub: Scrub
   readonly meter: NodeMeter
   /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>

@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   READ_ONLY: { exit: 8, cause: 'the node takes no writes because the disk is nearly full or a write failed' },
   STORE_CORRUPT: { exit: 8, cause: 'the store lost or changed records without being told to' },
   STORE_FORMAT: { exit: 8, cause: 'the store was written by a newer ggen-node' },
+  TAKEN_DOWN: { exit: 6, cause: 'an operator of this node withholds this content' },
   TIMEOUT: { exit: 7, cause: 'no answer in the time that was allowed' },
   UNHEALTHY: { exit: 8, cause: 'doctor found something that needs a person' },
   UNKNOWN_FILE: { exit: 2, cause: 'the file or folder does not exist or cannot be read' },

@@ -275,6 +275,9 @@ export const LIMITS = Object.freeze({
   }),
   /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */
   cut: Object.freeze({ facts: 4_096, bytes: 8 * MiB }),
+  takedown: Object.freeze({ blocks: 1_000_000 }),
+  /** The look through all that is stored, after a start: a little at a time, one part in ten of a processor. */
+  scrub: Object.freeze({ afterMs: 30 * SECOND, workMs: 5, restMs: 45 }),
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,

@@ -2,6 +2,7 @@ import type { FactId, RegistryId } from '../protocol/cid.ts'
 import type { Principal } from '../protocol/did.ts'
 import type { Subject } from '../protocol/fact.ts'
 import type { Item } from '../protocol/sync/item-set.ts'
+import { faultsOf } from './fact-check.ts'
 import { idOfDigest } from './fact-digest.ts'
 import { decodeEntry, decodeNames, KEYS, keysFrom } from './fact-records.ts'
 import { snapshotOf } from './fact-snapshot.ts'
@@ -61,6 +62,11 @@ export class FactReader {
     return this.reading(registry, () => this.#collect(`cut!${registry}!${subject}!`))
   }
 
+  /** What is wrong with the records about one subject. Nothing is repaired. */
+  faultsOf(registry: RegistryId, subject: Subject): Promise<readonly string[]> {
+    return faultsOf(this.#kv, registry, subject)
+  }
+
   async areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]> {
     const found = await this.reading(registry, () => this.#kv.getMany(keys.map(key => KEYS.named(registry, key))))
     return found.map(value => value !== undefined)
@@ -105,7 +111,7 @@ export class FactReader {
       const rows = this.#kv.iterate(from === undefined ? range : { ...range, gte: `${prefix}${from}` })
       for await (const [key, value] of rows) yield [key.slice(prefix.length) as Subject, value]
     } catch (error) {
-      throw this.#noticed(registry, error)
+      throw this.noticed(registry, error)
     }
   }
 
@@ -160,11 +166,11 @@ export class FactReader {
     try {
       return await read()
     } catch (error) {
-      throw this.#noticed(registry, error)
+      throw this.noticed(registry, error)
     }
   }
 
-  #noticed(registry: RegistryId, error: unknown): unknown {
+  protected noticed(registry: RegistryId, error: unknown): unknown {
     if (isDamage(error)) this.#onDamage?.(registry, error)
     return error
   }

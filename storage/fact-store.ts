@@ -99,6 +99,13 @@ export class FactStore extends FactReader {
   /** The same for a registry in use in which a read met damage. Whoever folds must read everything again after it. */
   repair(registry: RegistryId): Promise<Loss | undefined> {
     return this.#inTurn(registry, () => this.#open(registry, { isDamaged: true }))
+<<<<<<< HEAD
+=======
+  }
+
+  isOpen(registry: RegistryId): boolean {
+    return this.#sets.has(registry)
+>>>>>>> main
   }
 
   head(registry: RegistryId): FactHead {
@@ -228,7 +235,7 @@ export class FactStore extends FactReader {
     } catch (error) {
       // The doubt stays: the write may also land later, when the store is opened again and replays its log.
       await this.#trustedHead(registry).catch(() => undefined)
-      throw error
+      throw this.noticed(registry, error)
     }
     this.#doubtful.delete(registry)
     this.#heads.set(registry, head)

@@ -1,13 +1,9 @@
-import { crc32 } from 'node:zlib'
-import type { Level } from 'level'
 import { isRegistryError, messageOf, RegistryError } from '../protocol/errors.ts'
 import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 import { checkBatch, checkKey, checkRange } from './key-value.ts'
 import type { KeyRange, KeyValue, KeyValueOp } from './key-value.ts'
-
-type Database = Level<string, Uint8Array>
-
-const CHECKSUM_BYTES = 4
+import { contentOf, finishRebuild, newDatabase, rebuildFiles, repairFiles, seal } from './level-repair.ts'
+import type { Database } from './level-repair.ts'
 
 /** A store in a folder, with what is needed to get it going again after the disk was full. */
 export interface LevelKeyValue extends KeyValue {
@@ -15,6 +11,7 @@ export interface LevelKeyValue extends KeyValue {
   failure(): RegistryError | undefined
   /** Closes and opens the files again, once there is space. Operations that come meanwhile wait. */
   recover(): Promise<void>
+  rebuild(): Promise<void>
 }
 
 /**
@@ -24,20 +21,21 @@ export interface LevelKeyValue extends KeyValue {
  * @throws RegistryError HOME_LOCKED | DISK_FULL | STORE_CORRUPT | UNKNOWN_FILE
  */
 export async function openLevel(dir: string): Promise<LevelKeyValue> {
-  // Lazy: the native addon costs every command 15 ms, and most commands ask a running node.
-  const { Level } = await import('level')
-  const db: Database = new Level<string, Uint8Array>(dir, { keyEncoding: 'utf8', valueEncoding: 'view' })
-  await openFiles(db)
-  return new LevelStore(db)
+  await finishRebuild(dir)
+  const db = await newDatabase(dir)
+  await openOrRepair(db, dir)
+  return new LevelStore(db, dir)
 }
 
 class LevelStore implements LevelKeyValue {
   readonly #db: Database
+  readonly #dir: string
   #failure: RegistryError | undefined
   #recovering: Promise<void> | undefined
 
-  constructor(db: Database) {
+  constructor(db: Database, dir: string) {
     this.#db = db
+    this.#dir = dir
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
@@ -95,10 +93,12 @@ class LevelStore implements LevelKeyValue {
   }
 
   recover(): Promise<void> {
-    this.#recovering ??= this.#reopen().finally(() => {
-      this.#recovering = undefined
-    })
-    return this.#recovering
+    return this.#recovering ?? this.#whileClosed(() => Promise.resolve())
+  }
+
+  /** Takes as long as reading and writing all of it; operations that come meanwhile wait. */
+  rebuild(): Promise<void> {
+    return this.#whileClosed(() => rebuildFiles(this.#dir))
   }
 
   async close(): Promise<void> {
@@ -106,17 +106,52 @@ class LevelStore implements LevelKeyValue {
     await this.#db.close()
   }
 
-  async #reopen(): Promise<void> {
-    await this.#db.close()
-    // A failure here leaves the store closed: reads fail until the next try succeeds.
-    await openFiles(this.#db)
-    this.#failure = undefined
+  #whileClosed(task: () => Promise<void>): Promise<void> {
+    const before = this.#recovering ?? Promise.resolve()
+    const run = before
+      .catch(() => undefined)
+      .then(async () => {
+        await this.#db.close()
+        try {
+          await task()
+        } catch (cause) {
+          throw isRegistryError(cause) ? cause : toWriteError(cause, 'the store while it is rebuilt')
+        } finally {
+          // A failure here leaves the store closed: reads fail until the next try succeeds.
+          await openFiles(this.#db)
+        }
+        this.#failure = undefined
+      })
+      .finally(() => {
+        if (this.#recovering === run) this.#recovering = undefined
+      })
+    this.#recovering = run
+    return run
   }
 
   #writeFailed(cause: unknown): RegistryError {
     if (codeOf(cause) === 'LEVEL_DATABASE_NOT_OPEN') return closed(cause)
     this.#failure = codeOf(cause) === 'LEVEL_CORRUPTION' ? corrupt(cause) : toWriteError(cause, 'to the store')
     return this.#failure
+  }
+}
+
+/** A store that LevelDB refuses is repaired once. What that lost is seen when its records are counted. */
+async function openOrRepair(db: Database, dir: string): Promise<void> {
+  try {
+    return await openFiles(db)
+  } catch (error) {
+    if (!isRegistryError(error) || error.code !== 'STORE_CORRUPT') throw error
+  }
+  try {
+    await repairFiles(dir)
+    await openFiles(db)
+  } catch (cause) {
+    if (isRegistryError(cause) && cause.code !== 'STORE_CORRUPT') throw cause
+    throw new RegistryError('STORE_CORRUPT', `the store cannot be opened, nor repaired: ${messageOf(cause)}`, {
+      cause,
+      next: `move ${dir} away and start again: facts come back from peers, keys and content are elsewhere`
+    })
   }
 }
 
@@ -129,9 +164,14 @@ async function openFiles(db: Database): Promise<void> {
       throw new RegistryError('HOME_LOCKED', 'another process has the store open', { cause })
     }
     if (isDiskFull(cause)) throw toWriteError(cause, 'the store while opening it')
-    if (codeOf(cause) === 'LEVEL_CORRUPTION') throw corrupt(cause)
+    // Tables and logs that are gone, or are not what the manifest says, are no less lost than ones that lie.
+    if (codeOf(cause) === 'LEVEL_CORRUPTION' || isMissingFile(cause)) throw corrupt(cause)
     throw new RegistryError('UNKNOWN_FILE', `the store cannot be opened: ${messageOf(cause)}`, { cause })
   }
+}
+
+function isMissingFile(cause: unknown): boolean {
+  return /No such file or directory|Invalid argument|does not (?:match|exist)|missing files/i.test(messageOf(cause))
 }
 
 async function reading<T>(read: () => Promise<T>): Promise<T> {
@@ -157,13 +197,6 @@ function corrupt(cause: unknown): RegistryError {
   return new RegistryError('STORE_CORRUPT', `the store cannot be read: ${messageOf(cause)}`, { cause })
 }
 
-function seal(key: string, value: Uint8Array): Uint8Array {
-  const sealed = new Uint8Array(value.length + CHECKSUM_BYTES)
-  sealed.set(value)
-  new DataView(sealed.buffer).setUint32(value.length, crc32(value, crc32(key)))
-  return sealed
-}
-
 function unseal(key: string, sealed: Uint8Array): Uint8Array
 function unseal(key: string, sealed: Uint8Array | undefined): Uint8Array | undefined
 function unseal(key: string, sealed: Uint8Array | undefined): Uint8Array | undefined {
@@ -171,13 +204,4 @@ function unseal(key: string, sealed: Uint8Array | undefined): Uint8Array | undef
   const value = contentOf(key, sealed)
   if (value !== undefined) return value
   throw new RegistryError('STORE_CORRUPT', 'a stored record does not match its checksum', { detail: { key } })
-}
-
-/** The value of a record, or undefined when it does not match its checksum. */
-function contentOf(key: string, sealed: Uint8Array): Uint8Array | undefined {
-  const length = sealed.length - CHECKSUM_BYTES
-  // A plain Uint8Array: LevelDB hands out Buffers, whose `slice` shares memory where a Uint8Array's copies.
-  const value = new Uint8Array(sealed.buffer, sealed.byteOffset, Math.max(0, length))
-  const view = new DataView(sealed.buffer, sealed.byteOffset, sealed.byteLength)
-  return length >= 0 && view.getUint32(length) === crc32(value, crc32(key)) ? value : undefined
 }

@@ -155,7 +155,9 @@ export class Sync {
   }
 
   #run(work: Promise<void>): void {
-    const task = work.finally(() => this.#running.delete(task))
+    const task = work
+      .catch((error: unknown) => this.#components.log.warn('a comparison failed', { error: messageOf(error) }))
+      .finally(() => this.#running.delete(task))
     this.#running.add(task)
   }
 

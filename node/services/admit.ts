@@ -81,6 +81,20 @@ export class Gate {
     this.#pending.set(registry, new PendingBuffer())
   }
 
+  /**
+   * Runs a repair of the store in turn, then reads the registry again and folds all of it: what memory knows may be of
+   * facts that are gone.
+   */
+  async repair(registry: RegistryId, task: () => Promise<void>): Promise<void> {
+    await this.#enqueue(registry, async () => {
+      const state = this.#states.get(registry)
+      state?.doubt()
+      await task()
+      await state?.load()
+      if (state !== undefined) await refoldAll(state, this.#components.store)
+    })
+  }
+
   close(registry: RegistryId): void {
     this.#states.delete(registry)
     this.#pending.delete(registry)

@@ -10,6 +10,7 @@ import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
+import type { TakedownResult, TakenDown } from './takedown.ts'
 import type { YankResult } from './yank.ts'
 
 /** Something that happened during a long call, for a person to see. */
@@ -172,6 +173,12 @@ export interface ApiMethods {
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: { reference: string; reason: string }; result: YankResult }
   unyank: { params: { reference: string }; result: YankResult }
+  /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
+  takedown: {
+    params: { reference: string; release: boolean; isDeleted: boolean }
+    result: readonly (TakedownResult & { readonly released: boolean })[]
+  }
+  takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
   registryAdd: {
     params: { id: string; alias?: string; peer?: string; isDefault: boolean }
     result: RegistryRecord & { readonly facts: number }

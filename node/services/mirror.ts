@@ -13,6 +13,8 @@ export interface MirrorComponents {
   /** Roots that are held as a whole, as recorded in the store. */
   readonly isKept: (root: ContentId) => Promise<boolean>
   readonly markKept: (root: ContentId) => Promise<void>
+  /** Roots that an operator took down: not wanted, whoever says so. */
+  readonly isRefused?: (root: ContentId) => boolean
   /** Fetches what is missing below a root and makes it durable. */
   readonly fetch: (wanted: Wanted, signal: AbortSignal) => Promise<unknown>
   /** Runs a task after some time, unless the node stops. */
@@ -53,6 +55,7 @@ export class Mirror {
 
   want(wanted: Wanted): void {
     if (this.#abort.signal.aborted || this.#known.has(wanted.root)) return
+    if (this.#components.isRefused?.(wanted.root) === true) return
     // Full: the next start, or the next retry, walks the view and asks again.
     if (this.#queue.length >= LIMITS.fetch.mirrorQueue) return
     this.#known.add(wanted.root)

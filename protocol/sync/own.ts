@@ -262,11 +262,18 @@ export function onAdmitted(draft: Draft, peer: string, number: number, verdicts:
   advance(draft, current)
 }
 
-/** Would asking again only meet the same answer? */
+/** Would asking again only meet the same answer? What waits at the gate is there already. */
 function isRefused(verdict: SyncVerdict | undefined): boolean {
-  return (
-    verdict === undefined || verdict.verdict === 'reject' || (verdict.verdict === 'ignore' && verdict.reason !== 'seen')
-  )
+  switch (verdict?.verdict) {
+    case 'accept':
+      return false
+    case 'ignore':
+      return verdict.reason !== 'seen'
+    case 'pending':
+    case 'reject':
+    case undefined:
+      return true
+  }
 }
 
 /** The ids of the next page of what the peer lacks, or undefined when it lacks nothing more. */

@@ -57,7 +57,7 @@ describe('reconciliation', () => {
         expect(result.have).toEqual(idsOf(ours))
         expect(result.need).toEqual(idsOf(theirs))
       }),
-      { numRuns: 40 }
+      { numRuns: 20 }
     )
   })
 

@@ -1,0 +1,83 @@
+import { parseContentId } from '../protocol/cid.ts'
+import type { ContentId } from '../protocol/cid.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
+import { listBlocks } from '../storage/content/walk-dag.ts'
+import type { KeyValue } from '../storage/key-value.ts'
+import type { Records } from '../storage/records.ts'
+import { TakedownRecords } from '../storage/takedown-records.ts'
+import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
+import { withheldBlocks } from '../storage/withheld-blocks.ts'
+import type { NodeParts } from './parts.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { ApiMethods, CallContext } from './services/api.ts'
+import { Takedowns } from './services/takedown.ts'
+
+export interface TakedownStores {
+  readonly kv: KeyValue
+  readonly records: Records
+  readonly clock: Pick<Clock, 'now'>
+}
+
+/** What is withheld here, and the blocks without it: what the rest of the node and every peer sees. */
+export async function openTakedowns(
+  allBlocks: VerifiedBlocks,
+  { kv, records, clock }: TakedownStores
+): Promise<{ readonly takedowns: Takedowns; readonly blocks: VerifiedBlocks }> {
+  const takedowns = new Takedowns({
+    records: new TakedownRecords(kv),
+    listBlocks: (root, signal) => listBlocks(root, allBlocks, { signal }),
+    kept: () => records.kept(),
+    forgetKept: root => records.forgetKept(root),
+    deleteBlock: cid => allBlocks.delete(cid),
+    now: () => clock.now()
+  })
+  await takedowns.load()
+  return { takedowns, blocks: withheldBlocks(allBlocks, takedowns) }
+}
+
+/** Takes content down, or takes that back. `reference` names one version of a package, or is a content root. */
+export async function takedown(
+  parts: NodeParts,
+  { reference, release, isDeleted }: ApiMethods['takedown']['params'],
+  { signal }: CallContext
+): Promise<ApiMethods['takedown']['result']> {
+  const roots = await rootsOf(parts, reference)
+  const results: ApiMethods['takedown']['result'][number][] = []
+  for (const root of roots) {
+    signal.throwIfAborted()
+    if (!release) {
+      results.push({ ...(await parts.takedowns.takedown(root, { reference, isDeleted }, signal)), released: false })
+    } else if (await parts.takedowns.release(root)) {
+      results.push({ root, withheld: 0, shared: 0, deleted: 0, released: true })
+    }
+  }
+  if (results.length > 0) return results
+  throw new RegistryError('UNKNOWN_VERSION', `nothing was taken down as ${reference}`, {
+    next: 'ggen-node takedown --list shows what was'
+  })
+}
+
+/** A version in conflict has several contents, and all are meant. */
+async function rootsOf({ registries, view }: NodeParts, text: string): Promise<readonly ContentId[]> {
+  const root = contentIdIn(text)
+  if (root !== undefined) return [root]
+  const { reference, registry } = registries.resolve(text)
+  if (reference.range === undefined) {
+    throw new RegistryError('INVALID_REFERENCE', 'name the version: a takedown is about the bytes of one version', {
+      next: `ggen-node takedown ${text}@VERSION`
+    })
+  }
+  const { versions } = await view.package(registry.id, reference.name)
+  const found = versions.find(({ version }) => version === reference.range)
+  if (found !== undefined) return found.contents.map(content => content.root)
+  throw new RegistryError('UNKNOWN_VERSION', `no version ${reference.range} of ${reference.name} in the registry`)
+}
+
+function contentIdIn(text: string): ContentId | undefined {
+  try {
+    return parseContentId(text)
+  } catch (error) {
+    if (isRegistryError(error)) return undefined
+    throw error
+  }
+}

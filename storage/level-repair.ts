@@ -1,0 +1,115 @@
+import { crc32 } from 'node:zlib'
+import { rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Level } from 'level'
+import { LIMITS } from '../protocol/limits.ts'
+import { syncDir } from './durable.ts'
+
+export type Database = Level<string, Uint8Array>
+
+const CHECKSUM_BYTES = 4
+
+/** The value followed by the crc32 of its key and itself. */
+export function seal(key: string, value: Uint8Array): Uint8Array {
+  const sealed = new Uint8Array(value.length + CHECKSUM_BYTES)
+  sealed.set(value)
+  new DataView(sealed.buffer).setUint32(value.length, crc32(value, crc32(key)))
+  return sealed
+}
+
+/** The value of a record, or undefined when it does not match its checksum. */
+export function contentOf(key: string, sealed: Uint8Array): Uint8Array | undefined {
+  const length = sealed.length - CHECKSUM_BYTES
+  // A plain Uint8Array: LevelDB hands out Buffers, whose `slice` shares memory where a Uint8Array's copies.
+  const value = new Uint8Array(sealed.buffer, sealed.byteOffset, Math.max(0, length))
+  const view = new DataView(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+  return length >= 0 && view.getUint32(length) === crc32(value, crc32(key)) ? value : undefined
+}
+
+export async function newDatabase(dir: string): Promise<Database> {
+  // Lazy: the native addon costs every command 15 ms, and most commands ask a running node.
+  const { Level } = await import('level')
+  return new Level<string, Uint8Array>(dir, { keyEncoding: 'utf8', valueEncoding: 'view' })
+}
+
+/** LevelDB's own repair of a folder that nobody has open: makes an index of whatever tables can be read. */
+export async function repairFiles(dir: string): Promise<void> {
+  const { Level } = await import('level')
+  // `level` types what a browser has as well; this is Node's part of it.
+  await (Level as unknown as { repair(location: string): Promise<void> }).repair(dir)
+}
+
+/**
+ * Writes what can be read in a folder into a new one, which then takes its place. A bit that flipped in an index or a
+ * filter hides records from some reads and not from others, and a damaged key can't even be deleted: only new files end
+ * that. Whoever calls has closed the folder.
+ *
+ *   <dir>.rebuilt   being written; of no use until it is whole
+ *   <dir>.damaged   the old files, moved away: from now on the other folder is whole
+ *
+ * A crash leaves the old store, or both folders without it, or the new store and rubbish: `finishRebuild` tells them apart.
+ */
+export async function rebuildFiles(dir: string): Promise<void> {
+  const [rebuilt, damaged] = foldersOf(dir)
+  await rm(rebuilt, { recursive: true, force: true })
+  try {
+    await copySound(dir, rebuilt)
+  } catch {
+    // Whole tables make no sense: LevelDB leaves those out when it repairs, so that the others can be read to their end.
+    await repairFiles(dir)
+    await rm(rebuilt, { recursive: true, force: true })
+    await copySound(dir, rebuilt)
+  }
+  await rename(dir, damaged)
+  try {
+    await rename(rebuilt, dir)
+  } catch (error) {
+    await rename(damaged, dir)
+    throw error
+  }
+  await syncDir(dirname(dir))
+  await rm(damaged, { recursive: true, force: true })
+}
+
+/** Ends, or takes back, a rebuild that a crash interrupted. Whoever opens the folder holds its lock. */
+export async function finishRebuild(dir: string): Promise<void> {
+  const [rebuilt, damaged] = foldersOf(dir)
+  if (!(await isThere(dir)) && (await isThere(damaged)) && (await isThere(rebuilt))) await rename(rebuilt, dir)
+  await rm(rebuilt, { recursive: true, force: true })
+  await rm(damaged, { recursive: true, force: true })
+}
+
+function foldersOf(dir: string): readonly [rebuilt: string, damaged: string] {
+  return [`${dir}.rebuilt`, `${dir}.damaged`]
+}
+
+async function copySound(from: string, to: string): Promise<void> {
+  const [source, target] = [await newDatabase(from), await newDatabase(to)]
+  try {
+    await source.open()
+    await target.open()
+    let ops: { type: 'put'; key: string; value: Uint8Array }[] = []
+    let bytes = 0
+    for await (const [key, value] of source.iterator()) {
+      if (!/^[!-~]+$/.test(key) || contentOf(key, value) === undefined) continue
+      ops.push({ type: 'put', key, value })
+      bytes += value.length
+      if (ops.length < LIMITS.admission.keysPerWrite && bytes < LIMITS.admission.factBytesPerWrite) continue
+      await target.batch(ops)
+      ops = []
+      bytes = 0
+    }
+    // The last write is durable, and with it all before.
+    await target.batch(ops, { sync: true })
+  } finally {
+    await source.close()
+    await target.close()
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false
+  )
+}
