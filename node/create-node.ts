@@ -268,21 +268,9 @@ function meterOf(late: LateSwarm): Meter {
   return { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) }
 }
 
-<<<<<<< HEAD
-/** Makes store, gate and network ready for one registry, and says what the disk lost, if anything. */
-async function follow(parts: NodeParts, { facts, log, signer }: Core, registry: RegistryId): Promise<void> {
-  const loss = await facts.open(registry)
-  if (loss !== undefined) {
-    log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
-    // Positions of ours may be among what is gone: signing them a second time would be a fork.
-    await signer.renewChain()
-  }
-  await parts.gate.open(registry, { refold: loss !== undefined })
-=======
 /** Makes store, gate and network ready for one registry. */
 async function follow(parts: NodeParts, registry: RegistryId): Promise<void> {
   await parts.scrub.open(registry)
->>>>>>> main
   parts.swarm?.follow(registry)
 }
 

@@ -122,11 +122,7 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
-<<<<<<< HEAD
-    facts,
-=======
     facts: factsOf(facts),
->>>>>>> main
     clock: {
       now: () => clock.now(),
       after: (ms, task) => {
@@ -142,8 +138,6 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
     }
   }
 }
-<<<<<<< HEAD
-=======
 
 /** The facts of what is open here: peers may ask about a registry that is being opened, or was closed meanwhile. */
 function factsOf(facts: FactStore): SwarmComponents['facts'] {
@@ -154,4 +148,3 @@ function factsOf(facts: FactStore): SwarmComponents['facts'] {
     snapshot: registry => facts.snapshot(registry)
   }
 }
->>>>>>> main

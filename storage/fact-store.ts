@@ -99,13 +99,10 @@ export class FactStore extends FactReader {
   /** The same for a registry in use in which a read met damage. Whoever folds must read everything again after it. */
   repair(registry: RegistryId): Promise<Loss | undefined> {
     return this.#inTurn(registry, () => this.#open(registry, { isDamaged: true }))
-<<<<<<< HEAD
-=======
   }
 
   isOpen(registry: RegistryId): boolean {
     return this.#sets.has(registry)
->>>>>>> main
   }
 
   head(registry: RegistryId): FactHead {
