@@ -6,6 +6,7 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
+import { authorityApi, filing } from './authority-api.ts'
 import { backup } from './backup.ts'
 import { complete } from './complete.ts'
 import { diagnose } from './doctor.ts'
@@ -22,16 +23,19 @@ import type {
   ShownPackage
 } from './services/api.ts'
 import type { InstallRequest } from './services/install.ts'
+import type { Published } from './services/publish.ts'
+import type { YankResult, YankTarget } from './services/yank.ts'
 import type { ProjectCommand } from './services/project/target.ts'
 import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
 import { takedown } from './takedown.ts'
+import { submissionCalls } from './submissions.ts'
 import { waitFor } from './wait.ts'
 
 /** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
 export function createApi(parts: NodeParts): Api {
-  const { registries, view, publish, yanker } = parts
+  const { registries, view, yanker } = parts
   return {
     status: () => status(parts),
     peers: async () => peers(parts),
@@ -45,7 +49,7 @@ export function createApi(parts: NodeParts): Api {
       const ours = (peer?.registries ?? []).filter(id => registries.ids.includes(id))
       return { peerId, registries: ours }
     },
-    publish: ({ folder, registry }, { signal }) => publish(registries.find(registry).id, folder, signal),
+    publish: (params, { signal }) => publishTo(parts, params, signal),
     importFolder: (params, context) => importFolder(parts, params, context),
     install: ({ references, registry, ...params }, context) =>
       parts.installer(ordered({ kind: 'install', names: references, registry }, params), context),
@@ -59,16 +63,18 @@ export function createApi(parts: NodeParts): Api {
       const { reference, registry } = registries.resolve(text)
       return shown(await view.package(registry.id, reference.name), registry)
     },
-    yank: ({ reference, reason }) => {
-      const target = exactVersion(parts, reference)
-      return yanker.yank(target.registry, target, reason)
+    yank: ({ reference, reason, key, out }) => {
+      const target = { ...exactVersion(parts, reference), key }
+      return yanked(parts, { target, out }, () => yanker.yank(target, reason))
     },
-    unyank: ({ reference }) => {
-      const target = exactVersion(parts, reference)
-      return yanker.unyank(target.registry, target)
+    unyank: ({ reference, key, out }) => {
+      const target = { ...exactVersion(parts, reference), key }
+      return yanked(parts, { target, out }, () => yanker.unyank(target))
     },
+    ...authorityApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.takedowns.all,
+    ...submissionCalls(parts),
     registryAdd: (params, { signal }) => addRegistry(parts, params, signal),
     registryList: () => Promise.all(registries.all.map(entry => registryStatus(parts, entry))),
     registryCreate: params => createRegistry(parts, params),
@@ -83,9 +89,41 @@ export function createApi(parts: NodeParts): Api {
   }
 }
 
+async function publishTo(
+  parts: NodeParts,
+  { folder, registry: which, key, out }: ApiMethods['publish']['params'],
+  signal: AbortSignal
+): Promise<ApiMethods['publish']['result']> {
+  const registry = parts.registries.find(which).id
+  let published: Published | undefined
+  const { file } = await filing(parts, out, async () => {
+    published = await parts.publish({ registry, folder, key }, signal)
+    const { name: subject, fact, claim } = published
+    const facts = [fact, ...(claim === null ? [] : [claim])].map(id => ({ id, subject }))
+    return { registry, facts }
+  })
+  if (published === undefined) throw new RegistryError('INTERNAL', 'nothing was published')
+  return { ...published, file }
+}
+
+async function yanked(
+  parts: NodeParts,
+  { target, out }: { target: YankTarget; out: string | undefined },
+  sign: () => Promise<YankResult>
+): Promise<ApiMethods['yank']['result']> {
+  let result: YankResult | undefined
+  const { file } = await filing(parts, out, async () => {
+    result = await sign()
+    const { fact, name: subject } = result
+    return fact === null ? undefined : { registry: target.registry, facts: [{ id: fact, subject }] }
+  })
+  if (result === undefined) throw new RegistryError('INTERNAL', 'nothing was signed')
+  return { ...result, file }
+}
+
 async function importFolder(
   { registries, publish }: NodeParts,
-  { folder, registry }: ApiMethods['importFolder']['params'],
+  { folder, registry, key }: ApiMethods['importFolder']['params'],
   { signal, onProgress }: CallContext
 ): Promise<ApiMethods['importFolder']['result']> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
@@ -93,16 +131,28 @@ async function importFolder(
   })
   const names = entries.filter(entry => entry.isDirectory() && !entry.name.startsWith('.')).map(entry => entry.name)
   if (names.length > LIMITS.content.entries) throw new RegistryError('LIMIT_EXCEEDED', `${folder} has too many folders`)
-  return importFolders(publish, registries.find(registry).id, {
-    folders: names.toSorted().map(name => join(folder, name)),
-    signal,
-    onProgress: done => onProgress({ text: `published ${done} of ${names.length}`, done, of: names.length })
-  })
+  return importFolders(
+    publish,
+    { registry: registries.find(registry).id, key },
+    {
+      folders: names.toSorted().map(name => join(folder, name)),
+      signal,
+      onProgress: done => onProgress({ text: `published ${done} of ${names.length}`, done, of: names.length })
+    }
+  )
 }
 
 /** What a person did not ask for is off. */
 function ordered(command: ProjectCommand, { project, ...given }: ProjectParams & InstallOptions): InstallRequest {
-  const off = { force: false, frozen: false, offline: false, dryRun: false, noDeps: false, sync: false }
+  const off = {
+    force: false,
+    frozen: false,
+    offline: false,
+    dryRun: false,
+    noDeps: false,
+    singleSource: false,
+    sync: false
+  }
   return { ...off, ...given, ...command, project }
 }
 
@@ -141,8 +191,9 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
   }
 }
 
-async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
-  const { id, alias, isDefault } = entry
+async function registryStatus(parts: NodeParts, entry: FollowedRegistry): Promise<RegistryStatus> {
+  const { gate, view, facts } = parts
+  const { id, alias, isDefault, singleSource } = entry
   const counts = await view.counts(id)
   return {
     id,
@@ -153,6 +204,8 @@ async function registryStatus({ gate, view, facts }: NodeParts, entry: FollowedR
     releases: counts.releases,
     facts: facts.head(id).count,
     pending: gate.pendingCount(id),
+    sources: parts.sources(id),
+    singleSource,
     digest: toHex(await view.digest(id))
   }
 }

@@ -2,7 +2,11 @@ import { isAbsolute } from 'node:path'
 import { RegistryError } from '../protocol/errors.ts'
 import type { ApiMethods, Method } from './services/api.ts'
 
-type Kind = 'flag' | 'list' | 'number' | 'path' | 'text'
+type Kind = 'flag' | 'list' | 'number' | 'path' | 'text' | 'texts'
+
+/** Of every call that signs. */
+const SIGNING = { key: 'text?', out: 'path?' } as const
+const ABOUT = { ...SIGNING, registry: 'text?', package: 'text?' } as const
 
 /** What each call takes; a `?` marks what may be left away. `path`: absolute, because the daemon has its own folder. */
 const PARAMS: {
@@ -11,31 +15,74 @@ const PARAMS: {
   status: {},
   peers: {},
   connect: { address: 'text' },
-  publish: { folder: 'path', registry: 'text?' },
-  importFolder: { folder: 'path', registry: 'text?' },
+  publish: { folder: 'path', registry: 'text?', ...SIGNING },
+  importFolder: { folder: 'path', registry: 'text?', key: 'text?' },
   install: {
     project: 'path',
     references: 'list',
     force: 'flag?',
     offline: 'flag?',
     dryRun: 'flag?',
+    singleSource: 'flag?',
     sync: 'flag?',
     frozen: 'flag?',
     noDeps: 'flag?',
     registry: 'text?'
   },
-  update: { project: 'path', names: 'list', force: 'flag?', offline: 'flag?', dryRun: 'flag?', sync: 'flag?' },
-  remove: { project: 'path', names: 'list', force: 'flag?', offline: 'flag?', dryRun: 'flag?', sync: 'flag?' },
+  update: {
+    project: 'path',
+    names: 'list',
+    force: 'flag?',
+    offline: 'flag?',
+    dryRun: 'flag?',
+    singleSource: 'flag?',
+    sync: 'flag?'
+  },
+  remove: {
+    project: 'path',
+    names: 'list',
+    force: 'flag?',
+    offline: 'flag?',
+    dryRun: 'flag?',
+    singleSource: 'flag?',
+    sync: 'flag?'
+  },
   outdated: { project: 'path' },
   search: { query: 'text', registry: 'text?', limit: 'number' },
   show: { reference: 'text' },
-  yank: { reference: 'text', reason: 'text' },
-  unyank: { reference: 'text' },
-  takedown: { reference: 'text', release: 'flag', isDeleted: 'flag' },
+  yank: { reference: 'text', reason: 'text', ...SIGNING },
+  unyank: { reference: 'text', ...SIGNING },
+  takedown: { reference: 'text', reason: 'text', release: 'flag', isDeleted: 'flag' },
   takedownList: {},
-  registryAdd: { id: 'text', alias: 'text?', peer: 'text?', isDefault: 'flag' },
+  submit: { reference: 'text', registry: 'text?', owners: 'list', threshold: 'number?', note: 'text?' },
+  curateList: { registry: 'text?' },
+  curateGrant: { names: 'list', registry: 'text?' },
+  curateDeny: { name: 'text', registry: 'text?', reason: 'text' },
+  registryAdd: { id: 'text', alias: 'text?', peer: 'text?', isDefault: 'flag', singleSource: 'flag?' },
   registryList: {},
-  registryCreate: { name: 'text', alias: 'text?' },
+  registryCreate: { name: 'text', alias: 'text?', admission: 'text?', roots: 'texts?', threshold: 'number?' },
+  registryShow: { registry: 'text?' },
+  registryRemove: { registry: 'text', newDefault: 'text?', purge: 'flag' },
+  roleList: { registry: 'text?', package: 'text?' },
+  roleGrant: { ...ABOUT, to: 'text', role: 'text', scope: 'text?', expires: 'text?', threshold: 'number?' },
+  roleRevoke: {
+    ...ABOUT,
+    from: 'text',
+    role: 'text?',
+    scope: 'text?',
+    reason: 'text?',
+    threshold: 'number?',
+    compromised: 'flag',
+    keep: 'texts'
+  },
+  roleRotate: { ...SIGNING, registry: 'text?', from: 'text', to: 'text' },
+  transfer: { ...SIGNING, package: 'text', to: 'text' },
+  sign: { ...SIGNING, fact: 'text?', file: 'path?', registry: 'text?', dryRun: 'flag' },
+  admitFile: { file: 'path' },
+  conflictList: { registry: 'text?' },
+  resolve: { ...SIGNING, reference: 'text', keep: 'text' },
+  resolveFork: { ...SIGNING, fork: 'text', keep: 'text', registry: 'text?' },
+  proofExport: { fact: 'text', file: 'path', registry: 'text?' },
   waitFor: { registry: 'text', facts: 'number', peers: 'number', kept: 'flag', timeoutMs: 'number' },
   doctor: { deep: 'flag' },
   complete: { kind: 'text', prefix: 'text' },
@@ -61,7 +108,8 @@ const WORDS: Readonly<Record<Kind, string>> = {
   list: 'a list',
   number: 'a whole number from 0',
   path: 'an absolute path',
-  text: 'a text'
+  text: 'a text',
+  texts: 'a list of texts'
 }
 
 function isKind(kind: Kind, value: unknown): boolean {
@@ -76,6 +124,8 @@ function isKind(kind: Kind, value: unknown): boolean {
       return typeof value === 'string' && isAbsolute(value) && !value.includes('\0')
     case 'text':
       return typeof value === 'string'
+    case 'texts':
+      return Array.isArray(value) && value.every(entry => typeof entry === 'string')
   }
 }
 

@@ -11,11 +11,13 @@ import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
+import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { loadSigner } from './identity.ts'
+import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { LateSwarm } from './network.ts'
 import { openStore } from './open-store.ts'
@@ -48,6 +50,7 @@ import type { Meter } from './services/traffic-share.ts'
 import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
 import { openTakedowns } from './takedown.ts'
+import { composeSubmissions } from './submissions.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -82,7 +85,7 @@ interface Core {
   readonly allBlocks: VerifiedBlocks
   readonly takedowns: Takedowns
   readonly registries: Registries
-  readonly signer: Signer
+  readonly signer: OwnSigner
   readonly disk: DiskGuard
   readonly meter: NodeMeter
   readonly projects: Projects
@@ -99,7 +102,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records)
-  const services = composeServices(init, core, { late, changes })
+  const services = composeServices(init, core, { late, changes, sources })
   const scrub = scrubOver(core, services.gate)
   const parts: NodeParts = {
     version: init.version,
@@ -128,8 +131,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
-    const { gate, mirror } = services
-    late.swarm = await openNetwork(init, { ...core, gate, changes, caughtUp, sources, mirror })
+    late.swarm = await openNetwork(init, { ...core, ...services, changes, caughtUp, sources })
     const { swarm } = late
     opening.defer(async () => {
       late.swarm = undefined
@@ -180,12 +182,26 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
 interface Late {
   readonly late: LateSwarm
   readonly changes: Changes
+  readonly sources: Sources
 }
 
-type Services = Pick<NodeParts, 'gate' | 'view' | 'author' | 'publish' | 'yanker' | 'installer' | 'outdated' | 'mirror'>
+type Services = Pick<
+  NodeParts,
+  | 'gate'
+  | 'view'
+  | 'author'
+  | 'publish'
+  | 'yanker'
+  | 'authority'
+  | 'installer'
+  | 'outdated'
+  | 'mirror'
+  | 'desk'
+  | 'submit'
+>
 
-function composeServices({ config, version }: NodeInit, core: Core, { late, changes }: Late): Services {
-  const { clock, log, facts, signer, disk, projects } = core
+function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
+  const { clock, log, facts, signer, projects } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   const mirror = mirrorOf(core, { late, changes })
@@ -193,6 +209,7 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
+    if (body.registry !== null) submissions.noticed(body.registry, body.subject)
     if (config.keep === 'all' && body.registry !== null) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
@@ -206,27 +223,23 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     }
   })
   const view = new RegistryView(facts)
-  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
-  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
-    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
-      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
-      log.debug({ error }, 'a fact could not be gossiped')
-    })
-  }
+  const publishing = composeAuthoring(home, core, { gate, view, late })
+  const { author, authority } = publishing
   const kept = (root: ContentId): void => {
     late.swarm?.provide(toLink(root))
   }
-  const publishing = { author, gate, view, announce }
+  const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
   const content = contentSource(core)
   const installing: InstallComponents = {
     find: (registry, name) => view.find(registry, name),
-    release: (registry, fact) => statedRelease(facts, registry, fact),
+    release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),
     open: folder => projects.open(folder),
     content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
     version,
+    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
   }
   return {
@@ -236,13 +249,35 @@ function composeServices({ config, version }: NodeInit, core: Core, { late, chan
     mirror,
     publish: publisher({ ...publishing, content, provide: kept }),
     yanker: yanker(publishing),
+    authority,
+    desk: submissions.desk,
+    submit: submissions.submit,
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
 }
 
+/** What signs facts of ours, and what publishing and changing who may do what need of it. */
+function composeAuthoring(
+  home: Home,
+  core: Core,
+  { gate, view, late }: Pick<Services, 'gate' | 'view'> & Pick<Late, 'late'>
+) {
+  const { clock, log, facts, signer, disk, registries } = core
+  const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
+  const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
+    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
+      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
+      log.debug({ error }, 'a fact could not be gossiped')
+    })
+  }
+  const now = (): number => clock.now()
+  const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
+  return { author, authority, gate, announce, now, signer: authority.signer }
+}
+
 /** Keeps what is to be kept, one content root after the other. */
-function mirrorOf(core: Core, { late, changes }: Late): Mirror {
+function mirrorOf(core: Core, { late, changes }: Omit<Late, 'sources'>): Mirror {
   const { clock, log, records, disk } = core
   return new Mirror({
     isKept: root => records.isKept(root),
@@ -262,6 +297,12 @@ function mirrorOf(core: Core, { late, changes }: Late): Mirror {
       changes.emit()
     }
   })
+}
+
+/** One peer alone has shown what a registry says, and nobody said that this is enough. */
+function isUnconfirmed({ registries }: Core, sources: Sources, registry: RegistryId): boolean {
+  const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
+  return sources.count(registry) === 1 && !isAccepted
 }
 
 function meterOf(late: LateSwarm): Meter {

@@ -29,7 +29,7 @@ export interface InitialisedHome {
 export async function initHome(flag: string | undefined): Promise<InitialisedHome> {
   const paths = await prepareHome(homePath(flag))
   const secret = await readOrMakeKey(paths.keys, DEFAULT_KEY)
-  return { path: paths.dir, key: principalOf(secret), recoveryFile: join(paths.keys, `${RECOVERY_KEY}.key`) }
+  return { path: paths.dir, key: principalOf(secret), recoveryFile: join(paths.keys, `${RECOVERY_KEY}.pem`) }
 }
 
 /** Whether a data directory was ever made there. */

@@ -4,12 +4,19 @@ import { join } from 'node:path'
 import { parseSecret, principalOf } from '../attestation/keys.ts'
 import type { Secret } from '../attestation/keys.ts'
 import { signFact } from '../attestation/sign-fact.ts'
+import { signSubmission } from '../attestation/sign-submission.ts'
 import { RegistryError } from '../protocol/errors.ts'
+import type { Submission } from '../protocol/submission.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
 import { readKey } from '../storage/key-files.ts'
 import { DEFAULT_KEY, readOrMakeKey } from './home.ts'
 import type { Signer } from './services/author.ts'
+
+/** The node's own key: it signs facts, and asks for names. */
+export interface OwnSigner extends Signer {
+  signSubmission(body: Submission): Uint8Array
+}
 
 /** Where a store remembers which chain its facts of ours were written under. */
 export interface ChainRecord {
@@ -24,7 +31,7 @@ export interface ChainRecord {
  * Invariant: the file and the store name the same chain, or a new one begins. A store that was removed, or put back from
  * another time, does not know which positions were signed; a crash between the two writes costs one more chain.
  */
-export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<Signer> {
+export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<OwnSigner> {
   const secret = await readOrMakeKey(paths.keys, DEFAULT_KEY)
   const file = join(paths.dir, 'chain')
   let chain = await readChain(file)
@@ -36,13 +43,14 @@ export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<S
     return fresh
   }
   if (chain === undefined || chain !== (await store.chain())) await renewChain()
-  return signerOf(secret, {
+  const signer = signerOf(secret, {
     chain: () => {
       if (chain === undefined) throw new RegistryError('INTERNAL', 'the chain of this data directory was not loaded')
       return chain
     },
     renewChain
   })
+  return { ...signer, signSubmission: body => signSubmission(body, secret) }
 }
 
 /**

@@ -20,6 +20,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate } from './services/admit.ts'
 import type { Mirror } from './services/mirror.ts'
+import type { Desk } from './services/submit/desk.ts'
 import type { Sources } from './sources.ts'
 
 /** The swarm that parts made before it will use once it runs. */
@@ -43,6 +44,7 @@ export interface NetworkComponents {
   /** Filled here: with whom. */
   readonly sources: Sources
   readonly mirror: Mirror
+  readonly desk: Desk
 }
 
 /** Opens the swarms of the configuration. Today that is the public one; each private registry will be another. */
@@ -117,12 +119,17 @@ async function startSwarm(
 }
 
 function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, facts, blocks, registries, disk, gate, meter } = components
+  const { clock, log, facts, blocks, registries, disk, gate, meter, desk } = components
   return {
     blocks,
     registries: () => registries.ids,
     gate: meter.watch(disk.guardPeers(gate)),
     facts: factsOf(facts),
+    desk: {
+      curates: () => desk.curatesAny(registries.ids),
+      submit: (envelope, source) => desk.submit(envelope, source),
+      ask: (registry, id, source) => desk.ask(registry, id, source)
+    },
     clock: {
       now: () => clock.now(),
       after: (ms, task) => {

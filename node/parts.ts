@@ -1,3 +1,4 @@
+import type { AuthorityComponents } from './authority.ts'
 import type { Publish } from './services/publish.ts'
 import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
@@ -6,6 +7,8 @@ import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Takedowns } from './services/takedown.ts'
+import type { Desk } from './services/submit/desk.ts'
+import type { Submit } from './services/submit/submitter.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -38,6 +41,11 @@ export interface NodeParts {
   readonly author: Author
   readonly publish: Publish
   readonly yanker: Yanker
+  /** What signing and showing who may do what uses. */
+  readonly authority: AuthorityComponents
+  /** Where others ask this node for names, and where it asks others. */
+  readonly desk: Desk
+  readonly submit: Submit
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror

@@ -10,6 +10,7 @@ import type { FollowedRegistry } from '../storage/records.ts'
 export interface RegistryRecords {
   registries(): Promise<readonly FollowedRegistry[]>
   putRegistries(registries: readonly FollowedRegistry[]): Promise<void>
+  unfollow(registry: RegistryId, others: readonly FollowedRegistry[]): Promise<void>
 }
 
 /** The registries that are followed here and the names they go by. At most one is the default. */
@@ -65,6 +66,27 @@ export class Registries {
     return entry
   }
 
+  /**
+   * Follows one no longer. The default one goes only when another takes its place, or none is left: a name without an alias
+   * must never come to mean another registry's package by accident.
+   */
+  async remove(which: string, newDefault: string | undefined): Promise<FollowedRegistry> {
+    const entry = this.find(which)
+    const others = this.#all.filter(({ id }) => id !== entry.id)
+    const next = newDefault === undefined ? undefined : this.find(newDefault)
+    if (next?.id === entry.id) throw new RegistryError('USAGE', 'the new default is the registry that goes')
+    if (entry.isDefault && others.length > 0 && next === undefined) {
+      throw new RegistryError('USAGE', `${entry.alias} is the default registry: say which one is to be`, {
+        tried: [`followed: ${others.map(({ alias }) => alias).join(', ')}`],
+        next: `ggen-node registry remove ${entry.alias} --default ${others[0]?.alias ?? 'ALIAS'}`
+      })
+    }
+    const changed = next === undefined ? others : others.map(other => ({ ...other, isDefault: other.id === next.id }))
+    await this.#records.unfollow(entry.id, next === undefined ? [] : changed)
+    this.#all = changed
+    return entry
+  }
+
   /** By alias, by id, or the default. @throws RegistryError NO_REGISTRY | UNKNOWN_REGISTRY */
   find(which: string | undefined): FollowedRegistry {
     if (this.#all.length === 0) {
@@ -86,6 +108,17 @@ export class Registries {
   resolve(text: string): { readonly reference: Reference; readonly registry: FollowedRegistry } {
     const reference = parseReference(text)
     return { reference, registry: this.find(reference.alias) }
+  }
+
+  /** The same, of a registry that was named beside it. @throws RegistryError USAGE when the two are not one */
+  resolveIn(
+    text: string,
+    which: string | undefined
+  ): { readonly reference: Reference; readonly registry: FollowedRegistry } {
+    const reference = parseReference(text)
+    const registry = this.find(reference.alias ?? which)
+    if (which === undefined || this.find(which).id === registry.id) return { reference, registry }
+    throw new RegistryError('USAGE', `${text} is of registry ${registry.alias}, and --registry says ${which}`)
   }
 
   #freeAlias(): string {

@@ -1,6 +1,8 @@
 import { parseContentId } from '../protocol/cid.ts'
 import type { ContentId } from '../protocol/cid.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { cleanText } from '../protocol/manifest-text.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { KeyValue } from '../storage/key-value.ts'
 import type { Records } from '../storage/records.ts'
@@ -38,22 +40,30 @@ export async function openTakedowns(
 /** Takes content down, or takes that back. `reference` names one version of a package, or is a content root. */
 export async function takedown(
   parts: NodeParts,
-  { reference, release, isDeleted }: ApiMethods['takedown']['params'],
+  { reference, reason: said, release, isDeleted }: ApiMethods['takedown']['params'],
   { signal }: CallContext
 ): Promise<ApiMethods['takedown']['result']> {
+  // One spelling, as everywhere where a reason is shown: no controls, no bidi overrides.
+  const reason = cleanText(said)
+  if (reason.length > LIMITS.fact.reasonChars) {
+    throw new RegistryError('LIMIT_EXCEEDED', `a reason has at most ${LIMITS.fact.reasonChars} characters`)
+  }
   const roots = await rootsOf(parts, reference)
   const results: ApiMethods['takedown']['result'][number][] = []
   for (const root of roots) {
     signal.throwIfAborted()
     if (!release) {
-      results.push({ ...(await parts.takedowns.takedown(root, { reference, isDeleted }, signal)), released: false })
+      results.push({
+        ...(await parts.takedowns.takedown(root, { reference, reason, isDeleted }, signal)),
+        released: false
+      })
     } else if (await parts.takedowns.release(root)) {
       results.push({ root, withheld: 0, shared: 0, deleted: 0, released: true })
     }
   }
   if (results.length > 0) return results
   throw new RegistryError('UNKNOWN_VERSION', `nothing was taken down as ${reference}`, {
-    next: 'ggen-node takedown --list shows what was'
+    next: 'ggen-node takedown list shows what was'
   })
 }
 

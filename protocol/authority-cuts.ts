@@ -3,6 +3,7 @@ import type { VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
 import { citedHead } from './payload.ts'
+import { isWithin } from './heads.ts'
 import { covers } from './role.ts'
 import { nodeOf, spares } from './roles.ts'
 import type { CountedRevoke, Roles } from './roles.ts'
@@ -17,20 +18,26 @@ export interface Cuts {
 /**
  * A key that lost every role could go on writing facts for ever, and every node would have to keep them. So what it signs
  * beyond the positions that the revocation recognises leaves the set, unless it cites a head from after a new grant.
- * What counts is never cut: the decision rests on it.
+ * What the decision rests on is never cut. A position that is recognised is not cut whatever head is cited there: two
+ * bodies at one position, a fork, must not be told apart by whether they are known.
  */
-export function authorityCuts(roles: Roles, cosigned: ReadonlySet<FactId>): Cuts {
+export function authorityCuts(roles: Roles, rests: ReadonlySet<FactId>): Cuts {
   const byKey = Map.groupBy(
     roles.revokes.filter(({ role }) => role === null),
+    ({ key }) => key
+  )
+  const grantsOf = Map.groupBy(
+    roles.grants.filter(({ key }) => byKey.has(key)),
     ({ key }) => key
   )
   const isCutBy = (revoke: CountedRevoke, fact: VerifiedFact): boolean => {
     const ends = nodeOf(roles, revoke.fact)
     const cited = citedHead(fact.payload)
     const at = cited === undefined ? undefined : nodeOf(roles, cited)
-    if (ends === undefined || !covers(revoke.scope, fact.body.subject) || spares(revoke, ends, at, fact)) return false
-    const isRegranted = roles.grants.some(grant => {
-      const node = grant.key === revoke.key ? nodeOf(roles, grant.fact) : undefined
+    if (ends === undefined || !covers(revoke.scope, fact.body.subject)) return false
+    if (isWithin(revoke.heads, fact.body) || spares(revoke, ends, at, fact)) return false
+    const isRegranted = (grantsOf.get(revoke.key) ?? []).some(grant => {
+      const node = nodeOf(roles, grant.fact)
       return node !== undefined && at !== undefined && isBelow(node, ends) && isAtOrBelow(at, node)
     })
     return !isRegranted
@@ -40,7 +47,7 @@ export function authorityCuts(roles: Roles, cosigned: ReadonlySet<FactId>): Cuts
     isCut: fact => {
       const revokes = byKey.get(fact.body.author)
       if (revokes === undefined || fact.body.registry === null) return false
-      if (roles.counted.has(fact.id) || cosigned.has(fact.id)) return false
+      if (rests.has(fact.id)) return false
       return revokes.some(revoke => isCutBy(revoke, fact))
     }
   }

@@ -1,29 +1,17 @@
-import {
-  endsOwnership,
-  grantedKey,
-  isCourtGrant,
-  isOwnerGrant,
-  isPriority,
-  isRecoveryGrant,
-  thresholdOf
-} from './authority-change.ts'
-import { isAtOrBelow, isBelow } from './authority-tree.ts'
+import { isCourtGrant, isPriority, isRecoveryGrant, thresholdOf } from './authority-change.ts'
+import { Court } from './authority-court.ts'
+import type { Signature } from './authority-court.ts'
+import { byPrecedence } from './authority-precedence.ts'
+import type { Ranked } from './authority-precedence.ts'
 import type { AuthorityTree, TreeNode } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
 import type { Chains, VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
-import { isWithin } from './heads.ts'
 
 /** Why a change of who may do what does not count. */
 export type ChangeFault =
   'forked-author' | 'resolved' | 'revoked' | 'role-not-held' | 'threshold-not-met' | 'unknown-authority'
-
-/** One key that signed a change, and the fact in which it did. */
-export interface Signature {
-  readonly key: Principal
-  readonly via: VerifiedFact
-}
 
 /** A change that counts. */
 export interface Counted {
@@ -52,8 +40,10 @@ export interface FoldInput {
 export interface FoldResult {
   readonly root: FactId
   readonly counted: ReadonlyMap<FactId, Counted>
-  /** Cosignatures without which something that counts might not. */
+  /** Cosignatures under what counts that counted for it. */
   readonly cosigned: ReadonlySet<FactId>
+  /** What the decision rests on: without one of these it might be another. */
+  readonly rests: ReadonlySet<FactId>
   readonly setAside: readonly { readonly fact: FactId; readonly reason: ChangeFault }[]
   /** What a `resolve` has decided against, and what its author wrote after it in the same chain. */
   readonly away: ReadonlySet<FactId>
@@ -71,25 +61,31 @@ export interface FoldResult {
  * 1. What is taken in stays: a later one never turns an earlier one out.
  * 2. What is not taken in leaves no trace, so the result over all facts is the result over those that count.
  * 3. A change is tested by the keys that may sign it, counted once each, never by what its author claims.
- * 4. A revocation ends what its key says where the revocation is known, and beyond the recognised positions everywhere.
+ * 4. What a decision rests on (what counts, just enough of its signatures, a fork that held something up, what a resolution
+ *    compared) is told, so that no revocation throws it out and leaves the rest to decide otherwise.
+ * 5. A revocation ends what its key says where the revocation is known, and beyond the recognised positions everywhere.
  */
 export function foldChanges(input: FoldInput): FoldResult {
   return new Fold(input).run()
 }
 
-interface Court {
-  readonly ownerGrants: Map<Principal, TreeNode[]>
-  readonly ownerRevokes: Map<Principal, TreeNode[]>
-  threshold: number
-  owners: number
-  recovery: Principal | undefined
+/** A change that was taken in: how it is taken out again, and what letting it in rested on. */
+interface Taken {
+  readonly undo: () => void
+  readonly rests: readonly FactId[]
 }
+
+/** Faults that facts beside the change and the way to it may cause. */
+const HELD_UP: ReadonlySet<ChangeFault> = new Set(['forked-author', 'resolved'])
 
 class Fold {
   readonly #input: FoldInput
   readonly #cosigns: ReadonlyMap<FactId, readonly VerifiedFact[]>
+  readonly #signed = new Map<FactId, readonly Signature[]>()
+  readonly #outranking = new Map<FactId, boolean>()
   readonly #counted = new Map<FactId, Counted>()
   readonly #cosigned = new Set<FactId>()
+  readonly #rests = new Set<FactId>()
   readonly #away = new Set<FactId>()
   readonly #court: Court
   readonly #children: ReadonlyMap<FactId, readonly TreeNode[]>
@@ -99,26 +95,21 @@ class Fold {
 
   constructor(input: FoldInput) {
     this.#input = input
-    const { tree, facts } = input
+    const { tree, facts, owners, threshold, recovery } = input
     this.#cosigns = cosignsOf(facts)
     this.#children = Map.groupBy([...tree.nodes.values()].filter(isChild), node => node.parent.fact.id)
-    this.#court = {
-      ownerGrants: new Map(input.owners.map(key => [key, [tree.root]])),
-      ownerRevokes: new Map(),
-      threshold: input.threshold,
-      owners: input.owners.length,
-      recovery: input.recovery
-    }
+    this.#court = new Court({ root: tree.root, owners, threshold, recovery })
   }
 
   run(): FoldResult {
-    const { tree, recovery, threshold } = this.#input
-    const able = this.#able()
-    const hopeful = [...tree.nodes.values()].filter(isChild).filter(node => this.#mayEver(node, able))
-    const priority = this.#byPrecedence(
-      hopeful.filter(({ fact }) => isPriority(fact)),
-      able
-    )
+    const { tree, owners, recovery, threshold } = this.#input
+    const priority = byPrecedence({
+      tree,
+      owners,
+      recovery,
+      signatures: ({ fact }) => this.#signatures(fact),
+      outranks: node => this.#outranks(node)
+    })
     this.#counted.set(tree.root.fact.id, { node: tree.root, byRecovery: false, threshold })
     this.#queue(this.#childrenOf(tree.root))
     do this.#tryAll(priority)
@@ -131,64 +122,19 @@ class Fold {
       root: tree.root.fact.id,
       counted: this.#counted,
       cosigned: this.#cosigned,
+      rests: this.#rests,
       setAside: [...aside, ...orphans],
       away: this.#away,
-      recovery: recovery === undefined ? undefined : this.#court.recovery
+      recovery: this.#court.recovery
     }
-  }
-
-  /** Keys that some grant could make an owner, whether it counts or not: all others are not worth a trial. */
-  #able(): ReadonlySet<Principal> {
-    const able = new Set(this.#input.owners)
-    if (this.#input.recovery !== undefined) able.add(this.#input.recovery)
-    const grants = [...this.#input.tree.nodes.values()].filter(({ fact }) => isCourtGrant(fact))
-    for (let before = -1; before !== able.size;) {
-      before = able.size
-      for (const node of grants) if (this.#mayEver(node, able)) able.add(grantedKey(node.fact))
-    }
-    return able
-  }
-
-  #mayEver(node: TreeNode, able: ReadonlySet<Principal>): boolean {
-    const signatures = this.#signatures(node.fact)
-    return signatures.some(({ key }) => able.has(key)) || this.#input.outranks?.(signatures, node) === true
-  }
-
-  /** Precedence is read off the change and the way down to it alone, so that no other change can alter it. */
-  #byPrecedence(nodes: readonly TreeNode[], able: ReadonlySet<Principal>): readonly TreeNode[] {
-    const { recovery, tree } = this.#input
-    const recoveryKeys = new Set(recovery === undefined ? [] : [recovery])
-    for (const { fact } of tree.nodes.values()) {
-      if (fact.payload.type === 'grant' && fact.payload.value.role === 'recovery')
-        recoveryKeys.add(fact.payload.value.key)
-    }
-    const ranked = nodes.map(node => {
-      const signatures = this.#signatures(node.fact)
-      const isHighest =
-        signatures.some(({ key }) => recoveryKeys.has(key)) || this.#input.outranks?.(signatures, node) === true
-      return { node, rank: isHighest ? -1 : this.#namedAt(node, able) }
-    })
-    return ranked.toSorted((a, b) => a.rank - b.rank || byId(a.node, b.node)).map(({ node }) => node)
-  }
-
-  /** How early on the way down to it the author of a change was made an owner. */
-  #namedAt({ fact, parent }: TreeNode, able: ReadonlySet<Principal>): number {
-    const { author } = fact.body
-    if (this.#input.owners.includes(author)) return 0
-    let earliest = Number.MAX_SAFE_INTEGER
-    if (!able.has(author)) return earliest
-    for (let at = parent; at !== undefined; at = at.parent) {
-      if (isCourtGrant(at.fact) && grantedKey(at.fact) === author) earliest = at.depth
-    }
-    return earliest
   }
 
   /** Takes in every change of priority that can be, the foremost first, until none is left that can. */
-  #tryAll(priority: readonly TreeNode[]): void {
+  #tryAll(priority: readonly Ranked[]): void {
     for (let again = true; again;) {
       again = false
-      for (const node of priority) {
-        if (this.#counted.has(node.fact.id) || !this.#attempt(node)) continue
+      for (const ranked of priority) {
+        if (this.#counted.has(ranked.node.fact.id) || !this.#attempt(ranked)) continue
         again = true
         break
       }
@@ -196,7 +142,7 @@ class Fold {
   }
 
   /** Takes in a change with the whole way down to it, or nothing. */
-  #attempt(node: TreeNode): boolean {
+  #attempt({ node, asRecovery }: Ranked): boolean {
     const path: TreeNode[] = []
     let isHopeless = !this.#isSigned(node)
     for (let at: TreeNode | undefined = node; at !== undefined && !this.#counted.has(at.fact.id); at = at.parent) {
@@ -205,33 +151,57 @@ class Fold {
       if (isCourtGrant(at.fact)) isHopeless = false
     }
     if (isHopeless) return false
-    const undo: (() => void)[] = []
+    const taken: Taken[] = []
+    const heldUp: TreeNode[] = []
+    let isLet = true
     for (const at of path.toReversed()) {
-      if (this.#fault(at) !== undefined) {
-        for (const back of undo.toReversed()) back()
-        return false
-      }
-      undo.push(this.#take(at))
+      const fault =
+        this.#fault(at) ?? (at === node && asRecovery && !this.#byRecovery(at.fact) ? 'role-not-held' : undefined)
+      isLet = fault === undefined || HELD_UP.has(fault)
+      if (!isLet) break
+      if (fault !== undefined) heldUp.push(at)
+      taken.push(this.#take(at))
     }
-    this.#queue([...path.flatMap(at => this.#childrenOf(at)), ...this.#takeFailed()])
-    return true
+    const isTaken = isLet && heldUp.length === 0
+    if (!isTaken) for (const { undo } of taken.toReversed()) undo()
+    // What would have been taken in but for others is held up by them, and so are all that know of both.
+    if (isLet) this.#restOn(taken, heldUp.length === 0 ? [] : path, heldUp)
+    if (isTaken) this.#queue([...path.flatMap(at => this.#childrenOf(at)), ...this.#takeFailed()])
+    return isTaken
   }
 
   /** Takes in others by depth and id, until one changes who decides; false when nothing more can be taken in. */
   #acceptNext(): boolean {
     for (let node = this.#ready.pop(); node !== undefined; node = this.#ready.pop()) {
       if (this.#counted.has(node.fact.id)) continue
-      if (this.#fault(node) !== undefined) {
+      const fault = this.#fault(node)
+      if (fault !== undefined) {
+        if (fault === 'forked-author') this.#holdUp(node)
         this.#failed.push(node)
         continue
       }
-      this.#take(node)
+      this.#restOn([this.#take(node)], [], [])
       this.#queue(this.#childrenOf(node))
       if (!isCourtGrant(node.fact) && !isPriority(node.fact)) continue
       this.#queue(this.#takeFailed())
       return true
     }
     return false
+  }
+
+  #holdUp(node: TreeNode): void {
+    const taken = this.#take(node)
+    taken.undo()
+    this.#restOn([taken], [node], [node])
+  }
+
+  #restOn(taken: readonly Taken[], path: readonly TreeNode[], heldUp: readonly TreeNode[]): void {
+    for (const { rests } of taken) for (const id of rests) this.#rests.add(id)
+    for (const { fact } of path) this.#rests.add(fact.id)
+    for (const { fact } of heldUp) {
+      const open = this.#input.chains.openForkBefore(fact, this.#away)?.facts ?? []
+      for (const id of firstTwo(open, id => !this.#away.has(id))) this.#rests.add(id)
+    }
   }
 
   #childrenOf(node: TreeNode): readonly TreeNode[] {
@@ -249,117 +219,119 @@ class Fold {
     return failed
   }
 
+  /** Forks and resolutions are asked about last: who has no say holds nobody up by them, and costs nothing. */
   #fault(node: TreeNode): ChangeFault | undefined {
     const { fact, parent } = node
     if (parent === undefined || !this.#counted.has(parent.fact.id)) return 'unknown-authority'
+    return this.#signatureFault(node, parent) ?? this.#heldUpBy(fact)
+  }
+
+  #heldUpBy(fact: VerifiedFact): ChangeFault | undefined {
     if (this.#away.has(fact.id)) return 'resolved'
     // Which of two changes at one position its author meant is not ours to choose.
-    if (this.#input.chains.openForkBefore(fact, this.#away) !== undefined) return 'forked-author'
+    return this.#input.chains.openForkBefore(fact, this.#away) === undefined ? undefined : 'forked-author'
+  }
+
+  #signatureFault(node: TreeNode, parent: TreeNode): ChangeFault | undefined {
+    const { fact } = node
+    const { author } = fact.body
+    if (!this.#court.knows(author)) return 'role-not-held'
     if (this.#byRecovery(fact)) return undefined
     if (isRecoveryGrant(fact)) return 'role-not-held'
-    const signatures = this.#signatures(fact)
-    if (this.#input.outranks?.(signatures, node) === true) return undefined
-    const signers = new Set(signatures.filter(by => this.#ownerSays(by, node)).map(({ key }) => key))
-    if (signers.size === 0) return this.#court.ownerRevokes.has(fact.body.author) ? 'revoked' : 'role-not-held'
+    if (this.#outranks(node)) return undefined
+    const signers = new Set<Principal>()
+    for (const by of this.#signatures(fact)) {
+      if (!signers.has(by.key) && this.#court.ownerSays(by, node)) signers.add(by.key)
+    }
+    if (signers.size === 0) return this.#court.wasOwner(author) ? 'revoked' : 'role-not-held'
     return signers.size < this.#required(parent) ? 'threshold-not-met' : undefined
+  }
+
+  #required(parent: TreeNode): number {
+    return this.#court.required(this.#counted.get(parent.fact.id)?.threshold ?? 1)
   }
 
   /** Cheaper than `#fault`, and never says no where that would say yes after changes on the way were taken in. */
   #isSigned(node: TreeNode): boolean {
-    const signatures = this.#signatures(node.fact)
-    if (this.#byRecovery(node.fact) || this.#input.outranks?.(signatures, node) === true) return true
-    return signatures.some(by => this.#ownerSays(by, node))
+    if (this.#byRecovery(node.fact) || this.#outranks(node)) return true
+    return this.#signatures(node.fact).some(by => this.#court.ownerSays(by, node))
   }
 
   #byRecovery(fact: VerifiedFact): boolean {
-    const { recovery } = this.#court
-    return recovery !== undefined && this.#signatures(fact).some(({ key }) => key === recovery)
+    return this.#signatures(fact).some(by => this.#court.isRecovery(by))
   }
 
-  /** Attack: a change made under an old head, when fewer had to sign. So the number of that head and today's both hold. */
-  #required(parent: TreeNode): number {
-    const then = this.#counted.get(parent.fact.id)?.threshold ?? 1
-    return Math.max(1, Math.min(Math.max(then, this.#court.threshold), this.#court.owners))
-  }
-
-  #ownerSays({ key, via }: Signature, node: TreeNode): boolean {
-    const grants = this.#court.ownerGrants.get(key) ?? []
-    const revokes = this.#court.ownerRevokes.get(key) ?? []
-    return grants.some(
-      grant =>
-        !isAtOrBelow(grant, node) &&
-        revokes.every(revoke => (isBelow(grant, revoke) && isBelow(node, grant)) || isRecognised(revoke, node, via))
-    )
+  #outranks(node: TreeNode): boolean {
+    const { outranks } = this.#input
+    if (outranks === undefined) return false
+    const known = this.#outranking.get(node.fact.id)
+    if (known !== undefined) return known
+    const does = outranks(this.#signatures(node.fact), node)
+    this.#outranking.set(node.fact.id, does)
+    return does
   }
 
   #signatures(fact: VerifiedFact): readonly Signature[] {
-    const cosigns = this.#cosigns.get(fact.id) ?? []
-    return [fact, ...cosigns].map(via => ({ key: via.body.author, via }))
+    let known = this.#signed.get(fact.id)
+    if (known === undefined) {
+      const cosigns = this.#cosigns.get(fact.id) ?? []
+      known = [fact, ...cosigns].map(via => ({ key: via.body.author, via }))
+      this.#signed.set(fact.id, known)
+    }
+    return known
   }
 
-  /** Takes a change in; what it returns takes it out again. */
-  #take(node: TreeNode): () => void {
+  #take(node: TreeNode): Taken {
     const { fact, parent } = node
-    const court = { ...this.#court }
     const above = parent === undefined ? undefined : this.#counted.get(parent.fact.id)
     const threshold = thresholdOf(fact) ?? above?.threshold ?? this.#input.threshold
-    const counting = (this.#cosigns.get(fact.id) ?? []).filter(via => this.#isCounting(via, node)).map(({ id }) => id)
+    const [, ...cosigns] = this.#signatures(fact)
+    const counting = cosigns.filter(by => this.#isCounting(by, node))
+    const enough = this.#enough(node, counting)
     this.#counted.set(fact.id, { node, byRecovery: this.#byRecovery(fact), threshold })
-    for (const id of counting) this.#cosigned.add(id)
-    const undo = this.#apply(node)
-    return () => {
-      undo()
-      for (const id of counting) this.#cosigned.delete(id)
-      this.#counted.delete(fact.id)
-      Object.assign(this.#court, court)
+    for (const { via } of counting) this.#cosigned.add(via.id)
+    const settled = this.#settle(fact)
+    const undo = this.#court.apply(node)
+    return {
+      rests: [fact.id, ...enough.map(({ via }) => via.id), ...settled.compared],
+      undo: () => {
+        undo()
+        for (const id of settled.added) this.#away.delete(id)
+        for (const { via } of counting) this.#cosigned.delete(via.id)
+        this.#counted.delete(fact.id)
+      }
     }
   }
 
-  #isCounting(via: VerifiedFact, node: TreeNode): boolean {
-    const by = { key: via.body.author, via }
-    return by.key === this.#court.recovery || this.#ownerSays(by, node) || this.#input.outranks?.([by], node) === true
+  /** Attack: a key that lost its roles signs what once counted, over and over. So just enough signatures are kept for it. */
+  #enough(node: TreeNode, counting: readonly Signature[]): readonly Signature[] {
+    if (counting.length === 0) return []
+    const { fact, parent } = node
+    const ofKey = new Map<Principal, Signature>()
+    for (const by of counting.toSorted(byPosition)) if (!ofKey.has(by.key)) ofKey.set(by.key, by)
+    const recovery = [...ofKey.values()].filter(by => this.#court.isRecovery(by))
+    const { author } = fact.body
+    const isAuthors = this.#court.ownerSays({ key: author, via: fact }, node)
+    if (isAuthors) ofKey.delete(author)
+    const needed = parent === undefined ? 0 : this.#required(parent) - (isAuthors ? 1 : 0)
+    return [...recovery, ...[...ofKey.values()].slice(0, needed)]
   }
 
-  #apply(node: TreeNode): () => void {
-    const { payload } = node.fact
-    const { ownerGrants, ownerRevokes } = this.#court
-    if (payload.type === 'resolve') return this.#settle(payload.value.keep, payload.value.over)
-    const threshold = thresholdOf(node.fact)
-    if (threshold !== undefined) this.#court.threshold = threshold
-    if (isRecoveryGrant(node.fact)) this.#court.recovery = grantedKey(node.fact)
-    if (!isOwnerGrant(node.fact) && !endsOwnership(node.fact)) return () => {}
-    const undo =
-      payload.type === 'revoke'
-        ? append(ownerRevokes, payload.value.key, node)
-        : append(ownerGrants, grantedKey(node.fact), node)
-    this.#court.owners = this.#countOwners()
-    return undo
+  #isCounting(by: Signature, node: TreeNode): boolean {
+    return this.#court.isRecovery(by) || this.#court.ownerSays(by, node) || this.#input.outranks?.([by], node) === true
   }
 
-  #settle(keep: FactId, over: readonly FactId[]): () => void {
-    const against = over.flatMap(id => this.#input.decides(keep, id))
-    const added = [...new Set(against)].filter(id => !this.#away.has(id))
+  /** What a resolution decides against, and the sides that it could compare. */
+  #settle({ payload }: VerifiedFact): { readonly added: readonly FactId[]; readonly compared: readonly FactId[] } {
+    if (payload.type !== 'resolve') return { added: [], compared: [] }
+    const { keep, over } = payload.value
+    const sides = over
+      .map(id => ({ id, against: this.#input.decides(keep, id) }))
+      .filter(({ against }) => against.length > 0)
+    const added = [...new Set(sides.flatMap(({ against }) => against))].filter(id => !this.#away.has(id))
     for (const id of added) this.#away.add(id)
-    return () => {
-      for (const id of added) this.#away.delete(id)
-    }
+    return { added, compared: sides.length === 0 ? [] : [keep, ...sides.map(({ id }) => id)] }
   }
-
-  #countOwners(): number {
-    const { ownerGrants, ownerRevokes } = this.#court
-    let count = 0
-    for (const [key, grants] of ownerGrants) {
-      const revokes = ownerRevokes.get(key) ?? []
-      if (grants.some(grant => revokes.every(revoke => isBelow(grant, revoke)))) count += 1
-    }
-    return count
-  }
-}
-
-/** A revocation leaves alone what was not made in its knowledge and lies within the positions that it recognises. */
-function isRecognised(revoke: TreeNode, node: TreeNode, via: VerifiedFact): boolean {
-  const { payload } = revoke.fact
-  return payload.type === 'revoke' && !isBelow(node, revoke) && isWithin(payload.value.heads, via.body)
 }
 
 function cosignsOf(facts: readonly VerifiedFact[]): ReadonlyMap<FactId, readonly VerifiedFact[]> {
@@ -377,19 +349,20 @@ function isChild(node: TreeNode): node is TreeNode & { readonly parent: TreeNode
   return node.parent !== undefined
 }
 
-function append(lists: Map<Principal, TreeNode[]>, key: Principal, node: TreeNode): () => void {
-  const before = lists.get(key)
-  lists.set(key, [...(before ?? []), node])
-  return () => {
-    if (before === undefined) lists.delete(key)
-    else lists.set(key, before)
+function firstTwo(ids: readonly FactId[], is: (id: FactId) => boolean): readonly FactId[] {
+  const found: FactId[] = []
+  for (const id of ids) {
+    if (is(id)) found.push(id)
+    if (found.length === 2) break
   }
+  return found
 }
 
-function byId(a: TreeNode, b: TreeNode): number {
-  return compareText(a.fact.id, b.fact.id)
+/** The earliest position first: what stands before a fact in its chain is kept with it. */
+function byPosition(a: Signature, b: Signature): number {
+  return a.via.body.seq - b.via.body.seq || compareText(a.via.id, b.via.id)
 }
 
 function lastFirst(a: TreeNode, b: TreeNode): number {
-  return b.depth - a.depth || byId(b, a)
+  return b.depth - a.depth || compareText(b.fact.id, a.fact.id)
 }

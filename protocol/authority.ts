@@ -23,6 +23,8 @@ export interface Authority extends Roles, Cuts {
   readonly recovery: Principal
   readonly setAside: readonly { readonly fact: FactId; readonly reason: AuthoritySetAside }[]
   readonly forks: readonly ShownFork[]
+  /** All of them, also those whose forks are beyond what is shown. */
+  readonly forkedAuthors: ReadonlySet<Principal>
   /** True while a fork of the author in the registry's own facts is open. */
   readonly isForked: (author: Principal) => boolean
 }
@@ -42,14 +44,25 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
   const roles = rolesOf('registry', owners, result)
   return {
     ...roles,
-    ...authorityCuts(roles, result.cosigned),
+    ...authorityCuts(roles, withThoseBefore(result.rests, facts)),
     registry,
     genesis,
     recovery: result.recovery ?? recovery,
     setAside: boundSetAside([...result.setAside, ...idle]),
     forks: boundForks(chains.forks, result.away),
+    forkedAuthors: chains.forkedAuthors(result.away),
     isForked: author => chains.isForked(author, result.away)
   }
+}
+
+/** Facts, and all that stand before them in their chains: without those they would be in no set. */
+function withThoseBefore(ids: ReadonlySet<FactId>, facts: readonly VerifiedFact[]): ReadonlySet<FactId> {
+  const prevOf = new Map(facts.map(({ id, body }) => [id, body.prev]))
+  const all = new Set<FactId>()
+  for (const id of ids) {
+    for (let at: FactId | null = id; at !== null && !all.has(at); at = prevOf.get(at) ?? null) all.add(at)
+  }
+  return all
 }
 
 /** The authority part of the view, as it goes into the view digest. */

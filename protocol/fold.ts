@@ -1,6 +1,7 @@
 import type { Authority } from './authority.ts'
+import type { Signature } from './authority-court.ts'
 import { foldChanges } from './authority-fold.ts'
-import type { ChangeFault, Signature } from './authority-fold.ts'
+import type { ChangeFault } from './authority-fold.ts'
 import { growTree } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'

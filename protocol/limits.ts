@@ -1,3 +1,4 @@
+import { SOLVER_LIMITS } from './solver/limits.ts'
 import { SYNC_LIMITS } from './sync/limits.ts'
 
 const KiB = 1024
@@ -75,6 +76,22 @@ export const LIMITS = Object.freeze({
     factsPerSource: 256,
     bytesPerSource: 1 * MiB
   }),
+  /** A file of facts that people hand to each other (docs/spec/fact-file.md). */
+  factFile: Object.freeze({
+    bytes: 4 * MiB,
+    facts: 4_096,
+    /** readings of one file, until nothing in it waits for something else in it */
+    passes: 64
+  }),
+  /** A file that proves a fork to anybody (docs/spec/proof.md). */
+  proof: Object.freeze({ bytes: 4 * MiB, facts: 64 }),
+  /** What one command writes about who may do what. */
+  authoring: Object.freeze({
+    /** revocations of one key, each over its part of the names */
+    revokes: 256,
+    /** packages in which a key is replaced by another */
+    packages: 10_000
+  }),
   /** A package's row of the view: constants, because the row must be equal on all nodes. */
   view: Object.freeze({
     /** contents and yanks of all versions, about; the lowest versions are left out first */
@@ -131,6 +148,41 @@ export const LIMITS = Object.freeze({
     waitingBytes: 64 * KiB
   }),
   ...SYNC_LIMITS,
+  /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
+  submit: Object.freeze({
+    envelopeBytes: 4 * KiB,
+    keys: 8,
+    /** the longest ecosystem, a slash and the longest name */
+    nameChars: 214 + 16,
+    noteChars: 500,
+    reasonChars: 500,
+    /** the envelope and the map around it */
+    requestBytes: 4 * KiB + 256,
+    answerBytes: 4 * KiB,
+    /** submissions of one registry that wait for a person, and decided ones that are remembered for who asks */
+    inbox: 256,
+    decided: 256,
+    openPerKey: 8,
+    perPeerPerHour: 20,
+    perKeyPerHour: 20,
+    /** for a /24 of IPv4 or a /48 of IPv6, and for one loopback or private address: an office behind it */
+    perRangePerHour: 60,
+    perPrivateRangePerHour: 1_000,
+    asksPerPeerPerHour: 600,
+    /** peers, ranges or keys that each rate tells apart */
+    tracked: 4_096,
+    inFlight: 4,
+    timeoutMs: 10 * SECOND,
+    /** curators that one submit asks */
+    asked: 16,
+    /** how long the claim of a name that was granted is waited for */
+    arrivalMs: 5 * SECOND,
+    /** between two askings of what became of a submission */
+    pollMs: 2 * SECOND,
+    pollMaxMs: MINUTE,
+    /** names that one command decides on */
+    decisions: 256
+  }),
   connections: Object.freeze({
     total: 128,
     inbound: 64,
@@ -164,6 +216,7 @@ export const LIMITS = Object.freeze({
     writeBufferBytes: 4 * MiB,
     hello: 2,
     facts: 4,
+    submit: 2,
     /** one, and the one that follows it when it broke */
     sync: 2,
     kad: 16,
@@ -230,28 +283,7 @@ export const LIMITS = Object.freeze({
     /** a file changed so shortly before it was looked at may change again without its times showing it */
     raceMs: 20
   }),
-  /** One resolution. A hostile registry can make any of them run out, and must not hold up a node for long. */
-  solver: Object.freeze({
-    /** statements looked at and versions compared with a range, all in all */
-    steps: 10_000_000,
-    /** the same for one optional dependency */
-    optionalSteps: 200_000,
-    optionalTries: 256,
-    /** steps between two pauses in which others get their turn */
-    stepsPerTurn: 500_000,
-    /** packages looked up, versions of one, and names asked for at once */
-    packages: 4_096,
-    versionsPerPackage: 8_192,
-    namesPerRound: 256,
-    statements: 100_000,
-    wishes: 1_024,
-    /** missing names that are compared with all names of the registry */
-    nearLookUps: 3,
-    /** what is printed of a failure */
-    lines: 64,
-    versionsShown: 10,
-    piecesOfRange: 6
-  }),
+  solver: SOLVER_LIMITS,
   search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
@@ -281,6 +313,9 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,
+    /** what an iteration reads at a time */
+    readAheadEntries: 1_000,
+    readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,
     /** how long the file that tells of a store's head may be behind writes that nobody waits for */
     headLaterMs: 2 * SECOND,

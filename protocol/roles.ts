@@ -1,4 +1,5 @@
-import type { Counted, FoldResult, Signature } from './authority-fold.ts'
+import type { Signature } from './authority-court.ts'
+import type { Counted, FoldResult } from './authority-fold.ts'
 import { isAtOrBelow, isBelow } from './authority-tree.ts'
 import type { TreeNode } from './authority-tree.ts'
 import { compareText } from './bytes.ts'

@@ -23,6 +23,8 @@ export interface FollowedRegistry {
  *   kept!<content root>       -> empty: every block below it is here and durable
  *   dial!<peer address>       -> empty: stay connected to it
  *   chain!own                 -> the chain that our own facts in this store were written under
+ *   submission!<registry>!<id> -> what a stranger asked of us, and what became of it; opaque here
+ *   asked!<registry>!<package> -> what we asked of a curator, so that asking again is no second submission; opaque here
  */
 export class Records {
   readonly #kv: KeyValue
@@ -45,6 +47,14 @@ export class Records {
       return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
     })
     await this.#kv.batch(ops, { sync: true })
+  }
+
+  /** A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default. */
+  async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
+    const puts = others.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
+      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
+    })
+    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...puts], { sync: true })
   }
 
   async chain(): Promise<string | undefined> {
@@ -109,6 +119,38 @@ export class Records {
     const known = await this.dialled()
     if (known.includes(address) || known.length >= LIMITS.peers.bootstrap) return
     await this.#kv.batch([{ type: 'put', key: `dial!${address}`, value: new Uint8Array(0) }], { sync: true })
+  }
+
+  async *submissions(registry: RegistryId): AsyncGenerator<readonly [string, Uint8Array]> {
+    const prefix = `submission!${registry}!`
+    for await (const [key, value] of this.#kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
+      yield [key.slice(prefix.length), value]
+    }
+  }
+
+  async submission(registry: RegistryId, id: string): Promise<Uint8Array | undefined> {
+    return this.#kv.get(`submission!${registry}!${id}`)
+  }
+
+  /** Durable before it returns: its author was told that it waits. */
+  async putSubmission(registry: RegistryId, id: string, bytes: Uint8Array): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: `submission!${registry}!${id}`, value: bytes }], { sync: true })
+  }
+
+  async deleteSubmission(registry: RegistryId, id: string): Promise<void> {
+    await this.#kv.batch([{ type: 'del', key: `submission!${registry}!${id}` }])
+  }
+
+  async asked(registry: RegistryId, name: string): Promise<Uint8Array | undefined> {
+    return this.#kv.get(`asked!${registry}!${name}`)
+  }
+
+  async putAsked(registry: RegistryId, name: string, bytes: Uint8Array): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: `asked!${registry}!${name}`, value: bytes }], { sync: true })
+  }
+
+  async forgetAsked(registry: RegistryId, name: string): Promise<void> {
+    await this.#kv.batch([{ type: 'del', key: `asked!${registry}!${name}` }])
   }
 }
 

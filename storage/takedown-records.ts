@@ -13,6 +13,8 @@ export interface TakedownRecord {
   readonly root: ContentId
   /** As the operator named it. */
   readonly reference: string
+  /** The operator's words, or nothing. */
+  readonly reason: string
   readonly time: number
 }
 
@@ -21,7 +23,7 @@ const RAW = 0x55
 /**
  * What this node withholds, in the same store as everything else:
  *
- *   takedown!<root>          -> {reference, time}
+ *   takedown!<root>          -> {reason, reference, time}
  *   withheld!<root>!<block>  -> empty; the block as a CID of the raw codec, because blocks are found by their hash
  *
  * What is withheld is written before the takedown that lists it, and deleted after it: what is listed is withheld as a
@@ -37,11 +39,11 @@ export class TakedownRecords {
   async takedowns(): Promise<readonly TakedownRecord[]> {
     const found: TakedownRecord[] = []
     for await (const [key, value] of this.#kv.iterate(keysFrom('takedown!'))) {
-      const { reference, time } = recordOf(decodeCbor(value, 1), ['reference', 'time'])
-      if (typeof reference !== 'string' || typeof time !== 'number') {
+      const { reference, reason, time } = recordOf(decodeCbor(value, 1), ['reference', 'reason', 'time'])
+      if (typeof reference !== 'string' || typeof reason !== 'string' || typeof time !== 'number') {
         throw new RegistryError('STORE_CORRUPT', 'the record of a takedown cannot be read')
       }
-      found.push({ root: parseContentId(key.slice('takedown!'.length)), reference, time })
+      found.push({ root: parseContentId(key.slice('takedown!'.length)), reference, reason, time })
     }
     return found
   }
@@ -54,9 +56,9 @@ export class TakedownRecords {
     }
   }
 
-  async withhold({ root, reference, time }: TakedownRecord, blocks: readonly CID[]): Promise<void> {
+  async withhold({ root, reference, reason, time }: TakedownRecord, blocks: readonly CID[]): Promise<void> {
     const ops: KeyValueOp[] = blocks.map(cid => ({ type: 'put', key: keyOf(root, cid), value: new Uint8Array(0) }))
-    ops.push({ type: 'put', key: `takedown!${root}`, value: encodeCbor({ reference, time }) })
+    ops.push({ type: 'put', key: `takedown!${root}`, value: encodeCbor({ reference, reason, time }) })
     await this.#write(ops)
   }
 

@@ -67,15 +67,16 @@ function uniqueOptions(options: readonly Option[]): Level['options'] {
     const { long, description, required, argChoices } = option
     if (long === undefined || long === null || seen.has(long)) continue
     const operand = /<([^>]+)>/.exec(option.flags)?.[1] ?? ''
-    // Only `--registry` means a registry that is there already: `--alias` is about to be made up.
-    const kind = long === '--registry' ? 'registries' : kindOf(operand, argChoices)
+    // These mean a registry that is there already: `--alias` is about to be made up.
+    const isRegistry = required && (long === '--registry' || long === '--default')
+    const kind = isRegistry ? 'registries' : kindOf(operand, argChoices)
     seen.set(long, { name: long, description, takes: required ? kind : undefined })
   }
   return [...seen.values()]
 }
 
 function operandKind(argument: Argument): Kind {
-  return kindOf(argument.name(), argument.argChoices)
+  return argument.name() === 'alias' ? 'registries' : kindOf(argument.name(), argument.argChoices)
 }
 
 /** The names of operands in the table of commands say what they are. */

@@ -4,6 +4,7 @@ import type { Flags } from '../../node/config.ts'
 import type { NodeStatus } from '../../node/services/api.ts'
 import { JSON_VERSION, bytesText, print, printJson, report, table } from './print.ts'
 import type { Options, Session } from './run.ts'
+import { sourceLines } from './source-note.ts'
 import { gutter, nextStep } from './style.ts'
 
 /** `ggen-node start`: runs until a signal or `ggen-node stop` ends it. */
@@ -109,7 +110,7 @@ async function withStatus(session: Session): Promise<{ status: NodeStatus; isDae
 
 function registryLines({ registries }: NodeStatus): readonly string[] {
   if (registries.length === 0) return ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
-  return table([
+  const rows = table([
     ['REGISTRY', 'PACKAGES', 'RELEASES', 'FACTS', 'PENDING', 'DIGEST', 'ID'],
     ...registries.map(entry => [
       `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
@@ -121,4 +122,5 @@ function registryLines({ registries }: NodeStatus): readonly string[] {
       entry.id
     ])
   ])
+  return [...rows, ...sourceLines(registries)]
 }

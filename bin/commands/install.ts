@@ -82,6 +82,7 @@ function paramsOf(options: Options): Required<ProjectParams> {
     force: options['force'] === true,
     offline: options['offline'] === true,
     dryRun: options['dryRun'] === true,
+    singleSource: options['singleSource'] === true,
     sync: options['sync'] === true
   }
 }

@@ -1,8 +1,11 @@
-import { Argument, Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError, Option } from 'commander'
 import { ownPackage } from '../../node/package-root.ts'
+import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
+import { addSubmissionVerbs } from './submission-verbs.ts'
+import { addTakedownVerbs } from './takedown-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
@@ -39,8 +42,7 @@ program
   .description('what the node is and holds')
   .action(action(async session => (await import('./daemon.ts')).status(session)))
 
-program
-  .command('publish')
+signing(program.command('publish'))
   .description('sign and publish a package folder')
   .argument('[folder]', 'a folder with package.toml or pack.toml', '.')
   .option('--registry <alias>', 'which registry (default: the default one)')
@@ -51,6 +53,7 @@ program
   .description('publish every package folder below a folder, and say what was refused and what was changed')
   .argument('<folder>')
   .option('--registry <alias>', 'which registry (default: the default one)')
+  .option('--key <key>', 'another key of this data directory')
   .action(
     action(async (session, { args, options }) => (await import('./publish.ts')).importAll(session, args, options))
   )
@@ -82,20 +85,44 @@ program
   .argument('<address>', 'a multiaddr that ends in /p2p/<peer id>')
   .action(action(async (session, { args }) => (await import('./peers.ts')).connect(session, args)))
 
-program
-  .command('yank')
+signing(program.command('yank'))
   .description('withdraw a version from new installs; its bytes stay')
   .argument('<reference>', 'name@version')
   .option('--reason <text>', 'why', '')
   .action(action(async (session, { args, options }) => (await import('./yank.ts')).yank(session, args, options)))
 
-program
-  .command('unyank')
+signing(program.command('unyank'))
   .description('take a yank back')
   .argument('<reference>', 'name@version')
-  .action(action(async (session, { args }) => (await import('./yank.ts')).unyank(session, args)))
+  .action(action(async (session, { args, options }) => (await import('./yank.ts')).unyank(session, args, options)))
+
+addAuthorityVerbs(program)
+
+addSubmissionVerbs(program)
+addTakedownVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
+registry
+  .command('create')
+  .description('found a registry; your key is among its owners')
+  .argument('<new>', 'its name: a-z and 0-9, joined by single "." or "-"')
+  .option('--alias <alias>', 'a short name for it here (default: its name)')
+  .addOption(new Option('--admission <how>', 'who gives out names').choices(['open', 'curated']).default('curated'))
+  .option('--root <did...>', 'other keys that own it')
+  .option('--threshold <n>', 'so many owners must sign', '1')
+  .action(action(async (session, { args, options }) => (await import('./registry.ts')).create(session, args, options)))
+registry
+  .command('show')
+  .description('who owns a registry, who may do what in it, and what does not count')
+  .argument('[alias]', 'which one (default: the default one)')
+  .action(action(async (session, { args }) => (await import('./registry.ts')).show(session, args)))
+registry
+  .command('remove')
+  .description('follow a registry no longer')
+  .argument('<alias>')
+  .option('--default <alias>', 'which one is the default from then on')
+  .option('--purge', 'delete what it said, too; packages that were installed stay')
+  .action(action(async (session, { args, options }) => (await import('./registry.ts')).remove(session, args, options)))
 registry
   .command('add')
   .description('follow a registry')
@@ -103,6 +130,7 @@ registry
   .option('--alias <alias>', 'a short name for it here')
   .option('--peer <address>', 'multiaddr of a peer that follows it')
   .option('--default', 'make it the default registry')
+  .option('--single-source', 'take what one peer alone says of it as good enough')
   .action(action(async (session, { args, options }) => (await import('./registry.ts')).add(session, args, options)))
 registry
   .command('list')

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { action } from './run.ts'
 
+const SINGLE_SOURCE = ['--single-source', 'what one peer alone says of a registry is good enough'] as const
+
 /** The commands that work on a project folder. What each does is loaded when it runs. */
 export function addProjectVerbs(program: Command): void {
   changing(program.command('install'))
@@ -9,12 +11,14 @@ export function addProjectVerbs(program: Command): void {
     .option('--frozen', 'fail when the lockfile or the project file would change')
     .option('--no-deps', 'put only what is named in its place, not what it needs')
     .option('--registry <alias>', 'the registry that names without one mean')
+    .option(...SINGLE_SOURCE)
     .action(
       action(async (session, { args, options }) => (await import('./install.ts')).install(session, args, options))
     )
   changing(program.command('update'))
     .description('resolve again within the ranges of the project: everything, or what is named')
     .argument('[names...]')
+    .option(...SINGLE_SOURCE)
     .action(action(async (session, { args, options }) => (await import('./install.ts')).update(session, args, options)))
   changing(program.command('remove'))
     .description('take packages out of the project, with what only they needed')

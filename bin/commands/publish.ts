@@ -1,16 +1,17 @@
 import { resolve } from 'node:path'
 import type { Published } from '../../node/services/publish.ts'
 import { bytesText, countOf, report, safe, table } from './print.ts'
-import { argument, textOption, withNode, withProgress } from './run.ts'
+import { argument, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { fileLines, neededLines, signingParams, textParam } from './signed.ts'
 import { gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node publish`. */
 export async function publish(session: Session, args: readonly string[], options: Options): Promise<void> {
   const folder = resolve(argument(args, 0))
-  const registry = textOption(options, 'registry')
+  const params = { folder, ...signingParams(options), ...textParam(options, 'registry') }
   const published = await withNode(session, { network: false, create: true }, client =>
-    client.call('publish', { folder, ...(registry === undefined ? {} : { registry }) }, { signal: session.signal })
+    client.call('publish', params, { signal: session.signal })
   )
   report(session, published, () => [
     gutter(
@@ -21,15 +22,18 @@ export async function publish(session: Session, args: readonly string[], options
     under(published.cid),
     ...noteLines(published),
     ...published.leftOut.map(path => gutter('Left out', safe(path), 'note')),
-    ...(published.already ? [] : [nextStep(`ggen-node show ${nameOf(published).split('@')[0] ?? ''}`)])
+    ...fileLines(published.file),
+    ...neededLines(published.awaiting === null ? [] : [published.awaiting], published.file),
+    ...(published.already || published.awaiting !== null
+      ? []
+      : [nextStep(`ggen-node show ${nameOf(published).split('@')[0] ?? ''}`)])
   ])
 }
 
 /** `ggen-node import`. */
 export async function importAll(session: Session, args: readonly string[], options: Options): Promise<void> {
   const folder = resolve(argument(args, 0))
-  const registry = textOption(options, 'registry')
-  const params = { folder, ...(registry === undefined ? {} : { registry }) }
+  const params = { folder, ...textParam(options, 'registry'), ...textParam(options, 'key') }
   const { published, refused } = await withProgress(session, onProgress =>
     withNode(session, { network: false, create: true }, client =>
       client.call('importFolder', params, { signal: session.signal, onProgress })

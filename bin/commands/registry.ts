@@ -1,7 +1,12 @@
-import { report, table } from './print.ts'
-import { argument, textOption, withNode } from './run.ts'
+import type { ApiMethods } from '../../node/services/api.ts'
+import type { ShownRole } from '../../node/services/authority/show.ts'
+import { countOf, report, table } from './print.ts'
+import { roleLines } from './role.ts'
+import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
-import { gutter, nextStep } from './style.ts'
+import { countParam, textParam } from './signed.ts'
+import { sourceLines, sourceNote } from './source-note.ts'
+import { gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node registry add`. */
 export async function add(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -11,6 +16,7 @@ export async function add(session: Session, args: readonly string[], options: Op
   const params = {
     id,
     isDefault: options['default'] === true,
+    ...(options['singleSource'] === true ? { singleSource: true } : {}),
     ...(alias === undefined ? {} : { alias }),
     ...(peer === undefined ? {} : { peer })
   }
@@ -26,21 +32,100 @@ export async function add(session: Session, args: readonly string[], options: Op
   ])
 }
 
+/** `ggen-node registry create`. */
+export async function create(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = {
+    name: argument(args, 0),
+    ...textParam(options, 'alias'),
+    ...textParam(options, 'admission'),
+    ...countParam(options, 'threshold'),
+    roots: listOption(options, 'root')
+  }
+  const made = await withNode(session, { network: false, create: true }, client =>
+    client.call('registryCreate', params)
+  )
+  report(session, made, () => [
+    gutter('Created', `${made.alias}${made.isDefault ? ' (default)' : ''}  ${made.id}`),
+    nextStep(`ggen-node registry show ${made.alias}`)
+  ])
+}
+
+/** `ggen-node registry show`. */
+export async function show(session: Session, args: readonly string[]): Promise<void> {
+  const [registry] = args
+  const shown = await withNode(session, { network: false }, client =>
+    client.call('registryShow', registry === undefined ? {} : { registry })
+  )
+  report(session, shown, () => showLines(shown))
+}
+
+function showLines(shown: ApiMethods['registryShow']['result']): readonly string[] {
+  const { registry, name, alias, isDefault, admission, visibility, owners, threshold, roles, recovery } = shown
+  const aside = Object.entries(shown.setAside).map(([reason, count]) => `${count} ${reason}`)
+  const others = roles.filter(({ role, scope }) => role !== 'recovery' && (role !== 'owner' || scope !== '*'))
+  const forks = shown.forks.open.length
+  const note = sourceNote(shown)
+  return [
+    ...table([
+      ['Registry', `${name}, here ${alias}${isDefault ? ' (default)' : ''}`],
+      ['Id', registry],
+      ['Names', `${admission}, ${visibility}`],
+      ...owners.map(key => ['Owner', `${key}${expiredOwner(roles, key)}`]),
+      ['Signs', `${threshold} of ${countOf(owners.length, 'owner')}`],
+      ['Recovery', recovery],
+      ['Holds', `${countOf(shown.packages, 'package')}, ${countOf(shown.releases, 'release')}`],
+      ['Facts', `${shown.facts}, ${aside.length === 0 ? 'all count' : `set aside: ${aside.join(', ')}`}`],
+      [
+        'Conflicts',
+        `${countOf(shown.conflicts, 'version')}, ${countOf(forks, 'open fork')}, ${shown.forks.settled} settled`
+      ],
+      ['Digest', shown.digest]
+    ]),
+    ...(note === undefined ? [] : [gutter('Note', note, 'note')]),
+    ...(others.length === 0 ? [] : roleLines(others)),
+    ...(shown.conflicts + forks === 0 ? [] : [nextStep(`ggen-node conflict list --registry ${alias}`)])
+  ]
+}
+
+function expiredOwner(roles: readonly ShownRole[], key: string): string {
+  const own = roles.filter(held => held.key === key && held.role === 'owner')
+  return own.length > 0 && own.every(({ expired }) => expired) ? ' (expired)' : ''
+}
+
+/** `ggen-node registry remove`. */
+export async function remove(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const newDefault = textOption(options, 'default')
+  const params = {
+    registry: argument(args, 0),
+    purge: options['purge'] === true,
+    ...(newDefault === undefined ? {} : { newDefault })
+  }
+  const removed = await withNode(session, { network: false }, client => client.call('registryRemove', params))
+  report(session, removed, () => [
+    gutter('Removed', `${removed.alias}  ${removed.id}`),
+    ...(removed.purged ? [under('what it said was deleted')] : []),
+    ...(removed.newDefault === null ? [] : [gutter('Default', removed.newDefault, 'same')])
+  ])
+}
+
 /** `ggen-node registry list`. */
 export async function list(session: Session): Promise<void> {
   const registries = await withNode(session, { network: false }, client => client.call('registryList', {}))
   report(session, { registries }, () =>
     registries.length === 0
       ? ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
-      : table([
-          ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
-          ...registries.map(entry => [
-            `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
-            entry.name ?? '(genesis not here yet)',
-            String(entry.packages),
-            String(entry.facts),
-            entry.id
-          ])
-        ])
+      : [
+          ...table([
+            ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
+            ...registries.map(entry => [
+              `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
+              entry.name ?? '(genesis not here yet)',
+              String(entry.packages),
+              String(entry.facts),
+              entry.id
+            ])
+          ]),
+          ...sourceLines(registries)
+        ]
   )
 }

@@ -3,6 +3,8 @@ import type { PrivateKey } from '@libp2p/interface'
 import type { Admission } from '../../protocol/admission.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { HelloRole } from '../../protocol/hello.ts'
+import type { SubmissionId } from '../../protocol/submission.ts'
+import type { SubmitAnswer } from '../../protocol/submit-messages.ts'
 import type { ItemSet } from '../../protocol/sync/item-set.ts'
 
 /** Where libp2p and the DHT keep what they remember. Opened and closed by its owner. */
@@ -56,6 +58,22 @@ export interface Facts {
   snapshot(registry: RegistryId): AsyncIterable<Uint8Array>
 }
 
+/** Who hands a submission in: a peer, and the block of addresses it comes from. */
+export interface SubmissionSource {
+  readonly peer: string
+  readonly range: string
+  readonly isPrivate: boolean
+}
+
+/** Where strangers ask for names. */
+export interface SubmissionDesk {
+  /** Whether this node gives out names of a registry that it follows; the hello says so. */
+  curates(): boolean
+  /** @throws RegistryError MALFORMED | BAD_SIGNATURE | … for what no honest program sends */
+  submit(envelope: Uint8Array, source: SubmissionSource): Promise<SubmitAnswer>
+  ask(registry: RegistryId, id: SubmissionId, source: SubmissionSource): Promise<SubmitAnswer>
+}
+
 /** Everything that a swarm is given. Nothing in `node/p2p/` is global, so a process may hold several. */
 export interface SwarmComponents {
   readonly privateKey: PrivateKey
@@ -64,6 +82,8 @@ export interface SwarmComponents {
   readonly registries: () => readonly RegistryId[]
   readonly gate: Gate
   readonly facts: Facts
+  /** Without one, nobody is asked for names here. */
+  readonly desk?: SubmissionDesk
   readonly clock: Clock
   readonly log: Log
 }

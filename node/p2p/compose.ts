@@ -4,6 +4,7 @@ import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { SUBMIT_PROTOCOL } from '../../protocol/submit-messages.ts'
 import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
@@ -25,6 +26,7 @@ import { SocketMeter } from './meter.ts'
 import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { ContentRouting } from './routing.ts'
+import { submitHandler } from './submit-server.ts'
 import { Sync } from './sync.ts'
 import { tuningOf } from './tuning.ts'
 
@@ -87,6 +89,7 @@ export async function compose(whole: Whole): Promise<Parts> {
   const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers }))
   const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
   await serve(host, { components, peers, sync })
+  await serveSubmissions(host, components, peers)
   return {
     host,
     helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
@@ -129,7 +132,7 @@ async function hostOf(
         versions: config.versions ?? PROTOCOL_VERSIONS,
         agent: config.agent,
         registries: components.registries(),
-        roles: config.roles
+        roles: components.desk?.curates() === true ? [...config.roles, 'curator'] : config.roles
       }),
       clock,
       log,
@@ -177,6 +180,16 @@ async function serve(
   await host.handle(SYNC_PROTOCOL, sync.lines.accept, {
     maxInboundStreams: streams.sync,
     maxOutboundStreams: streams.sync
+  })
+}
+
+async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponents, peers: Peers): Promise<void> {
+  if (desk === undefined) return
+  const onMalformed = (peer: string): void => peers.blame(peer, 'malformed-message')
+  const { submit } = LIMITS.streams
+  await host.handle(SUBMIT_PROTOCOL, submitHandler({ desk, clock, log, onMalformed }), {
+    maxInboundStreams: submit,
+    maxOutboundStreams: submit
   })
 }
 

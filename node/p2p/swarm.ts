@@ -6,6 +6,7 @@ import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { SubmitAnswer, SubmitRequest } from '../../protocol/submit-messages.ts'
 import { assertConfig } from './assertions.ts'
 import type { SwarmComponents, SwarmConfig, SwarmEvents } from './components.ts'
 import { compose } from './compose.ts'
@@ -19,6 +20,7 @@ import { leftoverTimers } from './leftover-timers.ts'
 import type { Host } from './libp2p.ts'
 import type { SocketMeter, Traffic } from './meter.ts'
 import type { Peers } from './peers.ts'
+import { askSubmission } from './submit-client.ts'
 
 /** One peer as people are shown it. Totals of bytes outlive the connection. */
 export interface PeerInfo extends Traffic {
@@ -53,6 +55,8 @@ export interface Swarm {
   blame(peer: string): void
   /** Tells a fact that is durable here; returns to how many peers it was handed. */
   publishFact(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number>
+  /** Asks one peer for a name. @throws RegistryError PEER_UNREACHABLE | TIMEOUT | MALFORMED */
+  askSubmission(peer: string, request: SubmitRequest, signal: AbortSignal): Promise<SubmitAnswer>
   follow(registry: RegistryId): void
   unfollow(registry: RegistryId): void
   /** Compares a registry with everybody who is here now, without waiting for the interval. */
@@ -97,6 +101,8 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     },
     blame: peer => peers.blame(peer, 'invalid-facts'),
     publishFact: async (registry, id, envelope) => await gossip.publish(registry, id, envelope),
+    askSubmission: async (peer, request, signal) =>
+      await askSubmission({ connection: peers.connection(peer), clock }, request, signal),
     follow: registry => {
       gossip.follow(registry)
       sync.follow(registry)

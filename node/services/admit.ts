@@ -5,6 +5,7 @@ import type { Admission, PendingReason, RejectReason } from '../../protocol/admi
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { publicKeyOf } from '../../protocol/did.ts'
+import type { Principal } from '../../protocol/did.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope } from '../../protocol/fact.ts'
@@ -184,11 +185,12 @@ export class Gate {
       return envelopes.map(({ id }) => ({ verdict: 'ignore', id, reason: 'unknown-registry' }))
     }
     const { store } = this.#components
+    let gained: readonly Principal[] = []
     if (state.isDoubtful) {
       await state.load()
-      if (await store.isStale(registry)) await refoldAll(state, store)
+      if (await store.isStale(registry)) gained = await refoldAll(state, store)
     }
-    const turn: Turn = { state, source, draft: new Draft(state, store) }
+    const turn: Turn = { state, source, draft: new Draft(state, store, gained.map(toArrived)) }
     await turn.draft.prefetch(envelopes)
     const verdicts: Admission[] = []
     const cut = new Set<FactId>()
@@ -201,6 +203,8 @@ export class Gate {
       if (turn.draft.isFull) await this.#land(turn, cut)
     }
     await this.#land(turn, cut)
+    // What came back into the set may have named keys that others waited for. Each round takes some of them out of the buffer.
+    for (await this.#retry(turn, cut); turn.draft.isUsed; await this.#retry(turn, cut)) await this.#land(turn, cut)
     return cut.size === 0 ? verdicts : verdicts.map(verdict => afterCut(verdict, cut))
   }
 
@@ -208,13 +212,13 @@ export class Gate {
   async #land(turn: Turn, cut: Set<FactId>): Promise<void> {
     const { state, draft, source } = turn
     try {
-      const left = await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+      const { left, gained } = await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
       for (const id of left) cut.add(id)
+      turn.draft = new Draft(state, this.#components.store, [...draft.takeArrived(), ...gained.map(toArrived)])
     } catch (error) {
       state.doubt()
       throw error
     }
-    turn.draft = new Draft(state, this.#components.store, draft.takeArrived())
     for (const { fact, bytes, peer } of draft.accepted) {
       if (!cut.has(fact.id)) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
     }
@@ -279,6 +283,10 @@ export class Gate {
       }
     }
   }
+}
+
+function toArrived(key: Principal): WaitsFor {
+  return { key }
 }
 
 /** A revocation in the same batch has cut what was let in before it. */

@@ -4,13 +4,16 @@ import type { SetAside } from '../../protocol/fold.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
+import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
+import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
+import type { SubmitResult } from './submit/submitter.ts'
 import type { YankResult } from './yank.ts'
 
 /** Something that happened during a long call, for a person to see. */
@@ -38,6 +41,10 @@ export interface RegistryStatus {
   readonly releases: number
   readonly facts: number
   readonly pending: number
+  /** Peers that it was compared with to the end, counted no further than tells one from several. */
+  readonly sources: number
+  /** It was made here, or somebody said that one peer is enough. */
+  readonly singleSource: boolean
   /** sha2-256 in hex, equal on all nodes that hold the same set. */
   readonly digest: string
 }
@@ -134,6 +141,8 @@ export interface ProjectParams {
   readonly offline?: boolean
   /** Says what would be done, and does nothing. */
   readonly dryRun?: boolean
+  /** Takes what one peer alone says of a registry as good enough, this time. */
+  readonly singleSource?: boolean
   /** Answers when all that was installed is on the disk too. */
   readonly sync?: boolean
 }
@@ -147,6 +156,21 @@ export interface InstallOptions {
   readonly registry?: string
 }
 
+/** A submission that waits for a person's decision. */
+export interface WaitingSubmission {
+  readonly id: SubmissionId
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly name: string
+  readonly by: Principal
+  readonly keys: readonly Principal[]
+  readonly threshold: number
+  /** A stranger's words. */
+  readonly note: string
+  /** When it came here, in milliseconds since 1970. */
+  readonly arrived: number
+}
+
 export interface RegistryRecord {
   readonly id: RegistryId
   readonly alias: string
@@ -154,12 +178,12 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods {
+export interface ApiMethods extends AuthorityMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
-  publish: { params: { folder: string; registry?: string }; result: Published }
-  importFolder: { params: { folder: string; registry?: string }; result: ImportResult }
+  publish: { params: SigningParams & { folder: string; registry?: string }; result: Published & Filed }
+  importFolder: { params: { folder: string; registry?: string; key?: string }; result: ImportResult }
   /** Adds what `references` name to a project, or with none makes the project's folders what its lockfile says. */
   install: {
     params: ProjectParams & InstallOptions & { readonly references: readonly string[] }
@@ -171,20 +195,47 @@ export interface ApiMethods {
   outdated: { params: { readonly project: string }; result: OutdatedResult }
   search: { params: { query: string; registry?: string; limit: number }; result: readonly PackageSummary[] }
   show: { params: { reference: string }; result: ShownPackage }
-  yank: { params: { reference: string; reason: string }; result: YankResult }
-  unyank: { params: { reference: string }; result: YankResult }
+  yank: { params: SigningParams & { reference: string; reason: string }; result: YankResult & Filed }
+  unyank: { params: SigningParams & { reference: string }; result: YankResult & Filed }
   /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
   takedown: {
-    params: { reference: string; release: boolean; isDeleted: boolean }
+    params: { reference: string; reason: string; release: boolean; isDeleted: boolean }
     result: readonly (TakedownResult & { readonly released: boolean })[]
   }
   takedownList: { params: Record<string, never>; result: readonly TakenDown[] }
+  /** Asks the curators of a registry for a name; the same question again says what became of it. */
+  submit: {
+    params: {
+      reference: string
+      registry?: string
+      owners: readonly string[]
+      threshold?: number
+      note?: string
+    }
+    result: SubmitResult & { readonly alias: string }
+  }
+  /** What strangers asked for and nobody decided yet; of all registries without `registry`. */
+  curateList: { params: { registry?: string }; result: readonly WaitingSubmission[] }
+  /** `names` are names or ids of submissions. All are found before the first is decided. */
+  curateGrant: {
+    params: { names: readonly string[]; registry?: string }
+    result: readonly { readonly name: PackageName; readonly registry: RegistryId; readonly fact: FactId }[]
+  }
+  curateDeny: {
+    params: { name: string; registry?: string; reason: string }
+    result: { readonly name: string; readonly registry: RegistryId; readonly id: SubmissionId }
+  }
   registryAdd: {
-    params: { id: string; alias?: string; peer?: string; isDefault: boolean }
+    /** `singleSource`: what one peer alone says of it is taken as good enough. */
+    params: { id: string; alias?: string; peer?: string; isDefault: boolean; singleSource?: boolean }
     result: RegistryRecord & { readonly facts: number }
   }
   registryList: { params: Record<string, never>; result: readonly RegistryStatus[] }
-  registryCreate: { params: { name: string; alias?: string }; result: RegistryRecord }
+  registryCreate: {
+    /** `admission`: `open` or `curated`; `roots`: other keys that own it, of whom `threshold` must sign. */
+    params: { name: string; alias?: string; admission?: string; roots?: readonly string[]; threshold?: number }
+    result: RegistryRecord
+  }
   /** Answers once the registry holds that many facts, is connected to that many peers, and, with `kept`, all bytes are here. */
   waitFor: {
     params: { registry: string; facts: number; peers: number; kept: boolean; timeoutMs: number }

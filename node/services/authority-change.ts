@@ -2,6 +2,7 @@ import type { Authority } from '../../protocol/authority.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import type { Subject } from '../../protocol/fact.ts'
+import { WHOLE } from '../../protocol/role.ts'
 import type { CountedRevoke } from '../../protocol/roles.ts'
 
 /** What a changed authority does to packages that were folded before. */
@@ -21,24 +22,39 @@ export function changeOf(before: Authority | undefined, after: Authority | undef
   if (before === undefined || after === undefined) return { kind: 'all', keys: [] }
   for (const id of before.order.keys()) if (!after.order.has(id)) return { kind: 'all', keys: [] }
   if (before.recovery !== after.recovery) return { kind: 'all', keys: [] }
+  if (asksForMore(before, after)) return { kind: 'all', keys: [] }
+  const isGrown = before.order.size !== after.order.size
   const keys = new Set([
     ...newIn(before.revokes, after.revokes),
-    ...forkedIn(before, after),
-    ...forkedIn(after, before)
+    ...(isGrown ? namedAgain(after) : []),
+    ...[...before.forkedAuthors].filter(author => !after.forkedAuthors.has(author)),
+    ...[...after.forkedAuthors].filter(author => !before.forkedAuthors.has(author))
   ])
   if (keys.size > 0) return { kind: 'some', keys: [...keys] }
-  return { kind: before.order.size === after.order.size ? 'none' : 'aside', keys: [] }
+  return { kind: isGrown ? 'aside' : 'none', keys: [] }
 }
 
+/** Revocations that are new, or that the recovery key has signed since: those spare what others cut. */
 function newIn(before: readonly CountedRevoke[], after: readonly CountedRevoke[]): readonly Principal[] {
-  const known = new Set<FactId>(before.map(({ fact }) => fact))
-  return after.filter(({ fact }) => !known.has(fact)).map(({ key }) => key)
+  const known = new Map<FactId, boolean>(before.map(({ fact, byRecovery }) => [fact, byRecovery]))
+  return after.filter(({ fact, byRecovery }) => known.get(fact) !== byRecovery).map(({ key }) => key)
 }
 
-/** Authors with a fork in the registry's own facts that is open in one and not in the other. */
-function forkedIn(one: Authority, other: Authority): readonly Principal[] {
-  const authors = one.forks.filter(({ settled }) => !settled).map(({ author }) => author)
-  return authors.filter(author => !other.isForked(author))
+/** What such keys wrote may cite a head that was not known until now, and so belong to the set only from now on. */
+function namedAgain({ revokedKeys, grants }: Authority): readonly Principal[] {
+  return revokedKeys.size === 0 ? [] : grants.map(({ key }) => key).filter(key => revokedKeys.has(key))
+}
+
+/**
+ * An owner who was named beside an older head is one of "all owners" there, where a threshold is higher than their
+ * number: then releases at that head need one signature more than they did.
+ */
+function asksForMore(before: Authority, after: Authority): boolean {
+  const known = new Set<FactId>(before.grants.map(({ fact }) => fact))
+  const isNewOwner = after.grants.some(
+    ({ fact, role, scope }) => role === 'owner' && scope === WHOLE && !known.has(fact)
+  )
+  return isNewOwner && [...before.counted.values()].some(({ threshold }) => threshold > 1)
 }
 
 interface SubjectReader {

@@ -58,6 +58,11 @@ export class Draft {
     return this.#cut
   }
 
+  /** True when there is anything to write. */
+  get isUsed(): boolean {
+    return this.#accepted.length + this.#cut.length > 0
+  }
+
   get named(): readonly Principal[] {
     return [...this.#newlyNamed]
   }

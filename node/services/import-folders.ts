@@ -1,10 +1,9 @@
 import { basename } from 'node:path'
-import type { RegistryId } from '../../protocol/cid.ts'
 import { isRegistryError, messageOf } from '../../protocol/errors.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { fanOut } from '../runtime/queue.ts'
-import type { Publish, Published } from './publish.ts'
+import type { Publish, PublishRequest, Published } from './publish.ts'
 
 export interface Refused {
   readonly folder: string
@@ -34,7 +33,7 @@ const FATAL: readonly ErrorCode[] = [
  */
 export async function importFolders(
   publish: Publish,
-  registry: RegistryId,
+  to: Pick<PublishRequest, 'registry' | 'key'>,
   {
     folders,
     signal,
@@ -46,7 +45,7 @@ export async function importFolders(
   await fanOut(folders, { concurrency, signal }, async (path, abort) => {
     const folder = basename(path)
     try {
-      outcomes.set(path, { ...(await publish(registry, path, abort)), folder })
+      outcomes.set(path, { ...(await publish({ ...to, folder: path }, abort)), folder })
     } catch (error) {
       if (!isRegistryError(error) || FATAL.includes(error.code)) throw error
       outcomes.set(path, { folder, code: error.code, reason: messageOf(error) })

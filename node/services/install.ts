@@ -1,4 +1,4 @@
-import type { ContentId } from '../../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
@@ -18,6 +18,8 @@ import type { ProjectCommand, ProjectState, Target, TargetComponents } from './p
 export interface InstallComponents extends TargetComponents {
   readonly open: (folder: string) => ProjectStore
   readonly content: PackageContent
+  /** Whether one peer alone has shown what a registry says, and nobody accepted that. */
+  readonly isUnconfirmed: (registry: RegistryId) => boolean
   /** Of this program, as it is written into lockfiles. */
   readonly version: string
 }
@@ -35,6 +37,8 @@ export interface InstallRequest extends ProjectCommand {
   readonly dryRun: boolean
   /** Puts only what is named, or what the project itself wants, in its place. The lockfile holds all the same. */
   readonly noDeps: boolean
+  /** What one peer alone says of a registry is good enough, this time. */
+  readonly singleSource: boolean
   /** Answers when all that was installed is on the disk, and not only sure to survive the end of a process. */
   readonly sync: boolean
 }
@@ -101,7 +105,7 @@ export function installer(components: InstallComponents): Install {
     const first = await prepare(components, { request, store, signal })
     if (request.dryRun || isIdle(first)) {
       if (request.sync) await store.synced()
-      return resultOf(first, request, new Map())
+      return resultOf(first, { components, request }, new Map())
     }
     const onWait = (holder: string): void => onProgress({ text: `waiting for ${holder}`, done: 0, of: 0 })
     const work = async (): Promise<InstallResult> => {
@@ -189,10 +193,15 @@ async function execute(work: Work, { components, request, store, context }: Exec
   const known = kept.map(({ path, pack }) => ({ path, cid: pack.cid, files: undefined }))
   await store.remember([...known, ...placed], plan.removals)
   await store.finish()
-  return resultOf(work, request, arrived)
+  return resultOf(work, { components, request }, arrived)
 }
 
-function resultOf(work: Work, { dryRun }: InstallRequest, arrived: ReadonlyMap<PackId, Arrived>): InstallResult {
+function resultOf(
+  work: Work,
+  { components, request }: Pick<Executing, 'components' | 'request'>,
+  arrived: ReadonlyMap<PackId, Arrived>
+): InstallResult {
+  const { dryRun, singleSource } = request
   const { before, target, plan, lockChanged, projectChanged } = work
   const shown = plan.steps.filter(({ pack, action }) => target.focus.has(pack.id) || action !== 'keep')
   return {
@@ -201,13 +210,26 @@ function resultOf(work: Work, { dryRun }: InstallRequest, arrived: ReadonlyMap<P
     removed: plan.removals,
     left: target.left,
     overridden: target.overridden,
-    warnings: [...target.warnings, ...plan.warnings],
+    warnings: [...target.warnings, ...plan.warnings, ...(singleSource ? [] : unconfirmed(plan, components))],
     packages: target.lock.packs.size,
     lockChanged,
     projectChanged,
     dryRun,
     upToDate: isIdle(work)
   }
+}
+
+/** One peer alone may keep back what it likes, a yank above all: whoever installs something is told once per registry. */
+function unconfirmed(plan: Plan, { isUnconfirmed }: InstallComponents): readonly Warning[] {
+  const packs = toPlace(plan).map(({ pack }) => pack)
+  const first = packs.filter(({ registry }, i) => packs.findIndex(pack => pack.registry === registry) === i)
+  return first
+    .filter(({ registry }) => isUnconfirmed(registry))
+    .map(({ id, alias }) => ({
+      code: 'single-source',
+      id,
+      text: `${alias} was seen from one peer: nobody else confirmed what it showed; --single-source accepts that`
+    }))
 }
 
 const ACTIONS = { add: 'added', keep: 'unchanged', leave: 'left', replace: 'replaced' } as const

@@ -1,20 +1,24 @@
-import type { Authority } from '../../protocol/authority.ts'
 import { compareText, equalBytes } from '../../protocol/bytes.ts'
-import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import type { Subject } from '../../protocol/fact.ts'
 import type { PackageView } from '../../protocol/fold.ts'
+import { ofType } from '../../protocol/fold-versions.ts'
 import type { Manifest, Note } from '../../protocol/manifest.ts'
-import { packageNameOf, shortNameOf } from '../../protocol/package-name.ts'
+import { packageNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import { encodeContent } from '../../protocol/payload.ts'
-import type { ArchiveDigests, CitedAuthority, Payload, ReleaseContent } from '../../protocol/payload.ts'
+import type { ArchiveDigests, CitedAuthority, ReleaseContent } from '../../protocol/payload.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../protocol/role.ts'
-import { roleSince } from '../../protocol/roles.ts'
 import type { Version } from '../../protocol/version.ts'
-import type { AuthoredFact } from './author.ts'
+import type { AuthoredFact, Signer } from './author.ts'
+import { awaitedOf } from './authority/awaiting.ts'
+import type { Awaiting } from './authority/awaiting.ts'
+import { asideReason, placeOf } from './authority/place.ts'
+import type { Place, PlaceGate } from './authority/place.ts'
+import { holdingOf } from './authority/powers.ts'
+import { shortOf } from './authority/words.ts'
+import type { WriterComponents } from './authority/writer.ts'
 
 /** A folder turned into blocks. */
 export interface ImportedContent {
@@ -34,18 +38,10 @@ export interface ContentSource {
 }
 
 export interface PublishComponents {
-  readonly author: {
-    readonly principal: Principal
-    write(registry: RegistryId, subject: Subject, payload: Payload): Promise<AuthoredFact>
-  }
-  readonly gate: {
-    state(
-      registry: RegistryId
-    ):
-      | { readonly authority: Authority | undefined; factsOf(subject: Subject): Promise<readonly VerifiedFact[]> }
-      | undefined
-  }
-  readonly view: { find(registry: RegistryId, name: PackageName): Promise<PackageView | undefined> }
+  readonly author: Pick<WriterComponents['author'], 'write'>
+  readonly signer: WriterComponents['signer']
+  readonly now: () => number
+  readonly gate: PlaceGate
   readonly content: ContentSource
   /** Tells the network, after everything is durable. Never fails a publish. */
   readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
@@ -63,9 +59,20 @@ export interface Published {
   readonly leftOut: readonly string[]
   /** True when this very content was published before: nothing was signed. */
   readonly already: boolean
+  /** The grant of the name, when this made it. */
+  readonly claim: FactId | null
+  /** What more owners must sign before the version counts. */
+  readonly awaiting: Awaiting | null
 }
 
-export type Publish = (registry: RegistryId, folder: string, signal: AbortSignal) => Promise<Published>
+export interface PublishRequest {
+  readonly registry: RegistryId
+  readonly folder: string
+  /** Another key of the data directory. */
+  readonly key?: string | undefined
+}
+
+export type Publish = (request: PublishRequest, signal: AbortSignal) => Promise<Published>
 
 /**
  * Publishes a folder. The order is what makes a crash harmless: bytes, then the facts that refer to them with their
@@ -77,15 +84,16 @@ export type Publish = (registry: RegistryId, folder: string, signal: AbortSignal
  */
 export function publisher(components: PublishComponents): Publish {
   let last: Promise<unknown> = Promise.resolve()
-  return async (registry, folder, signal) => {
+  return async (request, signal) => {
     const turn = last
     const { promise: done, resolve: end } = Promise.withResolvers<void>()
     last = turn.then(() => done)
     try {
-      const prepared = await prepare(components, registry, folder, signal)
+      const signer = await components.signer(request.key)
+      const prepared = await prepare(components, { ...request, signer }, signal)
       await turn
       signal.throwIfAborted()
-      return await sign(components, registry, prepared)
+      return await sign(components, { ...request, signer }, prepared)
     } finally {
       end()
     }
@@ -98,16 +106,19 @@ interface Prepared {
   readonly report: Pick<Published, 'files' | 'bytes' | 'notes' | 'leftOut'>
 }
 
+interface Signing extends PublishRequest {
+  readonly signer: Signer
+}
+
 /** Reads and checks the folder and makes its blocks durable. */
 async function prepare(
-  { author, gate, view, content }: PublishComponents,
-  registry: RegistryId,
-  folder: string,
+  { gate, content, now }: PublishComponents,
+  { registry, folder, signer }: Signing,
   signal: AbortSignal
 ): Promise<Prepared> {
   const { manifest: read, notes } = await content.readManifest(folder)
   const name = packageNameOf('ggen', read.name)
-  assertMayPublish(authorityOf(gate, registry), await view.find(registry, name), author.principal, name)
+  assertMayPublish(await placeOf(gate, registry, name), signer.principal, now())
   const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { signal })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }
@@ -116,57 +127,93 @@ async function prepare(
 
 /** Signs what the registry, as it is now, needs to hold the release. */
 async function sign(
-  { author, gate, view, announce, provide }: PublishComponents,
-  registry: RegistryId,
+  components: PublishComponents,
+  { registry, signer }: Signing,
   { name, release, report }: Prepared
 ): Promise<Published> {
-  const authority = authorityOf(gate, registry)
-  const before = await view.find(registry, name)
-  assertMayPublish(authority, before, author.principal, name)
+  const { author, gate, announce, provide, now } = components
+  const place = await placeOf(gate, registry, name)
+  assertMayPublish(place, signer.principal, now())
   const { version } = release.manifest
-  const published = { ...report, name, version, cid: release.root }
-  const known = findSame(before, release)
-  if (known !== undefined) return { ...published, fact: known, already: true }
-  const claim = before?.claim?.fact ?? (await writeClaim())
-  const cited: CitedAuthority = { registry: authority.head, package: claim }
-  const fact = await author.write(registry, name, { type: 'release', value: { ...release, version, authority: cited } })
+  const published = { ...report, name, version, cid: release.root, claim: null }
+  const known = findSame(place.view, release) ?? findOwn(place, signer.principal, release)
+  if (known !== undefined) {
+    const ids = [...claimsAwaited(place, signer.principal), known]
+    return {
+      ...published,
+      fact: known,
+      already: true,
+      awaiting: await awaitedOf(gate, registry, { subject: name, ids })
+    }
+  }
+  const own = place.view?.claim?.head ?? claimsAwaited(place, signer.principal)[0]
+  const claim = own === undefined ? await writeClaim() : null
+  const cited: CitedAuthority = { registry: place.authority.head, package: own ?? claim ?? place.authority.head }
+  const value = { ...release, version, authority: cited }
+  const fact = await author.write(registry, name, { type: 'release', value }, { signer })
   announce(registry, fact)
   provide(release.root)
-  return { ...published, fact: fact.id, already: false }
+  const ids = [...(own === undefined ? [] : [own]), ...(claim === null ? [] : [claim]), fact.id]
+  const awaiting = await awaitedOf(gate, registry, { subject: name, ids })
+  return { ...published, fact: fact.id, already: false, claim, awaiting }
 
   async function writeClaim(): Promise<FactId> {
-    const value = { authPrev: authority.head, keys: [author.principal], threshold: 1 }
-    const fact = await author.write(registry, name, { type: 'claim', value })
-    announce(registry, fact)
-    return fact.id
+    const claimed = { authPrev: place.authority.head, keys: [signer.principal], threshold: 1 }
+    const made = await author.write(registry, name, { type: 'claim', value: claimed }, { signer })
+    announce(registry, made)
+    return made.id
   }
 }
 
-/** @throws RegistryError UNKNOWN_REGISTRY | PENDING */
-export function authorityOf(gate: PublishComponents['gate'], registry: RegistryId): Authority {
-  const state = gate.state(registry)
-  if (state === undefined) throw new RegistryError('UNKNOWN_REGISTRY', `registry ${registry} is not followed here`)
-  if (state.authority !== undefined) return state.authority
-  throw new RegistryError('PENDING', 'the genesis of the registry has not arrived yet', {
-    next: 'connect to a peer that follows it: ggen-node connect ADDRESS'
+/** Grants of the name by this key that more owners of the registry must sign. */
+function claimsAwaited(place: Place, key: Principal): readonly FactId[] {
+  if (place.view !== undefined && place.view.claim !== null) return []
+  return ofType(place.facts, 'claim')
+    .filter(({ id, body }) => body.author === key && asideReason(place, id) === 'threshold-not-met')
+    .map(({ id }) => id)
+}
+
+/**
+ * The release by this key that says the same and waits for signatures, if any.
+ * @throws RegistryError VERSION_EXISTS when one waits that says something else: signed, the two would be a conflict
+ */
+function findOwn(place: Place, key: Principal, release: ReleaseContent): FactId | undefined {
+  const { name, version } = release.manifest
+  const waiting = ofType(place.facts, 'release').filter(({ id, body, payload }) => {
+    const reason = asideReason(place, id)
+    const isAwaited = reason === 'threshold-not-met' || reason === 'claim-not-counted'
+    return body.author === key && payload.value.version === version && isAwaited
+  })
+  const bytes = encodeContent(release)
+  const same = waiting.find(({ payload }) => equalBytes(encodeContent(contentOf(payload.value)), bytes))
+  const [other] = waiting
+  if (same !== undefined || other === undefined) return same?.id
+  throw new RegistryError('VERSION_EXISTS', `${name}@${version} waits for signatures with other bytes`, {
+    tried: [`signed: ${other.payload.value.root}`, `this folder: ${release.root}`],
+    next: 'give this content a new version number'
   })
 }
 
-/** Refuses before any byte is stored what the fold would set aside. @throws RegistryError NOT_AUTHORIZED */
-export function assertMayPublish(
-  authority: Authority,
-  view: PackageView | undefined,
-  key: Principal,
-  name: PackageName
-): void {
+function contentOf({ manifest, root, size, digests }: ReleaseContent): ReleaseContent {
+  return { manifest, root, size, digests }
+}
+
+/** Refuses before any byte is stored what the fold would set aside, and roles that are over. @throws RegistryError NOT_AUTHORIZED */
+export function assertMayPublish(place: Place, key: Principal, now: number): void {
+  const { authority, view, subject } = place
   const claim = view?.claim ?? null
   const roles = claim === null ? NAMING_ROLES : PUBLISHING_ROLES
-  if (claim?.keys.includes(key) === true) return
-  if (roleSince(authority, { key, roles, on: name, head: authority.head }) !== undefined) return
-  const what = claim === null ? `give out the name ${shortNameOf(name)}` : `publish ${shortNameOf(name)}`
-  throw new RegistryError('NOT_AUTHORIZED', `this key may not ${what} in registry ${authority.genesis.name}`, {
+  const holding = holdingOf(place, { key, roles, on: subject }, now)
+  if (holding === 'held') return
+  const short = shortOf(subject)
+  const what = claim === null ? `give out the name ${short}` : `publish ${short}`
+  const why = holding === 'expired' ? ': its role has expired' : ''
+  throw new RegistryError('NOT_AUTHORIZED', `this key may not ${what} in registry ${authority.genesis.name}${why}`, {
     tried: [`looked for one of the roles ${roles.join(', ')} for ${key}`],
-    next: 'ask an owner of the registry for a role, or publish to your own: ggen-node init'
+    next:
+      claim === null
+        ? `ask for the name: ggen-node submit ${short}`
+        : 'ask an owner of the registry for a role, or publish to your own: ggen-node init'
   })
 }
 

@@ -9,7 +9,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import { encodeAuthorityRow, encodePackageRow, sealRow } from '../../protocol/view-row.ts'
 import { changeOf, staleSubjects } from './authority-change.ts'
-import type { AcceptedFact, Draft } from './draft.ts'
+import type { AcceptedFact, Draft, Side } from './draft.ts'
 import { foldRegistry, movesBetween, namedFrom, split } from './membership.ts'
 import type { Known } from './membership.ts'
 import type { FactReader, RegistryState } from './registry-state.ts'
@@ -56,6 +56,7 @@ export interface ViewStore extends FactReader {
   namedKeys(registry: RegistryId): AsyncIterable<Principal>
   areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]>
   isStale(registry: RegistryId): Promise<boolean>
+  known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly (Side | undefined)[]>
 }
 
 /** Rows and moves that wait to be written together. */
@@ -104,17 +105,19 @@ class RowBatch {
   }
 }
 
+export interface Folded {
+  /** New facts that a revocation in the same draft keeps out of the set. */
+  readonly left: readonly FactId[]
+  /** Keys that are named from now on by what came back into the set. */
+  readonly gained: readonly Principal[]
+}
+
 /**
  * Folds what a draft touched and writes facts and rows as one. What that leaves to be folded (rows beyond one write, or
- * packages that a changed authority changes) follows; until it is done the registry is marked stale. Returns the new
- * facts that a revocation in the same draft keeps out of the set.
+ * packages that a changed authority changes) follows; until it is done the registry is marked stale.
  */
-export async function foldDraft(
-  draft: Draft,
-  store: ViewStore,
-  { sync }: { readonly sync: boolean }
-): Promise<readonly FactId[]> {
-  if (draft.accepted.length + draft.cut.length === 0) return []
+export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { readonly sync: boolean }): Promise<Folded> {
+  if (!draft.isUsed) return { left: [], gained: [] }
   const { state, registry, touched } = draft
   const before = state.authority
   const isKnown = await namedAmong(store, registry, touched.values())
@@ -136,13 +139,19 @@ export async function foldDraft(
   }
   const isOutside = outsideOf(sides)
   const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
+  // What the draft kept aside may be in the set after all: the same batch can hold what ends the revocation.
+  const known = [...draft.accepted, ...draft.cut]
   addOldMoves(batch, draft, sides)
   const isStale = change.kind !== 'none' || later.length > 0
-  await store.commit(
+  // Asked before the write: what has no room outside the set is forgotten with the names it said.
+  const isNaming = change.kind === 'all' || (isStale && (await doName(draft, store, change.keys)))
+  const cut = known.filter(isOutside)
+  await commitMoves(
+    store,
     {
       registry,
-      facts: draft.accepted.filter(item => !isOutside(item)).map(toWrite),
-      cut: [...draft.cut, ...draft.accepted].filter(isOutside).map(toWrite),
+      facts: known.filter(item => !isOutside(item)).map(toWrite),
+      cut: cut.map(toWrite),
       leave: batch.leave,
       back: batch.back,
       rows: batch.rows,
@@ -150,13 +159,45 @@ export async function foldDraft(
       named: draft.named,
       ...(isStale ? { stale: true } : {})
     },
-    { sync }
+    { sync, sides }
   )
   state.landed(authority, sides)
-  if (!isStale) return left
-  if (change.kind === 'all') await refoldAll(state, store)
-  else await refold(state, store, [...later, ...(await staleSubjects(change, registry, store))], change.keys)
-  return left
+  if (!isStale) return { left, gained: [] }
+  if (change.kind === 'all') return { left, gained: await refoldAll(state, store) }
+  const subjects = [...later, ...(await staleSubjects(change, registry, store))]
+  return { left, gained: await refold(state, store, { subjects, isNaming }) }
+}
+
+/** Writes, and takes out of `sides` what the bounded room outside the set had no place for: memory must not know more than the store. */
+async function commitMoves(
+  store: ViewStore,
+  batch: ViewBatch,
+  { sync, sides }: { readonly sync: boolean; readonly sides: Map<Subject, Known> }
+): Promise<void> {
+  const { registry, cut = [], leave = [], back = [] } = batch
+  const before = store.cutCount(registry)
+  await store.commit(batch, { sync })
+  if (store.cutCount(registry) === before + cut.length + leave.length - back.length) return
+  for (const [subject, known] of sides) {
+    const are = await store.known(
+      registry,
+      known.cut.map(({ id }) => id)
+    )
+    sides.set(subject, { set: known.set, cut: known.cut.filter((_, i) => are[i] !== undefined) })
+  }
+}
+
+/** Could any of the keys whose say changed, or that are named again, have named others? Nobody else is counted through. */
+async function doName(draft: Draft, store: ViewStore, changed: readonly Principal[]): Promise<boolean> {
+  const keys = store.cutCount(draft.registry) === 0 ? changed : [...changed, ...draft.named]
+  if (keys.length === 0) return false
+  const are = new Set(keys)
+  const isSaid = [...draft.accepted, ...draft.cut].some(
+    ({ fact }) => are.has(fact.body.author) && namedKeys(fact.payload).length > 0
+  )
+  if (isSaid) return true
+  const names = await Promise.all([...are].map(key => store.namesBy(draft.registry, key)))
+  return names.some(said => said.length > 0)
 }
 
 /** Who is named, of the authors of what is kept aside. All others were asked about at the gate. */
@@ -203,18 +244,17 @@ function addOldMoves(batch: RowBatch, draft: Draft, sides: ReadonlyMap<Subject, 
 }
 
 /** Counts through who is named, and folds every package again. Runs to its end after a crash too, because `stale` is cleared last. */
-export async function refoldAll(state: RegistryState, store: ViewStore): Promise<void> {
-  await refold(state, store, store.subjects(state.registry), 'all')
+export function refoldAll(state: RegistryState, store: ViewStore): Promise<readonly Principal[]> {
+  return refold(state, store, { subjects: store.subjects(state.registry), isNaming: true })
 }
 
 async function refold(
   state: RegistryState,
   store: ViewStore,
-  subjects: Iterable<Subject> | AsyncIterable<Subject>,
-  revoked: readonly Principal[] | 'all'
-): Promise<void> {
+  what: { readonly subjects: Iterable<Subject> | AsyncIterable<Subject>; readonly isNaming: boolean }
+): Promise<readonly Principal[]> {
   const { registry } = state
-  const { named, subjects: more } = await renameKeys(state, store, revoked)
+  const { named, gained, subjects: more } = what.isNaming ? await renameKeys(state, store) : NOBODY
   const namedFor = async (known: Known): Promise<(key: Principal) => boolean> =>
     named === undefined ? namedAmong(store, registry, [known]) : key => named.has(key)
   const about = await state.known('registry')
@@ -226,13 +266,14 @@ async function refold(
   const write = async (end: { readonly stale?: false }): Promise<void> => {
     const { rows, aside, leave, back } = batch
     batch = new RowBatch()
-    await store.commit({ registry, facts: [], rows, aside, leave, back, named: [], ...end }, { sync: false })
+    const moves = { registry, facts: [], rows, aside, leave, back, named: [], ...end }
+    await commitMoves(store, moves, { sync: false, sides })
     state.landed(own.authority, sides)
     sides.clear()
     await setImmediate()
   }
   const done = new Set<Subject>(['registry'])
-  for (const list of [subjects, more]) {
+  for (const list of [what.subjects, more]) {
     for await (const subject of list) {
       if (done.has(subject)) continue
       done.add(subject)
@@ -245,32 +286,30 @@ async function refold(
     }
   }
   await write({ stale: false })
+  return gained
 }
 
 interface Renamed {
+  readonly gained: readonly Principal[]
   /** Undefined: nobody gained or lost a name. */
   readonly named: ReadonlySet<Principal> | undefined
   /** What those wrote about who did. */
   readonly subjects: readonly Subject[]
 }
 
+const NOBODY: Renamed = { named: undefined, gained: [], subjects: [] }
+
 /**
  * Keys that only facts outside the set name lose their place in it, with all that they wrote; those that are named again
  * get theirs back. Only a revocation of a key that named others can change that, so nothing else is counted through.
  */
-async function renameKeys(
-  state: RegistryState,
-  store: ViewStore,
-  revoked: readonly Principal[] | 'all'
-): Promise<Renamed> {
+async function renameKeys(state: RegistryState, store: ViewStore): Promise<Renamed> {
   const { registry, authority } = state
-  if (authority === undefined) return { named: undefined, subjects: [] }
-  const namesBy: Parameters<typeof namedFrom>[1]['namesBy'] = author => store.namesBy(registry, author)
-  if (revoked !== 'all') {
-    const naming = await Promise.all(revoked.map(namesBy))
-    if (naming.every(names => names.length === 0)) return { named: undefined, subjects: [] }
-  }
-  const named = await namedFrom(authority, { namesBy, known: subject => state.known(subject) })
+  if (authority === undefined) return NOBODY
+  const named = await namedFrom(authority, {
+    namesBy: author => store.namesBy(registry, author),
+    known: subject => state.known(subject)
+  })
   const before = new Set<Principal>()
   for await (const key of store.namedKeys(registry)) before.add(key)
   const gained = [...named].filter(key => !before.has(key))
@@ -281,5 +320,5 @@ async function renameKeys(
     await store.commit({ registry, facts: [], rows: [], aside: [], ...batch }, { sync: false })
   }
   const subjects = await Promise.all([...gained, ...lost].map(key => store.subjectsOf(registry, key)))
-  return { named, subjects: subjects.flat() }
+  return { named, gained, subjects: subjects.flat() }
 }

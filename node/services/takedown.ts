@@ -8,6 +8,8 @@ import { LIMITS } from '../../protocol/limits.ts'
 export interface TakenDown {
   readonly root: ContentId
   readonly reference: string
+  /** The operator's words, or nothing. */
+  readonly reason: string
   readonly time: number
 }
 
@@ -28,6 +30,14 @@ export interface TakedownComponents {
   readonly forgetKept: (root: ContentId) => Promise<void>
   readonly deleteBlock: (cid: CID) => Promise<void>
   readonly now: () => number
+}
+
+/** What an operator orders. */
+export interface TakedownOrder {
+  readonly reference: string
+  readonly reason?: string
+  /** Deletes the bytes from this disk, too. */
+  readonly isDeleted?: boolean
 }
 
 export interface TakedownResult {
@@ -82,14 +92,15 @@ export class Takedowns {
     const taken = this.#roots.get(root)
     if (taken === undefined) return
     throw new RegistryError('TAKEN_DOWN', `an operator of this node withholds this content: ${taken.reference}`, {
-      next: `see ggen-node takedown --list; ggen-node takedown --release ${root} takes it back`
+      tried: taken.reason === '' ? [] : [`the operator says: ${taken.reason}`],
+      next: `take another version, or ask the operator: ggen-node takedown undo ${root} takes it back`
     })
   }
 
   /** Withholds all below a root that no other kept content needs. Again: what was added since is withheld too. */
   async takedown(
     root: ContentId,
-    { reference, isDeleted = false }: { readonly reference: string; readonly isDeleted?: boolean },
+    { reference, reason = '', isDeleted = false }: TakedownOrder,
     signal: AbortSignal
   ): Promise<TakedownResult> {
     const { records, forgetKept, deleteBlock, now } = this.#components
@@ -103,7 +114,7 @@ export class Takedowns {
     if (this.#blocks.size + cids.length > LIMITS.takedown.blocks) {
       throw new RegistryError('LIMIT_EXCEEDED', `a node withholds at most ${LIMITS.takedown.blocks} blocks`)
     }
-    const takedown: TakenDown = { root, reference, time: this.#roots.get(root)?.time ?? now() }
+    const takedown: TakenDown = { root, reference, reason, time: this.#roots.get(root)?.time ?? now() }
     for (const cid of cids) this.#withhold(root, cid)
     this.#roots.set(root, takedown)
     await records.withhold(takedown, cids)

@@ -63,7 +63,7 @@ function check({ contents, yanks = [], aside = [] }: Registry, locked: Partial<L
     { ...EMPTY_LOCK, packs },
     {
       find: async (_, name) => (name === NAME ? view : undefined),
-      release: async (_, fact) => stated.get(fact),
+      release: async (_, { fact }) => stated.get(fact),
       registries: () => [{ id: REGISTRY, alias: 'main' }]
     }
   )

@@ -54,10 +54,11 @@ async function started(who: Person = root) {
   const components = {
     author,
     gate: node.gate,
-    view: node.view,
     content,
     announce,
-    provide: (): void => void steps.push('provided')
+    provide: (): void => void steps.push('provided'),
+    signer: async () => signer,
+    now: () => 1
   }
   const publish = publisher(components)
   return {
@@ -65,7 +66,7 @@ async function started(who: Person = root) {
     node,
     steps,
     yank: yanker(components),
-    publish: (folder: string) => publish(facts.registry, folder, signal)
+    publish: (folder: string) => publish({ registry: facts.registry, folder }, signal)
   }
 }
 
@@ -114,21 +115,21 @@ test('a yank and its taking back change the version once each', async () => {
   await publish('alpha@1.0.0#a')
   const yanks = async (): Promise<number | undefined> =>
     (await node.view.package(facts.registry, alpha.name)).versions[0]?.yanks.length
-  expect((await yank.yank(facts.registry, alpha, 'leaks keys')).fact).not.toBeNull()
+  expect((await yank.yank({ ...alpha, registry: facts.registry }, 'leaks keys')).fact).not.toBeNull()
   expect(await yanks()).toBe(1)
-  expect((await yank.yank(facts.registry, alpha, 'again')).fact).toBeNull()
-  expect((await yank.unyank(facts.registry, alpha)).fact).not.toBeNull()
+  expect((await yank.yank({ ...alpha, registry: facts.registry }, 'again')).fact).toBeNull()
+  expect((await yank.unyank({ ...alpha, registry: facts.registry })).fact).not.toBeNull()
   expect(await yanks()).toBe(0)
-  expect((await yank.unyank(facts.registry, alpha)).fact).toBeNull()
+  expect((await yank.unyank({ ...alpha, registry: facts.registry })).fact).toBeNull()
 })
 
 test('a yank of what does not exist, without a role or with too long a reason is refused', async () => {
   const { facts, publish, yank } = await started()
   const { registry } = facts
-  expect(await codeOfAsync(() => yank.yank(registry, alpha, ''))).toBe('UNKNOWN_PACKAGE')
+  expect(await codeOfAsync(() => yank.yank({ ...alpha, registry }, ''))).toBe('UNKNOWN_PACKAGE')
   await publish('alpha@1.0.0#a')
-  expect(await codeOfAsync(() => yank.yank(registry, { ...alpha, version: '2.0.0' }, ''))).toBe('UNKNOWN_VERSION')
-  expect(await codeOfAsync(() => yank.yank(registry, alpha, 'x'.repeat(LIMITS.fact.reasonChars + 1)))).toBe(
+  expect(await codeOfAsync(() => yank.yank({ ...alpha, registry, version: '2.0.0' }, ''))).toBe('UNKNOWN_VERSION')
+  expect(await codeOfAsync(() => yank.yank({ ...alpha, registry }, 'x'.repeat(LIMITS.fact.reasonChars + 1)))).toBe(
     'LIMIT_EXCEEDED'
   )
 })
@@ -136,7 +137,7 @@ test('a yank of what does not exist, without a role or with too long a reason is
 test('a reason that steers a terminal is taken without what steers it', async () => {
   const { facts, node, publish, yank } = await started()
   await publish('alpha@1.0.0#a')
-  await yank.yank(facts.registry, alpha, ' \u001b[31mbad\u202e ')
+  await yank.yank({ ...alpha, registry: facts.registry }, ' \u001b[31mbad\u202e ')
   const view = await node.view.package(facts.registry, alpha.name)
   expect(view.versions[0]?.yanks[0]?.reason).toBe('[31mbad')
 })
@@ -144,12 +145,16 @@ test('a reason that steers a terminal is taken without what steers it', async ()
 test('one bad folder does not stop an import, and each refusal has its reason', async () => {
   const { facts, publish } = await started()
   const folders = ['alpha@1.0.0#a', 'nothing', 'alpha@1.0.0#b', 'beta@1.0.0#a']
-  const run = (_: typeof facts.registry, folder: string) => publish(folder)
-  const { published, refused } = await importFolders(run, facts.registry, {
-    folders,
-    signal,
-    onProgress: () => undefined
-  })
+  const run = ({ folder }: { folder: string }) => publish(folder)
+  const { published, refused } = await importFolders(
+    run,
+    { registry: facts.registry },
+    {
+      folders,
+      signal,
+      onProgress: () => undefined
+    }
+  )
   expect(published.map(({ folder }) => folder)).toEqual(['alpha@1.0.0#a', 'beta@1.0.0#a'])
   expect(refused.map(({ code }) => code)).toEqual(['NO_MANIFEST', 'VERSION_EXISTS'])
 })

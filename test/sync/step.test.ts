@@ -45,6 +45,9 @@ describe('two sides', () => {
         net.pass(LIMITS.sync.soonMs)
         expect(ids(a)).toEqual(ids(b))
         expect(a.facts.get(acme)?.size).toBe(new Set([...(ours ?? []), ...(theirs ?? [])]).size)
+        // Each fact that one side lacked was sent once, and nothing else.
+        const moved = net.sent.flatMap(({ message }) => ('facts' in message ? message.facts : []))
+        expect(moved.length).toBe(2 * ids(a).length - (ours?.length ?? 0) - (theirs?.length ?? 0))
         expect(a.state.asked.size + a.state.sessions.size + b.state.serving).toBe(0)
         expect(effectsOf(a, 'reconciled')).toMatchObject([{ peer: 'b', registry: acme }])
         expect(effectsOf(b, 'reconciled')).toMatchObject([{ peer: 'a', registry: acme }])

@@ -12,7 +12,7 @@ import type { FindPackage } from '../resolve.ts'
 
 /** Something a person should know, and that does not stop an install. */
 export interface Warning {
-  readonly code: 'conflict' | 'forked-author' | 'kept' | 'withdrawn' | 'yanked'
+  readonly code: 'conflict' | 'forked-author' | 'kept' | 'single-source' | 'withdrawn' | 'yanked'
   readonly id: PackId
   readonly text: string
 }
@@ -27,8 +27,11 @@ export interface StatedRelease {
 
 export interface LockCheckComponents {
   readonly find: FindPackage
-  /** The release that a fact of the local set states; undefined when there is no such fact, or it is no release. */
-  readonly release: (registry: RegistryId, fact: FactId) => Promise<StatedRelease | undefined>
+  /** The release that a fact states which is known here; undefined when there is no such fact, or it is no release. */
+  readonly release: (
+    registry: RegistryId,
+    said: { readonly name: PackageName; readonly fact: FactId }
+  ) => Promise<StatedRelease | undefined>
   readonly registries: () => readonly ProjectRegistry[]
 }
 
@@ -74,7 +77,7 @@ async function releaseOf(
 ): Promise<Backed> {
   const counted = version?.contents.find(content => content.fact === pack.fact)
   if (counted !== undefined && version !== undefined) return { content: counted, marks: marksOf(pack, version) }
-  const stated = await release(pack.registry, pack.fact)
+  const stated = await release(pack.registry, pack)
   if (stated === undefined || stated.name !== pack.name || stated.version !== pack.version) {
     throw notBacked(pack, version)
   }

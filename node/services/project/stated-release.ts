@@ -1,24 +1,39 @@
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import { parseEnvelope } from '../../../protocol/fact.ts'
+import type { Subject } from '../../../protocol/fact.ts'
+import type { PackageName } from '../../../protocol/package-name.ts'
 import { verified } from '../registry-state.ts'
 import type { StatedRelease } from './lock-check.ts'
 
 /** What reading one fact needs of the store. */
 export interface FactById {
   get(registry: RegistryId, id: FactId): Promise<Uint8Array | undefined>
+  cutFactsOf(registry: RegistryId, subject: Subject): Promise<readonly (readonly [FactId, Uint8Array])[]>
 }
 
-/** The release that a fact of the local set states. Its signature was checked before it was let in. */
+/**
+ * The release that a fact states which is known here. Its signature was checked before it was let in; a revocation that cut
+ * it out of the set since then takes it from nobody who has it locked.
+ */
 export async function statedRelease(
   facts: FactById,
   registry: RegistryId,
-  id: FactId
+  { name, fact: id }: { readonly name: PackageName; readonly fact: FactId }
 ): Promise<StatedRelease | undefined> {
-  const bytes = await facts.get(registry, id)
+  const bytes = (await facts.get(registry, id)) ?? (await cutFact(facts, registry, { name, fact: id }))
   if (bytes === undefined) return undefined
   const envelope = parseEnvelope(bytes)
   const { body, payload } = verified(envelope)
   if (envelope.id !== id || payload.type !== 'release' || body.subject === 'registry') return undefined
   const { value: content } = payload
   return { name: body.subject, version: content.version, by: body.author, content }
+}
+
+async function cutFact(
+  facts: FactById,
+  registry: RegistryId,
+  { name, fact }: { readonly name: PackageName; readonly fact: FactId }
+): Promise<Uint8Array | undefined> {
+  const cut = await facts.cutFactsOf(registry, name)
+  return cut.find(([id]) => id === fact)?.[1]
 }

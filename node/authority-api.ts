@@ -1,0 +1,177 @@
+import type { RegistryId } from '../protocol/cid.ts'
+import { parseFactId } from '../protocol/cid.ts'
+import type { FactId } from '../protocol/cid.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { parseSemver } from '../protocol/version.ts'
+import type { NodeParts } from './parts.ts'
+import { removeRegistry } from './registry-setup.ts'
+import type { Api } from './services/api.ts'
+import { conflictsIn, proofOf, resolveFork, resolveVersion } from './services/authority/conflicts.ts'
+import { signToo } from './services/authority/cosign.ts'
+import { admitFile, bundleOf } from './services/authority/fact-files.ts'
+import type { Bundle } from './services/authority/fact-files.ts'
+import type { AboutParams, Authored, AuthorityMethods, Filed, SigningParams } from './services/authority/methods.ts'
+import { grantRole, revokeRole, rotateKey, transferPackage } from './services/authority/roles.ts'
+import type { About } from './services/authority/roles.ts'
+import { showRegistry, showRoles } from './services/authority/show.ts'
+import type { Written } from './services/authority/writer.ts'
+
+/** The calls about who may do what. */
+export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods> {
+  const { authority, registries } = parts
+  return {
+    registryShow: async ({ registry }) => {
+      const { id, alias, isDefault, singleSource } = registries.find(registry)
+      return { ...(await showRegistry(authority, id)), alias, isDefault, sources: parts.sources(id), singleSource }
+    },
+    registryRemove: params => removeRegistry(parts, params),
+    roleList: async params => {
+      const { id, alias, subject } = aboutOf(parts, params)
+      return { ...(await showRoles(authority, id, subject)), alias }
+    },
+    roleGrant: ({ to, role, scope, expires, threshold, ...params }) =>
+      authoring(parts, params, async () => [
+        await grantRole(authority, signingAbout(parts, params), { key: to, role, scope, expires, threshold })
+      ]),
+    roleRevoke: ({ from, role, scope, reason = '', threshold, compromised, keep, ...params }) =>
+      authoring(parts, params, () =>
+        revokeRole(authority, signingAbout(parts, params), {
+          key: from,
+          role,
+          scope,
+          reason,
+          threshold,
+          isCompromised: compromised,
+          keep: keep.map(factFrom)
+        })
+      ),
+    roleRotate: async ({ from, to, registry, ...params }) => {
+      let skipped: Awaited<ReturnType<typeof rotateKey>>['skipped'] = []
+      const authored = await authoring(parts, params, async () => {
+        const about = { registry: registries.find(registry).id, key: params.key }
+        const rotated = await rotateKey(authority, about, { from, to })
+        skipped = rotated.skipped
+        return rotated.written
+      })
+      return { ...authored, skipped }
+    },
+    transfer: ({ to, ...params }) =>
+      authoring(parts, params, () => transferPackage(authority, signingAbout(parts, params), to)),
+    ...signingApi(parts),
+    ...conflictApi(parts)
+  }
+}
+
+function signingApi(parts: NodeParts): Pick<Api, 'sign' | 'admitFile'> {
+  const { authority, registries } = parts
+  return {
+    sign: ({ fact, file, registry, key, out, dryRun }) => {
+      if ((fact === undefined) === (file === undefined)) throw new RegistryError('USAGE', 'sign one fact or one file')
+      const which = registry === undefined ? undefined : registries.find(registry).id
+      const what = file === undefined ? { fact: factFrom(fact ?? ''), registry: which } : { file }
+      return signToo(authority, { what, key, out, isDryRun: dryRun })
+    },
+    admitFile: async ({ file }) => ({ facts: (await admitFile(authority, file)).facts })
+  }
+}
+
+function conflictApi(parts: NodeParts): Pick<Api, 'conflictList' | 'resolve' | 'resolveFork' | 'proofExport'> {
+  const { authority, registries } = parts
+  const idOf = (registry: string | undefined): RegistryId | undefined =>
+    registry === undefined ? undefined : registries.find(registry).id
+  return {
+    conflictList: async ({ registry }) => {
+      const { id, alias } = registries.find(registry)
+      return { ...(await conflictsIn(authority, id)), alias }
+    },
+    resolve: ({ reference: text, keep, ...params }) =>
+      authoring(parts, params, async () => {
+        const { reference, registry } = registries.resolve(text)
+        const { name, range } = reference
+        if (range === undefined) {
+          throw new RegistryError('INVALID_REFERENCE', 'name the version that is in conflict', {
+            next: `ggen-node resolve ${text}@VERSION --keep FACT`
+          })
+        }
+        const asked = { registry: registry.id, key: params.key, keep }
+        return [await resolveVersion(authority, asked, { name, version: parseSemver(range) })]
+      }),
+    resolveFork: ({ fork, keep, registry, ...params }) =>
+      authoring(parts, params, async () => [
+        await resolveFork(authority, {
+          fork: factFrom(fork),
+          keep: factFrom(keep),
+          key: params.key,
+          registry: idOf(registry)
+        })
+      ]),
+    proofExport: async ({ fact, file, registry }) => {
+      await authority.files.assertFree(file)
+      const proof = await proofOf(authority, factFrom(fact), idOf(registry))
+      await authority.files.replace(file, proof.bytes)
+      return { file, registry: proof.registry, fork: proof.fork, facts: proof.fork.facts }
+    }
+  }
+}
+
+async function authoring(
+  parts: NodeParts,
+  { out }: SigningParams,
+  sign: () => Promise<readonly Written[]>
+): Promise<Authored> {
+  let written: readonly Written[] = []
+  const { file } = await filing(parts, out, async () => {
+    written = await sign()
+    const [first] = written
+    const facts = written.map(({ fact, subject }) => ({ id: fact, subject }))
+    return first === undefined ? undefined : { registry: first.registry, facts }
+  })
+  return { written, file }
+}
+
+/** Signs, then writes the file that was asked for. Where it would go is looked at before anything is signed. */
+export async function filing(
+  { authority }: Pick<NodeParts, 'authority'>,
+  out: string | undefined,
+  sign: () => Promise<Bundle | undefined>
+): Promise<Filed> {
+  if (out !== undefined) await authority.files.assertFree(out)
+  const bundle = await sign()
+  if (out === undefined || bundle === undefined) return { file: null }
+  await authority.files.replace(out, await bundleOf(authority, bundle))
+  return { file: out }
+}
+
+interface Meant extends Pick<About, 'subject'> {
+  readonly id: RegistryId
+  readonly alias: string
+}
+
+/** What a command is about. Attack: none, but a package of one registry and the name of another would be half ignored. */
+function aboutOf({ registries }: NodeParts, params: { registry?: string; package?: string }): Meant {
+  if (params.package === undefined) {
+    const { id, alias } = registries.find(params.registry)
+    return { id, alias, subject: 'registry' }
+  }
+  const { reference, registry } = registries.resolveIn(params.package, params.registry)
+  if (reference.range !== undefined)
+    throw new RegistryError('INVALID_REFERENCE', 'a role is about a package, not about one version of it')
+  return { id: registry.id, alias: registry.alias, subject: reference.name }
+}
+
+function signingAbout(parts: NodeParts, params: AboutParams): About {
+  const { id, subject } = aboutOf(parts, params)
+  return { registry: id, subject, key: params.key }
+}
+
+/** @throws RegistryError USAGE */
+function factFrom(text: string): FactId {
+  try {
+    return parseFactId(text)
+  } catch (cause) {
+    throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not the id of a fact`, {
+      cause,
+      next: 'it begins with bafyrei; --json shows the ids of what was signed'
+    })
+  }
+}

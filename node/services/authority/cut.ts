@@ -1,0 +1,134 @@
+import { isAtOrBelow, growTree } from '../../../protocol/authority-tree.ts'
+import type { TreeNode } from '../../../protocol/authority-tree.ts'
+import { compareText } from '../../../protocol/bytes.ts'
+import type { VerifiedFact } from '../../../protocol/chains.ts'
+import type { FactId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import { RegistryError } from '../../../protocol/errors.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import type { Subject } from '../../../protocol/fact.ts'
+import { headsOf, isWithin } from '../../../protocol/heads.ts'
+import type { Heads } from '../../../protocol/heads.ts'
+import { ECOSYSTEMS, parsePackageName } from '../../../protocol/package-name.ts'
+import { covers, parseScope, WHOLE } from '../../../protocol/role.ts'
+import type { Scope } from '../../../protocol/role.ts'
+import { asideReason } from './place.ts'
+import type { Place } from './place.ts'
+
+/** A fact by its place, as heads need it. */
+export type Position = Pick<VerifiedFact['body'], 'chain' | 'subject' | 'seq'>
+
+/**
+ * The head that a revocation changes: the last one that was not made in the knowledge of a change that the revocation
+ * does not recognise. What counts below the head that it cites would count for ever, the thief's own changes with it.
+ */
+export function headForRevoke(place: Place, key: Principal, heads: Heads): FactId {
+  const inOrder = countedNodes(place)
+  const stolen = inOrder.filter(
+    ({ fact, parent }) => parent !== undefined && fact.body.author === key && !isWithin(heads, fact.body)
+  )
+  const clean = inOrder.filter(node => stolen.every(theirs => !isAtOrBelow(node, theirs)))
+  const last = clean.at(-1)
+  if (last === undefined) throw new RegistryError('INTERNAL', 'the authority of the subject has no root')
+  return last.fact.id
+}
+
+/** The changes of a place that count, root first, in the order that all nodes agree on. */
+export function countedNodes(place: Place): readonly TreeNode[] {
+  const { subject, authority, facts, view } = place
+  if (subject === 'registry') return [...authority.counted.values()].map(({ node }) => node).toSorted(inOrder)
+  const root = facts.find(({ id }) => id === view?.claim?.fact)
+  if (root === undefined) return []
+  const aside = new Set((view?.setAside ?? []).map(({ fact }) => fact))
+  return [...growTree(root, facts).nodes.values()].filter(({ fact }) => !aside.has(fact.id)).toSorted(inOrder)
+}
+
+function inOrder(a: TreeNode, b: TreeNode): number {
+  return a.depth - b.depth || compareText(a.fact.id, b.fact.id)
+}
+
+/** One revocation: what it covers, and what it recognises there. */
+export interface Part {
+  readonly scope: Scope
+  readonly heads: Heads
+}
+
+/**
+ * The positions of a key as they fit into facts: as a whole, or over parts of the names that together are all names.
+ * @throws RegistryError LIMIT_EXCEEDED when even single names have too many, or a whole that can't be divided has
+ */
+export function partsOf(scope: Scope, positions: readonly Position[], isOwner: boolean): readonly Part[] {
+  const open: Scope[] = [scope]
+  const parts: Part[] = []
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const covering = at
+    const inside = positions.filter(({ subject }) => covers(covering, subject))
+    if (itemsOf(inside) <= MAX_ITEMS && bytesOf(inside) <= MAX_BYTES) {
+      parts.push({ scope: at, heads: headsOf(inside) })
+    } else {
+      // An owner owns the whole or nothing: over a part, its role in the registry's own facts would go on.
+      const isWhole = at === WHOLE && (isOwner || inside.some(({ subject }) => subject === 'registry'))
+      const narrower = isWhole ? [] : narrowed(at)
+      if (narrower.length === 0) throw tooMany()
+      open.push(...narrower)
+    }
+    if (parts.length + open.length > LIMITS.authoring.revokes) throw tooMany()
+  }
+  return parts.toSorted((a, b) => compareText(a.scope, b.scope))
+}
+
+/** Heads of items and bytes that are left for positions in one payload: three items and at most 8 bytes beside a name. */
+const MAX_ITEMS = LIMITS.fact.cborItems - 256
+const MAX_BYTES = LIMITS.fact.bodyBytes - 4_096
+
+function itemsOf(positions: readonly Position[]): number {
+  return distinct(positions).length * 3 + new Set(positions.map(({ chain }) => chain)).size * 3
+}
+
+function bytesOf(positions: readonly Position[]): number {
+  const names = distinct(positions).reduce((sum, { subject }) => sum + subject.length + 8, 0)
+  return names + new Set(positions.map(({ chain }) => chain)).size * 24
+}
+
+function distinct(positions: readonly Position[]): readonly Position[] {
+  return [...new Map(positions.map(at => [`${at.chain} ${at.subject}`, at])).values()]
+}
+
+const FOLLOWING = 'abcdefghijklmnopqrstuvwxyz0123456789@._/-'.split('')
+
+/** Scopes that together cover what one covers, but for the registry's own facts. */
+function narrowed(scope: Scope): readonly Scope[] {
+  if (scope === WHOLE) return ECOSYSTEMS.map(ecosystem => parseScope(`${ecosystem}/*`))
+  if (!scope.endsWith('*')) return []
+  const prefix = scope.slice(0, -1)
+  const longer = FOLLOWING.map(char => `${prefix}${char}*`)
+  return [...longer, ...(isName(prefix) ? [prefix] : [])].map(parseScope)
+}
+
+function isName(text: string): boolean {
+  try {
+    parsePackageName(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function tooMany(): RegistryError {
+  return new RegistryError('LIMIT_EXCEEDED', 'this key has signed at more places than revocations can name', {
+    next: 'give --scope, one part of the names after the other, or --keep with what is to stay'
+  })
+}
+
+/** Whether a fact that is here counts. */
+export function doesCount(place: Place, id: FactId): boolean {
+  return place.facts.some(fact => fact.id === id) && asideReason(place, id) === undefined
+}
+
+/** The positions of facts of a key that a scope covers. */
+export function positionsIn(facts: readonly VerifiedFact[], scope: Scope, about: Subject): readonly Position[] {
+  const covered = facts.filter(({ body }) => body.registry !== null)
+  return covered
+    .map(({ body }) => body)
+    .filter(({ subject }) => (about === 'registry' ? covers(scope, subject) : subject === about))
+}

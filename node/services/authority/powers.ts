@@ -1,0 +1,144 @@
+import type { Authority } from '../../../protocol/authority.ts'
+import { compareText } from '../../../protocol/bytes.ts'
+import type { VerifiedFact } from '../../../protocol/chains.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import type { Subject } from '../../../protocol/fact.ts'
+import type { ClaimView } from '../../../protocol/fold.ts'
+import { citedHead } from '../../../protocol/payload.ts'
+import type { Payload } from '../../../protocol/payload.ts'
+import { NAMING_ROLES, PUBLISHING_ROLES } from '../../../protocol/role.ts'
+import type { Role } from '../../../protocol/role.ts'
+import { roleSince, thresholdAt } from '../../../protocol/roles.ts'
+import { asideReason } from './place.ts'
+import type { AsideReason, Place } from './place.ts'
+
+/** Owners who decide something together. */
+export interface Owners {
+  readonly of: 'registry' | 'package'
+  readonly keys: readonly Principal[]
+  /** So many of them must sign. */
+  readonly needed: number
+}
+
+/** How a fact stands: whether it counts, and who must still sign it. */
+export interface Standing {
+  readonly counts: boolean
+  readonly reason: AsideReason | null
+  /** Owners who must sign, all in all; 0 when no number of signatures would help. */
+  readonly needed: number
+  readonly missing: number
+  /** Of those who may, who has signed and who has not yet. */
+  readonly signed: readonly Principal[]
+  readonly open: readonly Principal[]
+}
+
+/** How a fact of the set stands. */
+export function standingOf(place: Place, fact: VerifiedFact): Standing {
+  const reason = asideReason(place, fact.id) ?? null
+  if (reason !== null && reason !== 'threshold-not-met') {
+    return { counts: false, reason, needed: 0, missing: 0, signed: [], open: [] }
+  }
+  const signers = signersOf(place.facts, fact)
+  const ways = ownersFor(place, fact.payload).map(({ keys, needed }) => {
+    const signed = keys.filter(key => signers.has(key))
+    const open = keys.filter(key => !signers.has(key))
+    return { signed, open, needed, missing: Math.max(0, needed - signed.length) }
+  })
+  const [nearest] = ways.toSorted((a, b) => a.missing - b.missing)
+  const { signed = [], open = [], needed = 0, missing = 0 } = nearest ?? {}
+  if (reason === null) return { counts: true, reason, needed, missing: 0, signed, open }
+  // The fold is the judge: what waits for signatures needs one at least.
+  return {
+    counts: false,
+    reason,
+    needed: Math.max(needed, signed.length + 1),
+    missing: Math.max(1, missing),
+    signed,
+    open
+  }
+}
+
+/** Everybody who signed a fact: its author, and whoever cosigned it. */
+export function signersOf(facts: readonly VerifiedFact[], { id, body }: VerifiedFact): ReadonlySet<Principal> {
+  const cosigns = facts.filter(({ payload }) => payload.type === 'cosign' && payload.value.fact === id)
+  return new Set([body.author, ...cosigns.map(cosign => cosign.body.author)])
+}
+
+/** Groups of owners of whom one, by its number, makes a fact count: the package's own first. */
+export function ownersFor({ subject, authority, view }: Place, payload: Payload): readonly Owners[] {
+  const { head } = authority
+  const cited = citedHead(payload) ?? head
+  const needed = Math.max(...[head, cited].map(at => (authority.order.has(at) ? thresholdAt(authority, at) : 1)))
+  const keys = ownersOver(authority, subject)
+  const above: Owners = { of: 'registry', keys, needed: Math.min(needed, Math.max(1, keys.length)) }
+  const claim = view?.claim ?? null
+  if (claim === null || payload.type === 'claim') return [above]
+  return [{ of: 'package', keys: claim.keys, needed: claim.threshold }, above]
+}
+
+/** Keys that own what covers a subject, at the head. */
+export function ownersOver(authority: Authority, on: Subject): readonly Principal[] {
+  const granted = authority.grants.filter(({ role }) => role === 'owner').map(({ key }) => key)
+  return [...new Set([...authority.founders, ...granted])]
+    .filter(key => roleSince(authority, { key, roles: ['owner'], on, head: authority.head }) !== undefined)
+    .toSorted(compareText)
+}
+
+/** The roles of which one must be held by whoever signs a fact of a type. */
+export function rolesFor(type: VerifiedFact['payload']['type']): readonly Role[] {
+  if (type === 'claim') return NAMING_ROLES
+  return type === 'release' || type === 'yank' || type === 'unyank' ? PUBLISHING_ROLES : ['owner']
+}
+
+/** A role that somebody is about to make use of. */
+export interface Use {
+  readonly key: Principal
+  readonly roles: readonly Role[]
+  readonly on: Subject
+}
+
+export type Holding = 'held' | 'expired' | 'none'
+
+/**
+ * Whether a key holds one of the roles now, for the registry or for the package. Expiry is tested here, where a role is
+ * used to sign, and never in a fold: all nodes must fold alike, whatever their clocks say.
+ */
+export function holdingOf(place: Place, use: Use, now: number): Holding {
+  const { authority } = place
+  const at = { ...use, head: authority.head }
+  const isAbove = roleSince(authority, at) !== undefined
+  const own = ownGrants(place, use)
+  // It decides who may do what, and publishes nothing.
+  if (authority.recovery === use.key && use.roles.every(role => role === 'owner')) return 'held'
+  if (!isAbove && own.length === 0) return 'none'
+  const fresh: Authority = { ...authority, grants: authority.grants.filter(grant => !isOver(grant, now)) }
+  const isHeld = (isAbove && roleSince(fresh, at) !== undefined) || own.some(grant => !isOver(grant, now))
+  return isHeld ? 'held' : 'expired'
+}
+
+interface Expiring {
+  readonly expires: number | null
+}
+
+export function isOver({ expires }: Expiring, now: number): boolean {
+  return expires !== null && expires <= now
+}
+
+/** What gives a key one of the roles for the package alone. */
+function ownGrants({ view, facts }: Place, { key, roles }: Use): readonly Expiring[] {
+  const claim = view?.claim ?? null
+  if (claim === null) return []
+  const delegated = claim.roles.filter(given => given.key === key && roles.includes(given.role))
+  if (!roles.includes('owner') || !claim.keys.includes(key)) return delegated
+  return [...delegated, ...ownerGrants(claim, facts, key)]
+}
+
+/** What made a key an owner of the package: the claim for ever, a grant perhaps for a time. */
+function ownerGrants(claim: ClaimView, facts: readonly VerifiedFact[], key: Principal): readonly Expiring[] {
+  return facts.flatMap(({ id, payload }): readonly Expiring[] => {
+    if (payload.type === 'claim' && id === claim.fact)
+      return payload.value.keys.includes(key) ? [{ expires: null }] : []
+    if (payload.type !== 'grant' || payload.value.role !== 'owner' || payload.value.key !== key) return []
+    return [{ expires: payload.value.expires }]
+  })
+}

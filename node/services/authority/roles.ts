@@ -1,0 +1,338 @@
+import type { VerifiedFact } from '../../../protocol/chains.ts'
+import type { FactId, RegistryId } from '../../../protocol/cid.ts'
+import { parsePrincipal } from '../../../protocol/did.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import { RegistryError } from '../../../protocol/errors.ts'
+import type { Subject } from '../../../protocol/fact.ts'
+import { headsOf } from '../../../protocol/heads.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import { cleanText } from '../../../protocol/manifest-text.ts'
+import { isRole, PACKAGE_ROLES, ROLES, WHOLE } from '../../../protocol/role.ts'
+import type { Role, Scope } from '../../../protocol/role.ts'
+import { roleSince } from '../../../protocol/roles.ts'
+import type { Signer } from '../author.ts'
+import { headForRevoke, partsOf, positionsIn } from './cut.ts'
+import { parseExpiry } from './expiry.ts'
+import { changeHere, claimOf, placeOf, scopeHere } from './place.ts'
+import type { Place } from './place.ts'
+import { ownersOver } from './powers.ts'
+import { shortOf } from './words.ts'
+import { writeOrder } from './writer.ts'
+import type { WriterComponents, Written } from './writer.ts'
+
+export interface RoleComponents extends WriterComponents {
+  /** All facts of an author that are known here, those outside the set too. */
+  readonly factsBy: (registry: RegistryId, author: Principal) => Promise<readonly VerifiedFact[]>
+  /** Packages about which a key may have something to say, or in which it is named. */
+  readonly packagesOf: (registry: RegistryId, key: Principal) => AsyncIterable<Subject>
+  /** Refuses a key that proves nothing. @throws RegistryError INADMISSIBLE_KEY */
+  readonly admitKey: (key: Principal) => void
+}
+
+/** What is changed: the registry, or one package of it. */
+export interface About {
+  readonly registry: RegistryId
+  readonly subject: Subject
+  /** A key of the data directory other than the node's own. */
+  readonly key: string | undefined
+}
+
+export interface GrantAsked {
+  readonly key: string
+  readonly role: string
+  readonly scope: string | undefined
+  /** `30d`, or a date. */
+  readonly expires: string | undefined
+  readonly threshold: number | undefined
+}
+
+/** Gives a key a role. @throws RegistryError NOT_AUTHORIZED | USAGE | UNKNOWN_PACKAGE | INADMISSIBLE_KEY */
+export async function grantRole(components: RoleComponents, about: About, asked: GrantAsked): Promise<Written> {
+  const role = roleFrom(asked.role, about.subject)
+  const key = keyFrom(asked.key)
+  components.admitKey(key)
+  const expires = asked.expires === undefined ? null : parseExpiry(asked.expires, components.now())
+  const signer = await components.signer(about.key)
+  const given = { key, role, expires, threshold: asked.threshold ?? null }
+  return writeOrder(components, {
+    ...about,
+    signer,
+    payload: place => {
+      assertThreshold(place, given)
+      assertHeard(place, key)
+      return { type: 'grant', value: { ...changeHere(place), ...given, scope: scopeHere(place, asked.scope) } }
+    }
+  })
+}
+
+export interface RevokeAsked {
+  readonly key: string
+  readonly role: string | undefined
+  readonly scope: string | undefined
+  readonly reason: string
+  readonly threshold: number | undefined
+  /** Recognises only what `keep` names; else all that is known here of the key stays. */
+  readonly isCompromised: boolean
+  readonly keep: readonly FactId[]
+}
+
+/** Takes roles of a key away. @throws RegistryError NOT_AUTHORIZED | USAGE | LIMIT_EXCEEDED | UNKNOWN_PACKAGE */
+export async function revokeRole(
+  components: RoleComponents,
+  about: About,
+  asked: RevokeAsked
+): Promise<readonly Written[]> {
+  const signer = await components.signer(about.key)
+  const key = keyFrom(asked.key)
+  const role = asked.role === undefined ? null : roleFrom(asked.role, about.subject)
+  if (role === 'recovery')
+    throw new RegistryError('USAGE', 'the recovery key is changed by a grant of its own', {
+      next: 'ggen-node role grant KEY recovery --key recovery'
+    })
+  return writeRevokes(components, about, { ...asked, signer, key, role })
+}
+
+interface RevokeOrder extends Pick<RevokeAsked, 'scope' | 'threshold' | 'isCompromised' | 'keep'> {
+  readonly signer: Signer
+  readonly key: Principal
+  readonly role: Role | null
+  readonly reason: string
+}
+
+async function writeRevokes(
+  components: RoleComponents,
+  { registry, subject }: Pick<About, 'registry' | 'subject'>,
+  { signer, key, role, ...asked }: RevokeOrder
+): Promise<readonly Written[]> {
+  const reason = reasonFrom(asked.reason)
+  const place = await placeOf(components.gate, registry, subject)
+  if (subject !== 'registry') claimOf(place)
+  const scope = scopeHere(place, asked.scope)
+  const known = await recognised(components, registry, key, asked)
+  const positions = positionsIn(known, scope, subject)
+  const isOwner = ownersOver(place.authority, 'registry').includes(key)
+  const parts = subject === 'registry' ? partsOf(scope, positions, isOwner) : [{ scope, heads: headsOf(positions) }]
+  const { threshold = null } = asked
+  const written: Written[] = []
+  for (const part of parts) {
+    const payload = (at: Place) => {
+      const change = { ...changeHere(at), authPrev: headForRevoke(at, key, part.heads) }
+      return { type: 'revoke' as const, value: { ...change, key, role, ...part, threshold, reason } }
+    }
+    written.push(await writeOrder(components, { registry, subject, signer, payload }))
+  }
+  return written
+}
+
+/** What stays recognised of a key: all that is known of it, or what a person vouches for. */
+async function recognised(
+  { factsBy }: RoleComponents,
+  registry: RegistryId,
+  key: Principal,
+  { isCompromised, keep }: Pick<RevokeAsked, 'isCompromised' | 'keep'>
+): Promise<readonly VerifiedFact[]> {
+  const known = await factsBy(registry, key)
+  if (!isCompromised) return known
+  const kept = known.filter(({ id }) => keep.includes(id))
+  const unknown = keep.find(id => !kept.some(fact => fact.id === id))
+  if (unknown === undefined) return kept
+  throw new RegistryError('USAGE', `${key} has signed no fact ${unknown} that is known here`, {
+    next: 'name facts of that key: ggen-node show NAME --json has them'
+  })
+}
+
+/** New owner in, own key out with all that it said. @throws RegistryError NOT_AUTHORIZED | USAGE | UNKNOWN_PACKAGE */
+export async function transferPackage(
+  components: RoleComponents,
+  about: About,
+  to: string
+): Promise<readonly Written[]> {
+  const signer = await components.signer(about.key)
+  const key = keyFrom(to)
+  const claim = claimOf(await placeOf(components.gate, about.registry, about.subject))
+  if (!claim.keys.includes(signer.principal))
+    throw new RegistryError('NOT_AUTHORIZED', `${signer.principal} is no owner of ${shortOf(about.subject)}`, {
+      tried: [`its owners are ${claim.keys.join(', ')}`],
+      next: 'ggen-node owner add and owner remove change the owners of a package that is not yours'
+    })
+  if (key === signer.principal) throw new RegistryError('USAGE', 'the package is transferred to another key')
+  const asked = { key, role: 'owner', scope: undefined, expires: undefined, threshold: undefined }
+  const granted = claim.keys.includes(key) ? [] : [await grantRole(components, about, asked)]
+  const revoked = await revokeRole(components, about, { ...ROUTINE, key: signer.principal })
+  return [...granted, ...revoked]
+}
+
+/** A revocation after which all that the key said stays. */
+export const ROUTINE = {
+  role: undefined,
+  scope: undefined,
+  reason: '',
+  threshold: undefined,
+  isCompromised: false,
+  keep: []
+} as const
+
+export interface Rotated {
+  readonly written: readonly Written[]
+  /** Packages in which the old key has a role that could not be changed, and why. */
+  readonly skipped: readonly { readonly subject: Subject; readonly why: string }[]
+}
+
+/**
+ * Gives a new key everything that an old one holds, then takes it from the old one, whose facts stay. Packages come
+ * first: once the registry has let the old key go, nothing that it signs is in the set any more.
+ */
+export async function rotateKey(
+  components: RoleComponents,
+  about: Omit<About, 'subject'>,
+  { from, to }: { readonly from: string; readonly to: string }
+): Promise<Rotated> {
+  const [old, fresh] = [keyFrom(from), keyFrom(to)]
+  if (old === fresh) throw new RegistryError('USAGE', 'a key is rotated to another key')
+  components.admitKey(fresh)
+  const { registry } = about
+  const signer = await components.signer(about.key)
+  const written: Written[] = []
+  const skipped: { readonly subject: Subject; readonly why: string }[] = []
+  const subjects: Subject[] = []
+  for await (const subject of components.packagesOf(registry, old)) {
+    subjects.push(subject)
+    if (subjects.length > LIMITS.authoring.packages) throw new RegistryError('LIMIT_EXCEEDED', 'too many packages')
+  }
+  for (const subject of [...subjects, 'registry' as const]) {
+    try {
+      written.push(...(await replaceIn(components, { registry, subject, signer }, { old, fresh })))
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.code !== 'NOT_AUTHORIZED') throw error
+      skipped.push({ subject, why: error.message })
+    }
+  }
+  if (written.length > 0) return { written, skipped }
+  const why = skipped.map(({ subject, why: reason }) => `${subject}: ${reason}`)
+  throw new RegistryError('NOT_AUTHORIZED', `nothing of ${old} could be given to ${fresh}`, {
+    tried: why.length > 0 ? why.slice(0, 8) : [`looked for roles of ${old}`],
+    next: 'ggen-node role list shows who holds what; owners may rotate the keys of others'
+  })
+}
+
+interface In {
+  readonly registry: RegistryId
+  readonly subject: Subject
+  readonly signer: Signer
+}
+
+async function replaceIn(
+  components: RoleComponents,
+  { registry, subject, signer }: In,
+  { old, fresh }: { readonly old: Principal; readonly fresh: Principal }
+): Promise<readonly Written[]> {
+  const place = await placeOf(components.gate, registry, subject)
+  const held = heldIn(place, old)
+  const written: Written[] = []
+  for (const { role, scope, expires } of held) {
+    const payload = (at: Place) => {
+      const value = { ...changeHere(at), key: fresh, role, scope, expires, threshold: null }
+      return { type: 'grant' as const, value }
+    }
+    written.push(await writeOrder(components, { registry, subject, signer, payload }))
+  }
+  // The recovery key is replaced by the grant; whoever holds nothing else has nothing to lose.
+  if (held.every(({ role }) => role === 'recovery')) return written
+  const order = { ...ROUTINE, signer, key: old, role: null }
+  return [...written, ...(await writeRevokes(components, { registry, subject }, order))]
+}
+
+/** A role as somebody holds it about one subject. */
+export interface HeldRole {
+  readonly key: Principal
+  readonly role: Role
+  readonly scope: Scope
+  readonly expires: number | null
+}
+
+/** What a key holds by the facts of one subject. */
+export function heldIn(place: Place, key: Principal): readonly HeldRole[] {
+  return rolesIn(place).filter(held => held.key === key)
+}
+
+/** Who holds what by the facts of one subject: owners first, then in the order of their grants. */
+export function rolesIn({ authority, subject, view }: Place): readonly HeldRole[] {
+  if (subject !== 'registry') {
+    const claim = view?.claim ?? null
+    if (claim === null) return []
+    const scope = subject as string as Scope
+    return [...claim.keys.map(key => ({ key, role: 'owner' as const, scope, expires: null })), ...claim.roles]
+  }
+  return registryRoles(authority)
+}
+
+function registryRoles(authority: Place['authority']): readonly HeldRole[] {
+  const owners = ownersOver(authority, 'registry')
+  const founding = authority.founders
+    .filter(key => owners.includes(key))
+    .map(key => ({ key, role: 'owner' as const, scope: WHOLE, expires: null }))
+  const granted = authority.grants
+    .filter(grant => grant.role !== 'recovery' && isStanding(authority, grant))
+    .map(({ key, role, scope, expires }) => ({ key, role, scope, expires }))
+  const recovery = { key: authority.recovery, role: 'recovery' as const, scope: WHOLE, expires: null }
+  const all = [...founding, ...granted, recovery]
+  const last = new Map(all.map(held => [`${held.key} ${held.role} ${held.scope}`, held]))
+  return [...last.values()]
+}
+
+/** Whether a grant still gives its role: asked of the fold, as if it were the only one. */
+function isStanding(authority: Place['authority'], grant: Place['authority']['grants'][number]): boolean {
+  const { key, role, scope } = grant
+  const on = (scope === WHOLE ? 'registry' : scope.replace(/\*$/, '')) as Subject
+  const alone = { ...authority, founders: [], grants: [grant] }
+  return roleSince(alone, { key, roles: [role], on, head: authority.head }) !== undefined
+}
+
+function roleFrom(text: string, subject: Subject): Role {
+  const allowed: readonly string[] = subject === 'registry' ? [...ROLES, 'recovery'] : PACKAGE_ROLES
+  if (isRole(text) && allowed.includes(text)) return text
+  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 40))} is not a role here`, {
+    next: `choose one of ${allowed.join(', ')}`
+  })
+}
+
+/** A key that lost all roles in the registry says nothing in it, whatever a package gives it. @throws RegistryError USAGE */
+function assertHeard({ authority, subject, registry }: Place, key: Principal): void {
+  if (subject === 'registry' || !authority.revokedKeys.has(key)) return
+  const { head } = authority
+  const body = { v: 1, type: 'cosign', registry, subject, author: key, chain: '0'.repeat(32), seq: 0 } as const
+  const payload = { type: 'cosign', value: { fact: head, head } } as const
+  // Of no fact that there is: what is asked is whether anything new of the key would be in the set.
+  const said = { id: '' as FactId, body: { ...body, prev: null, time: 0, payload: new Uint8Array() }, payload }
+  if (!authority.isCut(said)) return
+  throw new RegistryError('USAGE', `the registry has taken every role from ${key}, so nothing that it signs comes in`, {
+    next: 'give it a role in the registry first: ggen-node role grant KEY member'
+  })
+}
+
+/** @throws RegistryError USAGE */
+export function keyFrom(text: string): Principal {
+  try {
+    return parsePrincipal(text)
+  } catch (cause) {
+    throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not a key`, {
+      cause,
+      next: 'write it as did:key:z6Mk…; its owner sees it with ggen-node key show'
+    })
+  }
+}
+
+function reasonFrom(said: string): string {
+  // The one spelling that a fact may hold: no controls, no bidi overrides.
+  const reason = cleanText(said)
+  if (reason.length <= LIMITS.fact.reasonChars) return reason
+  throw new RegistryError('LIMIT_EXCEEDED', `a reason has at most ${LIMITS.fact.reasonChars} characters`)
+}
+
+function assertThreshold(place: Place, { key, threshold }: { key: Principal; threshold: number | null }): void {
+  if (threshold === null) return
+  const owners = place.subject === 'registry' ? ownersOver(place.authority, 'registry') : claimOf(place).keys
+  const count = new Set([...owners, key]).size
+  if (threshold >= 1 && threshold <= count) return
+  throw new RegistryError('USAGE', `of ${count} owners, 1 to ${count} can have to sign, not ${threshold}`)
+}

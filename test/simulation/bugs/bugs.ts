@@ -1,0 +1,28 @@
+import type { Parts } from '../parts.ts'
+import type { Invariant } from '../invariants.ts'
+import { acknowledgesEarly, forksHidden, keepsCutFacts, strangersWelcome } from './gate-bugs.ts'
+import { chainInBackup, positionFromMemory } from './author-bugs.ts'
+import { foldsByArrival, yanksByTime } from './fold-bugs.ts'
+import { firstPageOnly, forgetsAsked, neverAgain, recentOnly } from './sync-bugs.ts'
+
+/** A part that is wrong in a way that such parts have been, and what is expected to show it. */
+export interface PlantedBug {
+  readonly parts: Parts
+  /** Any of these shows the bug. */
+  readonly shownBy: readonly Invariant[]
+}
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  { parts: strangersWelcome, shownBy: ['named', 'membership', 'converge'] },
+  { parts: acknowledgesEarly, shownBy: ['durable', 'one-position', 'visible'] },
+  { parts: positionFromMemory, shownBy: ['one-position'] },
+  { parts: foldsByArrival, shownBy: ['equal-digests'] },
+  { parts: firstPageOnly, shownBy: ['converge'] },
+  { parts: forgetsAsked, shownBy: ['converge', 'bounds'] },
+  { parts: recentOnly, shownBy: ['converge'] },
+  { parts: neverAgain, shownBy: ['converge', 'visible'] },
+  { parts: forksHidden, shownBy: ['converge', 'proof', 'membership', 'equal-digests'] },
+  { parts: yanksByTime, shownBy: ['equal-digests'] },
+  { parts: chainInBackup, shownBy: ['one-position'] },
+  { parts: keepsCutFacts, shownBy: ['converge', 'membership', 'equal-digests', 'set-sums', 'named'] }
+]
