@@ -1,30 +1,42 @@
 import { createHash, createPrivateKey, sign } from 'node:crypto'
-import { join } from 'node:path'
-import { initHome } from '../node/home.ts'
-import { Gate } from '../node/services/admit.ts'
+import type { KeyObject } from 'node:crypto'
 import { factIdOf } from '../protocol/cid.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import { encodeBody, encodeEnvelope, signedBytes } from '../protocol/fact.ts'
-import type { FactBody, Subject } from '../protocol/fact.ts'
+import type { Subject } from '../protocol/fact.ts'
 import { parseGgenName } from '../protocol/package-name.ts'
 import { encodePayload } from '../protocol/payload.ts'
-import type { Payload } from '../protocol/payload.ts'
+import type { CitedAuthority, Payload } from '../protocol/payload.ts'
+import { parseScope } from '../protocol/role.ts'
+import type { Role } from '../protocol/role.ts'
 import { parseSemver } from '../protocol/version.ts'
-import { FactStore } from '../storage/fact-store.ts'
-import { homePaths } from '../storage/home.ts'
-import { openLevel } from '../storage/level-key-value.ts'
-import { Records } from '../storage/records.ts'
 import { contentIdOf, person, subject } from '../test/support/facts.ts'
-import type { Workbench } from './workbench.ts'
+import type { Person } from '../test/support/facts.ts'
 
-/** The releases of the large registry; each is of a package of its own, so there is a claim for each too. */
-export const MANY = 10_000
+const CURATORS = 2
+const PUBLISHERS = 8
+const OWNERS = 24
 
-/** A registry with one signed release each of so many packages. */
+/** Of so many packages one is owned by two keys that both must sign, and one has a publisher of its own. */
+const COSIGNED_EVERY = 20
+const DELEGATED_EVERY = 10
+
+/** How large a registry is. */
+export interface Shape {
+  readonly packages: number
+  /** Of each package. */
+  readonly releases: number
+}
+
+/**
+ * A registry as one that is open to others looks: the root has granted curators and publishers their roles, curators
+ * give names to owners, and releases are signed by an owner, by a publisher of the registry or of the package, or by two
+ * owners together, each citing the heads it was made under. Every fact counts. The same in every run.
+ */
 export interface Corpus {
   readonly registry: RegistryId
-  /** Genesis, then claim and release of each package. */
-  readonly facts: readonly Uint8Array[]
+  /** In an order in which none waits for a later one. */
+  readonly facts: () => Generator<Uint8Array, void, void>
 }
 
 /** `package-00042`: the names of a corpus in their order. */
@@ -32,45 +44,77 @@ export function nameAt(index: number): string {
   return `package-${String(index).padStart(5, '0')}`
 }
 
-const ROOT = person('bench')
-// The signatures are those of attestation/keys.ts (Ed25519 has one for each message) and cost a tenth of the time.
-const SIGNING_KEY = createPrivateKey({
-  key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), ROOT.secret]),
-  format: 'der',
-  type: 'pkcs8'
-})
-
-/** Signs the facts of a registry of so many packages; the same in every run. */
-export function makeCorpus(packages: number): Corpus {
-  const genesis = signed(null, 'registry', {
-    type: 'genesis',
-    value: {
-      name: 'bench',
-      roots: [ROOT.did],
-      threshold: 1,
-      recovery: person('bench recovery').did,
-      admission: 'curated',
-      visibility: 'public',
-      nonce: new Uint8Array(16)
+/** Signs the facts of a registry of that shape. */
+export function makeCorpus({ packages, releases }: Shape): Corpus {
+  const writer = new Writer()
+  const founding = found(writer)
+  return {
+    registry: writer.registry,
+    facts: function* () {
+      yield* founding.facts
+      for (let index = 0; index < packages; index++) yield* packageFacts(writer, founding.head, index, releases)
     }
-  })
-  const registry = genesis.id as string as RegistryId
-  const facts = [genesis.bytes]
-  for (let index = 0; index < packages; index++) {
-    const about = subject(nameAt(index))
-    const value = { authPrev: genesis.id, keys: [ROOT.did], threshold: 1 }
-    const claim = signed(registry, about, { type: 'claim', value })
-    const release = signed(registry, about, releaseOf(index, genesis.id, claim.id), claim.id)
-    facts.push(claim.bytes, release.bytes)
   }
-  return { registry, facts }
 }
 
-function releaseOf(index: number, genesis: FactId, claim: FactId): Payload {
+interface Founding {
+  readonly facts: readonly Uint8Array[]
+  /** The head of the registry's authority once all roles are granted. */
+  readonly head: FactId
+}
+
+function found(writer: Writer): Founding {
+  const roles: readonly (readonly [Signatory, Role])[] = [
+    ...writer.curators.map(one => [one, 'curator'] as const),
+    ...writer.publishers.map(one => [one, 'publisher'] as const)
+  ]
+  let head: Signed = writer.genesis
+  const facts = [head.bytes]
+  for (const [{ did: key }, role] of roles) {
+    const value = { authPrev: head.id, head: null, key, role, scope: parseScope('*'), expires: null, threshold: null }
+    head = writer.write(writer.root, 'registry', { type: 'grant', value }, head === writer.genesis ? undefined : head)
+    facts.push(head.bytes)
+  }
+  return { facts, head: head.id }
+}
+
+function* packageFacts(writer: Writer, head: FactId, index: number, releases: number): Generator<Uint8Array> {
+  const about = subject(nameAt(index))
+  const owner = at(writer.owners, index)
+  const other = at(writer.owners, index + 1)
+  const isCosigned = index % COSIGNED_EVERY === 0
+  const isDelegated = index % DELEGATED_EVERY === 5
+  const keys = [owner.did, other.did].toSorted()
+  const value = { authPrev: head, keys, threshold: isCosigned ? 2 : 1 }
+  const claim = writer.write(at(writer.curators, index), about, { type: 'claim', value })
+  yield claim.bytes
+  let signer = index % 2 === 0 ? owner : at(writer.publishers, index)
+  let authority: CitedAuthority = { registry: head, package: claim.id }
+  if (isDelegated) {
+    signer = at(writer.publishers, index)
+    const scope = parseScope(about)
+    const of = { authPrev: claim.id, head, key: signer.did, role: 'publisher' as const, scope }
+    const grant = writer.write(owner, about, { type: 'grant', value: { ...of, expires: null, threshold: null } })
+    authority = { registry: head, package: grant.id }
+    yield grant.bytes
+  }
+  let last: Signed | undefined
+  let lastCosign: Signed | undefined
+  for (let release = 0; release < releases; release++) {
+    last = writer.write(signer, about, releaseOf(index, release, authority), last)
+    yield last.bytes
+    if (!isCosigned) continue
+    lastCosign = writer.write(other, about, { type: 'cosign', value: { fact: last.id, head } }, lastCosign)
+    yield lastCosign.bytes
+  }
+}
+
+function releaseOf(index: number, release: number, authority: CitedAuthority): Payload {
   const name = nameAt(index)
-  const sha256 = new Uint8Array(createHash('sha256').update(name).digest())
-  const sha512 = new Uint8Array(createHash('sha512').update(name).digest())
-  const version = parseSemver(`1.${index % 100}.0`)
+  const version = parseSemver(`1.${release}.${index % 100}`)
+  const content = `${name} ${version}`
+  const sha256 = new Uint8Array(createHash('sha256').update(content).digest())
+  const sha512 = new Uint8Array(createHash('sha512').update(content).digest())
   // About as much text as a package of the sample marketplace has.
   const manifest = {
     kind: 'package' as const,
@@ -85,71 +129,87 @@ function releaseOf(index: number, genesis: FactId, claim: FactId): Payload {
     executables: []
   }
   const digests = { sha256, sha512, archiveBytes: 10_240 }
-  const authority = { registry: genesis, package: claim }
-  return { type: 'release', value: { version, manifest, root: contentIdOf(name), size: 4_096, digests, authority } }
+  return { type: 'release', value: { version, manifest, root: contentIdOf(content), size: 4_096, digests, authority } }
 }
 
 interface Signed {
   readonly id: FactId
   readonly bytes: Uint8Array
+  readonly seq: number
 }
 
-function signed(registry: RegistryId | null, about: Subject, payload: Payload, prev: FactId | null = null): Signed {
-  const body: FactBody = {
-    v: 1,
-    type: payload.type,
-    registry,
-    subject: about,
-    author: ROOT.did,
-    chain: ROOT.chain,
-    seq: prev === null ? 0 : 1,
-    prev,
-    time: 1_700_000_000_000,
-    payload: encodePayload(payload)
-  }
-  const bodyBytes = encodeBody(body)
-  const signature = new Uint8Array(sign(null, signedBytes(body.type, bodyBytes), SIGNING_KEY))
-  return { id: factIdOf(bodyBytes), bytes: encodeEnvelope(bodyBytes, signature) }
+interface Place {
+  readonly registry: RegistryId | null
+  readonly about: Subject
 }
 
-/** A gate over a level store in a folder. */
-export interface OpenedGate {
-  readonly gate: Gate
-  readonly store: FactStore
-  readonly records: Records
-  readonly close: () => Promise<void>
+interface Signatory extends Person {
+  /** The signatures are those of attestation/keys.ts (Ed25519 has one for each message) and cost a tenth of the time. */
+  readonly key: KeyObject
 }
 
-/** Opens the real gate over the real store for one registry. */
-export async function openGate(folder: string, registry: RegistryId): Promise<OpenedGate> {
-  const kv = await openLevel(folder)
-  const store = new FactStore(kv)
-  await store.open(registry)
-  const gate = new Gate({ store, mayAsk: () => true })
-  await gate.open(registry)
-  return { gate, store, records: new Records(kv), close: () => kv.close() }
+function signatory(name: string): Signatory {
+  const one = person(name)
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), one.secret])
+  return { ...one, key: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }) }
 }
 
-/** Admits everything and makes sure that everything was accepted. */
-export async function admitAll(gate: Gate, { registry, facts }: Corpus): Promise<void> {
-  const verdicts = await gate.admitMany(facts, { peer: 'bench', registry })
-  const refused = verdicts.find(({ verdict }) => verdict !== 'accept')
-  if (refused !== undefined) throw new Error(`a fact was not accepted: ${JSON.stringify(refused)}`)
+function signatories(name: string, count: number): readonly Signatory[] {
+  return Array.from({ length: count }, (_, i) => signatory(`bench ${name} ${i}`))
 }
 
-/** A data directory that holds `MANY` releases, made once for the run. Readers must leave it as it is. */
-export function filledHome(workbench: Workbench): Promise<{ home: string; registry: RegistryId }> {
-  return workbench.once('filled', async folder => {
-    const home = join(folder, 'home')
-    await initHome(home)
-    const corpus = makeCorpus(MANY)
-    const { gate, records, close } = await openGate(homePaths(home).store, corpus.registry)
-    try {
-      await records.putRegistries([{ id: corpus.registry, alias: 'bench', isDefault: true, singleSource: false }])
-      await admitAll(gate, corpus)
-    } finally {
-      await close()
+/** Signs facts of one registry, each some seconds after the one before. */
+class Writer {
+  readonly root = signatory('bench')
+  readonly curators = signatories('curator', CURATORS)
+  readonly publishers = signatories('publisher', PUBLISHERS)
+  readonly owners = signatories('owner', OWNERS)
+  readonly genesis: Signed
+  readonly registry: RegistryId
+  #time = 1_700_000_000_000
+
+  constructor() {
+    const value = {
+      name: 'bench',
+      roots: [this.root.did],
+      threshold: 1,
+      recovery: person('bench recovery').did,
+      admission: 'curated' as const,
+      visibility: 'public' as const,
+      nonce: new Uint8Array(16)
     }
-    return { home, registry: corpus.registry }
-  })
+    this.genesis = this.#sign(this.root, { registry: null, about: 'registry' }, { type: 'genesis', value })
+    this.registry = this.genesis.id as string as RegistryId
+  }
+
+  /** @param last the fact before in this author's chain about the subject */
+  write(by: Signatory, about: Subject, payload: Payload, last?: Signed): Signed {
+    return this.#sign(by, { registry: this.registry, about }, payload, last)
+  }
+
+  #sign(by: Signatory, { registry, about }: Place, payload: Payload, last?: Signed): Signed {
+    this.#time += 7_000
+    const seq = last === undefined ? 0 : last.seq + 1
+    const bodyBytes = encodeBody({
+      v: 1,
+      type: payload.type,
+      registry,
+      subject: about,
+      author: by.did,
+      chain: by.chain,
+      seq,
+      prev: last?.id ?? null,
+      time: this.#time,
+      payload: encodePayload(payload)
+    })
+    const signature = new Uint8Array(sign(null, signedBytes(payload.type, bodyBytes), by.key))
+    return { id: factIdOf(bodyBytes), bytes: encodeEnvelope(bodyBytes, signature), seq }
+  }
+}
+
+/** Goes round. */
+function at<T>(list: readonly T[], index: number): T {
+  const found = list[index % list.length]
+  if (found === undefined) throw new Error('an empty list has no members')
+  return found
 }

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { filledHome } from './corpus.ts'
 import { LISTENING, START } from './daemon.ts'
+import { filledHome, MANY, MOST } from './filled-home.ts'
 import { below, informative, median, MIN_RUNS, type Figure } from './report.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -14,9 +14,14 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
     yield below({ bench: 'memory/idle', value, unit: 'MB' }, 200)
   }
   if (workbench.wants('memory/10k')) {
-    const { home } = await filledHome(workbench)
+    const { home, facts } = await filledHome(workbench, MANY)
     const value = await residentMb(workbench, async () => home)
-    yield informative({ bench: 'memory/10k', value, unit: 'MB' })
+    yield informative({ bench: 'memory/10k', value, unit: 'MB', input: `${facts} facts` })
+  }
+  if (workbench.wants('memory/50k')) {
+    const { home, facts } = await filledHome(workbench, MOST)
+    const value = await residentMb(workbench, async () => home)
+    yield below({ bench: 'memory/50k', value, unit: 'MB', input: `${facts} facts` }, 400)
   }
 }
 

@@ -1,5 +1,5 @@
-import { filledHome } from './corpus.ts'
 import { LISTENING, START } from './daemon.ts'
+import { filledHome, MANY, MOST } from './filled-home.ts'
 import { below, median, medianMs, MIN_RUNS, type Figure } from './report.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -12,10 +12,14 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
     const value = await startMs(workbench, () => workbench.tempDir())
     yield below({ bench: 'startup/empty', value, unit: 'ms' }, 1_500)
   }
-  if (workbench.wants('startup/10k')) {
-    const { home } = await filledHome(workbench)
+  for (const [bench, shape] of [
+    ['startup/10k', MANY],
+    ['startup/50k', MOST]
+  ] as const) {
+    if (!workbench.wants(bench)) continue
+    const { home, facts } = await filledHome(workbench, shape)
     const value = await startMs(workbench, async () => home)
-    yield below({ bench: 'startup/10k', value, unit: 'ms' }, 1_500)
+    yield below({ bench, value, unit: 'ms', input: `${facts} facts` }, 1_500)
   }
 }
 

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -26,6 +26,8 @@ export interface Workbench {
   run(args: readonly string[], home: string): Promise<Ran>
   /** Starts `node ARGS` and resolves when standard output has a line that matches; says how long that took. */
   start(args: readonly string[], home: string, ready: RegExp): Promise<Started>
+  /** Starts a program of the bench that is told what to do by messages. */
+  fork(script: string): ChildProcess
   /** Ends what a group left running and removes its folders. */
   clear(): Promise<void>
   close(): Promise<void>
@@ -37,6 +39,8 @@ export interface Started {
   readonly line: string
   /** Resident memory in MB as the system sees it; Linux only. */
   residentMb(): Promise<number>
+  /** The most it ever was. */
+  peakMb(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -66,6 +70,12 @@ export async function openWorkbench(wanted: readonly string[] = []): Promise<Wor
     builtCli: () => make('cli', build),
     run: (args, home) => runNode(bench, args, home),
     start: (args, home, ready) => startNode(spawnNode(bench, args, home), ready),
+    fork: script => {
+      const child = fork(script, { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+      bench.running.add(child)
+      child.once('close', () => bench.running.delete(child))
+      return child
+    },
     clear,
     close: async () => {
       await clear()
@@ -125,16 +135,17 @@ function startNode(child: ChildProcess, ready: RegExp): Promise<Started> {
         pid: child.pid ?? -1,
         readyMs: performance.now() - started,
         line,
-        residentMb: () => residentMb(child.pid ?? -1),
+        residentMb: () => memoryMb(child.pid ?? -1, 'VmRSS'),
+        peakMb: () => memoryMb(child.pid ?? -1, 'VmHWM'),
         stop: () => end(child, 'SIGTERM')
       })
     })
   })
 }
 
-async function residentMb(pid: number): Promise<number> {
+async function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

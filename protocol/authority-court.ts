@@ -27,7 +27,6 @@ export class Court {
   readonly #named: Set<Principal>
   readonly #hasRecovery: boolean
   #threshold: number
-  #owners: number
   #recovery: Principal | undefined
 
   constructor({ root, owners, threshold, recovery }: CourtInput) {
@@ -35,7 +34,6 @@ export class Court {
     this.#named = new Set(recovery === undefined ? owners : [...owners, recovery])
     this.#hasRecovery = recovery !== undefined
     this.#threshold = threshold
-    this.#owners = owners.length
     this.#recovery = recovery
   }
 
@@ -70,15 +68,19 @@ export class Court {
     )
   }
 
-  /** Attack: a change made under an old head, when fewer had to sign. So the number of that head and today's both hold. */
+  /**
+   * Attack: a change made under an old head, when fewer had to sign, so the number of that head and today's both hold. And an
+   * owner who is taken away beside the grant to his successor: were fewer owners fewer signers, the other would decide
+   * alone in between. So the number falls only where a change says so.
+   */
   required(then: number): number {
-    return Math.max(1, Math.min(Math.max(then, this.#threshold), this.#owners))
+    return Math.max(then, this.#threshold)
   }
 
   /** Takes over what a change says; what it returns takes it back. */
   apply(node: TreeNode): () => void {
     const { fact } = node
-    const before = { threshold: this.#threshold, owners: this.#owners, recovery: this.#recovery }
+    const before = { threshold: this.#threshold, recovery: this.#recovery }
     const undo: (() => void)[] = []
     this.#threshold = thresholdOf(fact) ?? this.#threshold
     if (isRecoveryGrant(fact)) this.#recovery = grantedKey(fact)
@@ -91,22 +93,11 @@ export class Court {
     if (fact.payload.type === 'revoke' && endsOwnership(fact)) {
       undo.push(append(this.#ownerRevokes, fact.payload.value.key, node))
     }
-    if (isOwnerGrant(fact) || endsOwnership(fact)) this.#owners = this.#countOwners()
     return () => {
       for (const back of undo) back()
       this.#threshold = before.threshold
-      this.#owners = before.owners
       this.#recovery = before.recovery
     }
-  }
-
-  #countOwners(): number {
-    let count = 0
-    for (const [key, grants] of this.#ownerGrants) {
-      const revokes = this.#ownerRevokes.get(key) ?? []
-      if (grants.some(grant => revokes.every(revoke => isBelow(grant, revoke)))) count += 1
-    }
-    return count
   }
 }
 

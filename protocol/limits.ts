@@ -204,6 +204,8 @@ export const LIMITS = Object.freeze({
     banMs: 30 * MINUTE,
     banMaxMs: 24 * 60 * MINUTE,
     redialMs: 5 * SECOND,
+    /** so often at that pace, two minutes, before the pauses get longer: a split heals as soon as it can */
+    redialsInARow: 24,
     redialMaxMs: 2 * MINUTE,
     closeMs: SECOND,
     bansRemembered: 1_000

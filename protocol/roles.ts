@@ -135,19 +135,12 @@ export function ownersAmong(
   return new Set(owning.map(({ key }) => key))
 }
 
-const thresholds = new WeakMap<Roles, Map<FactId, number>>()
-
-/** How many owners must sign at a head: as many as was said last on the way to it, or all when there are fewer. */
+/**
+ * How many owners must sign at a head: as many as was said last on the way to it. Never fewer because there are fewer: who
+ * removes an owner says the new number with it, else somebody could be left to decide alone for a moment.
+ */
 export function thresholdAt(roles: Roles, head: FactId): number {
-  let known = thresholds.get(roles)
-  if (known === undefined) thresholds.set(roles, (known = new Map<FactId, number>()))
-  let threshold = known.get(head)
-  if (threshold === undefined) {
-    const said = roles.counted.get(head)?.threshold ?? Number.POSITIVE_INFINITY
-    threshold = said === 1 ? 1 : Math.max(1, Math.min(said, ownersAt(roles, head).length))
-    known.set(head, threshold)
-  }
-  return threshold
+  return roles.counted.get(head)?.threshold ?? Number.POSITIVE_INFINITY
 }
 
 /** Keys that own the whole subject at a head. */

@@ -39,8 +39,10 @@ export class Dialer {
     await Promise.all(this.#peers.map(async peer => await this.#dial(peer)))
     if (this.#abort.signal.aborted) return
     // As long as the most unlucky one has to wait, but never longer than the bound: two minutes after a cable is back.
+    const { redialMaxMs, redialsInARow } = LIMITS.connections
     const failures = Math.max(0, ...this.#peers.map(({ id }) => this.#failures.get(id) ?? 0))
-    const ms = Math.min(this.#components.tuning.redialMs * 2 ** Math.min(failures, 16), LIMITS.connections.redialMaxMs)
+    const doublings = Math.min(Math.max(0, failures - redialsInARow), 16)
+    const ms = Math.min(this.#components.tuning.redialMs * 2 ** doublings, redialMaxMs)
     this.#cancel = this.#components.clock.after(ms, () => {
       this.#round = this.#dialAll()
     })

@@ -4,7 +4,6 @@ import { noise } from '@libp2p/noise'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import type { Libp2pOptions, ServiceFactoryMap } from 'libp2p'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -17,6 +16,7 @@ import { gossipService } from './gossip.ts'
 import type { GossipSub } from './gossip.ts'
 import { HelloGate } from './hello.ts'
 import type { HelloComponents } from './hello.ts'
+import { muxer } from './muxer.ts'
 
 /** What runs on every host. */
 export interface Services extends ServiceMap {
@@ -77,19 +77,6 @@ function services({ config, checked, gater, hello }: HostComponents): ServiceFac
     dht: dht(config.kadProtocol, checked.internet),
     pubsub: gossipService(gater.allowPeers)
   }
-}
-
-function muxer(): ReturnType<typeof yamux> {
-  const { streams } = LIMITS
-  return yamux({
-    maxInboundStreams: streams.yamuxInbound,
-    maxOutboundStreams: streams.yamuxOutbound,
-    streamOptions: {
-      maxStreamWindowSize: streams.yamuxWindowBytes,
-      maxReadBufferLength: streams.readBufferBytes,
-      maxWriteBufferLength: streams.writeBufferBytes
-    }
-  })
 }
 
 function connectionLimits(tuning: SwarmTuning): NonNullable<Libp2pOptions['connectionManager']> {

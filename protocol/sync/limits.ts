@@ -28,6 +28,8 @@ export const SYNC_LIMITS = Object.freeze({
     overheadBytes: 16 * KiB,
     /** facts in one message, and ids in one request */
     pageFacts: 128,
+    /** facts that are pushed in one go; a side that lacks more asks for them itself */
+    pushFacts: 8,
     intervalMs: 60 * SECOND,
     /** a command waits so long for the first comparison of a registry */
     patienceMs: MINUTE,

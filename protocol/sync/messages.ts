@@ -14,8 +14,14 @@ export type SyncRequest =
   | { readonly type: 'compare'; readonly session: number; readonly ranges: Uint8Array }
   | { readonly type: 'want'; readonly session: number; readonly ids: readonly FactId[] }
   | { readonly type: 'push'; readonly session: number; readonly facts: readonly Uint8Array[] }
-  /** `complete` says that both directions were dealt with to the end. */
-  | { readonly type: 'done'; readonly session: number; readonly complete: boolean }
+  | { readonly type: 'done'; readonly session: number; readonly end: SyncEnd }
+
+/**
+ * How a session ended: both directions were dealt with; or all but that the other side lacks more than is pushed, and
+ * had better ask for it; or before its end.
+ */
+export const SYNC_ENDS = ['complete', 'behind', 'early'] as const
+export type SyncEnd = (typeof SYNC_ENDS)[number]
 
 export const SYNC_REFUSALS = ['busy', 'unknown-registry', 'unknown-session'] as const
 export type SyncRefusal = (typeof SYNC_REFUSALS)[number]
@@ -108,8 +114,10 @@ function decode(bytes: Uint8Array): SyncMessage {
       return { type, session: parseSession(session), facts: parseList(facts) }
     }
     case 'done': {
-      const { session, complete } = recordOf(value, ['type', 'session', 'complete'])
-      return { type, session: parseSession(session), complete: parseFlag(complete) }
+      const { session, end } = recordOf(value, ['type', 'session', 'end'])
+      const known = SYNC_ENDS.find(each => each === end)
+      if (known === undefined) throw malformed()
+      return { type, session: parseSession(session), end: known }
     }
     case 'taken': {
       const { session, more } = recordOf(value, ['type', 'session', 'more'])

@@ -35,6 +35,7 @@ export function beginTurns(draft: Draft): void {
       needs: [],
       wanted: [],
       haves: [],
+      isBehind: false,
       pushes: [],
       passedOver: new Set(),
       emptyAnswers: 0,
@@ -181,15 +182,16 @@ function transfer(draft: Draft, session: Session): void {
   const { peer, registry, number, next } = session
   const free = session.needs.filter(id => !draft.asked.has(askedKey(registry, id)))
   if (free.length > 0) return want(draft, session, free.slice(0, LIMITS.sync.pageFacts))
-  const push = nextPush(draft, session)
+  const kept = lacksMany(draft, session) ? put(draft, session, { haves: [], isBehind: true }) : session
+  const push = nextPush(draft, kept)
   if (push !== undefined) {
     put(draft, push, { phase: 'load' })
     draft.effects.push({ type: 'load', peer, registry, session: number, side: 'own', ids: push.pushes })
     return
   }
-  const done = put(draft, session, { phase: 'blocked', haves: [] })
+  const done = put(draft, kept, { phase: 'blocked', haves: [] })
   if (session.needs.length > 0) return
-  if (next === undefined) return finish(draft, done, 'complete')
+  if (next === undefined) return finish(draft, done, done.isBehind ? 'behind' : 'complete')
   compare(draft, put(draft, done, { isGathering: true }), next)
 }
 
@@ -274,6 +276,23 @@ function isRefused(verdict: SyncVerdict | undefined): boolean {
     case undefined:
       return true
   }
+}
+
+/**
+ * Does the peer lack more facts than are pushed? Where two crowds meet, everybody would push all of it to everybody. Only
+ * the side that lacks facts knows whom it has asked for them.
+ */
+function lacksMany(draft: Draft, { registry, haves, pushes }: Session): boolean {
+  const set = draft.sets(registry)
+  const { pushFacts } = LIMITS.sync
+  let count = pushes.length
+  for (const { from, to, except } of haves) {
+    if (set === undefined || count > pushFacts) break
+    const first = set.indexOf(from)
+    const items = set.items(first, Math.min(set.indexOf(to), first + pushFacts + 1 + except.size))
+    count += items.filter(({ id }) => !except.has(toHex(id))).length
+  }
+  return count > pushFacts
 }
 
 /** The ids of the next page of what the peer lacks, or undefined when it lacks nothing more. */

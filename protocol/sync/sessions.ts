@@ -5,14 +5,14 @@ import type { Draft, NeedIds, Session, SyncVerdict } from './state.ts'
 import { enqueue } from './turns.ts'
 
 /** How a session of ours ends, and whether there is another one soon. */
-export type Ending = 'complete' | 'turn-over' | 'no-room' | 'busy' | 'refused' | 'passed-over'
+export type Ending = 'complete' | 'behind' | 'turn-over' | 'no-room' | 'busy' | 'refused' | 'passed-over'
 
 export function finish(draft: Draft, session: Session, ending: Ending): void {
   const { peer, registry, number, accepted, pushed, missing, unsettled } = session
   // Who refused has forgotten the session already.
   if (ending !== 'refused' && ending !== 'busy') {
-    const complete = ending === 'complete'
-    draft.effects.push({ type: 'send', peer, message: { type: 'done', session: number, complete } })
+    const how = ending === 'complete' || ending === 'behind' ? ending : 'early'
+    draft.effects.push({ type: 'send', peer, message: { type: 'done', session: number, end: how } })
   }
   end(draft, session)
   switch (ending) {
@@ -30,6 +30,7 @@ export function finish(draft: Draft, session: Session, ending: Ending): void {
       return
     case 'busy':
       return enqueue(draft, peer, registry, draft.now + LIMITS.sync.retryMs)
+    case 'behind':
     case 'refused':
     case 'passed-over':
       return

@@ -112,6 +112,8 @@ export interface Session {
   /** Of the needs, those that the peer was asked for, then those that it delivered. */
   readonly wanted: readonly FactId[]
   readonly haves: readonly HaveRange[]
+  /** The peer lacks more than is pushed: it is told so at the end. */
+  readonly isBehind: boolean
   /** Ids of the page that is being pushed. */
   readonly pushes: readonly FactId[]
   readonly passedOver: ReadonlySet<FactId>

@@ -14,7 +14,7 @@ import { enqueue, enqueueAll, onDue } from './turns.ts'
  *
  * Invariants:
  * 1. There is at most one session for a peer and registry, whoever opened it; of two that cross, the lower peer id's stands.
- * 2. An id is asked of one peer at a time, and an id that is known here is asked of nobody.
+ * 2. An id is asked of one peer at a time, and an id that is known here is asked of nobody. What is pushed unasked is a few facts.
  * 3. Losing a peer, its stream or a session frees everything that was asked in it.
  * 4. Each request of a peer is answered by one message; each of ours has a deadline while it waits for one.
  * 5. The next page is asked for when the gate has dealt with this one, and given when the other side has taken the last.

@@ -5,7 +5,7 @@ import { respond } from './negentropy.ts'
 import { abandon, hasNoRoom } from './sessions.ts'
 import { editPeer, keyOf } from './state.ts'
 import type { Draft, SyncVerdict, TheirSession } from './state.ts'
-import { mayCompare } from './turns.ts'
+import { enqueue, mayCompare } from './turns.ts'
 
 /** A request in a session that the peer opened. Each is answered by one message, `done` by none. */
 export function onRequest(draft: Draft, peer: string, message: SyncRequest): void {
@@ -105,11 +105,13 @@ export function onJudged(draft: Draft, peer: string, session: number, verdicts: 
 function onDone(
   draft: Draft,
   peer: string,
-  { session, complete }: Extract<SyncRequest, { type: 'done' }>,
+  { session, end }: Extract<SyncRequest, { type: 'done' }>,
   { registry, accepted }: TheirSession
 ): void {
   editPeer(draft, peer, ({ theirs }) => ({ theirs: new Map([...theirs].filter(([number]) => number !== session)) }))
-  if (!complete) return
+  // It has more for us than it pushes. Meanwhile others may bring some of it, and we know whom we ask for what.
+  if (end === 'behind') return enqueue(draft, peer, registry, draft.now + draft.tuning.soonMs)
+  if (end !== 'complete') return
   editPeer(draft, peer, ({ reconciledAt }) => ({ reconciledAt: new Map(reconciledAt).set(registry, draft.now) }))
   // Whatever made us want to compare has been compared.
   draft.turns.delete(keyOf(peer, registry))

@@ -49,8 +49,7 @@ test(
   SLOW
 )
 
-// The gate says `ignore revoked` of our own fact before it is folded; from a peer the same fact comes in and counts.
-test.fails(
+test(
   'a founder takes the registry back from an owner whose key was stolen, with all that was built on it',
   async () => {
     const { ann, bob, registry } = await taken()

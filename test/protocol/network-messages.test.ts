@@ -48,7 +48,7 @@ test('what is said is understood', () => {
     { type: 'compare', session: 2, ranges: Uint8Array.of(0x61) },
     { type: 'want', session: 3, ids: [id] },
     { type: 'push', session: 4, facts: [Uint8Array.of(1)] },
-    { type: 'done', session: 5, complete: true }
+    { type: 'done', session: 5, end: 'behind' }
   ] as const) {
     expect(decodeSyncRequest(encodeSyncMessage(request))).toEqual(request)
     expect(() => decodeSyncReply(encodeSyncMessage(request))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))

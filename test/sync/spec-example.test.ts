@@ -37,7 +37,7 @@ test.each([
   ['open', () => encodeSyncMessage({ type: 'open', session: 1, registry, ranges: initiate(first) })],
   ['answer', () => encodeSyncMessage({ type: 'ranges', session: 1, ranges: respond(second, initiate(first)) })],
   ['want', () => encodeSyncMessage({ type: 'want', session: 1, ids: [factIdOfDigest(id(0x33))] })],
-  ['done', () => encodeSyncMessage({ type: 'done', session: 1, complete: true })],
+  ['done', () => encodeSyncMessage({ type: 'done', session: 1, end: 'complete' })],
   ['snapshot header', () => encodeCarHeader(registry)],
   ["snapshot block of h'a0'", () => encodeCarBlock(Uint8Array.of(0xa0))]
 ])('the document says the bytes of: %s', (name, bytes) => {

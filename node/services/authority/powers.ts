@@ -12,7 +12,7 @@ import type { Payload } from '../../../protocol/payload.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../../protocol/role.ts'
 import type { Role } from '../../../protocol/role.ts'
 import { roleSince, thresholdAt } from '../../../protocol/roles.ts'
-import { asideReason } from './place.ts'
+import { asideReason, claimOf } from './place.ts'
 import type { AsideReason, Place } from './place.ts'
 
 /** Owners who decide something together. */
@@ -101,6 +101,16 @@ export function ownersOver(authority: Authority, on: Subject): readonly Principa
   return [...new Set([...authority.founders, ...granted])]
     .filter(key => roleSince(authority, { key, roles: ['owner'], on, head: authority.head }) !== undefined)
     .toSorted(compareText)
+}
+
+/** Owners of a subject as it is now, and how many of them must sign. */
+export function ownersHere(place: Place): { readonly owners: readonly Principal[]; readonly threshold: number } {
+  const { authority, subject } = place
+  if (subject !== 'registry') {
+    const { keys: owners, threshold } = claimOf(place)
+    return { owners, threshold }
+  }
+  return { owners: ownersOver(authority, 'registry'), threshold: thresholdAt(authority, authority.head) }
 }
 
 /** The roles of which one must be held by whoever signs a fact of a type. */

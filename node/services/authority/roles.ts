@@ -15,7 +15,7 @@ import { headForRevoke, partsOf, positionsIn } from './cut.ts'
 import { parseExpiry } from './expiry.ts'
 import { changeHere, claimOf, placeOf, scopeHere } from './place.ts'
 import type { Place } from './place.ts'
-import { ownersOver } from './powers.ts'
+import { ownersHere, ownersOver } from './powers.ts'
 import { shortOf } from './words.ts'
 import { writeOrder } from './writer.ts'
 import type { WriterComponents, Written } from './writer.ts'
@@ -114,9 +114,12 @@ async function writeRevokes(
   const positions = positionsIn(known, scope, subject)
   const isOwner = ownersOver(place.authority, 'registry').includes(key)
   const parts = subject === 'registry' ? partsOf(scope, positions, isOwner) : [{ scope, heads: headsOf(positions) }]
-  const { threshold = null } = asked
   const written: Written[] = []
   for (const part of parts) {
+    const isWhole = subject !== 'registry' || part.scope === WHOLE
+    // Whoever comes in the key's place keeps the number as it is.
+    const isFewer = isWhole && after === undefined && (role === null || role === 'owner')
+    const threshold = asked.threshold ?? (isFewer ? fewerOwners(place, key) : null)
     const payload = (at: Place) => {
       const change = { ...changeHere(at), authPrev: after ?? headForRevoke(at, key, part.heads) }
       return { type: 'revoke' as const, value: { ...change, key, role, ...part, threshold, reason } }
@@ -336,10 +339,16 @@ function reasonFrom(said: string): string {
   throw new RegistryError('LIMIT_EXCEEDED', `a reason has at most ${LIMITS.fact.reasonChars} characters`)
 }
 
+/** How many must sign once the key is gone, where fewer are left than must sign now. */
+function fewerOwners(place: Place, key: Principal): number | null {
+  const { owners, threshold } = ownersHere(place)
+  const left = owners.filter(owner => owner !== key).length
+  return left > 0 && left < threshold ? left : null
+}
+
 function assertThreshold(place: Place, { key, threshold }: { key: Principal; threshold: number | null }): void {
   if (threshold === null) return
-  const owners = place.subject === 'registry' ? ownersOver(place.authority, 'registry') : claimOf(place).keys
-  const count = new Set([...owners, key]).size
+  const count = new Set([...ownersHere(place).owners, key]).size
   if (threshold >= 1 && threshold <= count) return
   throw new RegistryError('USAGE', `of ${count} owners, 1 to ${count} can have to sign, not ${threshold}`)
 }
