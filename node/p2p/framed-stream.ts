@@ -51,12 +51,14 @@ export class FramedStream {
   /** Bytes without a frame around them. */
   async writeRaw(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    if (!this.stream.send(bytes)) await this.stream.onDrain({ signal })
+    this.stream.send(bytes)
+    await this.#sent(signal)
   }
 
   async write(message: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    if (!this.stream.send(encodeFrame(message))) await this.stream.onDrain({ signal })
+    this.stream.send(encodeFrame(message))
+    await this.#sent(signal)
   }
 
   async end(signal: AbortSignal): Promise<void> {
@@ -91,6 +93,33 @@ export class FramedStream {
     return bytes
   }
 
+  /**
+   * Waits until everything is on its way. A stream says that it may be written to as soon as the other side takes a little:
+   * who writes more each time than was taken overruns the buffer before long, and loses the stream.
+   */
+  #sent(signal: AbortSignal): Promise<void> {
+    const { stream } = this
+    return new Promise((resolve, reject) => {
+      const done = (settle: () => void): void => {
+        stream.removeEventListener('idle', onIdle)
+        stream.removeEventListener('close', onClose)
+        signal.removeEventListener('abort', onAbort)
+        settle()
+      }
+      const onIdle = (): void => {
+        if (stream.writeBufferLength === 0) done(resolve)
+      }
+      const onClose = (event: StreamCloseEvent): void => done(() => reject(event.error ?? broken()))
+      const onAbort = (): void => done(() => reject(asError(signal.reason)))
+      if (stream.writeBufferLength === 0) return resolve()
+      if (stream.status === 'aborted' || stream.status === 'reset') return reject(broken())
+      stream.addEventListener('idle', onIdle)
+      stream.addEventListener('close', onClose)
+      signal.addEventListener('abort', onAbort, { once: true })
+      if (signal.aborted) onAbort()
+    })
+  }
+
   /** Waits for the next bytes; false at the end of the stream. */
   #more(signal: AbortSignal): Promise<boolean> {
     const { stream } = this
@@ -113,6 +142,9 @@ export class FramedStream {
         done(() => (event.error === undefined ? resolve(false) : reject(event.error)))
       const onAbort = (): void => done(() => reject(asError(signal.reason)))
       if (signal.aborted) return onAbort()
+      // A stream that broke between two reads has not ended: what is missing is nobody's lie.
+      if (stream.readBufferLength === 0 && (stream.status === 'aborted' || stream.status === 'reset'))
+        return done(() => reject(broken()))
       if (stream.readableEnded || (stream.status !== 'open' && stream.readBufferLength === 0)) return onEnd()
       stream.addEventListener('end', onEnd)
       stream.addEventListener('close', onClose)
@@ -120,6 +152,10 @@ export class FramedStream {
       stream.addEventListener('message', onMessage)
     })
   }
+}
+
+function broken(): RegistryError {
+  return new RegistryError('CANCELLED', 'the stream broke off')
 }
 
 function asError(reason: unknown): Error {
