@@ -22,7 +22,7 @@ import { RegistryState, verified } from './registry-state.ts'
 /** Who brought a fact: a peer's id, or `self` for what this node's own commands made. */
 export interface Source {
   readonly peer: string
-  /** The registry under which it came (topic, catch-up session). A fact of another one is refused. */
+  /** The registry under which it came (topic, session of reconciliation). A fact of another one is refused. */
   readonly registry?: RegistryId
 }
 
