@@ -236,7 +236,11 @@ export class Gate {
     const { id } = envelope
     if ((await draft.side(id)) !== undefined) return { verdict: 'ignore', id, reason: 'seen' }
     const waitsFor = this.#pending.get(draft.registry)?.find(envelope)
-    if (waitsFor !== undefined) return { verdict: 'pending', id, reason: reasonOf(waitsFor) }
+    if (waitsFor !== undefined) {
+      // A key may have been named by a fact that changed sides, which nobody told the buffer.
+      if ('key' in waitsFor && (await isHeard(draft, envelope, waitsFor.key))) draft.announce(waitsFor)
+      return { verdict: 'pending', id, reason: reasonOf(waitsFor) }
+    }
     if (peer !== 'self' && !this.#components.mayAsk(peer)) return { verdict: 'ignore', id, reason: 'over-rate' }
     return undefined
   }
@@ -244,7 +248,8 @@ export class Gate {
   async #consider(draft: Draft, envelope: Envelope, peer: string): Promise<Admission> {
     const { id, body } = envelope
     // A genesis is vouched for by its id, which is what the operator chose to follow.
-    if (body.type !== 'genesis' && !(await draft.isNamed(body.author))) {
+    const isNamed = body.type === 'genesis' || (await draft.isNamed(body.author))
+    if (!isNamed && !(await draft.isNamedAside(body.subject, body.author))) {
       return this.#wait(draft, envelope, peer, { key: body.author })
     }
     // Signature checks are 0.2 ms each: let the network breathe.
@@ -259,7 +264,7 @@ export class Gate {
       const before = await draft.find(body.subject, body.prev)
       if (before === undefined || !follows(fact, before)) return { verdict: 'reject', id, reason: 'wrong-position' }
     }
-    if (side === 'cut' || draft.state.authority?.isCut(fact) === true) {
+    if (!isNamed || side === 'cut' || draft.state.authority?.isCut(fact) === true) {
       // A key that lost every role may have said this before it lost them: whether it did may yet be decided otherwise.
       // A change of who may do what may also end the revocation that seems to cut it, so it is folded with the others.
       if (peer !== 'self' || body.subject === 'registry') await draft.setAside(fact, envelope.bytes, peer)
@@ -309,6 +314,10 @@ function afterFold(verdict: Admission, { cut, joined }: Outcome): Admission {
     return { verdict: 'ignore', id: verdict.id, reason: 'revoked' }
   const fact = verdict.id === undefined ? undefined : joined.get(verdict.id)
   return verdict.verdict === 'ignore' && fact !== undefined ? { verdict: 'accept', id: fact.id, fact } : verdict
+}
+
+async function isHeard(draft: Draft, { body }: Envelope, key: Principal): Promise<boolean> {
+  return (await draft.isNamed(key)) || (await draft.isNamedAside(body.subject, key))
 }
 
 function reasonOf(waitsFor: WaitsFor): PendingReason {

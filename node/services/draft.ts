@@ -127,14 +127,30 @@ export class Draft {
     this.#arrived = arrived
   }
 
-  /** Keeps a fact aside. Whom it names is not named by it. */
+  /**
+   * True for a key that facts about the registry name which are kept outside the set. Of two histories that cut each other out,
+   * each is decided by changes whose authors only the other one names: both must be known before one can be found to
+   * count. What such a key says of packages decides nothing and waits.
+   */
+  async isNamedAside(subject: Subject, key: Principal): Promise<boolean> {
+    if (subject !== 'registry') return false
+    const { cut } = this.#subjects.get('registry') ?? (await this.state.known('registry'))
+    return cut.some(({ payload }) => namedKeys(payload).includes(key))
+  }
+
+  /** Has what waits for a key or a fact looked at again. */
+  announce(waitsFor: WaitsFor): void {
+    this.#arrived = [...this.#arrived, waitsFor]
+  }
+
+  /** Keeps a fact aside. Whom it names is not named by it, and is heard outside the set. */
   async setAside(fact: VerifiedFact, bytes: Uint8Array, peer: string): Promise<void> {
     const { cut } = await this.#subject(fact.body.subject)
     cut.push(fact)
     this.#sides.set(fact.id, 'cut')
     this.#cut.push({ fact, bytes, peer })
     this.#bytes += bytes.length
-    this.#arrived = [...this.#arrived, { fact: fact.id }]
+    this.#arrived = [...this.#arrived, { fact: fact.id }, ...namedKeys(fact.payload).map(key => ({ key }))]
   }
 
   async #subject(subject: Subject): Promise<{ readonly set: VerifiedFact[]; readonly cut: VerifiedFact[] }> {

@@ -43,16 +43,21 @@ export function split(
   return { set, cut }
 }
 
-/** The authority of a registry, over that part of its own facts that belongs to the set. */
+/**
+ * The authority of a registry, and the part of its own facts that belongs to the set.
+ *
+ * What is outside the set has no say, so the fold over everything known decides what the fold over the set decides. The
+ * first is what counts here: who is named may have been told by an older authority, and names are counted through only
+ * after this one. The second is what the view may show.
+ */
 export function foldRegistry(
   registry: RegistryId,
   facts: readonly VerifiedFact[],
   isNamed?: (key: Principal) => boolean
-): Known & { readonly authority: Authority | undefined } {
+): Known & { readonly authority: Authority | undefined; readonly shown: Authority | undefined } {
   const authority = foldAuthority(registry, facts)
   const { set, cut } = split(facts, authority, isNamed)
-  // What is cut has no say, so the fold over the rest decides the same; but only the rest may show in the view.
-  return { set, cut, authority: cut.length === 0 ? authority : foldAuthority(registry, set) }
+  return { set, cut, authority, shown: cut.length === 0 ? authority : foldAuthority(registry, set) }
 }
 
 /** What changes sides when `before` becomes `after`. Facts that are in neither are new. */

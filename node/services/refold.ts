@@ -131,7 +131,7 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
   const batch = new RowBatch()
   const later: Subject[] = [...(await waitingFor(draft, store))]
   const sides = new Map<Subject, Known>()
-  if (folded !== undefined) batch.addAuthority(authority)
+  if (folded !== undefined) batch.addAuthority(folded.shown)
   for (const [subject, known] of touched) {
     const isSettled = folded === undefined && known.cut.length === 0
     const after = isSettled ? known : split([...known.set, ...known.cut], authority, isNamed)
@@ -147,7 +147,8 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
   addOldMoves(batch, draft, sides)
   const isStale = change.kind !== 'none' || later.length > 0
   // Asked before the write: what has no room outside the set is forgotten with the names it said.
-  const isNaming = change.kind === 'all' || (isStale && (await doName(draft, store, change.keys)))
+  const isUnsettled = change.kind !== 'none' && store.cutCount(registry) + draft.cut.length > 0
+  const isNaming = change.kind === 'all' || isUnsettled || (isStale && (await doName(draft, store, change.keys)))
   const cut = known.filter(isOutside)
   await commitMoves(
     store,
@@ -263,7 +264,7 @@ async function refold(
   const about = await state.known('registry')
   const own = foldRegistry(registry, [...about.set, ...about.cut], await namedFor(about))
   let batch = new RowBatch()
-  batch.addAuthority(own.authority)
+  batch.addAuthority(own.shown)
   batch.addMoves('registry', about, own)
   const sides = new Map<Subject, Known>([['registry', { set: own.set, cut: own.cut }]])
   const write = async (end: { readonly stale?: false }): Promise<void> => {
