@@ -76,6 +76,8 @@ export async function removeRegistry(
   parts.swarm?.unfollow(id)
   parts.gate.close(id)
   if (purge) await parts.facts.forget(id)
+  // Without its file: a file without a record is a record that the disk lost.
+  else await parts.facts.release(id)
   const next = parts.registries.all.find(({ isDefault }) => isDefault)
   return { id, alias, purged: purge, newDefault: next?.alias ?? null }
 }

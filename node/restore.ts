@@ -119,8 +119,8 @@ async function restoreStore(path: string, file: string, options: RestoreOptions)
 }
 
 /**
- * Registries, facts, then blocks. Facts were written in the order in which they came, which admits them in one pass; a
- * store that once lost some may have another order, so it is read again while that lets more in.
+ * Registries, facts, then blocks. Facts were written so that one pass admits them; those of an older program, or of a store
+ * that once lost some, may stand in another order, so it is read again while that lets more in.
  */
 async function takeIn(
   parts: NodeParts,

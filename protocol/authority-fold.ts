@@ -1,6 +1,7 @@
-import { isCourtGrant, isPriority, isRecoveryGrant, thresholdOf } from './authority-change.ts'
+import { isRecoveryGrant, thresholdOf } from './authority-change.ts'
 import { Court } from './authority-court.ts'
 import type { Signature } from './authority-court.ts'
+import { Failures } from './authority-failures.ts'
 import { byPrecedence } from './authority-precedence.ts'
 import type { Ranked } from './authority-precedence.ts'
 import type { AuthorityTree, TreeNode } from './authority-tree.ts'
@@ -8,6 +9,7 @@ import { compareText } from './bytes.ts'
 import type { Chains, VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
+import { Heap } from './heap.ts'
 
 /** Why a change of who may do what does not count. */
 export type ChangeFault =
@@ -32,7 +34,7 @@ export interface FoldInput {
   /** The key that outranks the owners; a package has none of its own. */
   readonly recovery: Principal | undefined
   /** What a `resolve` that keeps one fact over another decides against. Nothing when they do not exclude each other. */
-  readonly decides: (keep: FactId, over: FactId) => readonly FactId[]
+  readonly decides: (keep: FactId, over: FactId, away: ReadonlySet<FactId>) => readonly FactId[]
   /** About a package: those above its owners have signed. */
   readonly outranks?: (signatures: readonly Signature[], node: TreeNode) => boolean
 }
@@ -82,6 +84,7 @@ class Fold {
   readonly #input: FoldInput
   readonly #cosigns: ReadonlyMap<FactId, readonly VerifiedFact[]>
   readonly #signed = new Map<FactId, readonly Signature[]>()
+  readonly #signers = new Map<FactId, readonly Principal[]>()
   readonly #outranking = new Map<FactId, boolean>()
   readonly #counted = new Map<FactId, Counted>()
   readonly #cosigned = new Set<FactId>()
@@ -89,9 +92,9 @@ class Fold {
   readonly #away = new Set<FactId>()
   readonly #court: Court
   readonly #children: ReadonlyMap<FactId, readonly TreeNode[]>
-  /** Not taken in, their parents are; deepest and highest id first. */
-  #ready: TreeNode[] = []
-  #failed: TreeNode[] = []
+  /** Not taken in, their parents are. */
+  readonly #ready = new Heap(byDepth)
+  readonly #failures = new Failures()
 
   constructor(input: FoldInput) {
     this.#input = input
@@ -112,7 +115,8 @@ class Fold {
     })
     this.#counted.set(tree.root.fact.id, { node: tree.root, byRecovery: false, threshold })
     this.#queue(this.#childrenOf(tree.root))
-    do this.#tryAll(priority)
+    let left = priority
+    do left = this.#tryAll(left)
     while (this.#acceptNext())
     const aside = [...tree.nodes.values()]
       .filter(({ fact }) => !this.#counted.has(fact.id))
@@ -130,61 +134,68 @@ class Fold {
   }
 
   /** Takes in every change of priority that can be, the foremost first, until none is left that can. */
-  #tryAll(priority: readonly Ranked[]): void {
-    for (let again = true; again;) {
-      again = false
-      for (const ranked of priority) {
-        if (this.#counted.has(ranked.node.fact.id) || !this.#attempt(ranked)) continue
-        again = true
-        break
+  #tryAll(priority: readonly Ranked[]): readonly Ranked[] {
+    let left = priority
+    for (let isAgain = true; isAgain;) {
+      isAgain = false
+      const next: Ranked[] = []
+      for (const [index, ranked] of left.entries()) {
+        if (this.#counted.has(ranked.node.fact.id)) continue
+        const taken = this.#attempt(ranked)
+        if (taken === undefined) next.push(ranked)
+        else if (this.#failures.comeBack(taken, this.#court)) {
+          next.push(...left.slice(index + 1))
+          isAgain = true
+          break
+        }
       }
+      left = next
     }
+    return left
   }
 
   /** Takes in a change with the whole way down to it, or nothing. */
-  #attempt({ node, asRecovery }: Ranked): boolean {
+  #attempt({ node, asRecovery }: Ranked): readonly TreeNode[] | undefined {
     const path: TreeNode[] = []
-    let isHopeless = !this.#isSigned(node)
     for (let at: TreeNode | undefined = node; at !== undefined && !this.#counted.has(at.fact.id); at = at.parent) {
       path.push(at)
-      // Only a grant on the way can let in a signer whom nothing so far lets in.
-      if (isCourtGrant(at.fact)) isHopeless = false
+      if (this.#failures.isBlocked(path, this.#court)) return undefined
     }
-    if (isHopeless) return false
     const taken: Taken[] = []
     const heldUp: TreeNode[] = []
-    let isLet = true
-    for (const at of path.toReversed()) {
-      const fault =
-        this.#fault(at) ?? (at === node && asRecovery && !this.#byRecovery(at.fact) ? 'role-not-held' : undefined)
-      isLet = fault === undefined || HELD_UP.has(fault)
-      if (!isLet) break
+    for (const [index, at] of [...path.entries()].toReversed()) {
+      const fault = this.#fault(at)
+      const isLet = fault === undefined || HELD_UP.has(fault)
+      if (!isLet || (at === node && asRecovery && !this.#byRecovery(at.fact))) {
+        for (const { undo } of taken.toReversed()) undo()
+        if (!isLet) this.#failures.block(path.slice(0, index + 1), this.#keys(at.fact), this.#court)
+        return undefined
+      }
       if (fault !== undefined) heldUp.push(at)
       taken.push(this.#take(at))
     }
-    const isTaken = isLet && heldUp.length === 0
-    if (!isTaken) for (const { undo } of taken.toReversed()) undo()
     // What would have been taken in but for others is held up by them, and so are all that know of both.
-    if (isLet) this.#restOn(taken, heldUp.length === 0 ? [] : path, heldUp)
-    if (isTaken) this.#queue([...path.flatMap(at => this.#childrenOf(at)), ...this.#takeFailed()])
-    return isTaken
+    if (heldUp.length > 0) for (const { undo } of taken.toReversed()) undo()
+    this.#restOn(taken, heldUp.length === 0 ? [] : path, heldUp)
+    if (heldUp.length > 0) return undefined
+    this.#queue(path.flatMap(at => this.#childrenOf(at)))
+    return path
   }
 
-  /** Takes in others by depth and id, until one changes who decides; false when nothing more can be taken in. */
+  /** Takes in others by depth and id, until one lets another decide; false when nothing more can be taken in. */
   #acceptNext(): boolean {
+    for (const node of this.#failures.takeBack()) this.#ready.push(node)
     for (let node = this.#ready.pop(); node !== undefined; node = this.#ready.pop()) {
       if (this.#counted.has(node.fact.id)) continue
       const fault = this.#fault(node)
       if (fault !== undefined) {
         if (fault === 'forked-author') this.#holdUp(node)
-        this.#failed.push(node)
+        this.#failures.wait(node, this.#keys(node.fact))
         continue
       }
       this.#restOn([this.#take(node)], [], [])
       this.#queue(this.#childrenOf(node))
-      if (!isCourtGrant(node.fact) && !isPriority(node.fact)) continue
-      this.#queue(this.#takeFailed())
-      return true
+      if (this.#failures.comeBack([node], this.#court)) return true
     }
     return false
   }
@@ -210,13 +221,7 @@ class Fold {
 
   #queue(nodes: readonly TreeNode[]): void {
     const more = nodes.filter(({ fact }) => !this.#counted.has(fact.id))
-    if (more.length > 0) this.#ready = [...this.#ready, ...more].toSorted(lastFirst)
-  }
-
-  #takeFailed(): readonly TreeNode[] {
-    const failed = this.#failed
-    this.#failed = []
-    return failed
+    for (const node of more) this.#ready.push(node)
   }
 
   /** Forks and resolutions are asked about last: who has no say holds nobody up by them, and costs nothing. */
@@ -251,12 +256,6 @@ class Fold {
     return this.#court.required(this.#counted.get(parent.fact.id)?.threshold ?? 1)
   }
 
-  /** Cheaper than `#fault`, and never says no where that would say yes after changes on the way were taken in. */
-  #isSigned(node: TreeNode): boolean {
-    if (this.#byRecovery(node.fact) || this.#outranks(node)) return true
-    return this.#signatures(node.fact).some(by => this.#court.ownerSays(by, node))
-  }
-
   #byRecovery(fact: VerifiedFact): boolean {
     return this.#signatures(fact).some(by => this.#court.isRecovery(by))
   }
@@ -281,6 +280,14 @@ class Fold {
     return known
   }
 
+  /** Each key that signed, once. */
+  #keys(fact: VerifiedFact): readonly Principal[] {
+    let known = this.#signers.get(fact.id)
+    if (known === undefined)
+      this.#signers.set(fact.id, (known = [...new Set(this.#signatures(fact).map(({ key }) => key))]))
+    return known
+  }
+
   #take(node: TreeNode): Taken {
     const { fact, parent } = node
     const above = parent === undefined ? undefined : this.#counted.get(parent.fact.id)
@@ -291,7 +298,7 @@ class Fold {
     this.#counted.set(fact.id, { node, byRecovery: this.#byRecovery(fact), threshold })
     for (const { via } of counting) this.#cosigned.add(via.id)
     const settled = this.#settle(fact)
-    const undo = this.#court.apply(node)
+    const undo = this.#court.apply(node, { isSettling: settled.added.length > 0 })
     return {
       rests: [fact.id, ...enough.map(({ via }) => via.id), ...settled.compared],
       undo: () => {
@@ -326,7 +333,7 @@ class Fold {
     if (payload.type !== 'resolve') return { added: [], compared: [] }
     const { keep, over } = payload.value
     const sides = over
-      .map(id => ({ id, against: this.#input.decides(keep, id) }))
+      .map(id => ({ id, against: this.#input.decides(keep, id, this.#away) }))
       .filter(({ against }) => against.length > 0)
     const added = [...new Set(sides.flatMap(({ against }) => against))].filter(id => !this.#away.has(id))
     for (const id of added) this.#away.add(id)
@@ -363,6 +370,6 @@ function byPosition(a: Signature, b: Signature): number {
   return a.via.body.seq - b.via.body.seq || compareText(a.via.id, b.via.id)
 }
 
-function lastFirst(a: TreeNode, b: TreeNode): number {
-  return b.depth - a.depth || compareText(b.fact.id, a.fact.id)
+function byDepth(a: TreeNode, b: TreeNode): number {
+  return a.depth - b.depth || compareText(a.fact.id, b.fact.id)
 }

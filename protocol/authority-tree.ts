@@ -68,3 +68,10 @@ export function isBelow(node: TreeNode, above: TreeNode): boolean {
 export function isAtOrBelow(node: TreeNode, above: TreeNode): boolean {
   return node === above || isBelow(node, above)
 }
+
+/** The lowest of nodes that all lie on one way down; undefined when they do not: then nothing is below all of them. */
+export function lastOf(nodes: readonly TreeNode[]): TreeNode | undefined {
+  let last = nodes[0]
+  for (const node of nodes) if (last === undefined || node.depth > last.depth) last = node
+  return last !== undefined && nodes.every(node => isAtOrBelow(last, node)) ? last : undefined
+}

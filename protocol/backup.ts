@@ -18,7 +18,7 @@ export type BackupRecord =
   /** Peers that the node stays connected to. */
   | { readonly type: 'peers'; readonly addresses: readonly string[] }
   | { readonly type: 'registry'; readonly id: RegistryId; readonly alias: string; readonly isDefault: boolean }
-  /** Envelopes of one registry, in the order in which they came. */
+  /** Envelopes of one registry, each after those that it needs. */
   | { readonly type: 'facts'; readonly registry: RegistryId; readonly envelopes: readonly Uint8Array[] }
   | { readonly type: 'block'; readonly cid: Uint8Array; readonly bytes: Uint8Array }
   /** Every block below this root is in a record before. */

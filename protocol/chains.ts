@@ -36,8 +36,8 @@ export interface Chains {
   readonly forkedAuthors: (away: ReadonlySet<FactId>) => ReadonlySet<Principal>
   /** The first open fork at or before a fact in its chain. */
   readonly openForkBefore: (fact: VerifiedFact, away: ReadonlySet<FactId>) => Fork | undefined
-  /** Where both are at one position: the second and all that follows it in its chain. Else nothing. */
-  readonly sideOf: (keep: FactId, over: FactId) => readonly FactId[]
+  /** Where both are at one position: the second and all that follows it in its chain and is not away yet. Else nothing. */
+  readonly sideOf: (keep: FactId, over: FactId, away?: ReadonlySet<FactId>) => readonly FactId[]
 }
 
 /** Reads forks and excess chains off all facts of one subject. Pure and independent of order. */
@@ -59,6 +59,7 @@ export function readChains(facts: readonly VerifiedFact[]): Chains {
   const forksOf = Map.groupBy(forks, ({ author, chain }) => `${author} ${chain}`)
   const byAuthor = Map.groupBy(forks, ({ author }) => author)
   const excess = excessChains(chainsOf)
+  const forkOf = new Map(forks.flatMap(fork => fork.facts.map(id => [id, fork] as const)))
   const following = followers(facts, forks)
   return {
     forks,
@@ -67,8 +68,11 @@ export function readChains(facts: readonly VerifiedFact[]): Chains {
     forkedAuthors: away => new Set(forks.filter(fork => isOpen(fork, away)).map(({ author }) => author)),
     openForkBefore: (fact, away) =>
       (forksOf.get(chainKey(fact)) ?? []).find(fork => fork.seq <= fact.body.seq && isOpen(fork, away)),
-    sideOf: (keep, over) =>
-      forks.some(({ facts: at }) => at.includes(keep) && at.includes(over)) ? [over, ...following(over)] : []
+    sideOf: (keep, over, away = NOTHING) => {
+      const fork = forkOf.get(over)
+      if (fork === undefined || fork !== forkOf.get(keep)) return []
+      return away.has(over) ? [over] : [over, ...following(over, away)]
+    }
   }
 }
 
@@ -80,14 +84,18 @@ function isOpen({ facts }: Fork, away: ReadonlySet<FactId>): boolean {
 }
 
 /** Only who has forked is ever asked what follows what, so nobody else's chains are walked. */
-function followers(facts: readonly VerifiedFact[], forks: readonly Fork[]): (id: FactId) => readonly FactId[] {
+function followers(
+  facts: readonly VerifiedFact[],
+  forks: readonly Fork[]
+): (id: FactId, away: ReadonlySet<FactId>) => readonly FactId[] {
   if (forks.length === 0) return () => []
   const next = Map.groupBy(facts, ({ body }) => body.prev)
-  return id => {
+  return (id, away) => {
     const found: FactId[] = []
     const open = [id]
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      const direct = (next.get(at) ?? []).map(fact => fact.id)
+      // What follows what is away is away: ten thousand resolutions of one chain walk it once.
+      const direct = (next.get(at) ?? []).map(fact => fact.id).filter(follower => !away.has(follower))
       found.push(...direct)
       open.push(...direct)
     }

@@ -169,8 +169,8 @@ function foldRoles({ name, authority, chains, within, aside }: Context, winner: 
     owners,
     threshold,
     recovery: undefined,
-    decides: (keep, over) => {
-      const side = chains.sideOf(keep, over)
+    decides: (keep, over, away) => {
+      const side = chains.sideOf(keep, over, away)
       return side.length === 0 && isOneVersion(byId.get(keep), byId.get(over)) ? [over] : side
     },
     outranks: (signatures, { fact }) => isAbovePackage(authority, name, signatures, fact)
@@ -219,8 +219,9 @@ function countPublished(context: Context, roles: Roles | undefined): Published {
   const yanks = ofType(within, 'yank').filter(mayPublish)
   const unyanks = ofType(within, 'unyank').filter(mayPublish)
   const takenBack = new Set(unyanks.flatMap(fact => fact.payload.value.yanks))
+  const yanked = new Set(yanks.map(({ id }) => id))
   for (const fact of unyanks) {
-    const known = fact.payload.value.yanks.some(id => yanks.some(yank => yank.id === id))
+    const known = fact.payload.value.yanks.some(id => yanked.has(id))
     if (!known) aside(fact, 'unknown-yank')
   }
   return {

@@ -89,6 +89,8 @@ export const LIMITS = Object.freeze({
   authoring: Object.freeze({
     /** revocations of one key, each over its part of the names */
     revokes: 256,
+    /** changes below each other that all wait for signatures */
+    waitingChanges: 64,
     /** packages in which a key is replaced by another */
     packages: 10_000
   }),
@@ -313,11 +315,10 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,
-    /** what an iteration reads at a time */
     readAheadEntries: 1_000,
     readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,
-    /** how long the file that tells of a store's head may be behind writes that nobody waits for */
+    /** how far that file may be behind writes that nobody waits for */
     headLaterMs: 2 * SECOND,
     ballastBytes: 16 * MiB,
     readOnlyFreeBytes: 64 * MiB,

@@ -1,6 +1,6 @@
 import type { Signature } from './authority-court.ts'
 import type { Counted, FoldResult } from './authority-fold.ts'
-import { isAtOrBelow, isBelow } from './authority-tree.ts'
+import { isAtOrBelow, isBelow, lastOf } from './authority-tree.ts'
 import type { TreeNode } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
 import type { VerifiedFact } from './chains.ts'
@@ -96,15 +96,26 @@ export function roleSince(roles: Roles, use: RoleUse): number | undefined {
   const at = roles.counted.get(use.head)?.node
   if (at === undefined) return undefined
   const { held, revokes } = keyIndex(roles).get(use.key) ?? { held: [], revokes: [] }
+  // Read once for each role, not once for each grant: who may grant and revoke could do both thousands of times.
+  const endings = new Map<Role, readonly TreeNode[]>()
+  const endingOf = (role: Role): readonly TreeNode[] => {
+    const known = endings.get(role)
+    if (known !== undefined) return known
+    const ending = revokes.flatMap(revoke => {
+      if ((revoke.role ?? role) !== role || !covers(revoke.scope, use.on)) return []
+      const ends = nodeOf(roles, revoke.fact)
+      return ends === undefined || spares(revoke, ends, at, use.fact) ? [] : [ends]
+    })
+    const last = lastOf(ending)
+    const bounds = last === undefined ? ending.slice(0, 2) : [last]
+    endings.set(role, bounds)
+    return bounds
+  }
   for (const { role, scope, node } of held) {
     if (!use.roles.includes(role) || !covers(scope, use.on) || isBelow(node, at)) continue
-    const ending = revokes.filter(revoke => (revoke.role ?? role) === role && covers(revoke.scope, use.on))
-    const isEnded = ending.some(revoke => {
-      const ends = nodeOf(roles, revoke.fact)
-      const isAgain = ends !== undefined && isBelow(node, ends) && isAtOrBelow(at, node)
-      return ends !== undefined && !isAgain && !spares(revoke, ends, at, use.fact)
-    })
-    if (!isEnded) return roles.order.get(node.fact.id)
+    const [last, ...others] = endingOf(role)
+    const isAgain = last === undefined || (others.length === 0 && isBelow(node, last) && isAtOrBelow(at, node))
+    if (isAgain) return roles.order.get(node.fact.id)
   }
   return undefined
 }
@@ -135,19 +146,12 @@ export function ownersAmong(
   return new Set(owning.map(({ key }) => key))
 }
 
-const thresholds = new WeakMap<Roles, Map<FactId, number>>()
-
-/** How many owners must sign at a head: as many as was said last on the way to it, or all when there are fewer. */
+/**
+ * How many owners must sign at a head: as many as was said last on the way to it. Never fewer because there are fewer: who
+ * removes an owner says the new number with it, else somebody could be left to decide alone for a moment.
+ */
 export function thresholdAt(roles: Roles, head: FactId): number {
-  let known = thresholds.get(roles)
-  if (known === undefined) thresholds.set(roles, (known = new Map<FactId, number>()))
-  let threshold = known.get(head)
-  if (threshold === undefined) {
-    const said = roles.counted.get(head)?.threshold ?? Number.POSITIVE_INFINITY
-    threshold = said === 1 ? 1 : Math.max(1, Math.min(said, ownersAt(roles, head).length))
-    known.set(head, threshold)
-  }
-  return threshold
+  return roles.counted.get(head)?.threshold ?? Number.POSITIVE_INFINITY
 }
 
 /** Keys that own the whole subject at a head. */

@@ -152,14 +152,16 @@ export class FactStore extends FactReader {
     yield* outside
   }
 
-  /** Deletes all facts and rows of a registry that nobody follows any more. */
+  /** Nobody follows a registry any more: its facts stay, and no file tells of them. */
+  async release(registry: RegistryId): Promise<void> {
+    await this.#inTurn(registry, () => this.#release(registry))
+  }
+
+  /** The same, and all its facts and rows are deleted. */
   async forget(registry: RegistryId): Promise<void> {
     await this.#inTurn(registry, async () => {
-      this.#heads.delete(registry)
-      this.#sets.delete(registry)
-      this.#doubtful.delete(registry)
       // The file goes first: without facts it would tell of a loss.
-      await this.#options.heads?.remove(registry)
+      await this.#release(registry)
       await eraseStock(this.#kv, registry)
     })
   }
@@ -172,6 +174,13 @@ export class FactStore extends FactReader {
       if (!this.#doubtful.has(registry)) heads?.note(registry, head, { urgent: false })
     }
     await heads?.flush()
+  }
+
+  async #release(registry: RegistryId): Promise<void> {
+    this.#heads.delete(registry)
+    this.#sets.delete(registry)
+    this.#doubtful.delete(registry)
+    await this.#options.heads?.remove(registry)
   }
 
   async #open(registry: RegistryId, { isDamaged }: { readonly isDamaged: boolean }): Promise<Loss | undefined> {

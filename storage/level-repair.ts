@@ -3,6 +3,7 @@ import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Level } from 'level'
 import { LIMITS } from '../protocol/limits.ts'
+import { codeOf } from './disk-errors.ts'
 import { syncDir } from './durable.ts'
 
 export type Database = Level<string, Uint8Array>
@@ -53,12 +54,12 @@ export async function rebuildFiles(dir: string): Promise<void> {
   const [rebuilt, damaged] = foldersOf(dir)
   await rm(rebuilt, { recursive: true, force: true })
   try {
-    await copySound(dir, rebuilt)
+    await copySound(dir, rebuilt, allOf)
   } catch {
     // Whole tables make no sense: LevelDB leaves those out when it repairs, so that the others can be read to their end.
     await repairFiles(dir)
     await rm(rebuilt, { recursive: true, force: true })
-    await copySound(dir, rebuilt)
+    await copySound(dir, rebuilt, readableOf)
   }
   await rename(dir, damaged)
   try {
@@ -83,14 +84,43 @@ function foldersOf(dir: string): readonly [rebuilt: string, damaged: string] {
   return [`${dir}.rebuilt`, `${dir}.damaged`]
 }
 
-async function copySound(from: string, to: string): Promise<void> {
+type Entry = readonly [key: string, value: Uint8Array]
+
+function allOf(db: Database): AsyncIterable<Entry> {
+  return db.iterator()
+}
+
+/**
+ * Every record that is met on the way through. A key that makes no sense is passed over by LevelDB, which says so at the
+ * end, in place of the last entries: those are read one by one.
+ */
+async function* readableOf(db: Database): AsyncGenerator<Entry> {
+  let last = ''
+  for (const size of [LIMITS.storage.readAheadEntries, 1]) {
+    const iterator = db.iterator({ gt: last })
+    try {
+      for (;;) {
+        const piece = await iterator.nextv(size)
+        if (piece.length === 0) return
+        for (const entry of piece) yield entry
+        last = piece.at(-1)?.[0] ?? last
+      }
+    } catch (error) {
+      if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error
+    } finally {
+      await iterator.close()
+    }
+  }
+}
+
+async function copySound(from: string, to: string, read: (db: Database) => AsyncIterable<Entry>): Promise<void> {
   const [source, target] = [await newDatabase(from), await newDatabase(to)]
   try {
     await source.open()
     await target.open()
     let ops: { type: 'put'; key: string; value: Uint8Array }[] = []
     let bytes = 0
-    for await (const [key, value] of source.iterator()) {
+    for await (const [key, value] of read(source)) {
       if (!/^[!-~]+$/.test(key) || contentOf(key, value) === undefined) continue
       ops.push({ type: 'put', key, value })
       bytes += value.length

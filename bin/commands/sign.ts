@@ -63,18 +63,24 @@ const SAID: Readonly<Record<AdmittedFact['verdict'], string>> = {
   reject: 'Refused'
 }
 
+const ORDER: readonly string[] = ['accept', 'seen', 'pending', 'ignore', 'reject']
+
 /** One line for each kind of verdict: what came in, what was known, what waits, what was refused. */
 function admissionLines(facts: readonly AdmittedFact[]): readonly string[] {
   const groups = Map.groupBy(facts, ({ verdict, reason }) => `${verdict} ${reason ?? ''}`)
-  return [...groups.values()].flatMap(group => {
-    const [first] = group
-    if (first === undefined) return []
-    const { verdict, reason } = first
-    const types = [...Map.groupBy(group, ({ type }) => type)].map(([type, of]) => `${of.length} ${type}`).toSorted()
-    const isKnown = reason === 'seen'
-    const tone = verdict === 'accept' ? 'done' : isKnown ? 'same' : verdict === 'reject' ? 'bad' : 'note'
-    const why = reason === null || isKnown ? '' : `, ${reason}`
-    const verb = isKnown ? 'Known' : SAID[verdict]
-    return [gutter(verb, `${countOf(group.length, 'statement')}: ${types.join(', ')}${why}`, tone)]
-  })
+  const rank = ([first]: readonly AdmittedFact[]): number =>
+    ORDER.indexOf(first?.reason === 'seen' ? 'seen' : (first?.verdict ?? ''))
+  return [...groups.values()]
+    .toSorted((a, b) => rank(a) - rank(b))
+    .flatMap(group => {
+      const [first] = group
+      if (first === undefined) return []
+      const { verdict, reason } = first
+      const types = [...Map.groupBy(group, ({ type }) => type)].map(([type, of]) => `${of.length} ${type}`).toSorted()
+      const isKnown = reason === 'seen'
+      const tone = verdict === 'accept' ? 'done' : isKnown ? 'same' : verdict === 'reject' ? 'bad' : 'note'
+      const why = reason === null || isKnown ? '' : `, ${reason}`
+      const verb = isKnown ? 'Known' : SAID[verdict]
+      return [gutter(verb, `${countOf(group.length, 'statement')}: ${types.join(', ')}${why}`, tone)]
+    })
 }

@@ -69,7 +69,7 @@ export function neededLines(waiting: readonly Awaiting[], file: string | null): 
 }
 
 function waitText(reason: string | null): string {
-  return reason === 'threshold-not-met'
+  return reason === 'threshold-not-met' || reason === 'unknown-authority'
     ? 'it does not count before more owners have signed'
     : `it does not count: ${reason}`
 }

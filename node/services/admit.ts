@@ -22,7 +22,7 @@ import { RegistryState, verified } from './registry-state.ts'
 /** Who brought a fact: a peer's id, or `self` for what this node's own commands made. */
 export interface Source {
   readonly peer: string
-  /** The registry under which it came (topic, catch-up session). A fact of another one is refused. */
+  /** The registry under which it came (topic, session of reconciliation). A fact of another one is refused. */
   readonly registry?: RegistryId
 }
 
@@ -193,34 +193,41 @@ export class Gate {
     const turn: Turn = { state, source, draft: new Draft(state, store, gained.map(toArrived)) }
     await turn.draft.prefetch(envelopes)
     const verdicts: Admission[] = []
-    const cut = new Set<FactId>()
+    const outcome: Outcome = { cut: new Set(), joined: new Map() }
     for (const envelope of envelopes) {
       const { draft } = turn
       verdicts.push(
         (await this.#screen(draft, envelope, source.peer)) ?? (await this.#consider(draft, envelope, source.peer))
       )
-      await this.#retry(turn, cut)
-      if (turn.draft.isFull) await this.#land(turn, cut)
+      await this.#retry(turn, outcome)
+      if (turn.draft.isFull) await this.#land(turn, outcome)
     }
-    await this.#land(turn, cut)
+    await this.#land(turn, outcome)
     // What came back into the set may have named keys that others waited for. Each round takes some of them out of the buffer.
-    for (await this.#retry(turn, cut); turn.draft.isUsed; await this.#retry(turn, cut)) await this.#land(turn, cut)
-    return cut.size === 0 ? verdicts : verdicts.map(verdict => afterCut(verdict, cut))
+    for (await this.#retry(turn, outcome); turn.draft.isUsed; await this.#retry(turn, outcome))
+      await this.#land(turn, outcome)
+    return verdicts.map(verdict => afterFold(verdict, outcome))
   }
 
   /** Makes durable what the draft holds, then tells, then begins the next one. */
-  async #land(turn: Turn, cut: Set<FactId>): Promise<void> {
+  async #land(turn: Turn, { cut, joined }: Outcome): Promise<void> {
     const { state, draft, source } = turn
     try {
-      const { left, gained } = await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+      const folded = await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+      const { left, gained } = folded
       for (const id of left) cut.add(id)
+      for (const item of folded.joined) joined.set(item.fact.id, item.fact)
       turn.draft = new Draft(state, this.#components.store, [...draft.takeArrived(), ...gained.map(toArrived)])
     } catch (error) {
       state.doubt()
       throw error
     }
-    for (const { fact, bytes, peer } of draft.accepted) {
-      if (!cut.has(fact.id)) this.#components.onAccepted?.(fact, bytes, { ...source, peer })
+    const inside = [
+      ...draft.accepted.filter(({ fact }) => !cut.has(fact.id)),
+      ...draft.cut.filter(({ fact }) => joined.has(fact.id))
+    ]
+    for (const { fact, bytes, peer } of inside) {
+      this.#components.onAccepted?.(fact, bytes, { ...source, peer })
     }
   }
 
@@ -254,7 +261,8 @@ export class Gate {
     }
     if (side === 'cut' || draft.state.authority?.isCut(fact) === true) {
       // A key that lost every role may have said this before it lost them: whether it did may yet be decided otherwise.
-      if (peer !== 'self') await draft.setAside(fact, envelope.bytes, peer)
+      // A change of who may do what may also end the revocation that seems to cut it, so it is folded with the others.
+      if (peer !== 'self' || body.subject === 'registry') await draft.setAside(fact, envelope.bytes, peer)
       return { verdict: 'ignore', id, reason: 'revoked' }
     }
     await draft.add(fact, envelope.bytes, peer)
@@ -270,13 +278,13 @@ export class Gate {
   }
 
   /** Looks again at what waited for the facts that just came in, and for what those let in. */
-  async #retry(turn: Turn, cut: Set<FactId>): Promise<void> {
+  async #retry(turn: Turn, outcome: Outcome): Promise<void> {
     const pending = this.#pending.get(turn.state.registry)
     // Ends: what is taken out of the buffer comes back at most once, to wait for its predecessor.
     for (let arrived = turn.draft.takeArrived(); arrived.length > 0; arrived = turn.draft.takeArrived()) {
       const waiting = arrived.flatMap(waitsFor => pending?.take(waitsFor) ?? [])
       for (const { envelope, source } of waiting) {
-        if (turn.draft.isFull) await this.#land(turn, cut)
+        if (turn.draft.isFull) await this.#land(turn, outcome)
         if ((await turn.draft.side(envelope.id)) !== undefined) continue
         const admission = await this.#consider(turn.draft, envelope, source)
         if (admission.verdict !== 'pending') this.#components.onDecided?.(admission, source)
@@ -289,11 +297,18 @@ function toArrived(key: Principal): WaitsFor {
   return { key }
 }
 
-/** A revocation in the same batch has cut what was let in before it. */
-function afterCut(verdict: Admission, cut: ReadonlySet<FactId>): Admission {
-  return verdict.verdict === 'accept' && cut.has(verdict.id)
-    ? { verdict: 'ignore', id: verdict.id, reason: 'revoked' }
-    : verdict
+/** What the folds of one batch made of facts that the gate had let in, or kept aside. */
+interface Outcome {
+  readonly cut: Set<FactId>
+  readonly joined: Map<FactId, VerifiedFact>
+}
+
+/** A revocation in the same batch has cut what was let in before it, or a change that was kept aside counts. */
+function afterFold(verdict: Admission, { cut, joined }: Outcome): Admission {
+  if (verdict.verdict === 'accept' && cut.has(verdict.id))
+    return { verdict: 'ignore', id: verdict.id, reason: 'revoked' }
+  const fact = verdict.id === undefined ? undefined : joined.get(verdict.id)
+  return verdict.verdict === 'ignore' && fact !== undefined ? { verdict: 'accept', id: fact.id, fact } : verdict
 }
 
 function reasonOf(waitsFor: WaitsFor): PendingReason {

@@ -77,7 +77,7 @@ export type Publish = (request: PublishRequest, signal: AbortSignal) => Promise<
 /**
  * Publishes a folder. The order is what makes a crash harmless: bytes, then the facts that refer to them with their
  * views, then the announcement. A crash after the bytes leaves unreferenced blocks; after the claim, a name without
- * versions; after the release, a release that catch-up announces.
+ * versions; after the release, a release that reconciliation announces.
  *
  * Folders are read side by side; what to sign is decided one call after the other, in the order of the calls. Otherwise
  * two calls would both give out a new name, or put two contents under one version: a conflict of our own making.

@@ -108,6 +108,8 @@ class RowBatch {
 export interface Folded {
   /** New facts that a revocation in the same draft keeps out of the set. */
   readonly left: readonly FactId[]
+  /** What the gate kept aside and is in the set after all. */
+  readonly joined: readonly AcceptedFact[]
   /** Keys that are named from now on by what came back into the set. */
   readonly gained: readonly Principal[]
 }
@@ -117,7 +119,7 @@ export interface Folded {
  * packages that a changed authority changes) follows; until it is done the registry is marked stale.
  */
 export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { readonly sync: boolean }): Promise<Folded> {
-  if (!draft.isUsed) return { left: [], gained: [] }
+  if (!draft.isUsed) return { left: [], joined: [], gained: [] }
   const { state, registry, touched } = draft
   const before = state.authority
   const isKnown = await namedAmong(store, registry, touched.values())
@@ -141,6 +143,7 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
   const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
   // What the draft kept aside may be in the set after all: the same batch can hold what ends the revocation.
   const known = [...draft.accepted, ...draft.cut]
+  const joined = draft.cut.filter(item => !isOutside(item))
   addOldMoves(batch, draft, sides)
   const isStale = change.kind !== 'none' || later.length > 0
   // Asked before the write: what has no room outside the set is forgotten with the names it said.
@@ -156,16 +159,16 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
       back: batch.back,
       rows: batch.rows,
       aside: batch.aside,
-      named: draft.named,
+      named: [...draft.named, ...joined.flatMap(({ fact }) => namedKeys(fact.payload))],
       ...(isStale ? { stale: true } : {})
     },
     { sync, sides }
   )
   state.landed(authority, sides)
-  if (!isStale) return { left, gained: [] }
-  if (change.kind === 'all') return { left, gained: await refoldAll(state, store) }
+  if (!isStale) return { left, joined, gained: [] }
+  if (change.kind === 'all') return { left, joined, gained: await refoldAll(state, store) }
   const subjects = [...later, ...(await staleSubjects(change, registry, store))]
-  return { left, gained: await refold(state, store, { subjects, isNaming }) }
+  return { left, joined, gained: await refold(state, store, { subjects, isNaming }) }
 }
 
 /** Writes, and takes out of `sides` what the bounded room outside the set had no place for: memory must not know more than the store. */

@@ -198,12 +198,17 @@ test('a higher threshold holds for changes of older heads too', () => {
   sameWhateverTheOrder(facts)
 })
 
-test('with fewer owners than the threshold, all that are left must sign', () => {
-  const facts = new FactWriter(root, { roots: [root.did, ann.did].toSorted(), threshold: 2 })
-  const gone = facts.revoke(ann.did)
-  facts.cosign(ann, gone)
-  const alone = facts.grant(bob.did, 'owner', { authPrev: gone.id })
-  expect(authorityOf(facts).order.has(alone.id)).toBe(true)
+test('fewer owners are not fewer signers, unless the change that removes one says so', () => {
+  const silent = new FactWriter(root, { roots: [root.did, ann.did].toSorted(), threshold: 2 })
+  const gone = silent.revoke(ann.did)
+  silent.cosign(ann, gone)
+  const alone = silent.grant(bob.did, 'owner', { authPrev: gone.id })
+  expect(reasons(silent)[alone.id]).toBe('threshold-not-met')
+  const said = new FactWriter(root, { roots: [root.did, ann.did].toSorted(), threshold: 2 })
+  const revoke = said.revoke(ann.did, { threshold: 1 })
+  said.cosign(ann, revoke)
+  const next = said.grant(bob.did, 'owner', { authPrev: revoke.id })
+  expect(authorityOf(said).order.has(next.id)).toBe(true)
 })
 
 test('what a forked owner decided waits from the fork on, until it is resolved', () => {

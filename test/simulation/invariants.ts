@@ -13,7 +13,7 @@ import type { Network } from './network.ts'
 import type { Reference } from './reference.ts'
 import type { Observer, SimNode } from './sim-node.ts'
 import { readStock, sumOf } from './stock.ts'
-import { isBounded } from './sync-driver.ts'
+import { isAskedInSession, isBounded } from './sync-driver.ts'
 
 export const INVARIANTS = {
   'equal-digests': 'equal sets give equal digests',
@@ -23,6 +23,7 @@ export const INVARIANTS = {
   'one-position': 'an honest key signs a position once',
   named: 'nothing by an unnamed author is in any set',
   bounds: 'every bound holds',
+  asked: 'what is asked for is asked of somebody who is there',
   blame: 'nobody honest is blamed by anybody honest',
   proof: 'two conflicting statements become a proof that all know',
   converge: 'after the heal all honest nodes have equal sets in bounded time',
@@ -109,6 +110,7 @@ export class Watch implements Observer {
       const { running } = node
       if (running === undefined || node instanceof Evildoer) continue
       if (!isBounded(running.driver.state)) throw new Violation('bounds', `the sync state of ${node.name}`)
+      if (!isAskedInSession(running.driver.state)) throw new Violation('asked', node.name)
       if (this.#writes.get(node.name) === node.home.disk.writes) continue
       this.#writes.set(node.name, node.home.disk.writes)
       if (running.gate.pendingCount(this.#registry) > LIMITS.pending.facts)

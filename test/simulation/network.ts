@@ -195,8 +195,20 @@ export class Network {
         this.#trace.add(this.#schedule.now, `${dialler.name} connected to ${dialled.name}`)
         dialler.onCame(dialled.name, true)
         dialled.onCame(dialler.name, false)
+        this.#flap(link)
       }
     )
+  }
+
+  /** Cuts a connection in one of its first exchanges. */
+  #flap(link: Link): void {
+    const { connection, delayMs } = link
+    if (this.#isCalm || !this.#rng.chance(this.#weather.flaps)) return
+    this.#schedule.plan(delayMs * this.#rng.between(1, 8) + this.#rng.int(50), 'flap', () => {
+      if (this.#isCalm || link.connection !== connection) return
+      this.#close(link)
+      this.review()
+    })
   }
 
   #close(link: Link): void {

@@ -159,6 +159,12 @@ async function useCopy(simulation: Story, { home }: SimNode, { disk, rng }: Back
   const node = simulation.addHonest(copied)
   simulation.linkToAll(node)
   await node.boot()
+  await useAtOnce(simulation, node, rng)
+}
+
+/** Whoever has a machine back works with it, before it has heard anything of anybody. */
+async function useAtOnce({ desk }: Story, node: SimNode, rng: Rng): Promise<void> {
+  if (rng.chance(0.7)) for (let i = 0; i < 3; i++) await operate(desk, node, 'release')
 }
 
 /** The same machine, whose disk was lost and is what it was when the backup was made. */
@@ -173,6 +179,7 @@ async function restore(simulation: Story, node: SimNode, { disk, rng }: Backup):
   node.home.kept.clear()
   node.home.chain = simulation.world.parts.chainOfCopy(node.home.chain, rng)
   await node.boot()
+  await useAtOnce(simulation, node, rng)
 }
 
 /** Two or three groups for a while. */

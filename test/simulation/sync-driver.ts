@@ -147,6 +147,12 @@ export class SyncDriver {
   }
 }
 
+/** Is everything that is asked for asked in a session that goes on? What is not would be asked of nobody else. */
+export function isAskedInSession({ asked, sessions }: SyncState): boolean {
+  const peers = new Set([...sessions.values()].map(({ peer }) => peer))
+  return [...asked.values()].every(peer => peers.has(peer))
+}
+
 /** Is what a node keeps for reconciliation within its bounds? */
 export function isBounded({ sessions, peers, turns, asked, serving }: SyncState): boolean {
   const { sessionsInFlight, sessionsPerPeer, servedInFlight, pageFacts } = LIMITS.sync

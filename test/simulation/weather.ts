@@ -54,6 +54,8 @@ export interface Weather {
   readonly skewMs: number
   readonly evils: readonly Evil[]
   readonly copies: readonly Copy[]
+  /** The share of new connections that are cut while their first session is under way. */
+  readonly flaps: number
 }
 
 /** Each seed has some faults and lacks others: what only one of them brings out is not drowned by the rest. */
@@ -91,6 +93,7 @@ export function drawWeather(rng: Rng, nodes?: number): Weather {
     overRate: share(0.15, 0.3),
     skewMs: often(0.4, 1, 600_000),
     evils: rng.chance(0.6) ? some(EVILS, 0.3) : [],
-    copies: rng.chance(0.35) ? some(COPIES, 0.5) : []
+    copies: rng.chance(0.35) ? some(COPIES, 0.5) : [],
+    flaps: share(0.5, 0.8)
   }
 }

@@ -11,5 +11,6 @@ test.each<Shape>(['log', 'tables'])(
     for (const flip of flips) outcomes.push(await trial(closed, flip))
     expect(outcomes).toHaveLength(flips.length)
     expect(outcomes).toContain('told and made good')
-  }
+  },
+  1_800_000
 )

@@ -270,6 +270,17 @@ test('a registry that is forgotten leaves nothing, and others are as they were',
   expect(await new FactStore(kv).open(other.registry)).toBeUndefined()
 })
 
+test('a registry that is no longer followed keeps its facts, and no file asks for it', async () => {
+  const [kv, dir] = [memoryKeyValue(), await tempDir('heads')]
+  const store = await opened(kv, new HeadFiles(dir))
+  await store.commit(batch({ facts: all }), { sync: true })
+  await store.release(registry)
+  await store.close()
+  expect(await new HeadFiles(dir).registries()).toEqual([])
+  expect(await store.open(registry)).toBeUndefined()
+  expect(store.head(registry).count).toBe(all.length)
+})
+
 test('a forgetting that a crash cut short is seen by who follows the registry again', async () => {
   const kv = memoryKeyValue()
   await (await opened(kv)).commit(batch({ facts: all }), { sync: true })

@@ -117,9 +117,9 @@ async function waitingIn(
     const place = await placeOf(gate, registry, subject)
     const fact = place.facts.find(known => known.id === id)
     if (fact === undefined) continue
-    const { reason, open } = standingOf(place, fact)
+    const { counts, needed, open } = standingOf(place, fact)
     const mayDecide = open.includes(principal) || place.authority.recovery === principal
-    if (reason !== 'threshold-not-met' || !mayDecide || signersOf(place.facts, fact).has(principal)) continue
+    if (counts || needed === 0 || !mayDecide || signersOf(place.facts, fact).has(principal)) continue
     waiting.push({ registry, subject, id, at: `${body.chain} ${String(body.seq).padStart(5, '0')}` })
   }
   return waiting.toSorted((a, b) => (a.at < b.at ? -1 : 1))

@@ -1,15 +1,18 @@
 import type { Authority } from '../../../protocol/authority.ts'
 import { compareText } from '../../../protocol/bytes.ts'
+import { authPrevOf } from '../../../protocol/authority-tree.ts'
 import type { VerifiedFact } from '../../../protocol/chains.ts'
+import type { FactId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { ClaimView } from '../../../protocol/fold.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
 import { citedHead } from '../../../protocol/payload.ts'
 import type { Payload } from '../../../protocol/payload.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../../protocol/role.ts'
 import type { Role } from '../../../protocol/role.ts'
 import { roleSince, thresholdAt } from '../../../protocol/roles.ts'
-import { asideReason } from './place.ts'
+import { asideReason, claimOf } from './place.ts'
 import type { AsideReason, Place } from './place.ts'
 
 /** Owners who decide something together. */
@@ -35,7 +38,8 @@ export interface Standing {
 /** How a fact of the set stands. */
 export function standingOf(place: Place, fact: VerifiedFact): Standing {
   const reason = asideReason(place, fact.id) ?? null
-  if (reason !== null && reason !== 'threshold-not-met') {
+  const isWaiting = reason === 'threshold-not-met' || (reason === 'unknown-authority' && isParentAwaited(place, fact))
+  if (reason !== null && !isWaiting) {
     return { counts: false, reason, needed: 0, missing: 0, signed: [], open: [] }
   }
   const signers = signersOf(place.facts, fact)
@@ -48,14 +52,29 @@ export function standingOf(place: Place, fact: VerifiedFact): Standing {
   const { signed = [], open = [], needed = 0, missing = 0 } = nearest ?? {}
   if (reason === null) return { counts: true, reason, needed, missing: 0, signed, open }
   // The fold is the judge: what waits for signatures needs one at least.
+  const least = reason === 'threshold-not-met' ? 1 : 0
   return {
     counts: false,
     reason,
-    needed: Math.max(needed, signed.length + 1),
-    missing: Math.max(1, missing),
+    needed: Math.max(needed, signed.length + least),
+    missing: Math.max(least, missing),
     signed,
     open
   }
+}
+
+/** A change of a change that waits for signatures waits with it. */
+function isParentAwaited(place: Place, fact: VerifiedFact): boolean {
+  let at: VerifiedFact | undefined = fact
+  // Attack: a chain of changes that wait, as long as its author likes.
+  for (let steps = 0; steps < LIMITS.authoring.waitingChanges; steps++) {
+    const above: FactId | undefined = at === undefined ? undefined : authPrevOf(at)
+    at = place.facts.find(({ id }) => id === above)
+    if (at === undefined) return false
+    const reason = asideReason(place, at.id)
+    if (reason !== 'unknown-authority') return reason === 'threshold-not-met'
+  }
+  return false
 }
 
 /** Everybody who signed a fact: its author, and whoever cosigned it. */
@@ -82,6 +101,16 @@ export function ownersOver(authority: Authority, on: Subject): readonly Principa
   return [...new Set([...authority.founders, ...granted])]
     .filter(key => roleSince(authority, { key, roles: ['owner'], on, head: authority.head }) !== undefined)
     .toSorted(compareText)
+}
+
+/** Owners of a subject as it is now, and how many of them must sign. */
+export function ownersHere(place: Place): { readonly owners: readonly Principal[]; readonly threshold: number } {
+  const { authority, subject } = place
+  if (subject !== 'registry') {
+    const { keys: owners, threshold } = claimOf(place)
+    return { owners, threshold }
+  }
+  return { owners: ownersOver(authority, 'registry'), threshold: thresholdAt(authority, authority.head) }
 }
 
 /** The roles of which one must be held by whoever signs a fact of a type. */

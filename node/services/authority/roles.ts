@@ -15,7 +15,7 @@ import { headForRevoke, partsOf, positionsIn } from './cut.ts'
 import { parseExpiry } from './expiry.ts'
 import { changeHere, claimOf, placeOf, scopeHere } from './place.ts'
 import type { Place } from './place.ts'
-import { ownersOver } from './powers.ts'
+import { ownersHere, ownersOver } from './powers.ts'
 import { shortOf } from './words.ts'
 import { writeOrder } from './writer.ts'
 import type { WriterComponents, Written } from './writer.ts'
@@ -97,12 +97,14 @@ interface RevokeOrder extends Pick<RevokeAsked, 'scope' | 'threshold' | 'isCompr
   readonly key: Principal
   readonly role: Role | null
   readonly reason: string
+  /** The grant to whoever comes in its place, which must count before this may. */
+  readonly after?: FactId | undefined
 }
 
 async function writeRevokes(
   components: RoleComponents,
   { registry, subject }: Pick<About, 'registry' | 'subject'>,
-  { signer, key, role, ...asked }: RevokeOrder
+  { signer, key, role, after, ...asked }: RevokeOrder
 ): Promise<readonly Written[]> {
   const reason = reasonFrom(asked.reason)
   const place = await placeOf(components.gate, registry, subject)
@@ -112,11 +114,14 @@ async function writeRevokes(
   const positions = positionsIn(known, scope, subject)
   const isOwner = ownersOver(place.authority, 'registry').includes(key)
   const parts = subject === 'registry' ? partsOf(scope, positions, isOwner) : [{ scope, heads: headsOf(positions) }]
-  const { threshold = null } = asked
   const written: Written[] = []
   for (const part of parts) {
+    const isWhole = subject !== 'registry' || part.scope === WHOLE
+    // Whoever comes in the key's place keeps the number as it is.
+    const isFewer = isWhole && after === undefined && (role === null || role === 'owner')
+    const threshold = asked.threshold ?? (isFewer ? fewerOwners(place, key) : null)
     const payload = (at: Place) => {
-      const change = { ...changeHere(at), authPrev: headForRevoke(at, key, part.heads) }
+      const change = { ...changeHere(at), authPrev: after ?? headForRevoke(at, key, part.heads) }
       return { type: 'revoke' as const, value: { ...change, key, role, ...part, threshold, reason } }
     }
     written.push(await writeOrder(components, { registry, subject, signer, payload }))
@@ -158,7 +163,8 @@ export async function transferPackage(
   if (key === signer.principal) throw new RegistryError('USAGE', 'the package is transferred to another key')
   const asked = { key, role: 'owner', scope: undefined, expires: undefined, threshold: undefined }
   const granted = claim.keys.includes(key) ? [] : [await grantRole(components, about, asked)]
-  const revoked = await revokeRole(components, about, { ...ROUTINE, key: signer.principal })
+  const order = { ...ROUTINE, signer, key: signer.principal, role: null, after: granted[0]?.fact }
+  const revoked = await writeRevokes(components, about, order)
   return [...granted, ...revoked]
 }
 
@@ -231,14 +237,18 @@ async function replaceIn(
   const written: Written[] = []
   for (const { role, scope, expires } of held) {
     const payload = (at: Place) => {
-      const value = { ...changeHere(at), key: fresh, role, scope, expires, threshold: null }
+      const here = changeHere(at)
+      const authPrev = written.at(-1)?.fact ?? here.authPrev
+      const value = { ...here, authPrev, key: fresh, role, scope, expires, threshold: null }
       return { type: 'grant' as const, value }
     }
     written.push(await writeOrder(components, { registry, subject, signer, payload }))
   }
   // The recovery key is replaced by the grant; whoever holds nothing else has nothing to lose.
   if (held.every(({ role }) => role === 'recovery')) return written
-  const order = { ...ROUTINE, signer, key: old, role: null }
+  // Attack: taken away beside the grant and not after it, ownership would for a moment be that of fewer keys, and a change
+  // made of that moment would need the signatures of fewer.
+  const order = { ...ROUTINE, signer, key: old, role: null, after: written.at(-1)?.fact }
   return [...written, ...(await writeRevokes(components, { registry, subject }, order))]
 }
 
@@ -329,10 +339,16 @@ function reasonFrom(said: string): string {
   throw new RegistryError('LIMIT_EXCEEDED', `a reason has at most ${LIMITS.fact.reasonChars} characters`)
 }
 
+/** How many must sign once the key is gone, where fewer are left than must sign now. */
+function fewerOwners(place: Place, key: Principal): number | null {
+  const { owners, threshold } = ownersHere(place)
+  const left = owners.filter(owner => owner !== key).length
+  return left > 0 && left < threshold ? left : null
+}
+
 function assertThreshold(place: Place, { key, threshold }: { key: Principal; threshold: number | null }): void {
   if (threshold === null) return
-  const owners = place.subject === 'registry' ? ownersOver(place.authority, 'registry') : claimOf(place).keys
-  const count = new Set([...owners, key]).size
+  const count = new Set([...ownersHere(place).owners, key]).size
   if (threshold >= 1 && threshold <= count) return
   throw new RegistryError('USAGE', `of ${count} owners, 1 to ${count} can have to sign, not ${threshold}`)
 }

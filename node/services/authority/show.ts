@@ -3,12 +3,10 @@ import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { Genesis } from '../../../protocol/payload.ts'
-import { thresholdAt } from '../../../protocol/roles.ts'
 import { conflictsIn, countReasons } from './conflicts.ts'
 import type { ConflictComponents, OpenFork } from './conflicts.ts'
-import { claimOf, placeOf } from './place.ts'
-import type { Place } from './place.ts'
-import { isOver, ownersOver } from './powers.ts'
+import { placeOf } from './place.ts'
+import { isOver, ownersHere } from './powers.ts'
 import { rolesIn } from './roles.ts'
 import type { HeldRole } from './roles.ts'
 
@@ -41,16 +39,7 @@ export async function showRoles(
 ): Promise<ShownRoles> {
   const place = await placeOf(gate, registry, subject)
   const roles = rolesIn(place).map(held => ({ ...held, expired: isOver(held, now()) }))
-  return { registry, subject, roles, ...ownersOf(place) }
-}
-
-function ownersOf(place: Place): Pick<ShownRoles, 'owners' | 'threshold'> {
-  const { authority, subject } = place
-  if (subject !== 'registry') {
-    const { keys, threshold } = claimOf(place)
-    return { owners: keys, threshold }
-  }
-  return { owners: ownersOver(authority, 'registry'), threshold: thresholdAt(authority, authority.head) }
+  return { registry, subject, roles, ...ownersHere(place) }
 }
 
 /** All that a node knows of a registry itself. */

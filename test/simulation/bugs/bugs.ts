@@ -18,7 +18,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   { parts: positionFromMemory, shownBy: ['one-position'] },
   { parts: foldsByArrival, shownBy: ['equal-digests'] },
   { parts: firstPageOnly, shownBy: ['converge'] },
-  { parts: forgetsAsked, shownBy: ['converge', 'bounds'] },
+  { parts: forgetsAsked, shownBy: ['asked', 'converge'] },
   { parts: recentOnly, shownBy: ['converge'] },
   { parts: neverAgain, shownBy: ['converge', 'visible'] },
   { parts: forksHidden, shownBy: ['converge', 'proof', 'membership', 'equal-digests'] },
