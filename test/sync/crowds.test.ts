@@ -44,7 +44,7 @@ test('two crowds move every fact about once to each who lacks it', () => {
   )
   const [ours = [], theirs = []] = crowds
   for (const [i, a] of ours.entries())
-    for (const [j, b] of theirs.entries()) (i + j) % 2 === 0 ? net.connect(a, b) : net.connect(b, a)
+    for (const [j, b] of theirs.entries()) net.connect(...((i + j) % 2 === 0 ? ([a, b] as const) : ([b, a] as const)))
   net.settle()
   for (let i = 0; i < 4; i++) net.pass(LIMITS.sync.soonMs)
   for (const node of [...ours, ...theirs]) expect(ids(node)).toHaveLength(200)
