@@ -142,7 +142,7 @@ async function stop(): Promise<void> {
     await node.stop()
     await home.close()
   }
-  process.disconnect()
+  if (process.connected) process.disconnect()
 }
 
 process.on('message', (order: Order) => {
@@ -153,9 +153,13 @@ process.on('message', (order: Order) => {
     (error: unknown) => tell({ serial, failure: messageOf(error) })
   )
 })
-process.once('SIGTERM', () => {
-  stop().catch((error: unknown) => {
-    console.error('a host did not stop:', error)
-    process.exit(1)
+let stopping: Promise<void> | undefined
+// A bench that was killed leaves nobody running.
+for (const event of ['SIGTERM', 'disconnect'] as const) {
+  process.once(event, () => {
+    stopping ??= stop().catch((error: unknown) => {
+      console.error('a host did not stop:', error)
+      process.exit(1)
+    })
   })
-})
+}
