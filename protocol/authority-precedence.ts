@@ -1,8 +1,8 @@
 import { grantedKey, isCourtGrant, isPriority, isRecoveryGrant } from './authority-change.ts'
 import type { Signature } from './authority-court.ts'
+import { isBelow } from './authority-tree.ts'
 import type { AuthorityTree, TreeNode } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
-import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
 
 /** A change of priority in its turn. */
@@ -25,24 +25,20 @@ interface PrecedenceInput {
  * change can alter it: what is on the way is taken in with it or it is not taken in.
  */
 export function byPrecedence(input: PrecedenceInput): readonly Ranked[] {
-  const { tree, owners, outranks } = input
   const able = ableKeys(input)
-  const isHopeful = (node: TreeNode): boolean => mayEver(input, node, able)
-  const nodes = [...tree.nodes.values()]
-  const priority = nodes.filter(node => node.parent !== undefined && isPriority(node.fact) && isHopeful(node))
-  if (priority.length === 0) return []
-  const ways = waysDown(input, able)
-  const founders = new Set(owners)
-  const ranked = priority.flatMap(node => {
-    const way = ways(node)
-    const byAuthor = {
-      node,
-      asRecovery: false,
-      rank: outranks(node) ? -1 : namedAt(way, node.fact.body.author, founders)
+  const way = new Way(input)
+  const ranked: (Ranked & { readonly rank: number })[] = []
+  for (const node of input.tree.nodes.values()) {
+    if (node.parent === undefined || !mayEver(input, node, able)) continue
+    way.goTo(node)
+    if (isPriority(node.fact)) {
+      const rank = input.outranks(node) ? -1 : way.namedAt(node.fact.body.author)
+      ranked.push({ node, asRecovery: false, rank })
+      if (input.signatures(node).some(({ key }) => way.isRecovery(key)))
+        ranked.push({ node, asRecovery: true, rank: -1 })
     }
-    const isRecovery = input.signatures(node).some(({ key }) => key === input.recovery || isNamedRecovery(way, key))
-    return isRecovery ? [{ node, asRecovery: true, rank: -1 }, byAuthor] : [byAuthor]
-  })
+    if (isCourtGrant(node.fact)) way.step(node)
+  }
   return ranked.toSorted((a, b) => a.rank - b.rank || compareText(a.node.fact.id, b.node.fact.id))
 }
 
@@ -67,51 +63,54 @@ function mayEver({ signatures, outranks }: PrecedenceInput, node: TreeNode, able
   return signatures(node).some(({ key }) => able.has(key)) || outranks(node)
 }
 
-/** The grants above a node that let a key decide, the nearest first: what lies between them says nothing about rank. */
-interface Way {
-  readonly grant: TreeNode
-  /** It was made by somebody whom the way above it leads to. */
-  readonly isRooted: boolean
-  readonly above: Way | undefined
-}
-
-function waysDown(input: PrecedenceInput, able: ReadonlySet<Principal>): (node: TreeNode) => Way | undefined {
-  const founders = new Set(input.owners)
-  const ways = new Map<FactId, Way | undefined>()
-  const isRooted = (grant: TreeNode, above: Way | undefined): boolean => {
-    const { author } = grant.fact.body
-    const isRecovery = author === input.recovery || isNamedRecovery(above, author)
-    return isRecovery || input.outranks(grant) || namedAt(above, author, founders) !== NEVER
-  }
-  // A parent is in the tree before its children.
-  for (const node of input.tree.nodes.values()) {
-    const { parent } = node
-    if (parent === undefined) continue
-    const above = ways.get(parent.fact.id)
-    const isStep = parent.parent !== undefined && isCourtGrant(parent.fact) && mayEver(input, parent, able)
-    ways.set(node.fact.id, isStep ? { grant: parent, isRooted: isRooted(parent, above), above } : above)
-  }
-  return node => ways.get(node.fact.id)
-}
-
-function isNamedRecovery(way: Way | undefined, key: Principal): boolean {
-  for (let at = way; at !== undefined; at = at.above) {
-    if (isRecoveryGrant(at.grant.fact) && grantedKey(at.grant.fact) === key) return true
-  }
-  return false
-}
-
 const NEVER = Number.MAX_SAFE_INTEGER
 
 /**
- * How early on the way down a key was made an owner. Attack: an owner who grants himself the role once more, under a head
- * from before his time, to be more senior. Only a grant by somebody whom the way has already named tells.
+ * The grants between the root and a node that let a key decide. Nodes come as they lie in the tree, each after all that is
+ * above it, so one way is kept and no way is walked twice.
  */
-function namedAt(way: Way | undefined, key: Principal, founders: ReadonlySet<Principal>): number {
-  if (founders.has(key)) return 0
-  let earliest = NEVER
-  for (let at = way; at !== undefined; at = at.above) {
-    if (at.isRooted && grantedKey(at.grant.fact) === key) earliest = at.grant.depth
+class Way {
+  readonly #input: PrecedenceInput
+  readonly #founders: ReadonlySet<Principal>
+  readonly #steps: { readonly grant: TreeNode; readonly isRooted: boolean }[] = []
+  /** Where on the way each key was made an owner, the earliest first. */
+  readonly #depths = new Map<Principal, number[]>()
+  readonly #recoveries = new Map<Principal, number>()
+
+  constructor(input: PrecedenceInput) {
+    this.#input = input
+    this.#founders = new Set(input.owners)
   }
-  return earliest
+
+  goTo(node: TreeNode): void {
+    for (let last = this.#steps.at(-1); last !== undefined && !isBelow(node, last.grant); last = this.#steps.at(-1)) {
+      this.#steps.pop()
+      const key = grantedKey(last.grant.fact)
+      if (last.isRooted) this.#depths.get(key)?.pop()
+      if (isRecoveryGrant(last.grant.fact)) this.#recoveries.set(key, (this.#recoveries.get(key) ?? 1) - 1)
+    }
+  }
+
+  /** Attack: an owner who grants himself the role once more, under a head from before his time, to be more senior. */
+  step(grant: TreeNode): void {
+    const { author } = grant.fact.body
+    const key = grantedKey(grant.fact)
+    const isRooted = this.isRecovery(author) || this.#input.outranks(grant) || this.namedAt(author) !== NEVER
+    this.#steps.push({ grant, isRooted })
+    if (isRooted) {
+      const depths = this.#depths.get(key)
+      if (depths === undefined) this.#depths.set(key, [grant.depth])
+      else depths.push(grant.depth)
+    }
+    if (isRecoveryGrant(grant.fact)) this.#recoveries.set(key, (this.#recoveries.get(key) ?? 0) + 1)
+  }
+
+  /** How early on the way a key was made an owner. Only a grant by somebody whom the way has already named tells. */
+  namedAt(key: Principal): number {
+    return this.#founders.has(key) ? 0 : (this.#depths.get(key)?.[0] ?? NEVER)
+  }
+
+  isRecovery(key: Principal): boolean {
+    return key === this.#input.recovery || (this.#recoveries.get(key) ?? 0) > 0
+  }
 }

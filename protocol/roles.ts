@@ -101,11 +101,11 @@ export function roleSince(roles: Roles, use: RoleUse): number | undefined {
   const endingOf = (role: Role): readonly TreeNode[] => {
     const known = endings.get(role)
     if (known !== undefined) return known
-    const ending = revokes.flatMap(revoke => {
-      if ((revoke.role ?? role) !== role || !covers(revoke.scope, use.on)) return []
-      const ends = nodeOf(roles, revoke.fact)
-      return ends === undefined || spares(revoke, ends, at, use.fact) ? [] : [ends]
-    })
+    const ending: TreeNode[] = []
+    for (const { revoke, ends } of revokes) {
+      if ((revoke.role ?? role) !== role || !covers(revoke.scope, use.on)) continue
+      if (!spares(revoke, ends, at, use.fact)) ending.push(ends)
+    }
     const last = lastOf(ending)
     const bounds = last === undefined ? ending.slice(0, 2) : [last]
     endings.set(role, bounds)
@@ -167,7 +167,7 @@ export function ownersAt(roles: Roles, head: FactId): readonly Principal[] {
 
 interface OfKey {
   readonly held: Held[]
-  readonly revokes: CountedRevoke[]
+  readonly revokes: { readonly revoke: CountedRevoke; readonly ends: TreeNode }[]
 }
 
 /** Every release of every fold asks, so a registry of a thousand keys is not searched from its first grant on. */
@@ -190,7 +190,10 @@ function keyIndex(roles: Roles): ReadonlyMap<Principal, OfKey> {
     const node = nodeOf(roles, fact)
     if (node !== undefined) of(key).held.push({ role, scope, node })
   }
-  for (const revoke of roles.revokes) of(revoke.key).revokes.push(revoke)
+  for (const revoke of roles.revokes) {
+    const ends = nodeOf(roles, revoke.fact)
+    if (ends !== undefined) of(revoke.key).revokes.push({ revoke, ends })
+  }
   indexes.set(roles, index)
   return index
 }

@@ -9,9 +9,10 @@ import type { CountedRevoke } from '../../protocol/roles.ts'
 export interface AuthorityChange {
   /**
    * `aside`: while all that counted still counts and nothing is taken away, only packages with facts set aside can change.
-   * `some`: those, and what the keys wrote about. `all`: everything.
+   * `marks`: only how what the keys wrote is marked. `some`: what the keys wrote about, and all with facts set aside.
+   * `all`: everything.
    */
-  readonly kind: 'none' | 'aside' | 'some' | 'all'
+  readonly kind: 'none' | 'aside' | 'marks' | 'some' | 'all'
   /** Keys whose say changed other than by growing. */
   readonly keys: readonly Principal[]
 }
@@ -24,14 +25,15 @@ export function changeOf(before: Authority | undefined, after: Authority | undef
   if (before.recovery !== after.recovery) return { kind: 'all', keys: [] }
   if (asksForMore(before, after)) return { kind: 'all', keys: [] }
   const isGrown = before.order.size !== after.order.size
-  const keys = new Set([
-    ...newIn(before.revokes, after.revokes),
-    ...(isGrown ? namedAgain(after) : []),
+  const taken = [...newIn(before.revokes, after.revokes), ...(isGrown ? namedAgain(after) : [])]
+  const forked = [
     ...[...before.forkedAuthors].filter(author => !after.forkedAuthors.has(author)),
     ...[...after.forkedAuthors].filter(author => !before.forkedAuthors.has(author))
-  ])
-  if (keys.size > 0) return { kind: 'some', keys: [...keys] }
-  return { kind: isGrown ? 'aside' : 'none', keys: [] }
+  ]
+  const keys = [...new Set([...taken, ...forked])]
+  // Attack: keys that whoever may speak names by the thousand, each of which forks once where it has no say.
+  if (!isGrown && taken.length === 0) return { kind: forked.length > 0 ? 'marks' : 'none', keys }
+  return { kind: keys.length > 0 ? 'some' : 'aside', keys }
 }
 
 /** Revocations that are new, or that the recovery key has signed since: those spare what others cut. */
@@ -70,5 +72,5 @@ export async function staleSubjects(
 ): Promise<readonly Subject[]> {
   if (kind === 'none') return []
   const of = await Promise.all(keys.map(key => store.subjectsOf(registry, key)))
-  return [...of.flat(), ...(await store.asideSubjects(registry))]
+  return kind === 'marks' ? of.flat() : [...of.flat(), ...(await store.asideSubjects(registry))]
 }
