@@ -145,10 +145,12 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
   const known = [...draft.accepted, ...draft.cut]
   const joined = draft.cut.filter(item => !isOutside(item))
   addOldMoves(batch, draft, sides)
-  const isStale = change.kind !== 'none' || later.length > 0
+  const isRenamed = movesNames(draft, sides)
+  const isStale = change.kind !== 'none' || later.length > 0 || isRenamed
   // Asked before the write: what has no room outside the set is forgotten with the names it said.
   const isUnsettled = change.kind !== 'none' && store.cutCount(registry) + draft.cut.length > 0
-  const isNaming = change.kind === 'all' || isUnsettled || (isStale && (await doName(draft, store, change.keys)))
+  const isNaming =
+    change.kind === 'all' || isUnsettled || isRenamed || (isStale && (await doName(draft, store, change.keys)))
   const cut = known.filter(isOutside)
   await commitMoves(
     store,
@@ -232,6 +234,27 @@ function toWrite({ fact, bytes }: AcceptedFact): FactWrite {
 function outsideOf(sides: ReadonlyMap<Subject, Known>): (item: AcceptedFact) => boolean {
   const outside = new Set([...sides.values()].flatMap(({ cut }) => cut.map(({ id }) => id)))
   return outside.size === 0 ? () => false : ({ fact }) => outside.has(fact.id)
+}
+
+/**
+ * Does a fact that names somebody change sides, or a new one end on another side than the draft put it? What a decision rests
+ * on comes into the set with the fork that makes it rest there, while nothing that counts changes.
+ */
+function movesNames({ touched }: Draft, sides: ReadonlyMap<Subject, Known>): boolean {
+  if (outsideCount(sides) === 0 && outsideCount(touched) === 0) return false
+  for (const [subject, before] of touched) {
+    const after = sides.get(subject)
+    if (after === undefined) continue
+    const wasIn = new Set(before.set.map(({ id }) => id))
+    const isIn = new Set(after.set.map(({ id }) => id))
+    const moved = [...before.set, ...before.cut].filter(({ id }) => wasIn.has(id) !== isIn.has(id))
+    if (moved.some(({ payload }) => namedKeys(payload).length > 0)) return true
+  }
+  return false
+}
+
+function outsideCount(sides: ReadonlyMap<Subject, Known>): number {
+  return [...sides.values()].reduce((sum, { cut }) => sum + cut.length, 0)
 }
 
 /** Facts of the touched subjects that were known before and now stand on the other side. */

@@ -166,3 +166,15 @@ test('a fork by a key that has no say has no other packages folded again', async
   expect(await node.ids()).toContain(twin.id)
   expect(asked).toBe(0)
 })
+
+test('whom a fact names that is in the set because of a fork is named', async () => {
+  const facts = new FactWriter(root)
+  const gone = facts.revoke(recovery.did, { heads: [] })
+  const one = facts.grant(root.did, 'owner', { authPrev: gone.id })
+  const held = facts.grant(bob.did, 'recovery', { by: recovery, authPrev: one.id })
+  const twin = make({ ...one.body, time: 1 }, root)
+  facts.all.push(twin)
+  const said = facts.grant(eve.did, 'mirror', { by: bob })
+  const node = await sameAsAtOnce(facts, [facts.genesis, gone], [one], [twin], [held], [said])
+  expect(await node.ids()).toContain(said.id)
+})
