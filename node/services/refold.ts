@@ -77,13 +77,15 @@ class RowBatch {
     )
   }
 
+  /** Without its genesis a set says nothing: crash state of a disk that lost the beginning and kept something later. */
   addAuthority(authority: Authority | undefined): void {
-    if (authority !== undefined) this.#add('registry', sealRow(encodeAuthorityRow(authority)))
+    if (authority === undefined) this.rows.push(['registry', undefined])
+    else this.#add('registry', sealRow(encodeAuthorityRow(authority)))
   }
 
   addPackage(subject: Subject, facts: readonly VerifiedFact[], authority: Authority | undefined): void {
-    if (subject === 'registry' || authority === undefined) return
-    if (facts.length === 0) {
+    if (subject === 'registry') return
+    if (facts.length === 0 || authority === undefined) {
       this.rows.push([subject, undefined])
       this.aside.push([subject, false])
       return

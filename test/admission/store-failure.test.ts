@@ -168,3 +168,18 @@ async function reopen(kv: KeyValue): Promise<{ loss: unknown; again: TestGate }>
   const loss = await new FactStore(kv).open(facts.registry)
   return { loss, again: await openGate(facts.registry, kv) }
 }
+
+test('a set that lost its genesis says nothing, and says everything again once it has it back', async () => {
+  const kv = memoryKeyValue()
+  const node = await openGate(facts.registry, kv)
+  for (const { bytes } of facts.all) await node.gate.admit(bytes, { peer: 'p' })
+  const wanted = await node.digest()
+  for await (const [key] of kv.iterate({ gte: 'body!', lt: 'body!~' })) {
+    if (key.endsWith(facts.genesis.id)) await kv.batch([{ type: 'del', key }])
+  }
+  const { again } = await reopen(kv)
+  expect(await again.store.row(facts.registry, 'registry')).toBeUndefined()
+  expect(await again.store.row(facts.registry, subject('alpha'))).toBeUndefined()
+  for (const { bytes } of facts.all) await again.gate.admit(bytes, { peer: 'p' })
+  expect(await again.digest()).toBe(wanted)
+})
