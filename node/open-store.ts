@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { RegistryId } from '../protocol/cid.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { FactStore } from '../storage/fact-store.ts'
 import { HeadFiles } from '../storage/head-files.ts'
 import { openWithBallast } from '../storage/home.ts'
@@ -39,6 +40,7 @@ export interface OpenedStore {
 /** Opens the store and what is read from it before anything else, in whatever state the disk left it. */
 export async function openStore({ home, clock, log, stopping }: StoreInit): Promise<OpenedStore> {
   const kv = await openWithBallast(home, () => openLevel(home.paths.store))
+  clock.after(LIMITS.storage.settledMs, () => void kv.settled(), stopping)
   try {
     const records = new Records(kv)
     const registries = new Registries(records)

@@ -318,6 +318,10 @@ export const LIMITS = Object.freeze({
     readAheadEntries: 1_000,
     readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,
+    startsFileBytes: 16,
+    /** starts in a row whose process ended within `settledMs` and without closing the store, until it moves to new files */
+    startsUntilRebuild: 3,
+    settledMs: 10 * MINUTE,
     /** how far that file may be behind writes that nobody waits for */
     headLaterMs: 2 * SECOND,
     ballastBytes: 16 * MiB,

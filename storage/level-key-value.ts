@@ -3,6 +3,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 import { checkBatch, checkKey, checkRange } from './key-value.ts'
 import type { KeyRange, KeyValue, KeyValueOp } from './key-value.ts'
+import { forgetStarts, noteStarts, startsOf } from './store-starts.ts'
 import { contentOf, finishRebuild, newDatabase, rebuildFiles, repairFiles, seal } from './level-repair.ts'
 import type { Database } from './level-repair.ts'
 
@@ -13,6 +14,8 @@ export interface LevelKeyValue extends KeyValue {
   /** Closes and opens the files again, once there is space. Operations that come meanwhile wait. */
   recover(): Promise<void>
   rebuild(): Promise<void>
+  /** It has been in use for a while: how its process ends from now on says nothing about its files. */
+  settled(): Promise<void>
 }
 
 /**
@@ -23,10 +26,17 @@ export interface LevelKeyValue extends KeyValue {
  */
 export async function openLevel(dir: string): Promise<LevelKeyValue> {
   await finishRebuild(dir)
+  const starts = await startsOf(dir)
+  const isRebuilt = starts >= LIMITS.storage.startsUntilRebuild && (await rebuildFiles(dir).then(isDone, isNotDone))
+  await noteStarts(dir, isRebuilt ? 1 : starts + 1)
   const db = await newDatabase(dir)
   await openOrRepair(db, dir)
   return new LevelStore(db, dir)
 }
+
+const isDone = (): boolean => true
+/** What was in the way is in the way of opening it too, and is told there. */
+const isNotDone = (): boolean => false
 
 /** Values that nobody asked for. */
 const NOTHING = new Uint8Array(0)
@@ -127,6 +137,11 @@ class LevelStore implements LevelKeyValue {
   async close(): Promise<void> {
     await this.#recovering?.catch(() => undefined)
     await this.#db.close()
+    await forgetStarts(this.#dir)
+  }
+
+  settled(): Promise<void> {
+    return forgetStarts(this.#dir)
   }
 
   #whileClosed(task: () => Promise<void>): Promise<void> {
