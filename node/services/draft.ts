@@ -82,11 +82,21 @@ export class Draft {
     return this.#subjects
   }
 
-  /** One round trip to the store for what a batch will ask. */
+  /** What a batch will ask of the store, in two round trips. */
   async prefetch(envelopes: readonly Envelope[]): Promise<void> {
     const ids = [...new Set(envelopes.flatMap(({ id, body }) => (body.prev === null ? [id] : [id, body.prev])))]
-    const sides = await this.#reader.known(this.registry, ids)
+    const authors = [...new Set(envelopes.map(({ body }) => body.author))]
+    const [sides, named] = await Promise.all([
+      this.#reader.known(this.registry, ids),
+      this.#reader.areNamed(this.registry, authors)
+    ])
     for (const [i, id] of ids.entries()) this.#sides.set(id, sides[i])
+    for (const [i, key] of authors.entries()) this.#named.set(key, named[i] ?? false)
+    // Side by side, not one after the other: the store reads while signatures are checked. Nothing is read for strangers.
+    const isNews = ({ id, body }: Envelope): boolean =>
+      this.#sides.get(id) === undefined && this.#named.get(body.author) === true
+    const subjects = new Set(envelopes.filter(isNews).map(({ body }) => body.subject))
+    await Promise.all([...subjects].map(subject => this.state.known(subject)))
   }
 
   /** Where a fact is known, if it is. */
