@@ -2,7 +2,6 @@ import type { Authority } from '../../protocol/authority.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import type { Subject } from '../../protocol/fact.ts'
-import { WHOLE } from '../../protocol/role.ts'
 import type { CountedRevoke } from '../../protocol/roles.ts'
 
 /** What a changed authority does to packages that were folded before. */
@@ -23,7 +22,6 @@ export function changeOf(before: Authority | undefined, after: Authority | undef
   if (before === undefined || after === undefined) return { kind: 'all', keys: [] }
   for (const id of before.order.keys()) if (!after.order.has(id)) return { kind: 'all', keys: [] }
   if (before.recovery !== after.recovery) return { kind: 'all', keys: [] }
-  if (asksForMore(before, after)) return { kind: 'all', keys: [] }
   const isGrown = before.order.size !== after.order.size
   const taken = [...newIn(before.revokes, after.revokes), ...(isGrown ? namedAgain(after) : [])]
   const forked = [
@@ -45,18 +43,6 @@ function newIn(before: readonly CountedRevoke[], after: readonly CountedRevoke[]
 /** What such keys wrote may cite a head that was not known until now, and so belong to the set only from now on. */
 function namedAgain({ revokedKeys, grants }: Authority): readonly Principal[] {
   return revokedKeys.size === 0 ? [] : grants.map(({ key }) => key).filter(key => revokedKeys.has(key))
-}
-
-/**
- * An owner who was named beside an older head is one of "all owners" there, where a threshold is higher than their
- * number: then releases at that head need one signature more than they did.
- */
-function asksForMore(before: Authority, after: Authority): boolean {
-  const known = new Set<FactId>(before.grants.map(({ fact }) => fact))
-  const isNewOwner = after.grants.some(
-    ({ fact, role, scope }) => role === 'owner' && scope === WHOLE && !known.has(fact)
-  )
-  return isNewOwner && [...before.counted.values()].some(({ threshold }) => threshold > 1)
 }
 
 interface SubjectReader {
