@@ -44,7 +44,7 @@ export function formatEnvelopes(kind: string, envelopes: Iterable<Envelope>, bou
 export function parseEnvelopes(kind: string, bytes: Uint8Array, bounds: FileBounds): readonly Envelope[] {
   // Attack: exhaustion. The size is known before anything is decoded, and no more items than may be there are built.
   if (bytes.length > bounds.bytes) throw new RegistryError('LIMIT_EXCEEDED', `a file has at most ${bounds.bytes} bytes`)
-  const raw = recordOf(decodeCbor(bytes, 2, bounds.facts + 7), ['v', 'kind', 'facts'])
+  const raw = decodeFile(bytes, bounds)
   if (raw.v !== 1 || raw.kind !== kind) throw malformed(`not a file of the kind "${kind}", version 1`)
   if (!Array.isArray(raw.facts) || raw.facts.length === 0) throw malformed('it holds no facts')
   const envelopes = raw.facts.map((entry: unknown) => {
@@ -55,6 +55,21 @@ export function parseEnvelopes(kind: string, bytes: Uint8Array, bounds: FileBoun
   const isInOrder = envelopes.every(({ id }, i) => i === 0 || compareText(envelopes[i - 1]?.id ?? '', id) < 0)
   if (!isInOrder) throw malformed('facts: sorted by id and distinct')
   return envelopes
+}
+
+function decodeFile(bytes: Uint8Array, { facts }: FileBounds): Record<'v' | 'kind' | 'facts', unknown> {
+  try {
+    return recordOf(decodeCbor(bytes, 2, facts + 7), ['v', 'kind', 'facts'])
+  } catch (cause) {
+    throw new RegistryError(
+      'MALFORMED',
+      'this is no file of statements that ggen-node wrote, or it was changed since',
+      {
+        cause,
+        next: 'ask whoever made it to write it again: --out FILE writes statements, proof export a proof'
+      }
+    )
+  }
 }
 
 function malformed(why: string): RegistryError {
