@@ -121,7 +121,7 @@ describe('for any file', () => {
         const [before, then] = [flatten(read(text)), flatten(read(after))]
         const own = JSON.stringify(at)
         const others = (all: ReadonlyMap<string, unknown>) =>
-          [...all].filter(([key]) => !key.startsWith(own.slice(0, -1)))
+          new Map([...all].filter(([key]) => !key.startsWith(own.slice(0, -1))))
         // Tables on the way to the setting may appear; no value may.
         expect(others(then)).toEqual(others(before))
         if (to === undefined) expect(then.has(own)).toBe(false)
