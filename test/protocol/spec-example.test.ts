@@ -1,37 +1,16 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseSecret, principalOf } from '../../attestation/keys.ts'
 import { signFact, verifyFact } from '../../attestation/sign-fact.ts'
-import { fromHex, toHex } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { encodeBody, encodeEnvelope, FACT_TYPES, parseEnvelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { encodePayload, parsePayload } from '../../protocol/payload.ts'
 import { ROLES } from '../../protocol/role.ts'
 import { parseRegistryId } from '../../protocol/cid.ts'
 import { openGate } from '../support/gate.ts'
-import { REPOSITORY } from '../support/shared.ts'
+import { specExample } from '../support/spec-example.ts'
 
-const document = readFileSync(join(REPOSITORY, 'docs', 'spec', 'fact.md'), 'utf8')
-const example = /```example\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
-const lines = new Map(
-  example
-    .trim()
-    .split('\n')
-    .map(line => [line.slice(0, line.indexOf(' = ')), line.slice(line.indexOf(' = ') + 3)] as const)
-)
-
-function text(name: string): string {
-  const value = lines.get(name)
-  if (value === undefined) throw new Error(`the example has no line "${name}"`)
-  return value
-}
-
-function bytes(name: string): Uint8Array {
-  const value = fromHex(text(name))
-  if (value === undefined) throw new Error(`"${name}" is not hex`)
-  return value
-}
+const { document, text, bytes } = specExample('fact')
 
 const secret = parseSecret(bytes('root secret'))
 

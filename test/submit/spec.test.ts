@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseSecret, principalOf } from '../../attestation/keys.ts'
 import { signSubmission, verifySubmission } from '../../attestation/sign-submission.ts'
-import { equalBytes, fromHex, toHex } from '../../protocol/bytes.ts'
+import { equalBytes, toHex } from '../../protocol/bytes.ts'
 import { parseFactId, parseRegistryId } from '../../protocol/cid.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -20,28 +18,9 @@ import {
   encodeSubmitRequest
 } from '../../protocol/submit-messages.ts'
 import type { SubmitAnswer } from '../../protocol/submit-messages.ts'
-import { REPOSITORY } from '../support/shared.ts'
+import { specExample } from '../support/spec-example.ts'
 
-const document = readFileSync(join(REPOSITORY, 'docs', 'spec', 'submit.md'), 'utf8')
-const example = /```example\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
-const lines = new Map(
-  example
-    .trim()
-    .split('\n')
-    .map(line => [line.slice(0, line.indexOf(' = ')), line.slice(line.indexOf(' = ') + 3)] as const)
-)
-
-function text(name: string): string {
-  const value = lines.get(name)
-  if (value === undefined) throw new Error(`the example has no line "${name}"`)
-  return value
-}
-
-function bytes(name: string): Uint8Array {
-  const value = fromHex(text(name))
-  if (value === undefined) throw new Error(`"${name}" is not hex`)
-  return value
-}
+const { document, text, bytes } = specExample('submit')
 
 const secret = parseSecret(bytes('author secret'))
 const author = principalOf(secret)

@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { toHex } from '../../protocol/bytes.ts'
 import { encodeCarBlock, encodeCarHeader } from '../../protocol/car.ts'
@@ -9,16 +7,9 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { ItemSet } from '../../protocol/sync/item-set.ts'
 import { SYNC_REFUSALS, encodeSyncMessage } from '../../protocol/sync/messages.ts'
 import { initiate, learn, respond } from '../../protocol/sync/negentropy.ts'
-import { REPOSITORY } from '../support/shared.ts'
+import { specExample } from '../support/spec-example.ts'
 
-const document = readFileSync(join(REPOSITORY, 'docs', 'spec', 'sync.md'), 'utf8')
-const example = /```example\n([\s\S]*?)```/.exec(document)?.[1] ?? ''
-const lines = new Map(
-  example
-    .trim()
-    .split('\n')
-    .map(line => [line.slice(0, line.indexOf(' = ')), line.slice(line.indexOf(' = ') + 3)] as const)
-)
+const { document, text } = specExample('sync')
 
 const registry = parseRegistryId('bafyreiecfmz23b6bjcqkecs3u7gv5pfkndjwughhvliwkvkjap2szkbhk4')
 const id = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
@@ -41,7 +32,7 @@ test.each([
   ['snapshot header', () => encodeCarHeader(registry)],
   ["snapshot block of h'a0'", () => encodeCarBlock(Uint8Array.of(0xa0))]
 ])('the document says the bytes of: %s', (name, bytes) => {
-  expect(lines.get(name)).toBe(toHex(bytes()))
+  expect(text(name)).toBe(toHex(bytes()))
 })
 
 test('the example says what each side lacks', () => {
@@ -53,7 +44,7 @@ test('the example says what each side lacks', () => {
 
 test('the fingerprint is the hash of the sum and the number, by another hand', () => {
   const hash = createHash('sha256').update(new Uint8Array(32).fill(0x33)).update(Uint8Array.of(2)).digest('hex')
-  expect(lines.get('fingerprint of the first set')).toBe(hash.slice(0, 32))
+  expect(text('fingerprint of the first set')).toBe(hash.slice(0, 32))
 })
 
 test('the document names the limits and refusals as they are', () => {
