@@ -58,7 +58,7 @@ export function encodeBackupRecord(record: BackupRecord): Uint8Array {
 
 /**
  * One record, every field of it. Whether keys open, facts are signed and blocks match is for those who take them in.
- * @throws RegistryError MALFORMED | LIMIT_EXCEEDED | INVALID_REFERENCE
+ * @throws RegistryError MALFORMED | LIMIT_EXCEEDED
  */
 export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
   if (bytes.length > LIMITS.backup.recordBytes)
@@ -85,7 +85,7 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
       const { id, alias, isDefault } = fields('id', 'alias', 'isDefault')
       if (typeof isDefault !== 'boolean') throw malformed(type)
       const registry = factIdFromLink(id) as string as RegistryId
-      return { type, id: registry, alias: parseAlias(text(alias, LIMITS.names.aliasChars)), isDefault }
+      return { type, id: registry, alias: aliasIn(text(alias, LIMITS.names.aliasChars)), isDefault }
     }
     case 'facts': {
       const { registry, envelopes } = fields('registry', 'envelopes')
@@ -104,6 +104,15 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
     }
     default:
       throw malformed('kind')
+  }
+}
+
+/** What is wrong is the file: nobody typed this name, so nobody is told how to spell it. */
+function aliasIn(name: string): string {
+  try {
+    return parseAlias(name)
+  } catch (cause) {
+    throw new RegistryError('MALFORMED', 'a record of the backup does not have its shape: alias', { cause })
   }
 }
 

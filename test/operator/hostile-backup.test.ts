@@ -87,6 +87,19 @@ describe('a damaged file is refused and leaves nothing', () => {
     )
   })
 
+  test('with any bit turned in the name of a registry', async () => {
+    const bytes = await readFile(whole)
+    const name = Buffer.from(bytes).indexOf('ealias') + 'ealias'.length + 1
+    expect(name).toBeGreaterThan(20)
+    for (let bit = 0; bit < 8; bit++) {
+      const turned = Uint8Array.from(bytes)
+      turned[name] = (turned[name] ?? 0) ^ (1 << bit)
+      const path = join(folder, 'turned-name')
+      await writeFile(path, turned)
+      expect(await restore(path)).toEqual(refused('MALFORMED'))
+    }
+  })
+
   test('with bytes behind its end', async () => {
     const path = join(folder, 'longer')
     await writeFile(path, concatBytes([await readFile(whole), new Uint8Array(1)]))
