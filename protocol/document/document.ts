@@ -1,0 +1,113 @@
+import type { FactId } from '../cid.ts'
+import type { Principal } from '../did.ts'
+import type { DocumentValue, Edit } from './edits.ts'
+import type { ScannedChange } from './change.ts'
+
+/** What a `metadata` fact says to a document, and whether it counts. Plain data: it crosses to a worker. */
+export interface MetadataFact {
+  readonly id: FactId
+  readonly author: Principal
+  /** 32 hex characters. */
+  readonly chain: string
+  readonly seq: number
+  /** What the fold of the registry or the package says. */
+  readonly counts: boolean
+  readonly epoch: FactId | null
+  /** Not empty: a rollover. */
+  readonly folds: readonly FactId[]
+  readonly edits: readonly Edit[]
+  /** Null in a rollover. */
+  readonly change: (ScannedChange & { readonly bytes: Uint8Array }) | null
+}
+
+/** How a fact is part of a document. */
+export type FactStatus =
+  /** Its change was applied as it is. */
+  | 'native'
+  /** Its edits were applied by an actor that is derived from its own. */
+  | 'derived'
+  /** It began the current epoch, or one before it. */
+  | 'rollover'
+  /** A rollover took it into its base. */
+  | 'folded'
+  /** The registry does not count it. */
+  | 'aside'
+  | 'change-disagrees'
+  | 'document-full'
+  /** A rollover that another one of the same epoch won over, or that folds what is not here. */
+  | 'no-effect'
+
+/** One value that a key holds, and the fact that said so. */
+export interface HeldValue {
+  readonly value: DocumentValue
+  readonly fact: FactId
+}
+
+/** A key of a document. More than one value is a conflict; the first is the one Automerge would show. */
+export interface HeldKey {
+  readonly key: string
+  readonly values: readonly HeldValue[]
+}
+
+/** What a document says. Equal facts give equal states on every node. */
+export interface DocumentState {
+  /** Fingerprint of the facts that it was made of, 64 hex characters. */
+  readonly made: string
+  readonly epoch: FactId | null
+  /** Ascending, 64 hex characters each. */
+  readonly heads: readonly string[]
+  /** By key, ascending. */
+  readonly content: readonly HeldKey[]
+}
+
+/** A document as it is kept between two uses: the saved form and how each fact became part of it. Opaque outside the engine. */
+export type SavedDocument = Uint8Array
+
+export interface UpdateRequest {
+  /** Which document: the engine keeps the ones used last. */
+  readonly key: string
+  readonly subject: string
+  /** Fingerprint of all facts after the update. */
+  readonly made: string
+  /** What the document was made of before; undefined: it is made anew from `facts`, which are all of them. */
+  readonly from: string | undefined
+  /** The stored form that belongs to `from`, for an engine that does not have it any more. */
+  readonly saved?: SavedDocument | undefined
+  /** In any order: all of them, or those that `from` did not have. */
+  readonly facts: readonly MetadataFact[]
+}
+
+export type UpdateResult =
+  | {
+      readonly kind: 'updated'
+      readonly state: DocumentState
+      readonly saved: SavedDocument
+      readonly statuses: readonly (readonly [FactId, FactStatus])[]
+    }
+  /** Ask again, with `saved`. */
+  | { readonly kind: 'cold' }
+  /** Ask again, with all facts: the new ones change what the old ones are. */
+  | { readonly kind: 'anew' }
+
+export interface ComposeRequest {
+  readonly key: string
+  readonly made: string
+  readonly saved: SavedDocument | undefined
+  readonly registry: string
+  readonly subject: string
+  readonly author: Principal
+  readonly chain: string
+  readonly edits: readonly Edit[]
+}
+
+export type ComposeResult =
+  { readonly kind: 'composed'; readonly epoch: FactId | null; readonly change: Uint8Array } | { readonly kind: 'cold' }
+
+/** What makes documents of facts. A worker, or in a simulation the same code inline. */
+export interface DocumentEngine {
+  /** @throws RegistryError DOCUMENT_FAILED when it takes too long or too much memory */
+  update(request: UpdateRequest): Promise<UpdateResult>
+  /** The change that says these edits on top of a document. */
+  compose(request: ComposeRequest): Promise<ComposeResult>
+  close(): Promise<void>
+}

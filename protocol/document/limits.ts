@@ -1,0 +1,49 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const SECOND = 1000
+
+/** The part of `LIMITS` that is about documents of descriptive metadata. Read it there. */
+export const DOCUMENT_LIMITS = Object.freeze({
+  /** one change; it travels in a fact and is never compressed */
+  changeBytes: 60 * KiB,
+  /** of one change */
+  edits: 256,
+  deps: 64,
+  /** values that one operation replaces: it settles so many at most */
+  predecessors: 1_024,
+  /** other actors that one change mentions */
+  actorsPerChange: 256,
+  /** heads that a rollover folds */
+  folds: 64,
+  keyBytes: 256,
+  segments: 3,
+  textChars: 4_096,
+  titleChars: 200,
+  /** of a link */
+  urlChars: 2_048,
+  /** operations, bytes of changes, and actors of one document, until an owner rolls it over */
+  ops: 100_000,
+  bytes: 1 * MiB,
+  actors: 1_000,
+  /** rollovers of one document that are followed */
+  epochs: 1_000,
+  /** documents that are kept ready to be changed, and what their saved forms add up to */
+  hot: 1_000,
+  hotBytes: 32 * MiB,
+  /** documents that wait to be brought up to date, in memory; the rest wait on the disk */
+  queue: 4_096,
+  /** of the worker: its heap, what WebAssembly may take before it is started anew, and how long one step may take */
+  heapMiB: 256,
+  memoryBytes: 256 * MiB,
+  stepMs: 500,
+  /** the same on the wall: a machine may be busy */
+  wallMs: 20 * SECOND,
+  /** failures of one document until it is left alone while its facts stay the same */
+  strikes: 2,
+  /** a worker that has nothing to do ends after so long */
+  idleMs: 60 * SECOND,
+  /** how long a change to a document waits for others before the document is brought up to date */
+  historyEntries: 10_000,
+  /** of a file of edits */
+  fileBytes: 256 * KiB
+})
