@@ -13,8 +13,8 @@ export interface MetadataFact {
   /** What the fold of the registry or the package says. */
   readonly counts: boolean
   readonly epoch: FactId | null
-  /** Not empty: a rollover. */
-  readonly folds: readonly FactId[]
+  /** The edits that it follows, beside the one before it in its chain. */
+  readonly after: readonly FactId[]
   readonly edits: readonly Edit[]
   /** Null in a rollover. */
   readonly change: (ScannedChange & { readonly bytes: Uint8Array }) | null
