@@ -1,3 +1,4 @@
+import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
 import { SYNC_LIMITS } from './sync/limits.ts'
 
@@ -286,6 +287,7 @@ export const LIMITS = Object.freeze({
     raceMs: 20
   }),
   solver: SOLVER_LIMITS,
+  document: DOCUMENT_LIMITS,
   search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
