@@ -6,7 +6,7 @@ import { RegistryError } from '../errors.ts'
 import type { DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
 import type { DocumentBackend, PlainChange, PlainOp } from './backend.ts'
 import { keyOf } from './edits.ts'
-import type { DocumentValue, Edit } from './edits.ts'
+import type { Edit } from './edits.ts'
 import { DOCUMENT_LIMITS } from './limits.ts'
 
 /** How a fact became part of a document, and what a later one needs to know of it. */
@@ -137,9 +137,11 @@ export class DocumentBuild {
    */
   begin(content: readonly HeldKey[], rollover: MetadataFact, folded: Iterable<MetadataFact>): void {
     const hashes: string[] = []
-    const depth = Math.max(0, ...content.map(({ values }) => values.length))
+    // Keys with most values first: a key has the same counter in each layer, so the actor decides which value is shown.
+    const keys = content.toSorted((a, b) => b.values.length - a.values.length || compareText(a.key, b.key))
+    const depth = keys[0]?.values.length ?? 0
     for (let layer = 0; layer < depth; layer++) {
-      const held = content.flatMap(({ key, values }) => {
+      const held = keys.flatMap(({ key, values }) => {
         // Last first: of two values of one key the later actor's is shown, and so the order stays.
         const value = values.at(-1 - layer)
         return value === undefined ? [] : [{ key, ...value }]
@@ -158,20 +160,27 @@ export class DocumentBuild {
 
   /** Adds one fact. Whatever it follows and is known was added before. */
   add(fact: MetadataFact): void {
-    const known = this.#enter({ ...placeOf(fact), ...this.#become(fact) })
+    const become = this.#become(fact)
     for (const id of fact.after) if (!this.#entries.has(id)) this.#missing.add(id)
-    this.#missing.delete(known.id)
+    this.#missing.delete(this.#enter({ ...placeOf(fact), ...become }).id)
   }
 
   /** The change that says edits on top of all that is here, and what it follows. */
-  compose(actor: string, chain: string, edits: readonly Edit[]): { readonly after: readonly FactId[]; readonly change: Uint8Array } {
-    const owners = this.#factsOf(this.#backend.heads()).slice(0, DOCUMENT_LIMITS.after)
-    const deps = this.#depsOf(chain, owners)
-    const made = this.#make({ actor, deps, edits, isLenient: false })
-    if (made === undefined) throw new RegistryError('INTERNAL', 'an edit deletes what is not there')
-    const { lastOp } = spanOf(made.change)
-    if (lastOp > DOCUMENT_LIMITS.ops || this.#bytes + made.bytes.length > DOCUMENT_LIMITS.bytes) throw full()
-    return { after: owners, change: made.bytes }
+  compose(actor: string, chain: string, edits: readonly Edit[]): Composed {
+    const after = this.#factsOf(this.#backend.heads()).slice(0, DOCUMENT_LIMITS.after)
+    const deps = this.#depsOf(chain, after)
+    const isIdle = (edit: Edit): boolean =>
+      edit.op === 'delete' && this.#backend.visible(keyOf(edit.path), deps).length === 0
+    const kept = edits.filter(edit => !isIdle(edit))
+    const made = this.#make({ actor, deps, edits: kept, isLenient: false })
+    if (made === undefined) return { epoch: this.#epoch, after, edits: [], change: undefined }
+    if (this.#isBeyond(made)) throw full()
+    return { epoch: this.#epoch, after, edits: kept, change: made.bytes }
+  }
+
+  /** What a rollover would fold now. */
+  tips(): readonly FactId[] {
+    return this.#factsOf(this.#backend.heads())
   }
 
   /** What the document says. */
@@ -191,9 +200,11 @@ export class DocumentBuild {
     const { actor, bytes: given } = fact.change
     if (fact.epoch === this.#epoch) {
       const made = this.#make({ actor, deps, edits: fact.edits, isLenient: false })
-      if (made !== undefined && equalBytes(made.bytes, given)) return this.#take(made, fact.id, 'native') ?? passed('document-full')
-      // Everything that its author saw is here as it was said. What does not fit then is no accident.
-      if (this.#isAsSaid(fact)) return passed('change-disagrees')
+      if (made !== undefined && equalBytes(made.bytes, given))
+        return this.#take(made, fact.id, 'native') ?? passed('document-full')
+      // Its author stood where we stand: the hashes of what it follows leave nothing open. What does not fit is no accident.
+      // Where they differ he saw less than we do, or more, which is nobody's fault.
+      if (isSameList(fact.change.deps, deps)) return passed('change-disagrees')
     }
     const made = this.#make({ actor: hashOf(['derived', actor]), deps, edits: fact.edits, isLenient: true })
     if (made === undefined) return passed('derived')
@@ -202,12 +213,7 @@ export class DocumentBuild {
 
   #take(made: Made, id: FactId, status: 'native' | 'derived'): Pick<Entry, 'status' | 'stands'> | undefined {
     const { change, bytes, hash } = made
-    const isNewActor = !this.#lastSeq.has(change.actor)
-    const isBeyond =
-      this.#ops + change.ops.length > DOCUMENT_LIMITS.ops ||
-      this.#bytes + bytes.length > DOCUMENT_LIMITS.bytes ||
-      (isNewActor && this.#lastSeq.size >= DOCUMENT_LIMITS.actors)
-    if (isBeyond) {
+    if (this.#isBeyond(made)) {
       this.#isFull = true
       return undefined
     }
@@ -215,7 +221,19 @@ export class DocumentBuild {
     return { status, stands: [hash] }
   }
 
-  #apply(change: PlainChange, { bytes, hash, facts }: { readonly bytes: Uint8Array; readonly hash: string; readonly facts: readonly FactId[] }): void {
+  #isBeyond({ change, bytes }: Made): boolean {
+    const isNewActor = !this.#lastSeq.has(change.actor)
+    return (
+      this.#ops + change.ops.length > DOCUMENT_LIMITS.ops ||
+      this.#bytes + bytes.length > DOCUMENT_LIMITS.bytes ||
+      (isNewActor && this.#lastSeq.size >= DOCUMENT_LIMITS.actors)
+    )
+  }
+
+  #apply(
+    change: PlainChange,
+    { bytes, hash, facts }: { readonly bytes: Uint8Array; readonly hash: string; readonly facts: readonly FactId[] }
+  ): void {
     this.#backend.apply(bytes)
     const { actor, seq, startOp } = change
     this.#note(hash, { actor, seq, startOp, lastOp: spanOf(change).lastOp, facts })
@@ -237,15 +255,6 @@ export class DocumentBuild {
     const startOp = 1 + Math.max(0, ...deps.map(hash => this.#applied.get(hash)?.lastOp ?? 0))
     const change: PlainChange = { actor, seq: (this.#lastSeq.get(actor) ?? 0) + 1, startOp, deps, ops }
     return { change, ...this.#backend.encode(change) }
-  }
-
-  /** Is all that a fact follows applied as its author saw it? */
-  #isAsSaid({ author, chain, after }: MetadataFact): boolean {
-    const before = this.#lastOfChain.get(`${author} ${chain}`)
-    const parents = after.map(id => this.#entries.get(id))
-    return [...parents, ...(before === undefined ? [] : [before])].every(
-      entry => entry !== undefined && AS_SAID.has(entry.status)
-    )
   }
 
   /**
@@ -275,7 +284,9 @@ export class DocumentBuild {
 
   #factOf(op: string): FactId {
     const [counter = '', actor = ''] = op.split('@')
-    const span = this.#spansOf(actor).find(({ startOp, lastOp }) => startOp <= Number(counter) && Number(counter) <= lastOp)
+    const span = this.#spansOf(actor).find(
+      ({ startOp, lastOp }) => startOp <= Number(counter) && Number(counter) <= lastOp
+    )
     const fact = span?.facts[span.facts.length === 1 ? 0 : Number(counter) - span.startOp]
     if (fact === undefined) throw new RegistryError('INTERNAL', 'a document holds an operation that nobody said')
     return fact
@@ -303,13 +314,25 @@ export class DocumentBuild {
   }
 }
 
+/** An edit ready to be signed. */
+export interface Composed {
+  readonly epoch: FactId | null
+  readonly after: readonly FactId[]
+  /** Without deletions of what is not there. */
+  readonly edits: readonly Edit[]
+  /** Undefined when nothing is left to be done. */
+  readonly change: Uint8Array | undefined
+}
+
 interface Made {
   readonly change: PlainChange
   readonly bytes: Uint8Array
   readonly hash: string
 }
 
-const AS_SAID: ReadonlySet<FactStatus> = new Set(['native', 'rollover'])
+function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i])
+}
 
 export function chainOf({ author, chain }: Pick<MetadataFact, 'author' | 'chain'>): string {
   return `${author} ${chain}`
@@ -337,5 +360,3 @@ function full(): RegistryError {
     next: 'an owner folds it into a new one: ggen-node edit NAME --rollover'
   })
 }
-
-export type { DocumentValue }

@@ -15,12 +15,7 @@ import type { MetadataFact } from './document.ts'
 
 /** Why an edit that is in the set does not count. */
 export type EditFault =
-  | 'claim-not-counted'
-  | 'forked-author'
-  | 'resolved'
-  | 'role-not-held'
-  | 'too-many-chains'
-  | 'unknown-authority'
+  'claim-not-counted' | 'forked-author' | 'resolved' | 'role-not-held' | 'too-many-chains' | 'unknown-authority'
 
 /** What a row of the view says of a document: enough to see that a stored one is of other facts. */
 export interface DocumentMark {
@@ -56,7 +51,11 @@ interface Ground {
 export function editsOfPackage(
   subject: Subject,
   authority: Authority,
-  { facts, chains, roles }: { readonly facts: readonly VerifiedFact[]; readonly chains: Chains; readonly roles: Roles | undefined }
+  {
+    facts,
+    chains,
+    roles
+  }: { readonly facts: readonly VerifiedFact[]; readonly chains: Chains; readonly roles: Roles | undefined }
 ): Edits {
   const levels: readonly Level[] = [
     { roles, head: ({ payload }) => payload.value.authority.package, may: PUBLISHING_ROLES },
@@ -75,7 +74,10 @@ export function editsOfCatalogue(authority: Authority, facts: readonly VerifiedF
 }
 
 /** The catalogue as it goes into the row of the registry; null while nobody edited it. */
-export function catalogueMark(authority: Authority, facts: readonly VerifiedFact[]): (DocumentMark & Pick<Edits, 'setAside'>) | null {
+export function catalogueMark(
+  authority: Authority,
+  facts: readonly VerifiedFact[]
+): (DocumentMark & Pick<Edits, 'setAside'>) | null {
   const edits = editsOfCatalogue(authority, facts)
   const mark = markOf(edits)
   return mark === null ? null : { ...mark, setAside: boundSetAside(edits.setAside) }

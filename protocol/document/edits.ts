@@ -151,7 +151,9 @@ function version(value: DocumentValue, subject: Subject): Fault {
 function range(segment: string, subject: Subject): Fault {
   const fault = line(LIMITS.names.rangeChars)(segment)
   if (fault !== undefined) return fault
-  return isReadable(() => ordering(subject).parseRange(segment)) ? undefined : `${quoted(segment)} is not a version range`
+  return isReadable(() => ordering(subject).parseRange(segment))
+    ? undefined
+    : `${quoted(segment)} is not a version range`
 }
 
 function memberRange(value: DocumentValue): Fault {
@@ -159,7 +161,9 @@ function memberRange(value: DocumentValue): Fault {
 }
 
 function key(segment: string): Fault {
-  return isReadable(() => parsePrincipal(segment)) ? undefined : `${quoted(segment)} is not a public key: use did:key:z6Mk…`
+  return isReadable(() => parsePrincipal(segment))
+    ? undefined
+    : `${quoted(segment)} is not a public key: use did:key:z6Mk…`
 }
 
 function packageName(segment: string): Fault {

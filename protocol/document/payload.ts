@@ -36,7 +36,12 @@ export interface Metadata {
  * The Automerge actor of a chain, 64 hex characters. Attack: a change under the actor of somebody else would keep that
  * one's own changes out, so each fact may bring changes only of the actor that its header gives.
  */
-export function actorOf({ author, registry, subject, chain }: Pick<FactBody, 'author' | 'registry' | 'subject' | 'chain'>): string {
+export function actorOf({
+  author,
+  registry,
+  subject,
+  chain
+}: Pick<FactBody, 'author' | 'registry' | 'subject' | 'chain'>): string {
   return toHex(sha256(encodeCbor(['actor', author, registry, subject, chain])))
 }
 
