@@ -9,6 +9,10 @@ export const ERROR_CODES = {
   DAEMON_UNREACHABLE: { exit: 9, cause: 'a running node did not answer on its local socket' },
   DENIED: { exit: 6, cause: 'a curator of the registry denied what was asked for' },
   DISK_FULL: { exit: 8, cause: 'no space is left on the device' },
+  DOCUMENT_FAILED: {
+    exit: 8,
+    cause: 'a document of metadata takes too much time or memory to be made, or breaks what makes it'
+  },
   FILE_CHANGED: { exit: 5, cause: 'a file changed while it was being read' },
   HOME_LOCKED: { exit: 9, cause: 'another process owns this data directory' },
   HOSTILE_PATH: { exit: 5, cause: 'a package holds a path that no package may hold' },
