@@ -44,7 +44,7 @@ const PACKAGE_FIELDS: Readonly<Record<string, Field>> = {
 
 /** docs/spec/metadata.md section 3. */
 const CATALOGUE_FIELDS: Readonly<Record<string, Field>> = {
-  categories: { names: [word], value: line(LIMITS.fact.reasonChars) },
+  categories: { names: [word], value: described },
   bundles: { names: [word], value: line(titleChars) },
   members: { names: [word, packageName], value: memberRange },
   scores: { names: [word], value: score },
@@ -130,6 +130,11 @@ function words(chars: number): (text: DocumentValue) => Fault {
 
 function present(value: DocumentValue): Fault {
   return value === true ? undefined : 'an entry of this field has no text'
+}
+
+/** A description, or none. */
+function described(value: DocumentValue): Fault {
+  return value === true ? undefined : line(LIMITS.fact.reasonChars)(value)
 }
 
 function link(value: DocumentValue): Fault {
