@@ -95,8 +95,8 @@ export interface ComposeRequest {
   /** What the document is made of; undefined: of nothing yet. */
   readonly made: string | undefined
   readonly saved: SavedDocument | undefined
-  readonly registry: string
-  readonly subject: string
+  /** `actorOf` the chain that will hold it. */
+  readonly actor: string
   readonly author: Principal
   readonly chain: string
   readonly edits: readonly Edit[]

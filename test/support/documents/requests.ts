@@ -35,8 +35,7 @@ export function composeRequest(key: string): ComposeRequest {
     key,
     made: 'made',
     saved: undefined,
-    registry: 'registry',
-    subject: 'subject',
+    actor: 'aa'.repeat(32),
     author,
     chain: '0'.repeat(32),
     edits: []

@@ -74,7 +74,13 @@ serveDocuments(
       const state = { made, epoch: null, heads: [], content: [] }
       return { kind: 'updated', state, saved: new Uint8Array([1]), statuses: [] }
     },
-    compose: request => ({ kind: 'composed', epoch: null, change: new TextEncoder().encode(request.key) })
+    compose: request => ({
+      kind: 'composed',
+      epoch: null,
+      after: [],
+      edits: [],
+      change: new TextEncoder().encode(request.key)
+    })
   },
   parentPort
 )
