@@ -70,6 +70,7 @@ test('the writer of raw changes writes what Automerge writes, so that each refus
   )
   const plain = ['a', 'b'].map((key): PlainOp => ({ key, value: true }))
   expect(Buffer.from(two({}))).toEqual(Buffer.from(encodeOps(plain, { startOp: 9 })))
+  expect(A.decodeChange(deflated(goodChange()))).toEqual(A.decodeChange(goodChange()))
 })
 
 const NOT_FLAT = 'a column that no flat document has'
