@@ -58,10 +58,13 @@ export function openPackageRow(sealed: Uint8Array): PackageView {
 }
 
 /**
- * What equal sets have equal: sha2-256 over the hashes of all rows, in the byte order of their subjects.
- * docs/spec/fact.md section 7.
+ * What equal sets have equal: sha2-256 over the hashes of all rows, then of what all documents say, each in the byte order
+ * of their subjects. docs/spec/fact.md section 7.
  */
-export function viewDigest(hashes: Iterable<readonly [Subject, Uint8Array]>): Uint8Array {
-  const sorted = [...hashes].toSorted(([a], [b]) => compareText(a, b))
-  return sha256(concatBytes(sorted.map(([, hash]) => hash)))
+export function viewDigest(
+  rows: Iterable<readonly [Subject, Uint8Array]>,
+  documents: Iterable<readonly [Subject, Uint8Array]> = []
+): Uint8Array {
+  const hashes = [rows, documents].flatMap(part => [...part].toSorted(([a], [b]) => compareText(a, b)))
+  return sha256(concatBytes(hashes.map(([, hash]) => hash)))
 }

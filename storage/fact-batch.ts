@@ -139,7 +139,9 @@ class Plan {
       ops.push(row === undefined ? { type: 'del', key } : { type: 'put', key, value: row })
     }
     for (const [subject, is] of aside) ops.push(flag(KEYS.aside(registry, subject), is))
-    for (const subject of documents) ops.push(flag(KEYS.documentTodo(registry, subject), true))
+    const since = new Uint8Array(8)
+    new DataView(since.buffer).setBigUint64(0, BigInt(this.#ground.head.generation + 1))
+    for (const subject of documents) ops.push({ type: 'put', key: KEYS.documentTodo(registry, subject), value: since })
     for (const key of unnamed) ops.push(flag(KEYS.named(registry, key), false))
     for (const key of named) ops.push(flag(KEYS.named(registry, key), true))
     if (stale !== undefined) ops.push(flag(KEYS.stale(registry), stale))

@@ -52,7 +52,21 @@ export const KEYS = {
 } as const
 
 /** All kinds of records that begin with a registry's id, those of older stores included. */
-export const FACT_KINDS = ['aside', 'body', 'cut', 'cutid', 'fact', 'log', 'named', 'names', 'view', 'who'] as const
+export const FACT_KINDS = [
+  'aside',
+  'body',
+  'cut',
+  'cutid',
+  'doc',
+  'docsave',
+  'doctodo',
+  'fact',
+  'log',
+  'named',
+  'names',
+  'view',
+  'who'
+] as const
 
 /** Every key that begins so. Keys end before `~`. */
 export function keysFrom(prefix: string): Pick<KeyRange, 'gte' | 'lt'> {

@@ -142,6 +142,11 @@ export class FactStore extends FactReader {
     return this.#inTurn(batch.registry, () => this.#commit(batch, sync))
   }
 
+  /** Runs a task while no facts of the registry are written. It must not write any itself. */
+  exclusively<T>(registry: RegistryId, task: () => Promise<T>): Promise<T> {
+    return this.#inTurn(registry, task)
+  }
+
   /** All subjects that any fact is about, in the set or outside. */
   async *subjects(registry: RegistryId): AsyncGenerator<Subject> {
     const outside = new Set(this.cutCount(registry) === 0 ? [] : await gather(this.subjectsIn('cut', registry)))

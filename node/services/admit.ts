@@ -8,7 +8,7 @@ import { publicKeyOf } from '../../protocol/did.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
-import type { Envelope } from '../../protocol/fact.ts'
+import type { Envelope, Subject } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import { PendingBuffer } from '../../protocol/pending.ts'
@@ -34,6 +34,8 @@ export interface GateComponents {
   readonly mayAsk: (peer: string) => boolean
   /** Called once for each fact that became part of the set, after it is durable. */
   readonly onAccepted?: (fact: VerifiedFact, bytes: Uint8Array, source: Source) => void
+  /** Called once what facts were written of says something else, perhaps, about the words of these subjects. */
+  readonly onEdited?: (registry: RegistryId, subjects: readonly Subject[]) => void
   /** Called for the late verdict on a fact that had been pending, so that its sender can be blamed or thanked. */
   readonly onDecided?: (admission: Admission, source: string) => void
 }
@@ -75,9 +77,10 @@ export class Gate {
   /** Follows a registry: from now on its facts are taken. Finishes a refold that a crash or a loss made necessary. */
   async open(registry: RegistryId, { refold = false } = {}): Promise<void> {
     if (this.#states.has(registry)) return
-    const state = new RegistryState(registry, this.#components.store)
+    const { store, onEdited } = this.#components
+    const state = new RegistryState(registry, store, subjects => onEdited?.(registry, subjects))
     await state.load()
-    if (refold || (await this.#components.store.isStale(registry))) await refoldAll(state, this.#components.store)
+    if (refold || (await store.isStale(registry))) await refoldAll(state, store)
     this.#states.set(registry, state)
     this.#pending.set(registry, new PendingBuffer())
   }

@@ -56,17 +56,19 @@ export class Author {
   /**
    * Signs and admits one fact, with the node's own key or another one of this data directory. What waits for more
    * signatures is in the set like any other: a position that was signed and kept apart would be signed again.
+   * A payload that depends on the chain, or on what was written just before, is made when its turn comes.
    * @throws RegistryError NOT_AUTHORIZED when no fact of the registry named the key, or its roles were revoked
    */
   write(
     registry: RegistryId,
     subject: Subject,
-    payload: Payload,
+    payload: Payload | ((chain: string) => Promise<Payload>),
     { signer = this.#components.signer }: { readonly signer?: Signer } = {}
   ): Promise<AuthoredFact> {
     return this.#inTurn(async () => {
       const position = await this.#position(registry, subject, signer)
-      return this.#admit({ ...this.#header(payload, signer), registry, subject, ...position }, signer)
+      const said = typeof payload === 'function' ? await payload(position.chain) : payload
+      return this.#admit({ ...this.#header(said, signer), registry, subject, ...position }, signer)
     })
   }
 

@@ -181,7 +181,7 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
     },
     { sync, sides }
   )
-  state.landed(authority, sides)
+  state.landed(authority, sides, batch.documents)
   if (!isStale) return { left, joined, gained: [] }
   if (change.kind === 'all') return { left, joined, gained: await refoldAll(state, store) }
   const subjects = [...later, ...(await staleSubjects(change, registry, store))]
@@ -309,7 +309,7 @@ async function refold(
     batch = new RowBatch()
     const moves = { registry, facts: [], rows, aside, documents, leave, back, named: [], ...end }
     await commitMoves(store, moves, { sync: false, sides })
-    state.landed(own.authority, sides)
+    state.landed(own.authority, sides, documents)
     sides.clear()
     await setImmediate()
   }

@@ -30,6 +30,7 @@ const READ_AT_ONCE = 128
 export class RegistryState {
   readonly registry: RegistryId
   readonly #reader: FactReader
+  readonly #onEdited: (subjects: readonly Subject[]) => void
   /** Least recently used first. */
   readonly #cache = new Map<Subject, Cached>()
   #cachedBytes = 0
@@ -37,9 +38,11 @@ export class RegistryState {
   #writes = 0
   #isDoubtful = false
 
-  constructor(registry: RegistryId, reader: FactReader) {
+  /** `onEdited` hears of subjects whose documents may say something else, once that is durable and known here. */
+  constructor(registry: RegistryId, reader: FactReader, onEdited: (subjects: readonly Subject[]) => void = () => {}) {
     this.registry = registry
     this.#reader = reader
+    this.#onEdited = onEdited
   }
 
   /** Undefined while the genesis has not arrived. */
@@ -58,11 +61,16 @@ export class RegistryState {
   }
 
   /** Takes over what a write made durable. */
-  landed(authority: Authority | undefined, touched: ReadonlyMap<Subject, Known>): void {
+  landed(
+    authority: Authority | undefined,
+    touched: ReadonlyMap<Subject, Known>,
+    edited: readonly Subject[] = []
+  ): void {
     this.#writes += 1
     this.#isDoubtful = false
     this.#authority = authority
     for (const [subject, known] of touched) this.#remember(subject, known)
+    if (edited.length > 0) this.#onEdited(edited)
   }
 
   /**

@@ -18,6 +18,13 @@ export interface RowReader {
   rows(registry: RegistryId, from?: Subject): AsyncIterable<readonly [Subject, Uint8Array]>
 }
 
+/** What reading documents needs of the store: what each says, sealed. */
+export interface StateReader {
+  states(registry: RegistryId): AsyncIterable<readonly [Subject, Uint8Array]>
+}
+
+const NO_DOCUMENTS: StateReader = { async *states() {} }
+
 /** A package in a list or a search result. */
 export interface PackageSummary {
   readonly name: PackageName
@@ -30,9 +37,11 @@ export interface PackageSummary {
 /** Reads what the facts of a registry add up to. Never writes, never asks the network. */
 export class RegistryView {
   readonly #rows: RowReader
+  readonly #documents: StateReader
 
-  constructor(rows: RowReader) {
+  constructor(rows: RowReader, documents: StateReader = NO_DOCUMENTS) {
     this.#rows = rows
+    this.#documents = documents
   }
 
   /** Undefined when no fact of the registry is about that name. */
@@ -91,11 +100,9 @@ export class RegistryView {
     return { packages, releases }
   }
 
-  /** Equal on all nodes that hold equal sets. */
+  /** Equal on all nodes that hold equal sets, once their documents are up to date. */
   async digest(registry: RegistryId): Promise<Uint8Array> {
-    const hashes: [Subject, Uint8Array][] = []
-    for await (const [subject, sealed] of this.#rows.rows(registry)) hashes.push([subject, sealedHash(sealed)])
-    return viewDigest(hashes)
+    return viewDigest(await hashesOf(this.#rows.rows(registry)), await hashesOf(this.#documents.states(registry)))
   }
 
   /** Names that somebody who typed this one may have meant, nearest first. */
@@ -106,6 +113,14 @@ export class RegistryView {
     }
     return nearest(shortNameOf(name), names)
   }
+}
+
+async function hashesOf(
+  sealed: AsyncIterable<readonly [Subject, Uint8Array]>
+): Promise<readonly (readonly [Subject, Uint8Array])[]> {
+  const hashes: [Subject, Uint8Array][] = []
+  for await (const [subject, row] of sealed) hashes.push([subject, sealedHash(row)])
+  return hashes
 }
 
 /** The version a person would get, and its words. Undefined for a name without a usable version. */

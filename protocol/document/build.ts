@@ -13,6 +13,8 @@ import { DOCUMENT_LIMITS } from './limits.ts'
 export interface Entry {
   readonly id: FactId
   readonly status: FactStatus
+  /** Whether the registry counts it. */
+  readonly counts: boolean
   /** `author chain` and position: the one before it in its chain is among what it follows. */
   readonly chain: string
   readonly seq: number
@@ -341,8 +343,8 @@ export function chainOf({ author, chain }: Pick<MetadataFact, 'author' | 'chain'
   return `${author} ${chain}`
 }
 
-function placeOf(fact: MetadataFact): Pick<Entry, 'id' | 'chain' | 'seq'> {
-  return { id: fact.id, chain: chainOf(fact), seq: fact.seq }
+function placeOf(fact: MetadataFact): Pick<Entry, 'id' | 'chain' | 'seq' | 'counts'> {
+  return { id: fact.id, chain: chainOf(fact), seq: fact.seq, counts: fact.counts }
 }
 
 function spanOf({ startOp, ops }: PlainChange): { readonly lastOp: number } {

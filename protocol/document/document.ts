@@ -38,6 +38,12 @@ export type FactStatus =
   /** A rollover that another one of the same epoch won over, or that folds what is not here. */
   | 'no-effect'
 
+/** How a fact stands: whether the registry counts it, and what the document made of it. */
+export interface Standing {
+  readonly status: FactStatus
+  readonly counts: boolean
+}
+
 /** One value that a key holds, and the fact that said so. */
 export interface HeldValue {
   readonly value: DocumentValue
@@ -67,7 +73,6 @@ export type SavedDocument = Uint8Array
 export interface UpdateRequest {
   /** Which document: the engine keeps the ones used last. */
   readonly key: string
-  readonly subject: string
   /** Fingerprint of all facts after the update. */
   readonly made: string
   /** What the document was made of before; undefined: it is made anew from `facts`, which are all of them. */
@@ -83,7 +88,8 @@ export type UpdateResult =
       readonly kind: 'updated'
       readonly state: DocumentState
       readonly saved: SavedDocument
-      readonly statuses: readonly (readonly [FactId, FactStatus])[]
+      /** Of the facts that were given. */
+      readonly standings: readonly (readonly [FactId, Standing])[]
     }
   /** Ask again, with `saved`. */
   | { readonly kind: 'cold' }

@@ -2,6 +2,7 @@ import { foldAuthority } from '../../../protocol/authority.ts'
 import type { Authority, AuthoritySetAside } from '../../../protocol/authority.ts'
 import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
+import { editsOfCatalogue } from '../../../protocol/document/counted.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { foldPackage } from '../../../protocol/fold.ts'
@@ -86,8 +87,11 @@ export function scopeFrom(text: string): Scope {
 }
 
 /** Why a fact that is here does not count; undefined when it counts. */
-export function asideReason({ subject, authority, view }: Place, id: FactId): AsideReason | undefined {
-  const setAside = subject === 'registry' ? authority.setAside : (view?.setAside ?? [])
+export function asideReason({ subject, authority, facts, view }: Place, id: FactId): AsideReason | undefined {
+  const setAside =
+    subject === 'registry'
+      ? [...authority.setAside, ...editsOfCatalogue(authority, facts).setAside]
+      : (view?.setAside ?? [])
   return setAside.find(({ fact }) => fact === id)?.reason
 }
 

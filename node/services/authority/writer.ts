@@ -22,7 +22,7 @@ export interface WriterComponents {
     write(
       registry: RegistryId,
       subject: Subject,
-      payload: Payload,
+      payload: Payload | ((chain: string) => Promise<Payload>),
       options: { readonly signer: Signer }
     ): Promise<AuthoredFact>
   }
@@ -97,8 +97,11 @@ interface Trial {
   readonly now: number
 }
 
-/** @throws RegistryError NOT_AUTHORIZED | USAGE */
-async function assertCounts(place: Place, payload: Payload, { signer, now }: Trial): Promise<void> {
+/**
+ * Refuses what the fold would set aside if it were signed now.
+ * @throws RegistryError NOT_AUTHORIZED | USAGE
+ */
+export async function assertCounts(place: Place, payload: Payload, { signer, now }: Trial): Promise<void> {
   let fault = faultOf(place, trialOf(place, payload, { signer, now }))
   if (fault === 'forked-author') {
     // What this data directory signed twice at one place holds up only its own chain: the next fact begins another.
@@ -159,7 +162,9 @@ function trialOf({ facts, registry, subject }: Place, payload: Payload, { signer
     payload: encodePayload(payload)
   }
   try {
-    return { id: factIdOf(encodeBody(body)), body, payload: parsePayload(body) }
+    // An edit's change is made when it is signed; who may edit does not depend on it.
+    const read = payload.type === 'metadata' ? payload : parsePayload(body)
+    return { id: factIdOf(encodeBody(body)), body, payload: read }
   } catch (cause) {
     if (!isRegistryError(cause) || cause.code !== 'MALFORMED') throw cause
     throw new RegistryError('USAGE', `this can't be said: ${cause.message}`, { cause })

@@ -93,8 +93,9 @@ export async function documentOf(facts: readonly MetadataFact[]): Promise<Shown>
   const result = await engine.update({ key: 'd', made: fingerprintOf(facts), from: undefined, facts })
   await engine.close()
   if (result.kind !== 'updated') throw new TypeError('a document could not be made')
-  const { state, statuses } = result
-  return { state, statuses: Object.fromEntries(statuses), content: contentOf(state) }
+  const { state, standings } = result
+  const statuses = Object.fromEntries(standings.map(([id, { status }]) => [id, status]))
+  return { state, statuses, content: contentOf(state) }
 }
 
 export function contentOf({ content }: DocumentState): Shown['content'] {
