@@ -198,7 +198,7 @@ describe('what a worker cannot take', () => {
     expect(engine.stats().memoryBytes).toBeLessThan(32 * 1024 * 1024)
   })
 
-  test.each(['throw', 'exit'] as const)('a crash: %s', async deed => {
+  test.each(['throw', 'fault', 'exit'] as const)('a crash: %s', async deed => {
     await onlyItFails(updateRequest(deed))
     expect(engine.stats().starts).toBe(2)
   })
@@ -220,7 +220,7 @@ describe('what a worker cannot take', () => {
   })
 
   test('a worker that cannot start fails one call for each start', async () => {
-    open({}, new URL('./no-such-worker.ts', import.meta.url))
+    open({}, new URL('no-such-worker.ts', STAND_IN))
     const calls = [engine.update(updateRequest('answer')), engine.compose(composeRequest('edit'))]
     for (const { status } of await Promise.allSettled(calls)) expect(status).toBe('rejected')
     expect(engine.stats()).toMatchObject({ running: false, starts: 2, waiting: 0 })

@@ -14,6 +14,7 @@ export type Deed =
   | 'steps'
   | 'refuse'
   | 'throw'
+  | 'fault'
   | 'crash later'
   | 'exit'
 

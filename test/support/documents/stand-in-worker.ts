@@ -31,6 +31,9 @@ const DEEDS: Readonly<Record<Deed, (request: UpdateRequest, onStep: () => void) 
   refuse: () => {
     throw new RegistryError('LIMIT_EXCEEDED', 'too many edits')
   },
+  fault: () => {
+    throw new RegistryError('INTERNAL', 'this cannot be')
+  },
   throw: () => {
     throw new TypeError('unreachable')
   },
@@ -38,7 +41,7 @@ const DEEDS: Readonly<Record<Deed, (request: UpdateRequest, onStep: () => void) 
     void setImmediate(() => {
       throw new TypeError('nobody catches this')
     }),
-  exit: () => process.exit(3)
+  exit: () => parentPort?.close()
 }
 
 interface WasmMemory {
