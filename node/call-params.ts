@@ -2,10 +2,11 @@ import { isAbsolute } from 'node:path'
 import { RegistryError } from '../protocol/errors.ts'
 import type { ApiMethods, Method } from './services/api.ts'
 
-type Kind = 'flag' | 'list' | 'number' | 'path' | 'text' | 'texts'
+type Kind = 'edits' | 'flag' | 'list' | 'number' | 'path' | 'text' | 'texts' | 'whole'
 
 /** Of every call that signs. */
 const SIGNING = { key: 'text?', out: 'path?' } as const
+const CATALOGUE = { ...SIGNING, registry: 'text?' } as const
 const ABOUT = { ...SIGNING, registry: 'text?', package: 'text?' } as const
 
 /** What each call takes; a `?` marks what may be left away. `path`: absolute, because the daemon has its own folder. */
@@ -83,6 +84,20 @@ const PARAMS: {
   resolve: { ...SIGNING, reference: 'text', keep: 'text' },
   resolveFork: { ...SIGNING, fork: 'text', keep: 'text', registry: 'text?' },
   proofExport: { fact: 'text', file: 'path', registry: 'text?' },
+  edit: { ...SIGNING, reference: 'text', edits: 'edits', whole: 'whole?' },
+  rollover: { ...CATALOGUE, reference: 'text?' },
+  document: { reference: 'text' },
+  history: { reference: 'text', limit: 'number' },
+  bundleCreate: { ...CATALOGUE, name: 'text', title: 'text', minScore: 'number?' },
+  bundleAdd: { ...CATALOGUE, name: 'text', members: 'texts' },
+  bundleRemove: { ...CATALOGUE, name: 'text', members: 'texts' },
+  bundleList: { registry: 'text?', name: 'text?' },
+  categoryAdd: { ...CATALOGUE, name: 'text', description: 'text?' },
+  categoryRemove: { ...CATALOGUE, name: 'text' },
+  categoryList: { registry: 'text?' },
+  announce: { ...CATALOGUE, text: 'text' },
+  announceRemove: { ...CATALOGUE, id: 'text' },
+  announceList: { registry: 'text?' },
   waitFor: { registry: 'text', facts: 'number', peers: 'number', kept: 'flag', timeoutMs: 'number' },
   doctor: { deep: 'flag' },
   complete: { kind: 'text', prefix: 'text' },
@@ -104,16 +119,20 @@ export function checkParams(method: Method, params: unknown): void {
 }
 
 const WORDS: Readonly<Record<Kind, string>> = {
+  edits: 'a list of edits',
   flag: 'true or false',
   list: 'a list',
   number: 'a whole number from 0',
   path: 'an absolute path',
   text: 'a text',
-  texts: 'a list of texts'
+  texts: 'a list of texts',
+  whole: 'a list of fields with their entries'
 }
 
 function isKind(kind: Kind, value: unknown): boolean {
   switch (kind) {
+    case 'edits':
+      return isList(value, isEdit)
     case 'flag':
       return typeof value === 'boolean'
     case 'list':
@@ -125,8 +144,29 @@ function isKind(kind: Kind, value: unknown): boolean {
     case 'text':
       return typeof value === 'string'
     case 'texts':
-      return Array.isArray(value) && value.every(entry => typeof entry === 'string')
+      return isTexts(value)
+    case 'whole':
+      return isList(value, ({ field, entries }) => typeof field === 'string' && isList(entries, isEntry))
   }
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every(entry => typeof entry === 'string')
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function isList(value: unknown, isGood: (entry: Fields) => boolean): boolean {
+  return Array.isArray(value) && value.every(entry => typeof entry === 'object' && entry !== null && isGood(entry))
+}
+
+/** What the path and the value mean is said by the grammar of edits, not here. */
+function isEntry({ path, value }: Fields): boolean {
+  return isTexts(path) && (typeof value === 'string' || value === true)
+}
+
+function isEdit({ op, path, value }: Fields): boolean {
+  return op === 'put' ? isEntry({ path, value }) : op === 'delete' && isTexts(path) && value === null
 }
 
 function wrong(method: Method, wanted: string): RegistryError {

@@ -7,6 +7,7 @@ import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
+import type { DocumentMethods, ShownDocument } from './documents/methods.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
@@ -112,6 +113,8 @@ export interface ShownPackage {
   readonly manifest: Manifest | null
   readonly versions: readonly ShownVersion[]
   readonly setAside: readonly SetAside[]
+  /** What people said of it beside its manifests; null when nobody did. */
+  readonly document: ShownDocument | null
 }
 
 export interface Finding {
@@ -178,7 +181,7 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods extends AuthorityMethods {
+export interface ApiMethods extends AuthorityMethods, DocumentMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }

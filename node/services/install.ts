@@ -68,6 +68,14 @@ export interface LockChange {
   readonly to: Version | null
 }
 
+/** A version that somebody who may say so advises against. */
+export interface DeprecatedVersion {
+  readonly name: string
+  readonly version: Version
+  /** What to do instead, in the words of whoever said so. */
+  readonly text: string
+}
+
 export interface InstallResult {
   /** What the command was about and what it touched; dependencies before what depends on them. */
   readonly installed: readonly InstalledPackage[]
@@ -77,6 +85,7 @@ export interface InstallResult {
   readonly left: readonly LeftOut[]
   readonly overridden: readonly Overridden[]
   readonly warnings: readonly Warning[]
+  readonly deprecated?: readonly DeprecatedVersion[]
   /** How many packages the project has. */
   readonly packages: number
   readonly lockChanged: boolean

@@ -13,8 +13,10 @@ export const DOCUMENT_LIMITS = Object.freeze({
   predecessors: 1_024,
   /** other actors that one change mentions */
   actorsPerChange: 256,
-  /** heads that a rollover folds */
-  folds: 64,
+  /** edits that one follows, or a rollover folds */
+  after: 64,
+  /** changes that stand for an edit which does not count */
+  stands: 256,
   keyBytes: 256,
   segments: 3,
   textChars: 4_096,
