@@ -84,6 +84,7 @@ export class DocumentThread {
       worker: this.#worker,
       clock,
       limits,
+      isLoaded: () => this.#ready,
       step: () => this.#step,
       onOverrun: overrun => this.#break(`it takes too much ${overrun}`),
       signal: done.signal

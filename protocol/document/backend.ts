@@ -24,7 +24,8 @@ export interface DocumentBackend {
   /** The operations whose values a key holds where a document stood at `heads`. */
   visible(key: string, heads: readonly string[]): readonly string[]
   encode(change: PlainChange): { readonly bytes: Uint8Array; readonly hash: string }
-  apply(change: Uint8Array): void
+  /** `keys`: what it changes. */
+  apply(change: Uint8Array, keys: readonly string[]): void
   /** Ascending. */
   heads(): readonly string[]
   /** By key, ascending; of several values the one that is shown comes first. */

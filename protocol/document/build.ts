@@ -234,7 +234,10 @@ export class DocumentBuild {
     change: PlainChange,
     { bytes, hash, facts }: { readonly bytes: Uint8Array; readonly hash: string; readonly facts: readonly FactId[] }
   ): void {
-    this.#backend.apply(bytes)
+    this.#backend.apply(
+      bytes,
+      change.ops.map(({ key }) => key)
+    )
     const { actor, seq, startOp } = change
     this.#note(hash, { actor, seq, startOp, lastOp: spanOf(change).lastOp, facts })
     this.#ops += change.ops.length

@@ -67,7 +67,6 @@ export type SavedDocument = Uint8Array
 export interface UpdateRequest {
   /** Which document: the engine keeps the ones used last. */
   readonly key: string
-  readonly subject: string
   /** Fingerprint of all facts after the update. */
   readonly made: string
   /** What the document was made of before; undefined: it is made anew from `facts`, which are all of them. */
@@ -95,8 +94,8 @@ export interface ComposeRequest {
   /** What the document is made of; undefined: of nothing yet. */
   readonly made: string | undefined
   readonly saved: SavedDocument | undefined
-  readonly registry: string
-  readonly subject: string
+  /** `actorOf` the chain that will hold it. */
+  readonly actor: string
   readonly author: Principal
   readonly chain: string
   readonly edits: readonly Edit[]

@@ -10,7 +10,7 @@ import { REPOSITORY } from '../support/shared.ts'
 const oldNode = findOldNode()
 
 /** A document of no facts. */
-const NOTHING = { key: 'key', subject: 'ggen/nothing', made: '0'.repeat(64), facts: [] }
+const NOTHING = { key: 'key', made: '0'.repeat(64), facts: [] }
 
 let place: InstalledPackage
 

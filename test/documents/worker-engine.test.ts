@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { workerEngine } from '../../node/documents/worker-engine.ts'
+import { WORKER_FILE, workerEngine } from '../../node/documents/worker-engine.ts'
 import type { WorkerEngine } from '../../node/documents/worker-engine.ts'
 import type { WorkerLimits } from '../../node/documents/thread-watch.ts'
 import type { UpdateRequest } from '../../protocol/document/document.ts'
@@ -77,6 +77,13 @@ describe('a worker for documents', () => {
     await Promise.all(all)
     expect(order).toEqual(['first', 'edit', 'other edit', 'second', 'third'])
     expect(engine.stats()).toMatchObject({ starts: 1, waiting: 0, running: true })
+  })
+
+  test('is by default the one that makes documents with Automerge', async () => {
+    open({}, WORKER_FILE)
+    const request: UpdateRequest = { ...updateRequest('answer'), saved: undefined }
+    await expect(engine.update(request)).resolves.toMatchObject({ kind: 'updated', state: { heads: [], content: [] } })
+    expect(engine.stats().memoryBytes).toBeGreaterThan(1024 * 1024)
   })
 
   test('gives each caller the answer to its own question', async () => {
@@ -175,6 +182,12 @@ describe('what a worker cannot take', () => {
     await expect(moving(engine.update(updateRequest('steps', 'long')))).resolves.toMatchObject({
       state: { made: 'long' }
     })
+    expect(engine.stats().starts).toBe(1)
+  })
+
+  test('no call pays for what it takes to load the worker', async () => {
+    open({ stepMs: 50 }, new URL('?slow', STAND_IN))
+    await expect(moving(engine.update(updateRequest('answer')))).resolves.toMatchObject({ kind: 'updated' })
     expect(engine.stats().starts).toBe(1)
   })
 
