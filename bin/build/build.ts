@@ -1,6 +1,8 @@
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import type { Plugin } from 'rolldown'
 import { RegistryError } from '../../protocol/errors.ts'
 import { libraryDeclarations } from './declarations.ts'
 import { thirdPartyLicences } from './licences.ts'
@@ -27,9 +29,15 @@ const EXTERNAL = 'classic-level'
 /** What `import 'ggen-node'` gives. */
 const LIBRARY = 'node/index.ts'
 
+/** The program of the thread that makes documents, and who starts it by the name of its file. */
+const WORKER = { entry: 'node/documents/worker.ts', startedBy: 'node/documents/worker-engine.ts' } as const
+
+/** Automerge's code reads this file from the folder that it lies in itself. */
+const WASM = { source: '@automerge/automerge/automerge.wasm', target: 'automerge_wasm_bg.wasm' } as const
+
 /**
- * Writes the package that is published: `ggen-node.js` (the launcher), `chunks/` (the bundle of the command line and of
- * the library, which share all but their entries) and what belongs to it.
+ * Writes the package that is published: `ggen-node.js` (the launcher), `chunks/` (the bundle of the command line, of the
+ * library and of the worker for documents, which share all but their entries) and what belongs to it.
  * A bundle, because overrides do not travel with a package: installed from its own dependency list it would bring
  * WebRTC and React Native.
  */
@@ -37,6 +45,7 @@ export async function buildPackage(folder: string): Promise<BuildResult> {
   await rm(folder, { recursive: true, force: true })
   await mkdir(join(folder, 'chunks'), { recursive: true })
   const modules = await writeBundle(join(folder, 'chunks'))
+  await cp(fileURLToPath(import.meta.resolve(WASM.source)), join(folder, 'chunks', WASM.target))
   await writeFile(join(folder, 'chunks', 'index.d.ts'), await libraryDeclarations(ROOT, LIBRARY))
   await writeFile(join(folder, 'THIRD-PARTY-LICENSES'), await thirdPartyLicences(modules))
   await writeLauncher(join(folder, 'ggen-node.js'))
@@ -50,9 +59,12 @@ export async function buildPackage(folder: string): Promise<BuildResult> {
 async function writeBundle(folder: string): Promise<Set<string>> {
   const bundle = await rolldown({
     cwd: ROOT,
-    input: { main: 'bin/commands/main.ts', index: LIBRARY },
+    input: { main: 'bin/commands/main.ts', index: LIBRARY, 'document-worker': WORKER.entry },
     platform: 'node',
     external: [EXTERNAL],
+    plugins: [bundledWorker()],
+    // Where Automerge's CommonJS looks for its WebAssembly: a bundle of modules has no __dirname.
+    transform: { define: { __dirname: 'import.meta.dirname' } },
     logLevel: 'warn'
   })
   try {
@@ -73,6 +85,23 @@ async function writeBundle(folder: string): Promise<Set<string>> {
   }
 }
 
+/** A thread is started by the name of a file, which no bundler follows: it is pointed at the entry of the bundle. */
+function bundledWorker(): Plugin {
+  const startedBy = join(ROOT, WORKER.startedBy)
+  return {
+    name: 'bundled-worker',
+    transform(code, id) {
+      if (resolve(id) !== startedBy) return undefined
+      return replaced(code, './worker.ts', './document-worker.js')
+    }
+  }
+}
+
+function replaced(text: string, from: string, to: string): string {
+  if (!text.includes(`'${from}'`)) throw new RegistryError('INTERNAL', `the sources no longer mention ${from}`)
+  return text.replace(`'${from}'`, `'${to}'`)
+}
+
 /** The launcher of the sources, pointed at the bundle. Its syntax is plain JavaScript already. */
 async function writeLauncher(file: string): Promise<void> {
   let text = await readFile(join(ROOT, 'bin', 'ggen-node.ts'), 'utf8')
@@ -80,8 +109,7 @@ async function writeLauncher(file: string): Promise<void> {
     ['../package.json', './package.json'],
     ['./commands/main.ts', './chunks/main.js']
   ] as const) {
-    if (!text.includes(`'${from}'`)) throw new RegistryError('INTERNAL', `the launcher no longer mentions ${from}`)
-    text = text.replace(`'${from}'`, `'${to}'`)
+    text = replaced(text, from, to)
   }
   await writeFile(file, text)
   await chmod(file, 0o755)

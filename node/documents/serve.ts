@@ -25,7 +25,8 @@ function reply(engine: SyncEngine, call: DocumentCall, onStep: () => void): Work
   try {
     return { kind: 'answer', answer: answer(engine, call, onStep), memoryBytes: memoryBytes() }
   } catch (error) {
-    if (!isRegistryError(error)) return { kind: 'broken', message: messageOf(error) }
+    // A panic of Automerge leaves its memory as it was in the middle of something.
+    if (!isRegistryError(error) || error.code === 'INTERNAL') return { kind: 'broken', message: messageOf(error) }
     return { kind: 'refused', code: error.code, message: error.message, memoryBytes: memoryBytes() }
   }
 }

@@ -13,6 +13,8 @@ export interface WatchInit {
   readonly worker: Pick<Worker, 'cpuUsage' | 'getHeapStatistics'>
   readonly clock: Clock
   readonly limits: WorkerLimits
+  /** Until it has loaded what it needs, only the wall bounds it: how long that takes is not the fault of a call. */
+  readonly isLoaded: () => boolean
   /** A number that changes whenever the worker got further. */
   readonly step: () => number
   /** Called once for each look that finds too much. */
@@ -27,7 +29,7 @@ export interface WatchInit {
  *
  * Invariant: the time of one step is counted from the first look that saw it, so no step is ever blamed for the one before.
  */
-export function watchThread({ worker, clock, limits, step, onOverrun, signal }: WatchInit): void {
+export function watchThread({ worker, clock, limits, isLoaded, step, onOverrun, signal }: WatchInit): void {
   let seen: number | undefined
   let wallMs = 0
   let startedUs: number | undefined
@@ -39,7 +41,7 @@ export function watchThread({ worker, clock, limits, step, onOverrun, signal }: 
     const [cpu, heap] = await Promise.all([worker.cpuUsage(), worker.getHeapStatistics()])
     if (signal.aborted) return
     if (heap.external_memory > limits.memoryMaxBytes) return onOverrun('memory')
-    if (at !== step()) return
+    if (at !== step() || !isLoaded()) return
     const usedUs = cpu.user + cpu.system
     startedUs ??= usedUs
     looksBeyond = usedUs - startedUs > limits.stepMs * 1000 ? looksBeyond + 1 : 0

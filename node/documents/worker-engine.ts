@@ -39,14 +39,8 @@ export interface WorkerEngine extends DocumentEngine {
   stats(): WorkerEngineStats
 }
 
-/**
- * In the sources the worker lies beside this file. The build writes it beside its chunks, as an entry of its own.
- * `bin/build/build.ts` says the same name.
- */
-export const WORKER_FILE = new URL(
-  import.meta.url.endsWith('.ts') ? './worker.ts' : './document-worker.js',
-  import.meta.url
-)
+/** The program of the worker in the sources. The build replaces the name by that of the bundle's entry. */
+export const WORKER_FILE: URL = new URL('./worker.ts', import.meta.url)
 
 /** Starts nothing: the first call does, and loads Automerge where it cannot be in the way. */
 export function workerEngine(init: WorkerEngineInit = {}): (components: WorkerEngineComponents) => WorkerEngine {

@@ -38,11 +38,10 @@ export class DocumentThread {
       env: {},
       argv: [],
       execArgv: [],
+      // Nobody reads these: a stream that is read keeps the process alive, and what little is said in a panic ends with the thread.
       stdout: true,
       stderr: true
     })
-    worker.stdout.resume()
-    worker.stderr.resume()
     worker.unref()
     this.#worker = worker
     worker.on('message', (message: WorkerMessage) => this.#hear(message))
@@ -85,6 +84,7 @@ export class DocumentThread {
       worker: this.#worker,
       clock,
       limits,
+      isLoaded: () => this.#ready,
       step: () => this.#step,
       onOverrun: overrun => this.#break(`it takes too much ${overrun}`),
       signal: done.signal

@@ -9,6 +9,9 @@ import { REPOSITORY } from '../support/shared.ts'
 
 const oldNode = findOldNode()
 
+/** A document of no facts. */
+const NOTHING = { key: 'key', made: '0'.repeat(64), facts: [] }
+
 let place: InstalledPackage
 
 beforeAll(async () => {
@@ -48,6 +51,35 @@ describe('the published package', () => {
     })
   })
 
+  test('makes a document in its worker, with the WebAssembly beside it', async () => {
+    const script = `
+      const { Worker } = require('node:worker_threads')
+      const worker = new Worker('./node_modules/ggen-node/chunks/document-worker.js')
+      worker.on('message', ({ kind, answer }) => {
+        if (kind === 'ready') return worker.postMessage({ kind: 'update', request: ${JSON.stringify(NOTHING)} })
+        console.log(kind, answer.result.kind, JSON.stringify(answer.result.state))
+        worker.terminate()
+      })`
+    const state = { made: NOTHING.made, epoch: null, heads: [], content: [] }
+    expect(await run('node', ['-e', script], { cwd: place.project, env: place.env })).toEqual({
+      code: 0,
+      stdout: `answer updated ${JSON.stringify(state)}\n`,
+      stderr: ''
+    })
+  })
+
+  test('holds Automerge in its worker and nowhere else', async () => {
+    const chunks = join(place.built, 'chunks')
+    const holding: string[] = []
+    for (const name of await readdir(chunks)) {
+      const text = name.endsWith('.js') ? await readFile(join(chunks, name), 'utf8') : ''
+      if (text.includes('automerge_wasm_bg.wasm')) holding.push(name)
+      // Started as a thread is fine, imported is not.
+      expect(text).not.toMatch(/(from|import)\s*\(?["'`]\.\/document-worker/)
+    }
+    expect(holding).toEqual(['document-worker.js'])
+  })
+
   test('depends on nothing but the native store', async () => {
     const manifest = JSON.parse(await readFile(join(place.built, 'package.json'), 'utf8')) as Record<string, unknown>
     expect(manifest['dependencies']).toEqual({ 'classic-level': '3.0.0' })
@@ -64,6 +96,7 @@ describe('the published package', () => {
     expect(types).toEqual([join('chunks', 'index.d.ts')])
     const licences = await readFile(join(installed, 'THIRD-PARTY-LICENSES'), 'utf8')
     expect(licences).toMatch(/^commander@\d/m)
+    expect(licences).toMatch(/^@automerge\/automerge@\d/m)
     expect(licences).not.toContain('(unknown)')
   })
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { workerEngine } from '../../node/documents/worker-engine.ts'
+import { WORKER_FILE, workerEngine } from '../../node/documents/worker-engine.ts'
 import type { WorkerEngine } from '../../node/documents/worker-engine.ts'
 import type { WorkerLimits } from '../../node/documents/thread-watch.ts'
 import type { UpdateRequest } from '../../protocol/document/document.ts'
@@ -77,6 +77,13 @@ describe('a worker for documents', () => {
     await Promise.all(all)
     expect(order).toEqual(['first', 'edit', 'other edit', 'second', 'third'])
     expect(engine.stats()).toMatchObject({ starts: 1, waiting: 0, running: true })
+  })
+
+  test('is by default the one that makes documents with Automerge', async () => {
+    open({}, WORKER_FILE)
+    const request: UpdateRequest = { ...updateRequest('answer'), saved: undefined }
+    await expect(engine.update(request)).resolves.toMatchObject({ kind: 'updated', state: { heads: [], content: [] } })
+    expect(engine.stats().memoryBytes).toBeGreaterThan(1024 * 1024)
   })
 
   test('gives each caller the answer to its own question', async () => {
@@ -178,6 +185,12 @@ describe('what a worker cannot take', () => {
     expect(engine.stats().starts).toBe(1)
   })
 
+  test('no call pays for what it takes to load the worker', async () => {
+    open({ stepMs: 50 }, new URL('?slow', STAND_IN))
+    await expect(moving(engine.update(updateRequest('answer')))).resolves.toMatchObject({ kind: 'updated' })
+    expect(engine.stats().starts).toBe(1)
+  })
+
   test('a heap that is used up', async () => {
     open({ heapMiB: 32 })
     await onlyItFails(updateRequest('heap'))
@@ -198,7 +211,7 @@ describe('what a worker cannot take', () => {
     expect(engine.stats().memoryBytes).toBeLessThan(32 * 1024 * 1024)
   })
 
-  test.each(['throw', 'exit'] as const)('a crash: %s', async deed => {
+  test.each(['throw', 'fault', 'exit'] as const)('a crash: %s', async deed => {
     await onlyItFails(updateRequest(deed))
     expect(engine.stats().starts).toBe(2)
   })
@@ -220,7 +233,7 @@ describe('what a worker cannot take', () => {
   })
 
   test('a worker that cannot start fails one call for each start', async () => {
-    open({}, new URL('./no-such-worker.ts', import.meta.url))
+    open({}, new URL('no-such-worker.ts', STAND_IN))
     const calls = [engine.update(updateRequest('answer')), engine.compose(composeRequest('edit'))]
     for (const { status } of await Promise.allSettled(calls)) expect(status).toBe('rejected')
     expect(engine.stats()).toMatchObject({ running: false, starts: 2, waiting: 0 })

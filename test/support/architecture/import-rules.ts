@@ -37,7 +37,7 @@ const LIBP2P_AND_HELIA = [
   'libp2p'
 ]
 
-const NODE_PARTS = ['node/runtime', 'node/services', 'node/p2p', 'node/http']
+const NODE_PARTS = ['node/runtime', 'node/services', 'node/documents', 'node/p2p', 'node/http']
 
 /**
  * Who may import whom, and what from outside. The longest zone that a path lies in applies; a zone that ends in `.ts`
@@ -87,6 +87,11 @@ const ZONES: Readonly<Record<string, Zone>> = {
     own: ['protocol', 'node/runtime'],
     packages: [...LIBP2P_AND_HELIA, '@ipld/dag-cbor', '@ipld/dag-pb', '@noble/hashes', 'multiformats'],
     builtins: 'any'
+  },
+  'node/documents': {
+    own: ['protocol', 'node/runtime'],
+    packages: ['@automerge/automerge', '@noble/hashes'],
+    builtins: 'local'
   },
   'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: [], builtins: 'any' },
   node: {

@@ -14,13 +14,18 @@ export type Deed =
   | 'steps'
   | 'refuse'
   | 'throw'
+  | 'fault'
   | 'crash later'
   | 'exit'
 
 /** An update whose stored form is shared memory: both threads see that it began, and that it may go on. */
 export function updateRequest(deed: Deed, made = 'made'): UpdateRequest {
   const saved = new Uint8Array(new SharedArrayBuffer(8))
-  return { key: `doc-${made}`, subject: deed, made, from: undefined, saved, facts: [] }
+  return { key: `${deed} of ${made}`, made, from: undefined, saved, facts: [] }
+}
+
+export function deedOf({ key }: UpdateRequest): Deed {
+  return key.slice(0, key.indexOf(' of ')) as Deed
 }
 
 /** The two numbers in it: whether it began, and whether it may go on. */

@@ -2,9 +2,9 @@ import { parentPort } from 'node:worker_threads'
 import { RegistryError } from '../../../protocol/errors.ts'
 import type { UpdateRequest, UpdateResult } from '../../../protocol/document/document.ts'
 import { serveDocuments } from '../../../node/documents/serve.ts'
-import { flagsOf, type Deed } from './requests.ts'
+import { deedOf, flagsOf, type Deed } from './requests.ts'
 
-/** What a worker for documents might do, by the subject of the request. */
+/** What a worker for documents might do, by the key of the request. */
 const DEEDS: Readonly<Record<Deed, (request: UpdateRequest, onStep: () => void) => void>> = {
   answer: () => undefined,
   /** Says how large the buffer behind the bytes is that it was given. */
@@ -24,12 +24,12 @@ const DEEDS: Readonly<Record<Deed, (request: UpdateRequest, onStep: () => void) 
     forEver()
   },
   keep: () => growWasm(64),
-  steps: (_, onStep) => {
-    const until = burntMs() + 400
-    while (burntMs() < until) onStep()
-  },
+  steps: (_, onStep) => burn(400, onStep),
   refuse: () => {
     throw new RegistryError('LIMIT_EXCEEDED', 'too many edits')
+  },
+  fault: () => {
+    throw new RegistryError('INTERNAL', 'this cannot be')
   },
   throw: () => {
     throw new TypeError('unreachable')
@@ -38,7 +38,7 @@ const DEEDS: Readonly<Record<Deed, (request: UpdateRequest, onStep: () => void) 
     void setImmediate(() => {
       throw new TypeError('nobody catches this')
     }),
-  exit: () => process.exit(3)
+  exit: () => parentPort?.close()
 }
 
 interface WasmMemory {
@@ -60,17 +60,25 @@ function forEver(): never {
   for (;;);
 }
 
+function burn(ms: number, onStep: () => void = () => undefined): void {
+  const until = burntMs() + ms
+  while (burntMs() < until) onStep()
+}
+
 function burntMs(): number {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1000
 }
 
+// As slow to load as the file is asked to be.
+if (import.meta.url.endsWith('?slow')) burn(300)
+
 serveDocuments(
   {
     update(request, onStep = () => undefined): UpdateResult {
       Atomics.store(flagsOf(request), 0, 1)
-      DEEDS[request.subject as Deed](request, onStep)
-      const made = request.subject === 'size' ? String(request.saved?.buffer.byteLength) : request.made
+      DEEDS[deedOf(request)](request, onStep)
+      const made = deedOf(request) === 'size' ? String(request.saved?.buffer.byteLength) : request.made
       const state = { made, epoch: null, heads: [], content: [] }
       return { kind: 'updated', state, saved: new Uint8Array([1]), statuses: [] }
     },
