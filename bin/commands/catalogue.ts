@@ -1,5 +1,5 @@
 import type { DocumentMethods } from '../../node/services/documents/methods.ts'
-import { conflictLines, editedLines, settleCatalogue, timeText } from './document-text.ts'
+import { conflictLines, editedLines, settleCatalogue, timeText, valueText } from './document-text.ts'
 import { cut, report, safe, table } from './print.ts'
 import { argument, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
@@ -46,7 +46,7 @@ export async function announce(session: Session, args: readonly string[], option
   const params = { ...catalogue(options), text: argument(args, 0) }
   const result = await withNode(session, { network: false }, client => client.call('announce', params))
   report(session, result, () => [
-    ...editedLines(`announcement ${result.id}`, result, 'Announced'),
+    ...editedLines(valueText(params.text), result, 'Announced'),
     nextStep(`ggen-node announce remove ${safe(result.id)} takes it back`)
   ])
 }

@@ -4,6 +4,8 @@ import type {
   DocumentEdited,
   EditOrder
 } from '../../node/services/documents/methods.ts'
+import { compareText } from '../../protocol/bytes.ts'
+import { keyOf } from '../../protocol/document/edits.ts'
 import type { DocumentValue, Path } from '../../protocol/document/edits.ts'
 import { countOf, cut, safe } from './print.ts'
 import { fileLines } from './signed.ts'
@@ -50,7 +52,7 @@ export function editedLines(about: string, edited: DocumentEdited, verb = 'Edite
       ? gutter('Unchanged', `${safe(about)}  it says that already`, 'same')
       : gutter(verb, `${safe(about)} in ${safe(edited.alias)}`),
     ...(fact === null ? [] : [under(fact)]),
-    ...changed.map(change => under(changeText(change))),
+    ...changed.toSorted((a, b) => compareText(keyOf(a.path), keyOf(b.path))).map(change => under(changeText(change))),
     ...settled.map(path => gutter('Settled', placeText(path))),
     ...notes.map(note => gutter('Note', safe(note), 'note')),
     ...fileLines(file)
@@ -104,7 +106,7 @@ export function settlePackage(reference: string): (path: Path) => string {
       case 'maintainers':
         return `${edit} --maintainer ${name}=NAME`
       default:
-        return `${edit} --${ENTRY.get(field) ?? field} +${name}`
+        return `${edit} --${ENTRY.get(field) ?? field} '+${name}'`
     }
   }
 }
