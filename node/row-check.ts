@@ -25,8 +25,9 @@ export async function isFolded({ facts, gate }: RowParts, id: RegistryId, subjec
     const authority = gate.state(id)?.authority
     if (authority === undefined) return true
     const isRegistry = subject === 'registry'
-    const view = isRegistry ? undefined : foldPackage(subject, authority, await readFacts(facts, id, subject))
-    const row = view === undefined ? encodeAuthorityRow(authority) : encodePackageRow(view)
+    const known = await readFacts(facts, id, subject)
+    const view = isRegistry ? undefined : foldPackage(subject, authority, known)
+    const row = view === undefined ? encodeAuthorityRow(authority, known) : encodePackageRow(view)
     const stored = await facts.row(id, subject)
     const isAside = !isRegistry && (await facts.isAside(id, subject))
     const hasAside = view !== undefined && view.setAside.length > 0

@@ -66,7 +66,7 @@ function withThoseBefore(ids: ReadonlySet<FactId>, facts: readonly VerifiedFact[
 }
 
 /** The authority part of the view, as it goes into the view digest. */
-export function authorityRow(authority: Authority): unknown {
+export function authorityRow(authority: Authority): Readonly<Record<string, unknown>> {
   const { registry, genesis, order, head, recovery, setAside, forks } = authority
   const grants = authority.grants.slice(0, LIMITS.view.grants)
   const revokes = authority.revokes

@@ -19,7 +19,8 @@ export const FACT_TYPES = [
   'release',
   'yank',
   'unyank',
-  'resolve'
+  'resolve',
+  'metadata'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 
@@ -140,8 +141,8 @@ function parseBody(bytes: Uint8Array): FactBody {
   }
 }
 
-/** Facts about who may do what are about the registry or about one package; a genesis only about the first. */
-const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve']
+/** Facts about who may do what, and words, are about the registry or about one package; a genesis only about the first. */
+const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve', 'metadata']
 
 function parseSubject(type: FactType, subject: string): Subject {
   if (subject === 'registry') {

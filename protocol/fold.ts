@@ -8,6 +8,8 @@ import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { Chains, ShownFork, VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
+import { editsOfPackage, markOf } from './document/counted.ts'
+import type { DocumentMark, Edits } from './document/counted.ts'
 import type { FactType } from './fact.ts'
 import { foldVersions, ofType } from './fold-versions.ts'
 import type { Typed, VersionView } from './fold-versions.ts'
@@ -58,6 +60,8 @@ export interface PackageView {
   readonly claim: ClaimView | null
   /** Highest first. */
   readonly versions: readonly VersionView[]
+  /** Which facts the document of its words is made of; null while nobody edited any. */
+  readonly document: DocumentMark | null
   readonly setAside: readonly SetAside[]
   readonly forks: readonly ShownFork[]
 }
@@ -76,6 +80,15 @@ interface Context {
 
 /** Folds the facts of one package under the registry's authority. Pure. */
 export function foldPackage(name: PackageName, authority: Authority, facts: readonly VerifiedFact[]): PackageView {
+  return foldWithEdits(name, authority, facts).view
+}
+
+/** The same, and what the document of the package is made of. */
+export function foldWithEdits(
+  name: PackageName,
+  authority: Authority,
+  facts: readonly VerifiedFact[]
+): { readonly view: PackageView; readonly edits: Edits } {
   const chains = readChains(facts)
   const setAside: SetAside[] = []
   const aside: Aside = (fact, reason) => {
@@ -100,13 +113,20 @@ export function foldPackage(name: PackageName, authority: Authority, facts: read
     context,
     new Set([...counted.targets, ...(roles?.counted.keys() ?? []), ...(winner === undefined ? [] : [winner.id])])
   )
-  return {
+  const edits = editsOfPackage(name, authority, { facts, chains, roles })
+  for (const { fact, reason } of edits.setAside) {
+    // Excess chains were set aside above, whatever is in them.
+    if (reason !== 'too-many-chains') setAside.push({ fact, type: 'metadata', reason })
+  }
+  const view = {
     name,
     claim: winner === undefined || roles === undefined ? null : claimView(winner, roles),
     versions,
+    document: markOf(edits),
     setAside: boundSetAside(setAside),
     forks: boundForks(chains.forks, away)
   }
+  return { view, edits }
 }
 
 const NOTHING: ReadonlySet<FactId> = new Set()

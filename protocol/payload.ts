@@ -3,6 +3,9 @@ import { contentIdFromLink, factIdFromLink, toLink } from './cid.ts'
 import type { ContentId, FactId } from './cid.ts'
 import { parsePrincipal } from './did.ts'
 import type { Principal } from './did.ts'
+import type { CitedAuthority } from './document/cited.ts'
+import { metadataRecord, parseMetadata } from './document/payload.ts'
+import type { Metadata } from './document/payload.ts'
 import { RegistryError } from './errors.ts'
 import { recordOf } from './fact.ts'
 import type { FactBody } from './fact.ts'
@@ -17,11 +20,7 @@ import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } fro
 import { parseSemver } from './version.ts'
 import type { Version } from './version.ts'
 
-/** The heads a fact about a package was made under: what its author could see of who may do what. */
-export interface CitedAuthority {
-  readonly registry: FactId
-  readonly package: FactId
-}
+export type { CitedAuthority } from './document/cited.ts'
 
 export interface Genesis {
   readonly name: string
@@ -79,6 +78,7 @@ export type Payload =
   | { readonly type: 'release'; readonly value: Release }
   | { readonly type: 'yank'; readonly value: Yank }
   | { readonly type: 'unyank'; readonly value: Unyank }
+  | { readonly type: 'metadata'; readonly value: Metadata }
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -101,6 +101,8 @@ function toRecord({ type, value }: Payload): unknown {
       return { ...value, authority: authorityRecord(value.authority) }
     case 'unyank':
       return { ...value, yanks: value.yanks.map(toLink), authority: authorityRecord(value.authority) }
+    case 'metadata':
+      return metadataRecord(value)
   }
 }
 
@@ -146,6 +148,8 @@ export function parsePayload(body: FactBody): Payload {
         return { type: 'yank', value: parseYank(raw) }
       case 'unyank':
         return { type: 'unyank', value: parseUnyank(raw) }
+      case 'metadata':
+        return { type: 'metadata', value: parseMetadata(raw, body) }
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -236,6 +240,7 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'release':
     case 'yank':
     case 'unyank':
+    case 'metadata':
       return []
   }
 }
@@ -259,6 +264,7 @@ export function citedHead(payload: Payload): FactId | undefined {
     case 'release':
     case 'yank':
     case 'unyank':
+    case 'metadata':
       return payload.value.authority.registry
   }
 }

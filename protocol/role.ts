@@ -21,6 +21,12 @@ export const DELEGATED_ROLES: readonly Role[] = ['maintainer', 'publisher']
 /** Roles under which a release, yank or unyank counts. */
 export const PUBLISHING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher']
 
+/** Roles of the registry under which an edit of a package's words counts; of the package itself the publishing ones. */
+export const EDITING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher', 'curator']
+
+/** Roles under which an edit of the registry's catalogue counts. */
+export const CATALOGUE_ROLES: readonly Role[] = ['owner', 'curator']
+
 /** Roles under which a claim counts: who may hand out names. */
 export const NAMING_ROLES: readonly Role[] = ['owner', 'curator']
 

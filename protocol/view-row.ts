@@ -3,6 +3,8 @@ import { authorityRow } from './authority.ts'
 import type { Authority } from './authority.ts'
 import { compareText, concatBytes, equalBytes } from './bytes.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
+import type { VerifiedFact } from './chains.ts'
+import { catalogueMark } from './document/counted.ts'
 import { RegistryError } from './errors.ts'
 import type { Subject } from './fact.ts'
 import type { PackageView } from './fold.ts'
@@ -18,8 +20,9 @@ export function encodePackageRow(view: PackageView): Uint8Array {
   return encodeCbor({ ...view, versions })
 }
 
-export function encodeAuthorityRow(authority: Authority): Uint8Array {
-  return encodeCbor(authorityRow(authority))
+/** The row of the registry itself: who may do what, and which facts its catalogue is made of. `facts` are those of the set. */
+export function encodeAuthorityRow(authority: Authority, facts: readonly VerifiedFact[]): Uint8Array {
+  return encodeCbor({ ...authorityRow(authority), catalogue: catalogueMark(authority, facts) })
 }
 
 /** sha2-256 of a row. */

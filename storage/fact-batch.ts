@@ -30,6 +30,8 @@ export interface FactBatch {
   readonly rows: readonly (readonly [Subject, Uint8Array | undefined])[]
   /** Packages that have facts set aside: those are folded again when the authority grows. */
   readonly aside: readonly (readonly [Subject, boolean])[]
+  /** Subjects whose documents may say something else now: they wait to be looked at, over a crash too. */
+  readonly documents?: readonly Subject[]
   readonly named: readonly Principal[]
   readonly unnamed?: readonly Principal[]
   /** True: the rows of all packages no longer match the authority; set before a long refold, cleared after. */
@@ -129,7 +131,7 @@ class Plan {
     this.#writings(fact)
   }
 
-  finish({ rows, aside, named, unnamed = [], stale }: FactBatch): PlannedWrite {
+  finish({ rows, aside, documents = [], named, unnamed = [], stale }: FactBatch): PlannedWrite {
     const registry = this.#registry
     const ops = this.#ops
     for (const [subject, row] of rows) {
@@ -137,6 +139,7 @@ class Plan {
       ops.push(row === undefined ? { type: 'del', key } : { type: 'put', key, value: row })
     }
     for (const [subject, is] of aside) ops.push(flag(KEYS.aside(registry, subject), is))
+    for (const subject of documents) ops.push(flag(KEYS.documentTodo(registry, subject), true))
     for (const key of unnamed) ops.push(flag(KEYS.named(registry, key), false))
     for (const key of named) ops.push(flag(KEYS.named(registry, key), true))
     if (stale !== undefined) ops.push(flag(KEYS.stale(registry), stale))

@@ -44,6 +44,9 @@ export const KEYS = {
   named: (registry: RegistryId, key: Principal): string => `named!${registry}!${key}`,
   view: (registry: RegistryId, subject: Subject): string => `view!${registry}!${subject}`,
   aside: (registry: RegistryId, subject: Subject): string => `aside!${registry}!${subject}`,
+  document: (registry: RegistryId, subject: Subject): string => `doc!${registry}!${subject}`,
+  documentSaved: (registry: RegistryId, subject: Subject): string => `docsave!${registry}!${subject}`,
+  documentTodo: (registry: RegistryId, subject: Subject): string => `doctodo!${registry}!${subject}`,
   stale: (registry: RegistryId): string => `stale!${registry}`,
   head: (registry: RegistryId): string => `head!${registry}`
 } as const

@@ -3,6 +3,7 @@ import type { Authority } from '../../protocol/authority.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
+import { isEdit } from '../../protocol/document/counted.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import { foldPackage } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -37,6 +38,8 @@ interface ViewBatch {
   /** Undefined: no fact of the set is about it any more. */
   readonly rows: readonly (readonly [Subject, Uint8Array | undefined])[]
   readonly aside: readonly (readonly [Subject, boolean])[]
+  /** Subjects whose documents have to be looked at again. */
+  readonly documents?: readonly Subject[]
   readonly named: readonly Principal[]
   readonly unnamed?: readonly Principal[]
   readonly stale?: boolean
@@ -63,6 +66,7 @@ export interface ViewStore extends FactReader {
 class RowBatch {
   readonly rows: (readonly [Subject, Uint8Array | undefined])[] = []
   readonly aside: (readonly [Subject, boolean])[] = []
+  readonly documents: Subject[] = []
   readonly leave: FactMove[] = []
   readonly back: FactMove[] = []
   #bytes = 0
@@ -78,9 +82,15 @@ class RowBatch {
   }
 
   /** Without its genesis a set says nothing: crash state of a disk that lost the beginning and kept something later. */
-  addAuthority(authority: Authority | undefined): void {
-    if (authority === undefined) this.rows.push(['registry', undefined])
-    else this.#add('registry', sealRow(encodeAuthorityRow(authority)))
+  addAuthority({ shown, set, cut }: Known & { readonly shown: Authority | undefined }): void {
+    if (shown === undefined) this.rows.push(['registry', undefined])
+    else this.#add('registry', sealRow(encodeAuthorityRow(shown, set)))
+    this.noteEdits('registry', { set, cut })
+  }
+
+  /** Whose document may say something else now. What left the set counts too: its words must go. */
+  noteEdits(subject: Subject, { set, cut }: Known): void {
+    if (set.some(isEdit) || cut.some(isEdit)) this.documents.push(subject)
   }
 
   addPackage(subject: Subject, facts: readonly VerifiedFact[], authority: Authority | undefined): void {
@@ -133,13 +143,14 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
   const batch = new RowBatch()
   const later: Subject[] = [...(await waitingFor(draft, store))]
   const sides = new Map<Subject, Known>()
-  if (folded !== undefined) batch.addAuthority(folded.shown)
+  if (folded !== undefined) batch.addAuthority(folded)
   for (const [subject, known] of touched) {
     const isSettled = folded === undefined && known.cut.length === 0
     const after = isSettled ? known : split([...known.set, ...known.cut], authority, isNamed)
     sides.set(subject, after)
     if (batch.isFull) later.push(subject)
     else batch.addPackage(subject, after.set, authority)
+    if (subject !== 'registry') batch.noteEdits(subject, after)
   }
   const isOutside = outsideOf(sides)
   const left = draft.accepted.filter(isOutside).map(({ fact }) => fact.id)
@@ -164,6 +175,7 @@ export async function foldDraft(draft: Draft, store: ViewStore, { sync }: { read
       back: batch.back,
       rows: batch.rows,
       aside: batch.aside,
+      documents: batch.documents,
       named: [...draft.named, ...joined.flatMap(({ fact }) => namedKeys(fact.payload))],
       ...(isStale ? { stale: true } : {})
     },
@@ -289,13 +301,13 @@ async function refold(
   const about = await state.known('registry')
   const own = foldRegistry(registry, [...about.set, ...about.cut], await namedFor(about))
   let batch = new RowBatch()
-  batch.addAuthority(own.shown)
+  batch.addAuthority(own)
   batch.addMoves('registry', about, own)
   const sides = new Map<Subject, Known>([['registry', { set: own.set, cut: own.cut }]])
   const write = async (end: { readonly stale?: false }): Promise<void> => {
-    const { rows, aside, leave, back } = batch
+    const { rows, aside, documents, leave, back } = batch
     batch = new RowBatch()
-    const moves = { registry, facts: [], rows, aside, leave, back, named: [], ...end }
+    const moves = { registry, facts: [], rows, aside, documents, leave, back, named: [], ...end }
     await commitMoves(store, moves, { sync: false, sides })
     state.landed(own.authority, sides)
     sides.clear()
@@ -311,6 +323,7 @@ async function refold(
       batch.addMoves(subject, known, after)
       if (batch.leave.length + batch.back.length > 0) sides.set(subject, after)
       batch.addPackage(subject, after.set, own.authority)
+      batch.noteEdits(subject, after)
       if (batch.isFull) await write({})
     }
   }

@@ -1,6 +1,7 @@
 import type { FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import type { DocumentValue, Edit } from './edits.ts'
+import type { Composed } from './build.ts'
 import type { ScannedChange } from './change.ts'
 
 /** What a `metadata` fact says to a document, and whether it counts. Plain data: it crosses to a worker. */
@@ -13,8 +14,8 @@ export interface MetadataFact {
   /** What the fold of the registry or the package says. */
   readonly counts: boolean
   readonly epoch: FactId | null
-  /** Not empty: a rollover. */
-  readonly folds: readonly FactId[]
+  /** The edits that it follows, beside the one before it in its chain. */
+  readonly after: readonly FactId[]
   readonly edits: readonly Edit[]
   /** Null in a rollover. */
   readonly change: (ScannedChange & { readonly bytes: Uint8Array }) | null
@@ -91,17 +92,20 @@ export type UpdateResult =
 
 export interface ComposeRequest {
   readonly key: string
-  readonly made: string
+  /** What the document is made of; undefined: of nothing yet. */
+  readonly made: string | undefined
   readonly saved: SavedDocument | undefined
-  readonly registry: string
-  readonly subject: string
+  /** `actorOf` the chain that will hold it. */
+  readonly actor: string
   readonly author: Principal
   readonly chain: string
   readonly edits: readonly Edit[]
 }
 
 export type ComposeResult =
-  { readonly kind: 'composed'; readonly epoch: FactId | null; readonly change: Uint8Array } | { readonly kind: 'cold' }
+  | ({ readonly kind: 'composed' } & Composed)
+  /** Ask again, with `saved`. */
+  | { readonly kind: 'cold' }
 
 /** What makes documents of facts. A worker, or in a simulation the same code inline. */
 export interface DocumentEngine {

@@ -13,8 +13,10 @@ export const DOCUMENT_LIMITS = Object.freeze({
   predecessors: 1_024,
   /** other actors that one change mentions */
   actorsPerChange: 256,
-  /** heads that a rollover folds */
-  folds: 64,
+  /** edits that one follows, or a rollover folds */
+  after: 64,
+  /** changes that stand for an edit which does not count */
+  stands: 256,
   keyBytes: 256,
   segments: 3,
   textChars: 4_096,
@@ -38,6 +40,11 @@ export const DOCUMENT_LIMITS = Object.freeze({
   stepMs: 500,
   /** the same on the wall: a machine may be busy */
   wallMs: 20 * SECOND,
+  /** what WebAssembly and buffers may take in the middle of a request; beyond it the worker is ended at once */
+  memoryMaxBytes: 512 * MiB,
+  /** between two looks at a worker that works, and between two of its messages that it got a step further */
+  lookMs: 100,
+  stepMessageMs: 50,
   /** failures of one document until it is left alone while its facts stay the same */
   strikes: 2,
   /** a worker that has nothing to do ends after so long */

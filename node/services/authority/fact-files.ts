@@ -161,7 +161,7 @@ function citedBy(fact: VerifiedFact): readonly FactId[] {
   if (payload.type === 'cosign') more.push(payload.value.fact)
   if (payload.type === 'resolve') more.push(payload.value.keep, ...payload.value.over)
   if (payload.type === 'unyank') more.push(...payload.value.yanks)
-  if (payload.type === 'release' || payload.type === 'yank' || payload.type === 'unyank')
+  if (payload.type === 'release' || payload.type === 'yank' || payload.type === 'unyank' || payload.type === 'metadata')
     more.push(payload.value.authority.package)
   return [body.prev, authPrevOf(fact), citedHead(payload), ...more].filter(id => id !== null && id !== undefined)
 }

@@ -9,7 +9,7 @@ import type { ClaimView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { citedHead } from '../../../protocol/payload.ts'
 import type { Payload } from '../../../protocol/payload.ts'
-import { NAMING_ROLES, PUBLISHING_ROLES } from '../../../protocol/role.ts'
+import { EDITING_ROLES, NAMING_ROLES, PUBLISHING_ROLES } from '../../../protocol/role.ts'
 import type { Role } from '../../../protocol/role.ts'
 import { roleSince, thresholdAt } from '../../../protocol/roles.ts'
 import { asideReason, claimOf } from './place.ts'
@@ -116,6 +116,7 @@ export function ownersHere(place: Place): { readonly owners: readonly Principal[
 /** The roles of which one must be held by whoever signs a fact of a type. */
 export function rolesFor(type: VerifiedFact['payload']['type']): readonly Role[] {
   if (type === 'claim') return NAMING_ROLES
+  if (type === 'metadata') return EDITING_ROLES
   return type === 'release' || type === 'yank' || type === 'unyank' ? PUBLISHING_ROLES : ['owner']
 }
 

@@ -30,6 +30,11 @@ export function describe({ body, payload }: VerifiedFact): string {
       return `yank ${shortOf(subject)}@${payload.value.version}${reasonOf(payload.value.reason)}`
     case 'unyank':
       return `take back ${payload.value.yanks.length} yanks of ${shortOf(subject)}@${payload.value.version}`
+    case 'metadata': {
+      const { edits, change } = payload.value
+      if (change === null) return `begin the words about ${shortOf(subject)} anew from what they say now`
+      return `edit the words about ${shortOf(subject)}: ${edits.map(({ op, path }) => `${op} ${path.join('/')}`).join(', ')}`
+    }
     case 'resolve': {
       const { keep, over } = payload.value
       return `keep statement ${keep} over ${over.join(', ')}`

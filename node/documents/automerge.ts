@@ -1,0 +1,116 @@
+import { encodeChange, getBackend, init, load } from '@automerge/automerge'
+import { compareText, toHex } from '../../protocol/bytes.ts'
+import type { DocumentBackend, PlainChange } from '../../protocol/document/backend.ts'
+import type { DocumentValue } from '../../protocol/document/edits.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { sha256 } from '@noble/hashes/sha2.js'
+
+type Handle = ReturnType<typeof getBackend>
+
+/** Of the chunk: magic and checksum are not part of what is hashed (Automerge binary format, chunk header). */
+const HASHED_FROM = 8
+
+/**
+ * One Automerge document: a flat map from keys to texts and `true`. Reads nothing but what this program encoded: changes
+ * that `encode` made, and documents that `save` made.
+ *
+ * Its memory is WebAssembly's and is not collected: `free` it.
+ */
+export class AutomergeDocument implements DocumentBackend {
+  readonly #handle: Handle
+  readonly #content = new Map<string, Held>()
+  #isRead = false
+
+  constructor(handle: Handle = getBackend(init())) {
+    this.#handle = handle
+  }
+
+  /** @throws RegistryError STORE_CORRUPT */
+  static open(saved: Uint8Array): AutomergeDocument {
+    try {
+      return new AutomergeDocument(getBackend(load(saved)))
+    } catch (cause) {
+      throw new RegistryError('STORE_CORRUPT', 'a stored document is not what was stored', { cause })
+    }
+  }
+
+  visible(key: string, heads: readonly string[]): readonly string[] {
+    if (heads.length === 0) return []
+    const held = this.#handle.getAll('_root', key, [...heads])
+    return held.map(value => String(value.at(-1))).toSorted(compareOps)
+  }
+
+  encode({ actor, seq, startOp, deps, ops }: PlainChange): { readonly bytes: Uint8Array; readonly hash: string } {
+    const bytes = encodeChange({
+      actor,
+      seq,
+      startOp,
+      time: 0,
+      message: null,
+      author: null,
+      deps: [...deps],
+      ops: ops.map(({ key, value, pred }) =>
+        value === undefined
+          ? { action: 'del' as const, obj: '_root', key, pred: [...pred] }
+          : { action: 'set' as const, obj: '_root', key, value, pred: [...pred] }
+      )
+    })
+    return { bytes, hash: toHex(sha256(bytes.subarray(HASHED_FROM))) }
+  }
+
+  apply(change: Uint8Array, keys: readonly string[]): void {
+    this.#handle.applyChanges([change])
+    for (const key of keys) this.#content.delete(key)
+    if (this.#isRead) for (const key of keys) this.#read(key)
+  }
+
+  heads(): readonly string[] {
+    return this.#handle.getHeads().map(String).toSorted(compareText)
+  }
+
+  content(): readonly Held[] {
+    if (!this.#isRead) for (const key of this.#handle.keys('_root')) this.#read(key)
+    this.#isRead = true
+    return [...this.#content.values()].toSorted((a, b) => compareText(a.key, b.key))
+  }
+
+  /**
+   * What `open` takes. Attack: an operation that says it replaces one that is not there is taken by Automerge, and the saved
+   * document can never be read again (threats F3). So what is saved is read once before it takes the place of anything.
+   * @throws RegistryError INTERNAL
+   */
+  save(): Uint8Array {
+    const saved = this.#handle.save()
+    const read = AutomergeDocument.open(saved)
+    try {
+      const [ours, theirs] = [this.heads(), read.heads()]
+      if (ours.length === theirs.length && ours.every((head, i) => head === theirs[i])) return saved
+    } finally {
+      read.free()
+    }
+    throw new RegistryError('INTERNAL', 'a document that was saved reads as another one')
+  }
+
+  free(): void {
+    this.#handle.free()
+  }
+
+  #read(key: string): void {
+    const values = this.#handle.getAll('_root', key).map(held => {
+      const [, value, op] = held as readonly [string, unknown, string]
+      return { value: value === true ? (true as const) : String(value), op }
+    })
+    // Automerge shows the last one.
+    if (values.length > 0) this.#content.set(key, { key, values: values.toReversed() })
+  }
+}
+
+interface Held {
+  readonly key: string
+  readonly values: readonly { readonly value: DocumentValue; readonly op: string }[]
+}
+
+/** By counter, then actor: one order on every node. */
+function compareOps(a: string, b: string): number {
+  return Number.parseInt(a, 10) - Number.parseInt(b, 10) || compareText(a, b)
+}
