@@ -8,10 +8,20 @@ import { drawTree, gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node install`. */
 export async function install(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const result = await installPackages(session, args, options)
+  report(session, result, () => installLines(result))
+}
+
+/** Installs what is named, with the options of `install`. */
+export async function installPackages(
+  session: Session,
+  references: readonly string[],
+  options: Options
+): Promise<InstallResult> {
   const registry = textOption(options, 'registry')
   const params = {
     ...paramsOf(options),
-    references: args,
+    references,
     frozen: options['frozen'] === true,
     noDeps: options['deps'] === false,
     ...(registry === undefined ? {} : { registry })
@@ -23,8 +33,7 @@ export async function install(session: Session, args: readonly string[], options
       )
     )
   const before = params.dryRun ? undefined : await upToDate(session, () => call(false, { dryRun: true, offline: true }))
-  const result = before === undefined ? await call(!params.offline) : { ...before, dryRun: false }
-  report(session, result, () => linesOf(result))
+  return before === undefined ? await call(!params.offline) : { ...before, dryRun: false }
 }
 
 /** `ggen-node update`. */
@@ -36,7 +45,7 @@ export async function update(session: Session, names: readonly string[], options
     )
   )
   report(session, result, () => [
-    ...linesOf(result),
+    ...installLines(result),
     ...(result.changes.length === 0
       ? [gutter('Current', 'nothing is newer within the ranges of this project', 'same')]
       : [])
@@ -51,7 +60,7 @@ export async function remove(session: Session, names: readonly string[], options
       client.call('remove', params, { signal: session.signal, onProgress })
     )
   )
-  report(session, result, () => linesOf(result))
+  report(session, result, () => installLines(result))
 }
 
 /**
@@ -87,8 +96,9 @@ function paramsOf(options: Options): Required<ProjectParams> {
   }
 }
 
-function linesOf(result: InstallResult): readonly string[] {
-  const { installed, changes, removed, left, warnings, dryRun, packages, projectChanged } = result
+/** What an install, an update or a removal did. */
+export function installLines(result: InstallResult): readonly string[] {
+  const { installed, changes, removed, left, warnings, deprecated = [], dryRun, packages, projectChanged } = result
   const gone = changes.filter(({ to }) => to === null)
   // What was left out for packages that stay as they were has been said before.
   const isNews = ({ by }: { readonly by: string }): boolean =>
@@ -104,6 +114,7 @@ function linesOf(result: InstallResult): readonly string[] {
       .filter(isNews)
       .map(({ name, range, why }) => gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')),
     ...warnings.map(({ text }) => gutter('Warning', safe(text), 'note')),
+    ...deprecated.map(({ name, version, text }) => gutter('Deprecated', safe(`${name} ${version}  ${text}`), 'note')),
     ...(packages === 0 && installed.length === 0 && gone.length === 0
       ? [gutter('Empty', 'this project wants no packages yet', 'same'), nextStep('ggen-node install NAME')]
       : []),

@@ -1,6 +1,8 @@
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { ownPackage } from '../../node/package-root.ts'
 import { addAuthorityVerbs, signing } from './authority-verbs.ts'
+import { addDocumentVerbs } from './document-verbs.ts'
+import { editArgv } from './edit-argv.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
@@ -72,7 +74,10 @@ program
   .command('show')
   .description('all that the registry says of a package')
   .argument('<reference>', '[registry:]name')
-  .action(action(async (session, { args }) => (await import('./query.ts')).show(session, args)))
+  .option('--conflicts', 'only what people contradict each other about, and who said what')
+  .addOption(new Option('--history', 'only who edited what, newest first').conflicts('conflicts'))
+  .option('--limit <n>', 'with --history: at most so many (default: 20)')
+  .action(action(async (session, { args, options }) => (await import('./show.ts')).show(session, args, options)))
 
 program
   .command('peers')
@@ -95,6 +100,8 @@ signing(program.command('unyank'))
   .description('take a yank back')
   .argument('<reference>', 'name@version')
   .action(action(async (session, { args, options }) => (await import('./yank.ts')).unyank(session, args, options)))
+
+addDocumentVerbs(program)
 
 addAuthorityVerbs(program)
 
@@ -244,7 +251,7 @@ const json = process.argv.includes('--json')
 if (json) for (const command of everyCommand(program)) command.configureOutput({ writeErr: () => {} })
 
 try {
-  await program.parseAsync()
+  await program.parseAsync([...editArgv(process.argv)])
 } catch (error) {
   // Help and version are not errors; a command line that can't be read is, with the code of its kind.
   if (!(error instanceof CommanderError)) throw error

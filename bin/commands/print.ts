@@ -46,6 +46,11 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
   )
 }
 
+/** A text of at most so many characters. */
+export function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
+}
+
 /** `1 file`, `2 files`. */
 export function countOf(count: number, one: string): string {
   return `${count} ${one}${count === 1 ? '' : 's'}`

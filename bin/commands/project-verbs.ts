@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { action } from './run.ts'
 
-const SINGLE_SOURCE = ['--single-source', 'what one peer alone says of a registry is good enough'] as const
+/** The option of every command that may take what one peer alone says. */
+export const SINGLE_SOURCE = ['--single-source', 'what one peer alone says of a registry is good enough'] as const
 
 /** The commands that work on a project folder. What each does is loaded when it runs. */
 export function addProjectVerbs(program: Command): void {
@@ -47,7 +48,8 @@ function addReadingVerbs(program: Command): void {
     .action(action(async (session, { options }) => (await import('./project.ts')).verify(session, options)))
 }
 
-function changing(command: Command): Command {
+/** Options of every command that changes a project. */
+export function changing(command: Command): Command {
   return reading(command)
     .option('--force', 'overwrite locally modified files')
     .option('--offline', 'ask no peer for bytes')

@@ -70,6 +70,7 @@ export interface LockChange {
 
 /** A version that somebody who may say so advises against. */
 export interface DeprecatedVersion {
+  /** As in `installed`. */
   readonly name: string
   readonly version: Version
   /** What to do instead, in the words of whoever said so. */

@@ -7,7 +7,13 @@ test.each([
   ['publish', { folder: '/x', registry: 'acme' }],
   ['status', {}],
   ['search', { query: '', limit: 0 }],
-  ['install', { project: '/p', references: [] }]
+  ['install', { project: '/p', references: [] }],
+  ['edit', { reference: 'a', edits: [{ op: 'put', path: ['title'], value: 'T' }] }],
+  ['edit', { reference: 'a', edits: [{ op: 'put', path: ['keywords', 'x'], value: true }], out: '/x' }],
+  ['edit', { reference: 'a', edits: [{ op: 'delete', path: [], value: null }] }],
+  ['edit', { reference: 'a', edits: [], whole: [{ field: 'title', entries: [{ path: ['title'], value: 'T' }] }] }],
+  ['bundleAdd', { name: 'starter', members: [] }],
+  ['bundleCreate', { name: 'starter', title: 'T', minScore: 0 }]
 ] as const)('%s takes %j', (method, params) => {
   expect(() => checkParams(method, params)).not.toThrow()
 })
@@ -24,7 +30,22 @@ test.each([
   ['search', { query: 'x', limit: 1e300 }],
   ['doctor', { deep: 'yes' }],
   ['install', { project: '/p', references: 'a' }],
-  ['backup', { file: 'here', blocks: false, keys: [] }]
+  ['backup', { file: 'here', blocks: false, keys: [] }],
+  ['edit', { reference: 'a' }],
+  ['edit', { reference: 'a', edits: [null] }],
+  ['edit', { reference: 'a', edits: ['title'] }],
+  ['edit', { reference: 'a', edits: [{ op: 'move', path: ['title'], value: null }] }],
+  ['edit', { reference: 'a', edits: [{ op: 'put', path: 'title', value: 'T' }] }],
+  ['edit', { reference: 'a', edits: [{ op: 'put', path: ['title', 1], value: 'T' }] }],
+  ['edit', { reference: 'a', edits: [{ op: 'put', path: ['title'], value: null }] }],
+  ['edit', { reference: 'a', edits: [{ op: 'put', path: ['title'], value: false }] }],
+  ['edit', { reference: 'a', edits: [{ op: 'delete', path: ['title'], value: 'T' }] }],
+  ['edit', { reference: 'a', edits: [], whole: [{ field: 'title' }] }],
+  ['edit', { reference: 'a', edits: [], whole: [{ field: 1, entries: [] }] }],
+  ['edit', { reference: 'a', edits: [], whole: [{ field: 'title', entries: [{ path: ['title'], value: null }] }] }],
+  ['edit', { reference: 'a', edits: [], whole: { field: 'title', entries: [] } }],
+  ['bundleAdd', { name: 'starter', members: [1] }],
+  ['history', { reference: 'a', limit: -1 }]
 ] as const)('%s refuses %j', (method, params) => {
   expect(() => checkParams(method, params)).toThrow(RegistryError)
 })

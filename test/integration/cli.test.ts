@@ -127,7 +127,17 @@ describe('bad input', () => {
     [['registry', 'add', 'nonsense'], 'UNKNOWN_REGISTRY'],
     [['connect', 'nonsense'], 'USAGE'],
     [['connect', nobody], 'PEER_UNREACHABLE'],
-    [['key', 'show', 'nobody'], 'KEY_NOT_FOUND']
+    [['key', 'show', 'nobody'], 'KEY_NOT_FOUND'],
+    [['edit', 'no-such-package'], 'USAGE'],
+    [['edit', 'no-such-package', '--keyword', 'web'], 'INVALID_EDIT'],
+    [['edit', 'no-such-package', '--file', missing], 'UNKNOWN_FILE'],
+    [['edit', 'no-such-package', '--file', missing, '--keyword', '-y'], 'USAGE'],
+    [['show', 'no-such-package', '--limit', '3'], 'USAGE'],
+    [['show', 'no-such-package', '--history', '--limit', '0'], 'USAGE'],
+    [['show', 'no-such-package', '--history', '--conflicts'], 'USAGE'],
+    [['bundle', 'create', 'starter', '--min-score', '101'], 'USAGE'],
+    [['bundle', 'add', 'starter'], 'USAGE'],
+    [['announce'], 'USAGE']
   ])('%s', async (args, code) => {
     expect(await refusal(args, { home })).toMatchObject({ code })
   })

@@ -38,7 +38,7 @@ export interface SaidValue {
   readonly fact: FactId
 }
 
-/** One key with several values; the first is the one that is shown elsewhere. */
+/** One key with several different values; the first is the one that is shown elsewhere. Saying one of them anew settles it. */
 export interface DocumentConflict {
   readonly path: Path
   readonly values: readonly SaidValue[]
@@ -50,6 +50,7 @@ export interface DocumentEdited extends Filed {
   readonly alias: string
   /** Null when the document already was as asked. */
   readonly fact: FactId | null
+  /** By key. */
   readonly changed: readonly DocumentChange[]
   /** Keys whose conflict this settled. */
   readonly settled: readonly Path[]
@@ -154,6 +155,7 @@ export interface DocumentMethods {
       readonly total: number
     }
   }
+  /** Says a bundle, or title and score of one that is there anew. Without `minScore` the score stays as it is. */
   bundleCreate: {
     params: CatalogueParams & { readonly name: string; readonly title: string; readonly minScore?: number }
     result: DocumentEdited & { readonly name: string }
