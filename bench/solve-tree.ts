@@ -59,7 +59,7 @@ export async function* solveFigures(workbench: Workbench): AsyncGenerator<Figure
 
 function viewAt(index: number): PackageView {
   const versions = Array.from({ length: VERSIONS }, (_, i) => versionAt(index, VERSIONS - 1 - i))
-  return { name: subject(nameAt(index)), claim: null, versions, setAside: [], forks: [] }
+  return { name: subject(nameAt(index)), claim: null, versions, document: null, setAside: [], forks: [] }
 }
 
 function versionAt(index: number, minor: number): VersionView {

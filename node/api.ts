@@ -7,6 +7,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { authorityApi, filing } from './authority-api.ts'
+import { documentApi, documentOf } from './document-api.ts'
 import { backup } from './backup.ts'
 import { complete } from './complete.ts'
 import { diagnose } from './doctor.ts'
@@ -61,7 +62,9 @@ export function createApi(parts: NodeParts): Api {
     search: ({ query, registry, limit }) => view.search(registries.find(registry).id, query, limit),
     show: async ({ reference: text }) => {
       const { reference, registry } = registries.resolve(text)
-      return shown(await view.package(registry.id, reference.name), registry)
+      const found = await view.package(registry.id, reference.name)
+      const document = found.document === null ? null : await documentOf(parts, registry.id, reference.name)
+      return { ...shown(found, registry), document }
     },
     yank: ({ reference, reason, key, out }) => {
       const target = { ...exactVersion(parts, reference), key }
@@ -72,6 +75,7 @@ export function createApi(parts: NodeParts): Api {
       return yanked(parts, { target, out }, () => yanker.unyank(target))
     },
     ...authorityApi(parts),
+    ...documentApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.takedowns.all,
     ...submissionCalls(parts),
@@ -98,8 +102,8 @@ async function publishTo(
   let published: Published | undefined
   const { file } = await filing(parts, out, async () => {
     published = await parts.publish({ registry, folder, key }, signal)
-    const { name: subject, fact, claim } = published
-    const facts = [fact, ...(claim === null ? [] : [claim])].map(id => ({ id, subject }))
+    const { name: subject, fact, claim, metadata } = published
+    const facts = [fact, claim, metadata].filter(id => id !== null).map(id => ({ id, subject }))
     return { registry, facts }
   })
   if (published === undefined) throw new RegistryError('INTERNAL', 'nothing was published')
@@ -223,7 +227,7 @@ function peers({ swarm }: NodeParts): readonly PeerStatus[] {
   }))
 }
 
-function shown(view: PackageView, { id, alias }: FollowedRegistry): ShownPackage {
+function shown(view: PackageView, { id, alias }: FollowedRegistry): Omit<ShownPackage, 'document'> {
   const best = summarise(view)
   const manifest = view.versions.find(entry => entry.version === best?.version)?.contents[0]?.manifest ?? null
   return {

@@ -9,6 +9,7 @@ import { openBlocks } from '../storage/block-store.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
+import type { KeyValue } from '../storage/key-value.ts'
 import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
@@ -16,6 +17,7 @@ import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, fetchInto, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
+import { composeDocuments } from './document-services.ts'
 import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
@@ -37,6 +39,7 @@ import type { Source } from './services/admit.ts'
 import type { Api } from './services/api.ts'
 import { Author } from './services/author.ts'
 import type { Signer } from './services/author.ts'
+import { tagReader, wordsReader } from './services/documents/words.ts'
 import { installer } from './services/install.ts'
 import type { InstallComponents } from './services/install.ts'
 import { Mirror } from './services/mirror.ts'
@@ -77,6 +80,7 @@ interface Core {
   readonly stopping: AbortSignal
   readonly clock: Clock
   readonly log: Log
+  readonly kv: KeyValue
   readonly facts: FactStore
   readonly lateScrub: LateScrub
   readonly records: Records
@@ -128,6 +132,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   }
   for (const { id } of core.registries.all) await parts.follow(id)
   opening.defer(scrubInTime(core, scrub, init.network))
+  opening.defer(() => services.documents.close())
   opening.defer(() => services.mirror.stop())
   if (init.network) {
     const { openNetwork } = await import('./network.ts')
@@ -150,7 +155,7 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
   const stopping = new AbortController()
   const opened = await openStore({ home, clock, log, stopping: stopping.signal })
-  const { kv, records, registries, facts, lateScrub } = opened
+  const { kv, records } = opened
   opening.defer(() => opened.close())
   opening.defer(() => stopping.abort())
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
@@ -161,22 +166,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
   const meter = new NodeMeter()
-  return {
-    stopping: stopping.signal,
-    clock,
-    log,
-    facts,
-    lateScrub,
-    records,
-    blocks,
-    allBlocks,
-    takedowns,
-    registries,
-    signer,
-    disk,
-    meter,
-    projects
-  }
+  const running = { clock, log, disk, meter, projects }
+  return { ...opened, ...running, stopping: stopping.signal, blocks, allBlocks, takedowns, signer }
 }
 
 interface Late {
@@ -187,6 +178,7 @@ interface Late {
 
 type Services = Pick<
   NodeParts,
+  | 'documents'
   | 'gate'
   | 'view'
   | 'author'
@@ -217,12 +209,15 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     store: facts,
     mayAsk: peer => rate.take(peer),
     onAccepted,
+    onEdited: (registry, subjects) => documents.noted(registry, subjects),
     // A fact that waited and then proved forged: whoever brought it is struck as if it had been told at once.
     onDecided: (admission, peer) => {
       if (admission.verdict === 'reject') late.swarm?.blame(peer)
     }
   })
-  const view = new RegistryView(facts)
+  const { documents, states } = composeDocuments({ ...core, gate, changes })
+  const view = new RegistryView(facts, states)
+  const reading = { find: view.find.bind(view), documents }
   const publishing = composeAuthoring(home, core, { gate, view, late })
   const { author, authority } = publishing
   const kept = (root: ContentId): void => {
@@ -231,7 +226,9 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
   const content = contentSource(core)
   const installing: InstallComponents = {
-    find: (registry, name) => view.find(registry, name),
+    find: reading.find,
+    words: wordsReader(reading),
+    tag: tagReader(reading),
     release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
@@ -243,11 +240,12 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     now: () => clock.now()
   }
   return {
+    documents,
     gate,
     view,
     author,
     mirror,
-    publish: publisher({ ...publishing, content, provide: kept }),
+    publish: publisher({ ...publishing, documents, content, provide: kept }),
     yanker: yanker(publishing),
     authority,
     desk: submissions.desk,
@@ -312,6 +310,7 @@ function meterOf(late: LateSwarm): Meter {
 /** Makes store, gate and network ready for one registry. */
 async function follow(parts: NodeParts, registry: RegistryId): Promise<void> {
   await parts.scrub.open(registry)
+  parts.documents.open(registry)
   parts.swarm?.follow(registry)
 }
 

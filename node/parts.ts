@@ -2,6 +2,7 @@ import type { AuthorityComponents } from './authority.ts'
 import type { Publish } from './services/publish.ts'
 import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
+import type { Documents } from './services/documents/documents.ts'
 import type { Install } from './services/install.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
@@ -37,6 +38,7 @@ export interface NodeParts {
   readonly takedowns: Takedowns
   readonly registries: Registries
   readonly gate: Gate
+  readonly documents: Documents
   readonly view: RegistryView
   readonly author: Author
   readonly publish: Publish

@@ -98,7 +98,7 @@ function paramsOf(options: Options): Required<ProjectParams> {
 
 /** What an install, an update or a removal did. */
 export function installLines(result: InstallResult): readonly string[] {
-  const { installed, changes, removed, left, warnings, deprecated = [], dryRun, packages, projectChanged } = result
+  const { installed, changes, removed, left, warnings, deprecated, dryRun, packages, projectChanged } = result
   const gone = changes.filter(({ to }) => to === null)
   // What was left out for packages that stay as they were has been said before.
   const isNews = ({ by }: { readonly by: string }): boolean =>

@@ -1,8 +1,10 @@
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
-import { RegistryError } from '../../protocol/errors.ts'
+import { deprecationsOf } from '../../protocol/document/deprecation.ts'
+import { isRegistryError, RegistryError } from '../../protocol/errors.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
+import type { ReadWords } from './documents/words.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
 import { wantedIds } from './project/graph.ts'
@@ -20,6 +22,8 @@ export interface InstallComponents extends TargetComponents {
   readonly content: PackageContent
   /** Whether one peer alone has shown what a registry says, and nobody accepted that. */
   readonly isUnconfirmed: (registry: RegistryId) => boolean
+  /** What people say of a package, where anybody does. */
+  readonly words: ReadWords
   /** Of this program, as it is written into lockfiles. */
   readonly version: string
 }
@@ -86,7 +90,7 @@ export interface InstallResult {
   readonly left: readonly LeftOut[]
   readonly overridden: readonly Overridden[]
   readonly warnings: readonly Warning[]
-  readonly deprecated?: readonly DeprecatedVersion[]
+  readonly deprecated: readonly DeprecatedVersion[]
   /** How many packages the project has. */
   readonly packages: number
   readonly lockChanged: boolean
@@ -135,6 +139,7 @@ interface Work {
   readonly before: ProjectState
   readonly target: Target
   readonly plan: Plan
+  readonly deprecated: readonly DeprecatedVersion[]
   readonly lockChanged: boolean
   readonly projectChanged: boolean
   readonly isInterrupted: boolean
@@ -163,7 +168,8 @@ async function prepare(components: InstallComponents, { request, store, signal }
   )
   if (request.offline) await assertHere(toPlace(plan), content)
   const isInterrupted = (await store.readJournal()).state === 'interrupted'
-  return { before, target, plan, lockChanged, projectChanged, isInterrupted }
+  const deprecated = await deprecatedIn(toPlace(plan), components.words)
+  return { before, target, plan, deprecated, lockChanged, projectChanged, isInterrupted }
 }
 
 function toPlace({ steps }: Plan): readonly Step[] {
@@ -212,7 +218,7 @@ function resultOf(
   arrived: ReadonlyMap<PackId, Arrived>
 ): InstallResult {
   const { dryRun, singleSource } = request
-  const { before, target, plan, lockChanged, projectChanged } = work
+  const { before, target, plan, deprecated, lockChanged, projectChanged } = work
   const shown = plan.steps.filter(({ pack, action }) => target.focus.has(pack.id) || action !== 'keep')
   return {
     installed: shown.map(step => installedOf(step, arrived.get(step.pack.id))),
@@ -221,12 +227,27 @@ function resultOf(
     left: target.left,
     overridden: target.overridden,
     warnings: [...target.warnings, ...plan.warnings, ...(singleSource ? [] : unconfirmed(plan, components))],
+    deprecated,
     packages: target.lock.packs.size,
     lockChanged,
     projectChanged,
     dryRun,
     upToDate: isIdle(work)
   }
+}
+
+/** What is about to be put in its place and somebody advises against. A document that can't be made keeps nobody from installing. */
+async function deprecatedIn(steps: readonly Step[], words: ReadWords): Promise<readonly DeprecatedVersion[]> {
+  const found: DeprecatedVersion[] = []
+  for (const { pack } of steps) {
+    const said = await words(pack.registry, pack.name).catch((error: unknown) => {
+      if (isRegistryError(error)) return undefined
+      throw error
+    })
+    const about = deprecationsOf(pack.name, said?.deprecated ?? [])(pack.version)
+    found.push(...about.map(({ text }) => ({ name: shortNameOf(pack.name), version: pack.version, text })))
+  }
+  return found
 }
 
 /** One peer alone may keep back what it likes, a yank above all: whoever installs something is told once per registry. */

@@ -5,11 +5,14 @@ import { RegistryError } from '../../protocol/errors.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { ofType } from '../../protocol/fold-versions.ts'
 import type { Manifest, Note } from '../../protocol/manifest.ts'
-import { packageNameOf } from '../../protocol/package-name.ts'
+import { ecosystemOf, packageNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import { encodeContent } from '../../protocol/payload.ts'
 import type { ArchiveDigests, CitedAuthority, ReleaseContent } from '../../protocol/payload.ts'
+import { seed } from './documents/seed.ts'
+import type { EditorComponents } from './documents/editor.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../protocol/role.ts'
+import { orderingOf } from '../../protocol/version.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { AuthoredFact, Signer } from './author.ts'
 import { awaitedOf } from './authority/awaiting.ts'
@@ -46,6 +49,7 @@ export interface PublishComponents {
   /** Tells the network, after everything is durable. Never fails a publish. */
   readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
   readonly provide: (root: ContentId) => void
+  readonly documents: EditorComponents['documents']
 }
 
 export interface Published {
@@ -61,6 +65,8 @@ export interface Published {
   readonly already: boolean
   /** The grant of the name, when this made it. */
   readonly claim: FactId | null
+  /** What the manifest newly says about the package, beside what people say of it. Null: nothing. */
+  readonly metadata: FactId | null
   /** What more owners must sign before the version counts. */
   readonly awaiting: Awaiting | null
 }
@@ -135,7 +141,7 @@ async function sign(
   const place = await placeOf(gate, registry, name)
   assertMayPublish(place, signer.principal, now())
   const { version } = release.manifest
-  const published = { ...report, name, version, cid: release.root, claim: null }
+  const published = { ...report, name, version, cid: release.root, claim: null, metadata: null }
   const known = findSame(place.view, release) ?? findOwn(place, signer.principal, release)
   if (known !== undefined) {
     const ids = [...claimsAwaited(place, signer.principal), known]
@@ -155,7 +161,12 @@ async function sign(
   provide(release.root)
   const ids = [...(own === undefined ? [] : [own]), ...(claim === null ? [] : [claim]), fact.id]
   const awaiting = await awaitedOf(gate, registry, { subject: name, ids })
-  return { ...published, fact: fact.id, already: false, claim, awaiting }
+  // An older line that is published later says nothing new about the package.
+  const [highest] = place.view?.versions ?? []
+  const isNewest = highest === undefined || orderingOf(ecosystemOf(name)).compare(version, highest.version) > 0
+  const seeding = { registry, name, signer, manifest: release.manifest, before: highest?.contents[0]?.manifest }
+  const metadata = awaiting === null && isNewest ? await seed(components, seeding) : null
+  return { ...published, fact: fact.id, already: false, claim, metadata, awaiting }
 
   async function writeClaim(): Promise<FactId> {
     const claimed = { authPrev: place.authority.head, keys: [signer.principal], threshold: 1 }

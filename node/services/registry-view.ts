@@ -21,9 +21,11 @@ export interface RowReader {
 /** What reading documents needs of the store: what each says, sealed. */
 export interface StateReader {
   states(registry: RegistryId): AsyncIterable<readonly [Subject, Uint8Array]>
+  /** Fulfilled when none is behind the facts, or after a while. */
+  settled(registry: RegistryId): Promise<void>
 }
 
-const NO_DOCUMENTS: StateReader = { async *states() {} }
+const NO_DOCUMENTS: StateReader = { async *states() {}, settled: async () => {} }
 
 /** A package in a list or a search result. */
 export interface PackageSummary {
@@ -102,6 +104,7 @@ export class RegistryView {
 
   /** Equal on all nodes that hold equal sets, once their documents are up to date. */
   async digest(registry: RegistryId): Promise<Uint8Array> {
+    await this.#documents.settled(registry)
     return viewDigest(await hashesOf(this.#rows.rows(registry)), await hashesOf(this.#documents.states(registry)))
   }
 

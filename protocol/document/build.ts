@@ -3,7 +3,7 @@ import { compareText, equalBytes, toHex } from '../bytes.ts'
 import { encodeCbor } from '../cbor.ts'
 import type { FactId } from '../cid.ts'
 import { RegistryError } from '../errors.ts'
-import type { DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
+import type { Composed, DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
 import type { DocumentBackend, PlainChange, PlainOp } from './backend.ts'
 import { keyOf } from './edits.ts'
 import type { Edit } from './edits.ts'
@@ -317,16 +317,6 @@ export class DocumentBuild {
     if (entry.seq > this.lastOf(entry.chain)) this.#lastOfChain.set(entry.chain, entry)
     return entry
   }
-}
-
-/** An edit ready to be signed. */
-export interface Composed {
-  readonly epoch: FactId | null
-  readonly after: readonly FactId[]
-  /** Without deletions of what is not there. */
-  readonly edits: readonly Edit[]
-  /** Undefined when nothing is left to be done. */
-  readonly change: Uint8Array | undefined
 }
 
 interface Made {

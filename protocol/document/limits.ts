@@ -49,7 +49,9 @@ export const DOCUMENT_LIMITS = Object.freeze({
   strikes: 2,
   /** a worker that has nothing to do ends after so long */
   idleMs: 60 * SECOND,
-  /** how long a change to a document waits for others before the document is brought up to date */
+  /** how long a digest waits for documents that are behind */
+  patienceMs: 10 * SECOND,
+  /** what is shown of a history */
   historyEntries: 10_000,
   /** of a file of edits */
   fileBytes: 256 * KiB

@@ -52,7 +52,7 @@ interface Registry {
 function check({ contents, yanks = [], aside = [] }: Registry, locked: Partial<LockedPack> = {}): Promise<CheckedLock> {
   const standing = yanks.map(reason => ({ fact: factNamed('yank'), by: AUTHOR, reason }))
   const versions = contents.length === 0 ? [] : [{ version: LOCKED.version, contents, yanks: standing }]
-  const view: PackageView = { name: NAME, claim: null, versions, setAside: [], forks: [] }
+  const view: PackageView = { name: NAME, claim: null, versions, document: null, setAside: [], forks: [] }
   const stated = new Map(
     [...contents, ...aside].map((one): readonly [FactId, StatedRelease] => {
       return [one.fact, { name: NAME, version: LOCKED.version, by: one.by, content: one }]

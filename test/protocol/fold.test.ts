@@ -283,7 +283,7 @@ test('a row is the same bytes whatever order its facts came in', () => {
       expect(toHex(encodePackageRow(foldPackage(subject('alpha'), authority, shuffled)))).toBe(wanted)
     })
   )
-  expect(toHex(encodeAuthorityRow(authorityOf(facts, 1)))).toBe(toHex(encodeAuthorityRow(authority)))
+  expect(toHex(encodeAuthorityRow(authorityOf(facts, 1), []))).toBe(toHex(encodeAuthorityRow(authority, [])))
 })
 
 test('a sealed row opens as it was, and a changed one is a corrupt store', () => {

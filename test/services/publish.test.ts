@@ -54,6 +54,7 @@ async function started(who: Person = root) {
   const components = {
     author,
     gate: node.gate,
+    documents: node.documents,
     content,
     announce,
     provide: (): void => void steps.push('provided'),

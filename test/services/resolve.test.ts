@@ -41,7 +41,7 @@ function viewOf(name: string, versions: Shelf[string]): PackageView {
     return { version, contents: marked.startsWith('=') ? [content('a'), content('b')] : [content('a')], yanks }
   })
   const sorted = entries.toSorted((a, b) => SEMVER_ORDERING.compare(b.version, a.version))
-  return { name: subject(name), claim: null, versions: sorted, setAside: [], forks: [] }
+  return { name: subject(name), claim: null, versions: sorted, document: null, setAside: [], forks: [] }
 }
 
 const finderIn = (shelf: Shelf) => ({

@@ -2,9 +2,9 @@ import type { Authority } from '../../../protocol/authority.ts'
 import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
-import type { Composed } from '../../../protocol/document/build.ts'
 import { editsOfCatalogue, fingerprintOf } from '../../../protocol/document/counted.ts'
 import type {
+  Composed,
   DocumentEngine,
   DocumentState,
   MetadataFact,

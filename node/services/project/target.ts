@@ -1,9 +1,11 @@
+import { isTag } from '../../../protocol/document/edits.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import { shortNameOf } from '../../../protocol/package-name.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { ReleaseContent } from '../../../protocol/payload.ts'
 import type { Pick as Picked } from '../../../protocol/resolve.ts'
 import type { LeftOut, Overridden } from '../../../protocol/solver/tree.ts'
+import type { ReadTag } from '../documents/words.ts'
 import { reachable, wantedIds } from './graph.ts'
 import { checkLock } from './lock-check.ts'
 import type { LockCheckComponents, Warning } from './lock-check.ts'
@@ -50,6 +52,8 @@ export interface Target {
 
 export interface TargetComponents extends LockCheckComponents, Omit<SolveComponents, 'registries'> {
   readonly followed: ProjectRegistries
+  /** The version that a tag such as `next` stands for. */
+  readonly tag: ReadTag
   readonly now: () => number
 }
 
@@ -64,7 +68,8 @@ export async function findTarget(
   components: TargetComponents
 ): Promise<Target> {
   const names = new ProjectNames(lock, components.followed)
-  const typed = command.names.map(text => parseTyped(text, command.registry))
+  const spelled = command.names.map(text => parseTyped(text, command.registry))
+  const typed = await Promise.all(spelled.map(one => withoutTag(one, names, components)))
   const change = changeOf(command, typed, { project, lock, names })
   const asked = askedOf({ wants: change.wants, overrides: project.overrides }, names)
   const isWhole = command.kind === 'update' && command.names.length === 0
@@ -99,6 +104,14 @@ export async function findTarget(
     focus: focusOf(wants.lock, named),
     named
   }
+}
+
+/** A tag means, once and for all, the version that it stands for now: the project asks for that one from then on. */
+async function withoutTag(typed: TypedWish, names: ProjectNames, { tag }: TargetComponents): Promise<TypedWish> {
+  const { name, range } = typed
+  if (range === undefined || !isTag(range)) return typed
+  const { registry } = names.wishOf({ ...typed, key: '', range: '*' })
+  return { ...typed, range: await tag(registry.id, name, range) }
 }
 
 interface Change {

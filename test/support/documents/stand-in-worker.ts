@@ -80,7 +80,7 @@ serveDocuments(
       DEEDS[deedOf(request)](request, onStep)
       const made = deedOf(request) === 'size' ? String(request.saved?.buffer.byteLength) : request.made
       const state = { made, epoch: null, heads: [], content: [] }
-      return { kind: 'updated', state, saved: new Uint8Array([1]), statuses: [] }
+      return { kind: 'updated', state, saved: new Uint8Array([1]), standings: [] }
     },
     compose: request => ({
       kind: 'composed',
