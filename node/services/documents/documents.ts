@@ -179,12 +179,15 @@ export class Documents {
     }
     const made = fingerprintOf(facts)
     const before = this.#known.get(key) ?? (await this.#read(registry, subject))
-    if (before?.state.made === made) {
+    // A repair of the store, or a purge, may have taken what memory knows; facts came or went with it, so there is a note.
+    const isStored = since === undefined || (await records.state(registry, subject)) !== undefined
+    if (before?.state.made === made && isStored) {
       this.#remember(key, before)
       if (since !== undefined) await records.put(registry, { subject, since }, 'same')
       return before
     }
-    const { state, saved, standings } = await this.#make({ registry, subject, made, before, facts })
+    const making = { registry, subject, made, before: isStored ? before : undefined, facts }
+    const { state, saved, standings } = await this.#make(making)
     await records.put(registry, { subject, since }, { state: sealState(state), saved })
     const known = { state, standings }
     this.#remember(key, known)
