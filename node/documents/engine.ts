@@ -69,7 +69,7 @@ export class Engine {
 
   /** Forgets every document. */
   dropAll(): void {
-    for (const key of [...this.#hot.keys()]) this.#drop(key)
+    for (const key of this.#hot.keys()) this.#drop(key)
   }
 
   #anew(request: UpdateRequest, onStep: (() => void) | undefined): UpdateResult {

@@ -7,7 +7,7 @@ import type { DocumentBackend, PlainChange, PlainOp } from './backend.ts'
 import type { Applied, BuildRecord } from './build-record.ts'
 import { packBuild, unpackBuild } from './build-record.ts'
 import type { Clock } from './clock.ts'
-import type { DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
+import type { Composed, DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
 import { keyOf } from './edits.ts'
 import type { Edit } from './edits.ts'
 import { counterOf, KeyHistory } from './key-history.ts'
@@ -298,16 +298,6 @@ interface Parts {
 /** The room of a new document, for whoever wants less than the limit. */
 export function newBuild(backend: DocumentBackend, limits?: RoomLimits): DocumentBuild {
   return new DocumentBuild(backend, null, { room: new Room(limits) })
-}
-
-/** An edit ready to be signed. */
-export interface Composed {
-  readonly epoch: FactId | null
-  readonly after: readonly FactId[]
-  /** Without deletions of what is not there. */
-  readonly edits: readonly Edit[]
-  /** Undefined when nothing is left to be done. */
-  readonly change: Uint8Array | undefined
 }
 
 function costOf(author: string, edits: readonly Edit[]) {

@@ -1,7 +1,6 @@
 import type { FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import type { DocumentValue, Edit } from './edits.ts'
-import type { Composed } from './build.ts'
 import type { ScannedChange } from './change.ts'
 
 /** What a `metadata` fact says to a document, and whether it counts. Plain data: it crosses to a worker. */
@@ -100,6 +99,16 @@ export interface ComposeRequest {
   readonly author: Principal
   readonly chain: string
   readonly edits: readonly Edit[]
+}
+
+/** An edit ready to be signed. */
+export interface Composed {
+  readonly epoch: FactId | null
+  readonly after: readonly FactId[]
+  /** Without deletions of what is not there. */
+  readonly edits: readonly Edit[]
+  /** Undefined when nothing is left to be done. */
+  readonly change: Uint8Array | undefined
 }
 
 export type ComposeResult =

@@ -20,7 +20,10 @@ import { keyOf } from '../../protocol/document/edits.ts'
 
 const TIMEOUT = 60_000
 const SEED = 5
-const runs = (numRuns: number) => ({ numRuns, seed: SEED })
+
+function holds<T>(property: fc.IPropertyWithHooks<T>, numRuns: number): void {
+  fc.assert(property.afterEach(freeBuilds), { numRuns, seed: SEED })
+}
 
 function shuffled<T>(all: readonly T[], keys: Iterator<number>): readonly T[] {
   return all
@@ -33,12 +36,12 @@ describe('whoever knew what, forked, lied or rolled over', () => {
   test(
     'any order of facts gives the same document',
     () => {
-      fc.assert(
+      holds(
         fc.property(moves(), fc.infiniteStream(fc.nat()), (list, keys) => {
           const facts = counted(play(list))
           expect(shownOf(buildOf(shuffled(facts, keys)))).toEqual(shownOf(buildOf(facts)))
         }),
-        runs(80)
+        80
       )
     },
     TIMEOUT
@@ -47,13 +50,13 @@ describe('whoever knew what, forked, lied or rolled over', () => {
   test(
     'a document holds each value that nobody replaced who knew of it, and no other',
     () => {
-      fc.assert(
+      holds(
         fc.property(moves(), list => {
           const facts = counted(play(list))
           const build = buildOf(facts)
           expect(holdersOf(build)).toEqual(expectedHolders(facts, statusesOf(build)))
         }),
-        runs(100)
+        100
       )
     },
     TIMEOUT
@@ -62,14 +65,14 @@ describe('whoever knew what, forked, lied or rolled over', () => {
   test(
     'no edit of one who told the truth is refused',
     () => {
-      fc.assert(
+      holds(
         fc.property(moves(), list => {
           const facts = counted(play(list))
           const statuses = statusesOf(buildOf(facts))
           const refused = facts.filter(({ id, seen }) => seen !== undefined && statuses[id] === 'change-disagrees')
           expect(refused).toEqual([])
         }),
-        runs(80)
+        80
       )
     },
     TIMEOUT
@@ -78,14 +81,14 @@ describe('whoever knew what, forked, lied or rolled over', () => {
   test(
     'who knew everything there is edits natively',
     () => {
-      fc.assert(
+      holds(
         fc.property(moves(['edit', 'edit', 'edit', 'lie', 'rollover']), list => {
           const facts = counted(play(list.map(move => ({ ...move, seen: move.seen.map(() => 1_000) }))))
           const statuses = statusesOf(buildOf(facts))
           const truths = facts.filter(({ seen, change, counts }) => seen !== undefined && change !== null && counts)
           for (const { id } of truths) expect(['native', 'folded']).toContain(statuses[id])
         }),
-        runs(80)
+        80
       )
     },
     TIMEOUT
@@ -142,7 +145,7 @@ describe('facts that come in parts', () => {
     'make the document that all together make, in whatever parts and order',
     () => {
       let appended = 0
-      fc.assert(
+      holds(
         fc
           .property(
             moves(),
@@ -162,7 +165,7 @@ describe('facts that come in parts', () => {
             }
           )
           .afterEach(freeBuilds),
-        runs(100)
+        100
       )
       expect(appended).toBeGreaterThan(60)
     },
@@ -172,7 +175,7 @@ describe('facts that come in parts', () => {
   test(
     'go on from what was saved as from what was live',
     () => {
-      fc.assert(
+      holds(
         fc
           .property(
             moves(['edit', 'edit', 'edit', 'edit', 'lie', 'rollover']),
@@ -187,7 +190,7 @@ describe('facts that come in parts', () => {
             }
           )
           .afterEach(freeBuilds),
-        runs(100)
+        100
       )
     },
     TIMEOUT
@@ -198,7 +201,7 @@ describe('without the facts of one author', () => {
   test(
     'what others said stays, and so does what others replaced',
     () => {
-      fc.assert(
+      holds(
         fc.property(moves(['edit', 'edit', 'edit', 'edit', 'lie', 'fork', 'rollover']), list => {
           const said = play(list)
           const all = counted(said)
@@ -223,7 +226,7 @@ describe('without the facts of one author', () => {
             }
           }
         }),
-        runs(80)
+        80
       )
     },
     TIMEOUT
@@ -237,7 +240,7 @@ describe('a document that gets full', () => {
     'is the same in any order, and never more than it may be',
     () => {
       let refused = 0
-      fc.assert(
+      holds(
         fc.property(moves(undefined, 20), fc.infiniteStream(fc.nat()), (list, keys) => {
           const facts = counted(play(list))
           const build = buildOf(facts, room)
@@ -250,7 +253,7 @@ describe('a document that gets full', () => {
           if (!isFolded) expect(taken.spent[1]).toBeLessThanOrEqual(room.bytes)
           expect(holdersOf(build)).toEqual(expectedHolders(facts, statusesOf(build)))
         }),
-        runs(100)
+        100
       )
       expect(refused).toBeGreaterThan(10)
     },
