@@ -168,13 +168,13 @@ export class DocumentBuild {
   }
 
   /**
-   * What an edit or a rollover would follow now: the heads, and of each chain the last edit that is part of the document.
-   * The heads alone know of those too. But when the facts of an author are cut, what only they knew of is forgotten.
+   * What an edit or a rollover would follow now: the heads, and of each chain the last that counts, folded or not. The heads
+   * alone know of those too. But when the facts of an author are cut, what only they knew of is forgotten.
    */
   tips(): readonly FactId[] {
     const heads = this.#backend.heads().map(hash => this.#applied.get(hash)?.fact ?? this.#epoch ?? [])
-    const chains = this.#knowledge.lastApplied().map(hash => this.#applied.get(hash)?.fact ?? [])
-    const inOrder = [heads, chains].flatMap(ids => ids.flat().toSorted(compareText))
+    const said = this.#knowledge.lastApplied().map(hash => this.#applied.get(hash)?.fact ?? [])
+    const inOrder = [heads, said, this.#knowledge.lasts()].flatMap(ids => ids.flat().toSorted(compareText))
     return [...new Set(inOrder)].slice(0, DOCUMENT_LIMITS.after).toSorted(compareText)
   }
 

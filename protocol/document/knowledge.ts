@@ -67,6 +67,11 @@ export class Knowledge {
     return this.#lasts.get(chain)
   }
 
+  /** Of each chain the last fact that counts. */
+  lasts(): readonly FactId[] {
+    return [...this.#lasts.values()].map(({ id }) => id)
+  }
+
   /** Of each chain the last change that was applied in this epoch. */
   lastApplied(): readonly string[] {
     return [...this.#lastApplied.values()]
