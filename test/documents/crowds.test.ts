@@ -177,6 +177,19 @@ describe('one author who fills a document', () => {
     expect(Object.values(statuses)).toContain('document-full')
   })
 
+  test('is told so before he signs more, and others are not', () => {
+    const full = filling('mallory')
+    expect(() => say('mallory', [put('title', 'more')], full)).toThrow(
+      expect.objectContaining({ code: 'DOCUMENT_FULL' })
+    )
+    expect(say('ann', [put('title', 'more')], full).edits).toHaveLength(1)
+  })
+
+  test('can not do so with one edit that no fact could hold', () => {
+    const edits = range(LIMITS.document.edits).map(i => put(`keywords/${'x'.repeat(240)}${i}`))
+    expect(() => say('ann', edits)).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
+  })
+
   test('together with others leaves room to delete', () => {
     const keyword = say('ann', [put('keywords/old')])
     const full = [...filling('mallory'), ...filling('mordred'), keyword]
