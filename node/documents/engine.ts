@@ -37,7 +37,7 @@ export class Engine {
     if (hot === undefined) return { kind: 'cold' }
     let isDone = false
     try {
-      isDone = append(hot.build, facts)
+      isDone = append(hot.build, facts, onStep)
       if (!isDone) return { kind: 'anew' }
       return this.#keep(
         request,
@@ -69,9 +69,7 @@ export class Engine {
 
   /** Forgets every document. */
   dropAll(): void {
-    for (const { document } of this.#hot.values()) document.free()
-    this.#hot.clear()
-    this.#bytes = 0
+    for (const key of this.#hot.keys()) this.#drop(key)
   }
 
   #anew(request: UpdateRequest, onStep: (() => void) | undefined): UpdateResult {
@@ -106,9 +104,8 @@ export class Engine {
     const saved = sealStored({ made, build: build.record(), bytes })
     this.#remember(key, { made, build, document, bytes: saved.length })
     const isChanged = new Set(changed)
-    const entries = [...build.entries.values()].filter(({ id }) => isChanged.has(id))
-    const standings = entries.map(({ id, status, counts }) => [id, { status, counts }] as const)
-    return { kind: 'updated', state, saved, standings }
+    const statuses = [...build.entries.values()].filter(({ id }) => isChanged.has(id))
+    return { kind: 'updated', state, saved, statuses: statuses.map(({ id, status }) => [id, status] as const) }
   }
 
   /** The document as it was when it was made of these facts, from memory or from what was saved. */

@@ -86,7 +86,7 @@ export function editFault(subject: Subject, edit: Edit): Fault {
 
 /** Attack: a key that replaces the prototype of whatever object it is put into (threats F7). */
 export function isPolluting(segment: string): boolean {
-  return segment === '__proto__' || segment === 'constructor' || segment === 'prototype'
+  return segment.split('/').some(part => part === '__proto__' || part === 'constructor' || part === 'prototype')
 }
 
 function fieldsOf(subject: Subject): Readonly<Record<string, Field>> {
