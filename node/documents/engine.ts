@@ -104,8 +104,9 @@ export class Engine {
     const saved = sealStored({ made, build: build.record(), bytes })
     this.#remember(key, { made, build, document, bytes: saved.length })
     const isChanged = new Set(changed)
-    const statuses = [...build.entries.values()].filter(({ id }) => isChanged.has(id))
-    return { kind: 'updated', state, saved, statuses: statuses.map(({ id, status }) => [id, status] as const) }
+    const entries = [...build.entries.values()].filter(({ id }) => isChanged.has(id))
+    const standings = entries.map(({ id, status, counts }) => [id, { status, counts }] as const)
+    return { kind: 'updated', state, saved, standings }
   }
 
   /** The document as it was when it was made of these facts, from memory or from what was saved. */

@@ -223,7 +223,7 @@ describe('a rollover', () => {
     if (low === undefined || high === undefined) throw new Error('two rollovers')
     const edit = say('cat', [put('title', 'Two')], [first, high])
     const engine = new Engine()
-    const request = { key: 'd', subject: 'ggen/tool' }
+    const request = { key: 'd' }
     engine.update({ ...request, made: '1', from: undefined, facts: [first, high, edit] })
     expect(engine.update({ ...request, made: '2', from: '1', facts: [low] })).toEqual({ kind: 'anew' })
     const all = [first, high, edit, low]
@@ -280,11 +280,11 @@ test('a document that was full of conflicts, deletions and folds is saved and re
   const late = say('p1', [drop('keywords/k1'), put('title', 'late')], crowd.slice(0, 20))
   const engine = new Engine()
   const facts = [...crowd, rollover, late]
-  const result = engine.update({ key: 'd', subject: 'ggen/tool', made: '1', from: undefined, facts })
+  const result = engine.update({ key: 'd', made: '1', from: undefined, facts })
   if (result.kind !== 'updated') throw new Error(result.kind)
   const again = new Engine()
   const next = say('bob', [put('title', 'next')], facts)
-  const update = { key: 'd', subject: 'ggen/tool', made: '2', from: '1', facts: [next] }
+  const update = { key: 'd', made: '2', from: '1', facts: [next] }
   expect(again.update({ ...update, saved: result.saved })).toEqual(engine.update(update))
   engine.dropAll()
   again.dropAll()

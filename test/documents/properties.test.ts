@@ -122,7 +122,7 @@ describe('facts that come in parts', () => {
       }
       if (result.kind === 'anew') result = engine.update({ ...request, from: undefined, facts: now })
       if (result.kind !== 'updated') throw new Error(`${result.kind} when all was given`)
-      for (const [id, status] of result.statuses) statuses[id] = status
+      for (const [id, { status }] of result.standings) statuses[id] = status
       last = result
       from = { made, saved: result.saved }
       facts = now
