@@ -1,3 +1,4 @@
+import { RegistryView } from '../../node/services/registry-view.ts'
 import type { AuthoredFact } from '../../node/services/author.ts'
 import { verified } from '../../node/services/registry-state.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
@@ -9,6 +10,7 @@ import type { Envelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import { Evildoer } from './evildoer.ts'
+import { documentFault, readDocuments } from './document-check.ts'
 import type { Network } from './network.ts'
 import type { Reference } from './reference.ts'
 import type { Observer, SimNode } from './sim-node.ts'
@@ -28,6 +30,9 @@ export const INVARIANTS = {
   proof: 'two conflicting statements become a proof that all know',
   converge: 'after the heal all honest nodes have equal sets in bounded time',
   membership: 'the set is what its facts alone say',
+  documents: 'a document is what its facts add up to',
+  heard: 'no edit that counts is lost',
+  'nothing-left': 'once all is settled no document waits to be brought up to date',
   alive: 'no part fails in a way that nobody planned'
 } as const
 
@@ -128,11 +133,17 @@ export class Watch implements Observer {
     const isDoubtful = running.gate.state(this.#registry)?.isDoubtful === true
     if (isDoubtful || (await running.store.isStale(this.#registry))) return
     const sum = Buffer.from(running.store.set(this.#registry).sum()).toString('hex')
-    const digest = Buffer.from(await running.view.digest(this.#registry)).toString('hex')
-    const known = this.#digests.get(sum)
+    this.#agree(`rows ${sum}`, await new RegistryView(running.store).digest(this.#registry), node)
+    const isBehind = (await running.documents.records.todo(this.#registry, 1)).length > 0
+    if (!isBehind) this.#agree(`documents ${sum}`, await running.documents.stored.digest(this.#registry), node)
+  }
+
+  #agree(what: string, bytes: Uint8Array, node: SimNode): void {
+    const digest = Buffer.from(bytes).toString('hex')
+    const known = this.#digests.get(what)
     if (known !== undefined && known !== digest)
-      throw new Violation('equal-digests', `${node.name} has another view of the set ${sum.slice(0, 8)}`)
-    this.#digests.set(sum, digest)
+      throw new Violation('equal-digests', `${node.name} has other ${what.slice(0, 18)}`)
+    this.#digests.set(what, digest)
   }
 
   /** Everything about one node, read from its raw records. */
@@ -149,6 +160,19 @@ export class Watch implements Observer {
     const unnamed = unnamedIn(set.values())
     if (unnamed !== undefined)
       throw new Violation('named', `${node.name} holds ${unnamed.id} by ${unnamed.body.author}`)
+    if (await running.store.isStale(this.#registry)) return
+    const stored = await readDocuments(running.kv, this.#registry)
+    const fault = documentFault(this.#registry, { set, cut }, { stored, isHonest: key => this.#honestKeys.has(key) })
+    if (fault !== undefined) throw new Violation(fault.invariant, `${node.name}: ${fault.message}`)
+  }
+
+  /** Nobody has anything left to do: all documents are made, and nothing is noted to be made. */
+  async settle(node: SimNode): Promise<void> {
+    const { running } = node
+    if (running === undefined) throw new Violation('alive', `${node.name} is down`)
+    await running.documents.settled()
+    const { todo } = await readDocuments(running.kv, this.#registry)
+    if (todo.size > 0) throw new Violation('nothing-left', `${node.name} has not done ${[...todo].join(', ')}`)
   }
 
   /** Forks that somebody honest has in its set now: bodies by position. */

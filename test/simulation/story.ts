@@ -9,7 +9,7 @@ import type { Evildoer } from './evildoer.ts'
 import type { Watch } from './invariants.ts'
 import type { Desk } from './operations.ts'
 import { readStock } from './stock.ts'
-import type { Copy, Weather } from './weather.ts'
+import type { Copy, Evil, Weather } from './weather.ts'
 
 /** What a story is told about. */
 interface Story {
@@ -39,10 +39,15 @@ export async function bootstrap(simulation: Story): Promise<void> {
     if (draw.chance(0.85)) await grantKey(desk, first, home.person.did, role)
   }
   for (const { kind, home } of simulation.evil()) {
-    if (kind === 'forker' || kind === 'backdater') {
+    if (mayBegin(kind)) {
       await grantKey(desk, first, home.person.did, draw.chance(0.6) ? 'owner' : 'publisher')
     }
   }
+}
+
+/** Evildoers who were trusted once. */
+export function mayBegin(kind: Evil): boolean {
+  return kind === 'forker' || kind === 'backdater' || kind === 'scribbler'
 }
 
 /** Plans everything that goes wrong until the heal, and everything that people do meanwhile. */

@@ -11,11 +11,14 @@ export const OPERATIONS = [
   'revoke',
   'cosign',
   'resolve',
-  'rotate'
+  'rotate',
+  'edit',
+  'catalogue',
+  'rollover'
 ] as const
 export type Operation = (typeof OPERATIONS)[number]
 
-export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans'] as const
+export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans', 'scribbler'] as const
 export type Evil = (typeof EVILS)[number]
 
 export const COPIES = ['restore-backup', 'copy-home', 'second-home'] as const
