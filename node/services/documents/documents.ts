@@ -139,10 +139,11 @@ export class Documents {
     await this.#components.engine.close()
   }
 
-  /** The metadata facts of a subject and which of them count. */
-  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[]> {
+  /** The metadata facts of a subject and which of them count. Undefined: the gate does not know the registry. */
+  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[] | undefined> {
     const state = this.#components.gate.state(registry)
-    if (state?.authority === undefined) return []
+    if (state === undefined) return undefined
+    if (state.authority === undefined) return []
     const facts = await state.factsOf(subject)
     return subject === 'registry'
       ? editsOfCatalogue(state.authority, facts).facts
@@ -170,6 +171,9 @@ export class Documents {
     // Read before the facts: a note that is written after them is of facts that are not among them.
     const since = await records.since(registry, subject)
     const facts = await this.#factsOf(registry, subject)
+    // Crash state: a gate that is being opened folds all anew, and tells of it before it is open. Nothing is known yet, which
+    // is not to say that nothing was said: what is stored stays, with its note, until it can be looked at.
+    if (facts === undefined) return undefined
     if (facts.length === 0) {
       const isGone = this.#known.delete(key) || (await records.state(registry, subject)) !== undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
