@@ -9,6 +9,7 @@ import type { Evildoer } from './evildoer.ts'
 import type { Watch } from './invariants.ts'
 import type { Desk } from './operations.ts'
 import { readStock } from './stock.ts'
+import { EDITS } from './weather.ts'
 import type { Copy, Evil, Weather } from './weather.ts'
 
 /** What a story is told about. */
@@ -60,6 +61,11 @@ export function planFaults(simulation: Story): void {
   recur('operation', weather.operationsPerMinute, async rng => {
     const node = rng.pick(simulation.honest())
     const operation = rng.pick(weather.operations)
+    if (node !== undefined && operation !== undefined) await operate(simulation.desk, node, operation)
+  })
+  recur('words', weather.editsPerMinute, async rng => {
+    const node = rng.pick(simulation.honest())
+    const operation = rng.pick(EDITS)
     if (node !== undefined && operation !== undefined) await operate(simulation.desk, node, operation)
   })
   recur('cut', weather.cuts, rng => {

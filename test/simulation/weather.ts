@@ -11,12 +11,11 @@ export const OPERATIONS = [
   'revoke',
   'cosign',
   'resolve',
-  'rotate',
-  'edit',
-  'catalogue',
-  'rollover'
+  'rotate'
 ] as const
-export type Operation = (typeof OPERATIONS)[number]
+/** What is said about words; of these the first ones are said more often. */
+export const EDITS = ['edit', 'edit', 'edit', 'edit', 'catalogue', 'catalogue', 'rollover'] as const
+export type Operation = (typeof OPERATIONS)[number] | (typeof EDITS)[number]
 
 export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans', 'scribbler'] as const
 export type Evil = (typeof EVILS)[number]
@@ -38,6 +37,7 @@ export interface Weather {
   readonly packages: number
   readonly operations: readonly Operation[]
   readonly operationsPerMinute: number
+  readonly editsPerMinute: number
   /** Releases that one node makes at once while it hears nobody: more than a page. */
   readonly bulk: number
   readonly gossipLoss: number
@@ -81,6 +81,7 @@ export function drawWeather(rng: Rng, nodes?: number): Weather {
     packages: rng.between(1, 5),
     operations: [...new Set<Operation>(['claim', 'release', ...operations])],
     operationsPerMinute: rng.between(15, 45),
+    editsPerMinute: often(0.7, 10, 40),
     bulk: rng.chance(0.06) ? rng.between(130, 180) : 0,
     gossipLoss: share(0.6, 1),
     gossipDouble: share(0.4, 0.5),
