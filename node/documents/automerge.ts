@@ -7,6 +7,9 @@ import { sha256 } from '@noble/hashes/sha2.js'
 
 type Handle = ReturnType<typeof getBackend>
 
+/** Changes that are applied together: what a watch takes for one step must not take long. */
+const BATCH = 256
+
 /** Of the chunk: magic and checksum are not part of what is hashed (Automerge binary format, chunk header). */
 const HASHED_FROM = 8
 
@@ -20,6 +23,9 @@ export class AutomergeDocument implements DocumentBackend {
   readonly #handle: Handle
   readonly #content = new Map<string, Held>()
   #isRead = false
+  /** Changes that wait to be applied together: one by one takes several times as long. */
+  #waiting: Uint8Array[] = []
+  readonly #changed = new Set<string>()
 
   constructor(handle: Handle = getBackend(init())) {
     this.#handle = handle
@@ -32,12 +38,6 @@ export class AutomergeDocument implements DocumentBackend {
     } catch (cause) {
       throw new RegistryError('STORE_CORRUPT', 'a stored document is not what was stored', { cause })
     }
-  }
-
-  visible(key: string, heads: readonly string[]): readonly string[] {
-    if (heads.length === 0) return []
-    const held = this.#handle.getAll('_root', key, [...heads])
-    return held.map(value => String(value.at(-1))).toSorted(compareOps)
   }
 
   encode({ actor, seq, startOp, deps, ops }: PlainChange): { readonly bytes: Uint8Array; readonly hash: string } {
@@ -59,18 +59,21 @@ export class AutomergeDocument implements DocumentBackend {
   }
 
   apply(change: Uint8Array, keys: readonly string[]): void {
-    this.#handle.applyChanges([change])
-    for (const key of keys) this.#content.delete(key)
-    if (this.#isRead) for (const key of keys) this.#read(key)
+    this.#waiting.push(change)
+    for (const key of keys) this.#changed.add(key)
+    if (this.#waiting.length >= BATCH) this.#flush()
   }
 
   heads(): readonly string[] {
+    this.#flush()
     return this.#handle.getHeads().map(String).toSorted(compareText)
   }
 
   content(): readonly Held[] {
-    if (!this.#isRead) for (const key of this.#handle.keys('_root')) this.#read(key)
+    this.#flush()
+    for (const key of this.#isRead ? this.#changed : this.#handle.keys('_root')) this.#read(key)
     this.#isRead = true
+    this.#changed.clear()
     return [...this.#content.values()].toSorted((a, b) => compareText(a.key, b.key))
   }
 
@@ -80,6 +83,7 @@ export class AutomergeDocument implements DocumentBackend {
    * @throws RegistryError INTERNAL
    */
   save(): Uint8Array {
+    this.#flush()
     const saved = this.#handle.save()
     const read = AutomergeDocument.open(saved)
     try {
@@ -95,6 +99,11 @@ export class AutomergeDocument implements DocumentBackend {
     this.#handle.free()
   }
 
+  #flush(): void {
+    if (this.#waiting.length > 0) this.#handle.applyChanges(this.#waiting)
+    this.#waiting = []
+  }
+
   #read(key: string): void {
     const values = this.#handle.getAll('_root', key).map(held => {
       const [, value, op] = held as readonly [string, unknown, string]
@@ -102,15 +111,11 @@ export class AutomergeDocument implements DocumentBackend {
     })
     // Automerge shows the last one.
     if (values.length > 0) this.#content.set(key, { key, values: values.toReversed() })
+    else this.#content.delete(key)
   }
 }
 
 interface Held {
   readonly key: string
   readonly values: readonly { readonly value: DocumentValue; readonly op: string }[]
-}
-
-/** By counter, then actor: one order on every node. */
-function compareOps(a: string, b: string): number {
-  return Number.parseInt(a, 10) - Number.parseInt(b, 10) || compareText(a, b)
 }

@@ -4,6 +4,7 @@ import { foldAuthority } from '../../protocol/authority.ts'
 import { equalBytes } from '../../protocol/bytes.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
+import { standingsIn } from '../../protocol/document/build-record.ts'
 import { editsOfCatalogue, fingerprintOf, isEdit } from '../../protocol/document/counted.ts'
 import type { DocumentState, FactStatus, MetadataFact, Standing } from '../../protocol/document/document.ts'
 import { keyOf } from '../../protocol/document/edits.ts'
@@ -112,7 +113,9 @@ function madeAnew(facts: readonly MetadataFact[]): MadeAnew {
 }
 
 function standingsOf(saved: Uint8Array): string {
-  const entries = openStored(saved).build.entries.map(({ id, status, counts }) => `${id} ${status} ${counts}`)
+  const entries = [...standingsIn(openStored(saved).build)].map(
+    ([id, { status, counts }]) => `${id} ${status} ${counts}`
+  )
   return entries.toSorted().join('\n')
 }
 

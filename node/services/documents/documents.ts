@@ -3,6 +3,7 @@ import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { editsOfCatalogue, fingerprintOf } from '../../../protocol/document/counted.ts'
+import { standingsIn } from '../../../protocol/document/build-record.ts'
 import type {
   Composed,
   DocumentEngine,
@@ -239,8 +240,7 @@ export class Documents {
     try {
       const [state, stored] = [openState(sealed), openStored(saved)]
       if (state.made !== stored.made) return undefined
-      const standings = stored.build.entries.map(({ id, status, counts }) => [id, { status, counts }] as const)
-      return { state, standings: new Map(standings) }
+      return { state, standings: standingsIn(stored.build) }
     } catch (error) {
       if (isRegistryError(error)) return undefined
       throw error
