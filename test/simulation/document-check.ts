@@ -152,13 +152,9 @@ function lostIn(facts: readonly MetadataFact[], { state, standings, isHonest }: 
     for (const one of fact.edits) {
       const key = keyOf(one.path)
       if (one.op === 'delete' || held.has(`${fact.id} ${key}`)) continue
-      const isFolded = statusOf(fact) === 'folded'
-      // What came too late for a rollover stands on all that was folded, whether its author knew of it or not.
       const isReplaced = applied.some(
         other =>
-          other.id !== fact.id &&
-          other.edits.some(({ path }) => keyOf(path) === key) &&
-          (below(other.id).has(fact.id) || (isFolded && !below(fact.id).has(other.id)))
+          other.id !== fact.id && other.edits.some(({ path }) => keyOf(path) === key) && below(other.id).has(fact.id)
       )
       if (!isReplaced) return `what ${fact.id} says of ${key} is gone, and nobody took it away`
     }
@@ -181,8 +177,11 @@ function ancestorsOf(facts: readonly MetadataFact[]): (id: FactId) => ReadonlySe
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
       const fact = byId.get(at)
       if (fact === undefined) continue
-      const own = chains.get(`${fact.author} ${fact.chain}`)?.filter(({ seq }) => seq < fact.seq) ?? []
-      for (const parent of [...fact.after, ...own.map(one => one.id)]) {
+      // Only what counts follows the one before it in its chain.
+      const isBefore = ({ seq, counts }: MetadataFact): boolean => fact.counts && counts && seq < fact.seq
+      const own = chains.get(`${fact.author} ${fact.chain}`)?.filter(isBefore) ?? []
+      const epoch = fact.epoch === null ? [] : [fact.epoch]
+      for (const parent of [...fact.after, ...epoch, ...own.map(one => one.id)]) {
         if (parent === id || all.has(parent)) continue
         all.add(parent)
         open.push(parent)

@@ -1,6 +1,6 @@
 import { AutomergeDocument } from '../../../node/documents/automerge.ts'
 import { inlineEngine } from '../../../node/documents/inline.ts'
-import { DocumentBuild } from '../../../protocol/document/build.ts'
+import { newBuild } from '../../../protocol/document/build.ts'
 import type { DocumentEngine, MetadataFact, UpdateRequest, UpdateResult } from '../../../protocol/document/document.ts'
 import { sealStored } from '../../../protocol/document/saved.ts'
 import { REAL_PARTS } from '../real-parts.ts'
@@ -35,7 +35,7 @@ export const editsByArrival = makingAs('re-applies edits in the order of arrival
   kept.set(`edits ${key}`, order)
   const document = new AutomergeDocument()
   try {
-    const build = new DocumentBuild(document, null)
+    const build = newBuild(document)
     for (const id of order) {
       const fact = byId.get(id)
       if (fact !== undefined) build.add(fact)
