@@ -1,5 +1,4 @@
 import { Engine } from '../../node/documents/engine.ts'
-import { verified } from '../../node/services/registry-state.ts'
 import { foldAuthority } from '../../protocol/authority.ts'
 import { equalBytes } from '../../protocol/bytes.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
@@ -12,6 +11,7 @@ import { openStored, sealState } from '../../protocol/document/saved.ts'
 import { foldWithEdits } from '../../protocol/fold.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import type { KeyValue } from '../../storage/key-value.ts'
+import { readFact } from './stock.ts'
 import type { Stock } from './stock.ts'
 
 /** What is wrong about the documents of a store. */
@@ -52,9 +52,9 @@ export function documentFault(
   { set, cut }: Pick<Stock, 'set' | 'cut'>,
   { stored: { states, saved, todo }, isHonest }: DocumentChecking
 ): DocumentFault | undefined {
-  const facts = [...set.values()].map(verified)
+  const facts = [...set.values()].map(readFact)
   const about = Map.groupBy(facts, ({ body }) => body.subject)
-  const aside = [...cut.values()].filter(({ body }) => body.subject === 'registry').map(verified)
+  const aside = [...cut.values()].filter(({ body }) => body.subject === 'registry').map(readFact)
   const authority = foldAuthority(registry, [...(about.get('registry') ?? []), ...aside])
   const edited = [...about].filter(([, list]) => list.some(isEdit)).map(([subject]) => subject as string)
   for (const subject of new Set([...edited, ...states.keys(), ...saved.keys()]) as Set<Subject>) {

@@ -1,6 +1,5 @@
 import { RegistryView } from '../../node/services/registry-view.ts'
 import type { AuthoredFact } from '../../node/services/author.ts'
-import { verified } from '../../node/services/registry-state.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { decodeCbor } from '../../protocol/cbor.ts'
@@ -14,7 +13,7 @@ import { documentFault, readDocuments } from './document-check.ts'
 import type { Network } from './network.ts'
 import type { Reference } from './reference.ts'
 import type { Observer, SimNode } from './sim-node.ts'
-import { readStock, sumOf } from './stock.ts'
+import { readFact, readStock, sumOf } from './stock.ts'
 import { isAskedInSession, isBounded } from './sync-driver.ts'
 
 export const INVARIANTS = {
@@ -134,8 +133,8 @@ export class Watch implements Observer {
     if (isDoubtful || (await running.store.isStale(this.#registry))) return
     const sum = Buffer.from(running.store.set(this.#registry).sum()).toString('hex')
     this.#agree(`rows ${sum}`, await new RegistryView(running.store).digest(this.#registry), node)
-    const isBehind = (await running.documents.records.todo(this.#registry, 1)).length > 0
-    if (!isBehind) this.#agree(`documents ${sum}`, await running.documents.stored.digest(this.#registry), node)
+    const documents = await running.documents.digest()
+    if (documents !== undefined) this.#agree(`documents ${sum}`, documents, node)
   }
 
   #agree(what: string, bytes: Uint8Array, node: SimNode): void {
@@ -245,7 +244,7 @@ function positionsOf(facts: Iterable<Envelope>): ReadonlyMap<string, Set<FactId>
 
 /** A fact whose author nothing in the set names, beginning with the genesis. */
 function unnamedIn(set: Iterable<Envelope>): Envelope | undefined {
-  const facts = [...set].map(envelope => ({ envelope, fact: verified(envelope) }))
+  const facts = [...set].map(envelope => ({ envelope, fact: readFact(envelope) }))
   const named = new Set<Principal>()
   let waiting = facts
   for (let before = -1; before !== waiting.length;) {

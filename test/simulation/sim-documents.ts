@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { Documents } from '../../node/services/documents/documents.ts'
 import { RegistryView } from '../../node/services/registry-view.ts'
@@ -31,10 +32,8 @@ interface SimDocumentsInit {
 export class SimDocuments {
   readonly documents: Documents
   readonly records: DocumentRecordsPart
-  /** Waits until the documents are up to date. */
+  /** Its digest waits until the documents are up to date. */
   readonly view: RegistryView
-  /** Shows them as they are. */
-  readonly stored: RegistryView
   readonly #engine: SlowEngine
   readonly #registry: RegistryId
 
@@ -56,9 +55,16 @@ export class SimDocuments {
       },
       onChanged: (_, subject) => note(`has the words of ${subject}`)
     })
-    const states = (of: RegistryId): ReturnType<DocumentRecordsPart['states']> => records.states(of)
-    this.view = new RegistryView(store, { states, settled: () => this.settled() })
-    this.stored = new RegistryView(store, { states, settled: async () => {} })
+    this.view = new RegistryView(store, { states: of => records.states(of), settled: () => this.settled() })
+  }
+
+  /** What is stored, undefined where some of it is behind the facts. */
+  async digest(): Promise<Uint8Array | undefined> {
+    const { records } = this
+    if ((await records.todo(this.#registry, 1)).length > 0) return undefined
+    const hash = createHash('sha256')
+    for await (const [subject, sealed] of records.states(this.#registry)) hash.update(subject).update(sealed)
+    return hash.digest()
   }
 
   /** Does something that waits for the worker. */

@@ -284,9 +284,9 @@ export class SimNode implements Endpoint {
   }
 
   #documents({ kv, store, gate }: Pick<Running, 'kv' | 'store' | 'gate'>): SimDocuments {
-    const { registry, parts, schedule } = this.world
+    const { registry, parts, schedule, weather } = this.world
     const later = (label: string, run: () => Promise<void>): void =>
-      schedule.plan(this.#rng.int(200), `${label} ${this.name}`, () => this.attempt(label, run))
+      schedule.plan(this.#rng.int(weather.workerMs), `${label} ${this.name}`, () => this.attempt(label, run))
     return new SimDocuments({
       registry,
       engine: parts.createEngine(this.home),

@@ -14,7 +14,7 @@ export const OPERATIONS = [
   'rotate'
 ] as const
 /** What is said about words; of these the first ones are said more often. */
-export const EDITS = ['edit', 'edit', 'edit', 'edit', 'catalogue', 'catalogue', 'rollover'] as const
+export const EDITS = ['edit', 'edit', 'edit', 'edit', 'catalogue', 'catalogue', 'rollover', 'rollover'] as const
 export type Operation = (typeof OPERATIONS)[number] | (typeof EDITS)[number]
 
 export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans', 'scribbler'] as const
@@ -38,6 +38,8 @@ export interface Weather {
   readonly operations: readonly Operation[]
   readonly operationsPerMinute: number
   readonly editsPerMinute: number
+  /** What a document takes in the background, at most. */
+  readonly workerMs: number
   /** Releases that one node makes at once while it hears nobody: more than a page. */
   readonly bulk: number
   readonly gossipLoss: number
@@ -81,7 +83,8 @@ export function drawWeather(rng: Rng, nodes?: number): Weather {
     packages: rng.between(1, 5),
     operations: [...new Set<Operation>(['claim', 'release', ...operations])],
     operationsPerMinute: rng.between(15, 45),
-    editsPerMinute: often(0.7, 10, 40),
+    editsPerMinute: often(0.75, 6, 30),
+    workerMs: rng.pick([50, 500, 3_000]) ?? 500,
     bulk: rng.chance(0.06) ? rng.between(130, 180) : 0,
     gossipLoss: share(0.6, 1),
     gossipDouble: share(0.4, 0.5),
