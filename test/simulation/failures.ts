@@ -6,9 +6,9 @@ export function isFailedWrite(error: unknown): boolean {
   return error instanceof MachineDied || (isRegistryError(error) && error.code === 'DISK_FULL')
 }
 
-/** What an author is told when the registry does not let him. */
+/** What an author is told whom the registry does not let, or who has not heard of the package yet. */
 export function isRefused(error: unknown): boolean {
-  return isRegistryError(error) && error.code === 'NOT_AUTHORIZED'
+  return isRegistryError(error) && (error.code === 'NOT_AUTHORIZED' || error.code === 'UNKNOWN_PACKAGE')
 }
 
 /** A verdict in the trace. */

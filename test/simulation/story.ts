@@ -1,5 +1,7 @@
 import type { SimDisk } from './disk.ts'
 import type { Home } from './home.ts'
+import { subject as subjectOf } from '../support/facts.ts'
+import { editWords, rollWords } from './edit-operations.ts'
 import { grantKey, operate, releaseMany, revokeKey } from './operations.ts'
 import type { Rng } from './rng.ts'
 import { SimHeads } from './sim-heads.ts'
@@ -131,6 +133,27 @@ function planOnce(simulation: Story, rng: Rng): void {
   }
   for (const copy of weather.copies)
     planCopy(simulation, rng.split(copy), copy, { take: at(10, 50), use: at(55, 90), when })
+  if (weather.apart) planApart(simulation, rng.split('apart'), { ms: at(30, 80), when })
+}
+
+/** One edits words without hearing of anybody, while an owner begins the same documents anew. */
+function planApart(
+  simulation: Story,
+  rng: Rng,
+  { ms, when }: { readonly ms: number; readonly when: (ms: number, name: string, run: () => Promise<void>) => void }
+): void {
+  const { network } = simulation.world
+  const [alone] = rng.shuffle(simulation.honest().filter(({ name }) => name !== 'n0'))
+  const owner = simulation.nodes.get('n0')
+  if (alone === undefined || owner === undefined) return
+  when(ms, 'apart', async () => {
+    network.partition(new Map([[alone.name, 1]]))
+    for (const subject of ['registry', subjectOf('p0')] as const) {
+      for (let count = 0; count < 2; count++) await editWords({ ...simulation, rng }, alone, subject)
+      await rollWords({ ...simulation, rng }, owner, subject)
+    }
+  })
+  when(ms + rng.between(2_000, 10_000), 'together', async () => network.partition(new Map()))
 }
 
 function planCopy(

@@ -38,6 +38,8 @@ export interface Weather {
   readonly operations: readonly Operation[]
   readonly operationsPerMinute: number
   readonly editsPerMinute: number
+  /** One edits alone while an owner begins documents anew. */
+  readonly apart: boolean
   /** What a document takes in the background, at most. */
   readonly workerMs: number
   /** Releases that one node makes at once while it hears nobody: more than a page. */
@@ -84,6 +86,7 @@ export function drawWeather(rng: Rng, nodes?: number): Weather {
     operations: [...new Set<Operation>(['claim', 'release', ...operations])],
     operationsPerMinute: rng.between(15, 45),
     editsPerMinute: often(0.75, 6, 30),
+    apart: rng.chance(0.4),
     workerMs: rng.pick([50, 500, 3_000]) ?? 500,
     bulk: rng.chance(0.06) ? rng.between(130, 180) : 0,
     gossipLoss: share(0.6, 1),
