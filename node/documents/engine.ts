@@ -69,7 +69,9 @@ export class Engine {
 
   /** Forgets every document. */
   dropAll(): void {
-    for (const key of this.#hot.keys()) this.#drop(key)
+    for (const { document } of this.#hot.values()) document.free()
+    this.#hot.clear()
+    this.#bytes = 0
   }
 
   #anew(request: UpdateRequest, onStep: (() => void) | undefined): UpdateResult {

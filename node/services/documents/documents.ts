@@ -3,6 +3,7 @@ import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { editsOfCatalogue, fingerprintOf } from '../../../protocol/document/counted.ts'
+import { standingsIn } from '../../../protocol/document/build-record.ts'
 import type {
   Composed,
   DocumentEngine,
@@ -141,10 +142,11 @@ export class Documents {
     await Promise.allSettled(this.#turns.values())
   }
 
-  /** The metadata facts of a subject and which of them count. */
-  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[]> {
+  /** The metadata facts of a subject and which of them count. Undefined: the gate does not know the registry. */
+  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[] | undefined> {
     const state = this.#components.gate.state(registry)
-    if (state?.authority === undefined) return []
+    if (state === undefined) return undefined
+    if (state.authority === undefined) return []
     const facts = await state.factsOf(subject)
     return subject === 'registry'
       ? editsOfCatalogue(state.authority, facts).facts
@@ -172,6 +174,9 @@ export class Documents {
     // Read before the facts: a note that is written after them is of facts that are not among them.
     const since = await records.since(registry, subject)
     const facts = await this.#factsOf(registry, subject)
+    // Crash state: a gate that is being opened folds all anew, and tells of it before it is open. Nothing is known yet, which
+    // is not to say that nothing was said: what is stored stays, with its note, until it can be looked at.
+    if (facts === undefined) return undefined
     if (facts.length === 0) {
       const isGone = this.#forget(key) || (await records.state(registry, subject)) !== undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
@@ -235,8 +240,7 @@ export class Documents {
     try {
       const [state, stored] = [openState(sealed), openStored(saved)]
       if (state.made !== stored.made) return undefined
-      const standings = stored.build.entries.map(([id, status, , , counts]) => [id, { status, counts }] as const)
-      return { state, standings: new Map(standings) }
+      return { state, standings: standingsIn(stored.build) }
     } catch (error) {
       if (isRegistryError(error)) return undefined
       throw error
