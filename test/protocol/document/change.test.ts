@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { scanChange } from '../../../protocol/document/change.ts'
 import { DOCUMENT_LIMITS } from '../../../protocol/document/limits.ts'
 import { Rng } from '../../simulation/rng.ts'
+import { mutate } from '../../support/documents/mutate.ts'
 import { codeOf } from '../../support/error-code.ts'
 import { id, listOfNulls, PUT, rawChange, sleb, text, uleb } from '../../support/raw-change.ts'
 import { describeWithShared } from '../../support/shared.ts'
@@ -14,7 +15,6 @@ import {
   encodeOps,
   goodChange,
   lastChange,
-  mutate,
   opBomb,
   scanMutant,
   stringBomb
