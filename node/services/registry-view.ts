@@ -1,6 +1,9 @@
 import { compareText } from '../../protocol/bytes.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
-import { RegistryError } from '../../protocol/errors.ts'
+import { openState } from '../../protocol/document/saved.ts'
+import { wordsOf } from '../../protocol/document/words.ts'
+import type { PackageWords } from '../../protocol/document/words.ts'
+import { isRegistryError, RegistryError } from '../../protocol/errors.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import type { ContentView } from '../../protocol/fold-versions.ts'
@@ -81,15 +84,31 @@ export class RegistryView {
       .split(/\s+/)
       .filter(word => word !== '')
     const found: { readonly score: number; readonly summary: PackageSummary }[] = []
-    for await (const view of this.packages(registry)) {
-      const summary = summarise(view)
-      const score = summary === undefined ? 0 : scoreOf(view, summary, words)
+    for await (const [view, said] of this.#withWords(registry)) {
+      const summary = summarise(view, said)
+      const score = summary === undefined ? 0 : scoreOf(summary, labelsOf(view, said), words)
       if (summary !== undefined && score > 0) found.push({ score, summary })
     }
     return found
       .toSorted((a, b) => b.score - a.score || compareText(a.summary.name, b.summary.name))
       .slice(0, Math.max(0, Math.min(limit, LIMITS.search.results)))
       .map(({ summary }) => summary)
+  }
+
+  /** Packages with what people say of them. A document that is behind the facts says nothing: a search waits for nobody. */
+  async *#withWords(registry: RegistryId): AsyncGenerator<readonly [PackageView, PackageWords | undefined]> {
+    // Both are in the order of their subjects.
+    const states = this.#documents.states(registry)[Symbol.asyncIterator]()
+    let at = await states.next()
+    try {
+      for await (const view of this.packages(registry)) {
+        while (at.done !== true && at.value[0] < view.name) at = await states.next()
+        const sealed = at.done !== true && at.value[0] === view.name ? at.value[1] : undefined
+        yield [view, sealed === undefined ? undefined : currentWords(view, sealed)]
+      }
+    } finally {
+      await states.return?.()
+    }
   }
 
   async counts(registry: RegistryId): Promise<{ packages: number; releases: number }> {
@@ -126,24 +145,48 @@ async function hashesOf(
   return hashes
 }
 
-/** The version a person would get, and its words. Undefined for a name without a usable version. */
-export function summarise(view: PackageView): PackageSummary | undefined {
+function currentWords(view: PackageView, sealed: Uint8Array): PackageWords | undefined {
+  try {
+    const state = openState(sealed)
+    return state.made === view.document?.made ? wordsOf(view.name, state) : undefined
+  } catch (error) {
+    // It is made again when somebody asks for it.
+    if (isRegistryError(error)) return undefined
+    throw error
+  }
+}
+
+/**
+ * The version a person would get, and its words: what people say of the package, else what its manifest says. Undefined for
+ * a name without a usable version.
+ */
+export function summarise(view: PackageView, said?: PackageWords): PackageSummary | undefined {
   const { isPrerelease } = orderingOf(ecosystemOf(view.name))
   const usable = view.versions.filter(entry => entry.contents.length === 1)
   const best = usable.find(entry => entry.yanks.length === 0 && !isPrerelease(entry.version)) ?? usable[0]
   const content: ContentView | undefined = best?.contents[0]
   if (best === undefined || content === undefined) return undefined
-  const { title = '', description = '' } = content.manifest
+  const title = said?.title ?? content.manifest.title ?? ''
+  const description = said?.description ?? content.manifest.description ?? ''
   return { name: view.name, version: best.version, title, description, yanked: best.yanks.length > 0 }
 }
 
-function scoreOf(view: PackageView, { name, title, description }: PackageSummary, words: readonly string[]): number {
-  const keywords = view.versions[0]?.contents[0]?.manifest.keywords ?? []
+/** What a package is found under, beside its name and its texts. */
+function labelsOf(view: PackageView, said: PackageWords | undefined): readonly string[] {
+  const labels = [...(said?.keywords ?? []), ...(said?.categories ?? [])]
+  return labels.length > 0 ? labels : (view.versions[0]?.contents[0]?.manifest.keywords ?? [])
+}
+
+function scoreOf(
+  { name, title, description }: PackageSummary,
+  labels: readonly string[],
+  words: readonly string[]
+): number {
   const short = shortNameOf(name)
   const fields: readonly (readonly [string, number])[] = [
     [short, 8],
     [title.toLowerCase(), 4],
-    [keywords.join(' ').toLowerCase(), 3],
+    [labels.join(' ').toLowerCase(), 3],
     [description.toLowerCase(), 1]
   ]
   let total = words.length === 0 ? 1 : 0

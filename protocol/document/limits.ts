@@ -32,6 +32,8 @@ export const DOCUMENT_LIMITS = Object.freeze({
   /** documents that are kept ready to be changed, and what their saved forms add up to */
   hot: 1_000,
   hotBytes: 32 * MiB,
+  /** facts whose standing is kept in memory, of all documents together */
+  knownFacts: 200_000,
   /** documents that wait to be brought up to date, in memory; the rest wait on the disk */
   queue: 4_096,
   /** of the worker: its heap, what WebAssembly may take before it is started anew, and how long one step may take */

@@ -90,6 +90,7 @@ export class Backlog {
     try {
       await this.#init.work(registry, subject)
     } catch (error) {
+      if (this.#isStopped) return
       if (waiting.failed.size < LIMITS.document.queue) waiting.failed.add(subject)
       this.#init.onFailed(registry, subject, error)
     }

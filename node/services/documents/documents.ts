@@ -78,6 +78,7 @@ export class Documents {
   readonly #turns = new Map<string, Promise<unknown>>()
   /** Least recently used first. */
   readonly #known = new Map<string, Known>()
+  #knownFacts = 0
   readonly #strikes = new Map<string, { readonly made: string; readonly count: number }>()
 
   constructor(components: DocumentsComponents) {
@@ -128,15 +129,16 @@ export class Documents {
       const cold = await engine.compose({ ...request, saved: await records.saved(registry, subject) })
       if (cold.kind === 'composed') return cold
       // The record went, or is another one by now: it is made again before the next try.
-      this.#known.delete(key)
+      this.#forget(key)
     }
     throw new RegistryError('DOCUMENT_FAILED', `the words about ${subject} keep changing`, { next: 'try again' })
   }
 
   async close(): Promise<void> {
     this.#backlog.stop()
-    await Promise.allSettled(this.#turns.values())
+    // Whatever it is at: a document that was not made is noted on the disk, and the next start makes it.
     await this.#components.engine.close()
+    await Promise.allSettled(this.#turns.values())
   }
 
   /** The metadata facts of a subject and which of them count. */
@@ -171,7 +173,7 @@ export class Documents {
     const since = await records.since(registry, subject)
     const facts = await this.#factsOf(registry, subject)
     if (facts.length === 0) {
-      const isGone = this.#known.delete(key) || (await records.state(registry, subject)) !== undefined
+      const isGone = this.#forget(key) || (await records.state(registry, subject)) !== undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
       return undefined
     }
@@ -239,10 +241,19 @@ export class Documents {
   }
 
   #remember(key: string, known: Known): void {
-    this.#known.delete(key)
+    this.#forget(key)
     this.#known.set(key, known)
-    const [oldest] = this.#known.keys()
-    if (oldest !== undefined && this.#known.size > LIMITS.document.hot) this.#known.delete(oldest)
+    this.#knownFacts += known.standings.size
+    const { hot, knownFacts } = LIMITS.document
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= hot && this.#knownFacts <= knownFacts) return
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(key: string): boolean {
+    this.#knownFacts -= this.#known.get(key)?.standings.size ?? 0
+    return this.#known.delete(key)
   }
 
   #strike(key: string, made: string): void {
