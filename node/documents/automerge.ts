@@ -34,12 +34,6 @@ export class AutomergeDocument implements DocumentBackend {
     }
   }
 
-  visible(key: string, heads: readonly string[]): readonly string[] {
-    if (heads.length === 0) return []
-    const held = this.#handle.getAll('_root', key, [...heads])
-    return held.map(value => String(value.at(-1))).toSorted(compareOps)
-  }
-
   encode({ actor, seq, startOp, deps, ops }: PlainChange): { readonly bytes: Uint8Array; readonly hash: string } {
     const bytes = encodeChange({
       actor,
@@ -108,9 +102,4 @@ export class AutomergeDocument implements DocumentBackend {
 interface Held {
   readonly key: string
   readonly values: readonly { readonly value: DocumentValue; readonly op: string }[]
-}
-
-/** By counter, then actor: one order on every node. */
-function compareOps(a: string, b: string): number {
-  return Number.parseInt(a, 10) - Number.parseInt(b, 10) || compareText(a, b)
 }

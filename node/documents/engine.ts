@@ -37,7 +37,7 @@ export class Engine {
     if (hot === undefined) return { kind: 'cold' }
     let isDone = false
     try {
-      isDone = append(hot.build, facts)
+      isDone = append(hot.build, facts, onStep)
       if (!isDone) return { kind: 'anew' }
       return this.#keep(
         request,

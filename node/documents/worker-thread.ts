@@ -160,15 +160,11 @@ function heapLimits(heapMiB: number): ResourceLimits {
 }
 
 /**
- * A call whose bytes lie in buffers of their own. Attack: a clone of a view copies the whole buffer behind it, so that
- * many small changes, each a view on the message it came in, would copy megabytes.
+ * A call whose bytes lie in buffers of their own. A clone of a view copies the whole buffer behind it.
  */
 function ownBytes(call: DocumentCall): DocumentCall {
   if (call.kind === 'compose') return { kind: 'compose', request: { ...call.request, saved: own(call.request.saved) } }
-  const facts = call.request.facts.map(fact =>
-    fact.change === null ? fact : { ...fact, change: { ...fact.change, bytes: own(fact.change.bytes) } }
-  )
-  return { kind: 'update', request: { ...call.request, saved: own(call.request.saved), facts } }
+  return { kind: 'update', request: { ...call.request, saved: own(call.request.saved) } }
 }
 
 function own<T extends Uint8Array | undefined>(bytes: T): T | Uint8Array {

@@ -21,8 +21,6 @@ export interface PlainChange {
 
 /** What a build needs of the library that merges: one document. */
 export interface DocumentBackend {
-  /** The operations whose values a key holds where a document stood at `heads`. */
-  visible(key: string, heads: readonly string[]): readonly string[]
   encode(change: PlainChange): { readonly bytes: Uint8Array; readonly hash: string }
   /** `keys`: what it changes. */
   apply(change: Uint8Array, keys: readonly string[]): void

@@ -112,7 +112,9 @@ function editsOf(ground: Ground): Edits {
 }
 
 function toMetadataFact({ id, body, payload }: Typed<'metadata'>, counts: boolean): MetadataFact {
-  const { epoch, after, edits, change } = payload.value
+  const { epoch, after, edits, change: whole } = payload.value
+  // What a document is made of crosses to a worker: what the edits say already stays behind.
+  const change = whole === null ? null : { hash: whole.hash, actor: whole.actor, deps: whole.deps }
   return { id, author: body.author, chain: body.chain, seq: body.seq, counts, epoch, after, edits, change }
 }
 

@@ -16,8 +16,8 @@ export interface MetadataFact {
   /** The edits that it follows, beside the one before it in its chain. */
   readonly after: readonly FactId[]
   readonly edits: readonly Edit[]
-  /** Null in a rollover. */
-  readonly change: (ScannedChange & { readonly bytes: Uint8Array }) | null
+  /** Null in a rollover. Its hash says all of its bytes. */
+  readonly change: Pick<ScannedChange, 'hash' | 'actor' | 'deps'> | null
 }
 
 /** How a fact is part of a document. */

@@ -15,8 +15,8 @@ export const DOCUMENT_LIMITS = Object.freeze({
   actorsPerChange: 256,
   /** edits that one follows, or a rollover folds */
   after: 64,
-  /** changes that stand for an edit which does not count */
-  stands: 256,
+  /** changes that stand for an edit: never more than another one may follow */
+  stands: 64,
   keyBytes: 256,
   segments: 3,
   textChars: 4_096,
@@ -27,8 +27,11 @@ export const DOCUMENT_LIMITS = Object.freeze({
   ops: 100_000,
   bytes: 1 * MiB,
   actors: 1_000,
+  /** parts of that: for edits that put something, of all and of one author, and for those that only delete */
+  roomForPuts: Object.freeze({ all: 0.75, one: 0.5 }),
+  roomForDeletes: Object.freeze({ all: 1, one: 0.75 }),
   /** rollovers of one document that are followed */
-  epochs: 1_000,
+  epochs: 100,
   /** documents that are kept ready to be changed, and what their saved forms add up to */
   hot: 1_000,
   hotBytes: 32 * MiB,

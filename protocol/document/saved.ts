@@ -2,7 +2,7 @@ import { concatBytes, equalBytes } from '../bytes.ts'
 import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { RegistryError } from '../errors.ts'
-import type { BuildRecord } from './build.ts'
+import type { BuildRecord } from './build-record.ts'
 import type { DocumentState } from './document.ts'
 
 /** A document as it is stored: what it is made of, the build, and the library's own form of it. */
@@ -13,7 +13,7 @@ export interface StoredDocument {
 }
 
 /** Nobody but this program writes these records, and a hash says that they are unchanged. */
-const DEPTH = 6
+const DEPTH = 8
 
 /** sha2-256 of the record, then the record in dag-cbor. */
 export function sealStored(stored: StoredDocument): Uint8Array {

@@ -232,7 +232,7 @@ export class Documents {
     try {
       const [state, stored] = [openState(sealed), openStored(saved)]
       if (state.made !== stored.made) return undefined
-      const standings = stored.build.entries.map(({ id, status, counts }) => [id, { status, counts }] as const)
+      const standings = stored.build.entries.map(([id, status, , , counts]) => [id, { status, counts }] as const)
       return { state, standings: new Map(standings) }
     } catch (error) {
       if (isRegistryError(error)) return undefined

@@ -1,0 +1,39 @@
+/**
+ * What an edit knows of the others: of each chain, by the number that a document gave it, the last position. Who knows a
+ * position of a chain knows all before it, so this is all.
+ */
+export type Clock = readonly number[]
+
+/** Where in its chain a fact stands; chains by their number. */
+export interface Place {
+  readonly chain: number
+  readonly seq: number
+}
+
+export function knows(clock: Clock, { chain, seq }: Place): boolean {
+  return (clock[chain] ?? -1) >= seq
+}
+
+/** What all of them know together. One that already knows it all is given back itself, so that equal ones are one. */
+export function join(clocks: readonly Clock[]): Clock {
+  let joined: number[] | undefined
+  let [all = []] = clocks
+  for (const clock of clocks) {
+    if (clock === all) continue
+    const [more, less] = clock.length > all.length ? [clock, all] : [all, clock]
+    if (less.every((seq, chain) => seq <= (more[chain] ?? -1))) {
+      all = more
+      continue
+    }
+    joined = more.map((seq, chain) => Math.max(seq, less[chain] ?? -1))
+    all = joined
+  }
+  return all
+}
+
+export function withPlace(clock: Clock, { chain, seq }: Place): Clock {
+  const next = [...clock]
+  while (next.length <= chain) next.push(-1)
+  next[chain] = Math.max(seq, next[chain] ?? -1)
+  return next
+}
