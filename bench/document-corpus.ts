@@ -62,16 +62,23 @@ function begin(document: WrittenDocument, index: number): readonly Uint8Array[] 
   const facts = [
     document.edit(owner, [
       put('title', `Package number ${index}`),
-      put('description', `The description of package ${index}, which is about as long as descriptions are in the marketplace`),
+      put(
+        'description',
+        `The description of package ${index}, which is about as long as descriptions are in the marketplace`
+      ),
       ...['bench', 'ontology', 'rdf', `group-${index % 50}`, `kind-${index % 7}`].map(word => put(`keywords/${word}`)),
       put('links/homepage', `https://packages.example.org/${name}`),
       put('links/repository', `https://code.example.org/bench/${name}.git`)
     ]),
-    document.edit(second, [put('description', `Package ${index}: the description after somebody else read it once more`)]),
+    document.edit(second, [
+      put('description', `Package ${index}: the description after somebody else read it once more`)
+    ]),
     document.edit(third, [put('tags/latest', `1.0.${index % 100}`), drop('keywords/rdf'), put('keywords/linked-data')])
   ]
   if (index % CONFLICT_EVERY !== 0) return facts
-  const titles = [owner, second].map(by => [by, [put('title', `Number ${index} as ${by.did.slice(-6)} says it`)]] as const)
+  const titles = [owner, second].map(
+    by => [by, [put('title', `Number ${index} as ${by.did.slice(-6)} says it`)]] as const
+  )
   return [...facts, ...document.editApart(titles)]
 }
 
@@ -128,7 +135,13 @@ export class WrittenDocument {
 
   #sign(by: Signatory, { epoch, after, edits, change }: Composed): Uint8Array {
     if (change === undefined) throw new RegistryError('INTERNAL', 'an edit of the corpus changes nothing')
-    const value: Metadata = { authority: this.authority, epoch, after, edits, change: { ...scanChange(change), bytes: change } }
+    const value: Metadata = {
+      authority: this.authority,
+      epoch,
+      after,
+      edits,
+      change: { ...scanChange(change), bytes: change }
+    }
     const signed = this.#writer.write(by, this.about, { type: 'metadata', value }, this.#last.get(by.did))
     this.#last.set(by.did, signed)
     this.#build.add({ ...value, id: signed.id, author: by.did, chain: by.chain, seq: signed.seq, counts: true })
@@ -156,4 +169,3 @@ export function put(path: string, value: DocumentValue = true): Put {
 export function drop(path: string): Edit {
   return { op: 'delete', path: path.split('/') }
 }
-

@@ -6,6 +6,7 @@ import { runInNewContext } from 'node:vm'
 import type { Admission } from '../protocol/admission.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
+import { messageOf } from '../protocol/errors.ts'
 import { person, subject } from '../test/support/facts.ts'
 import { nameAt } from './corpus.ts'
 import { put } from './document-corpus.ts'
@@ -71,7 +72,11 @@ process.once('message', (task: ChildTask) => {
   )
 })
 
-async function measureMemory({ folder, registry, documents }: Extract<ChildTask, { kind: 'memory' }>): Promise<MemoryAnswer> {
+async function measureMemory({
+  folder,
+  registry,
+  documents
+}: Extract<ChildTask, { kind: 'memory' }>): Promise<MemoryAnswer> {
   const opened = await openDocuments(folder, registry)
   const author = person('bench memory')
   const memory = await resident()
@@ -79,7 +84,13 @@ async function measureMemory({ folder, registry, documents }: Extract<ChildTask,
     const about = subject(nameAt(index))
     await opened.documents.current(registry, about)
     // What is only shown is not made ready to be changed.
-    await opened.documents.compose({ registry, subject: about, author: author.did, chain: author.chain, edits: [put('title', 'x')] })
+    await opened.documents.compose({
+      registry,
+      subject: about,
+      author: author.did,
+      chain: author.chain,
+      edits: [put('title', 'x')]
+    })
   }
   await pause(SETTLE_MS)
   const growthMb = memory.growthMb()
@@ -91,7 +102,9 @@ async function measureMemory({ folder, registry, documents }: Extract<ChildTask,
 /** A node with some documents, which peers write honestly while another peer sends all that it can think of. */
 async function withstand({ folder, registry, siege }: Extract<ChildTask, { kind: 'hostile' }>): Promise<SiegeAnswer> {
   const { before, honest, hostile } = deserialize(await readFile(siege)) as Siege
-  const opened = await openDocuments(folder, registry)
+  const failures: string[] = []
+  const onFailed = (about: Subject, error: unknown): unknown => failures.push(`${about} failed: ${messageOf(error)}`)
+  const opened = await openDocuments(folder, registry, onFailed)
   await admitAll(opened.gate, registry, before)
   await opened.documents.settled(registry)
   const memory = await resident()
@@ -100,15 +113,16 @@ async function withstand({ folder, registry, siege }: Extract<ChildTask, { kind:
   const started = performance.now()
   const answers = new Map<string, number>()
   const count = (what: string): unknown => answers.set(what, (answers.get(what) ?? 0) + 1)
-  const [attack, written] = await Promise.all([
-    sendAll(opened, hostile, count),
-    writeAll(opened, honest)
-  ])
+  const [attack, written] = await Promise.all([sendAll(opened, hostile, count), writeAll(opened, honest)])
   await opened.documents.settled(registry)
   const seconds = (performance.now() - started) / 1000
   delay.disable()
   const growthMb = memory.growthMb()
-  const wrong = [...attack.wrong, ...(await wrongIn(opened, { honest: written, admitted: attack.admitted, count }))]
+  const wrong = [
+    ...failures,
+    ...attack.wrong,
+    ...(await wrongIn(opened, { honest: written, admitted: attack.admitted, count }))
+  ]
   await opened.close()
   const { sent, blamed } = attack
   return {
@@ -139,7 +153,10 @@ async function sendAll({ gate, registry }: OpenedDocuments, hostile: readonly Ho
   let blamed = 0
   for (let from = 0; from < hostile.length; from += HOSTILE_AT_ONCE) {
     const batch = hostile.slice(from, from + HOSTILE_AT_ONCE)
-    const verdicts = await gate.admitMany(batch.map(({ bytes }) => bytes), { peer: 'mallory', registry })
+    const verdicts = await gate.admitMany(
+      batch.map(({ bytes }) => bytes),
+      { peer: 'mallory', registry }
+    )
     for (const [i, one] of batch.entries()) {
       const admission = verdicts[i]
       if (admission === undefined) throw new Error('the gate owes a verdict')
@@ -171,7 +188,10 @@ interface Written extends HonestEdit {
   readonly ms: number
 }
 
-async function writeAll({ gate, documents, registry }: OpenedDocuments, honest: readonly HonestEdit[]): Promise<readonly Written[]> {
+async function writeAll(
+  { gate, documents, registry }: OpenedDocuments,
+  honest: readonly HonestEdit[]
+): Promise<readonly Written[]> {
   const written: Written[] = []
   for (const edit of honest) {
     const started = performance.now()
@@ -187,7 +207,11 @@ async function writeAll({ gate, documents, registry }: OpenedDocuments, honest: 
 /** Every honest edit is there and says what it says; nothing that was let in is part of a document as its sender wrote it, unless that was in order. */
 async function wrongIn(
   { documents, registry }: OpenedDocuments,
-  { honest, admitted, count }: { readonly honest: readonly Written[]; readonly admitted: readonly Admitted[]; readonly count: Count }
+  {
+    honest,
+    admitted,
+    count
+  }: { readonly honest: readonly Written[]; readonly admitted: readonly Admitted[]; readonly count: Count }
 ): Promise<readonly string[]> {
   const wrong: string[] = []
   for (const { about, key, id } of honest) {

@@ -16,7 +16,7 @@ import { admitAll, openGate } from './filled-home.ts'
 import type { Workbench } from './workbench.ts'
 
 /** As many as the figures promise, and how many of them somebody is at work on. */
-export const DOCUMENTS = Number(process.env["DOCS"] ?? 10_000)
+export const DOCUMENTS = Number(process.env['DOCS'] ?? 10_000)
 const WRITTEN = 500
 
 /** The gate and the documents of one registry over a level store in a folder, as a node puts them together. */
@@ -29,10 +29,12 @@ export interface OpenedDocuments {
   readonly close: () => Promise<void>
 }
 
-export async function openDocuments(folder: string, registry: RegistryId): Promise<OpenedDocuments> {
-  const fail = (error: unknown): never => {
-    throw new Error('a document could not be made', { cause: error })
-  }
+/** @param onFailed called with a document that could not be made; without it that ends the process */
+export async function openDocuments(
+  folder: string,
+  registry: RegistryId,
+  onFailed: (subject: Subject, error: unknown) => void = (_, error) => fail(error)
+): Promise<OpenedDocuments> {
   const kv = await openLevel(folder)
   const store = new FactStore(kv)
   await store.open(registry)
@@ -43,7 +45,7 @@ export async function openDocuments(folder: string, registry: RegistryId): Promi
     gate,
     engine,
     records: new DocumentStore(kv, store),
-    onFailed: (_registry, _subject, error) => fail(error),
+    onFailed: (_, subject, error) => onFailed(subject, error),
     onChanged: () => undefined
   })
   await gate.open(registry)
@@ -52,6 +54,10 @@ export async function openDocuments(folder: string, registry: RegistryId): Promi
     await kv.close()
   }
   return { registry, kv, gate, engine, documents, close }
+}
+
+function fail(cause: unknown): never {
+  throw new Error('a document could not be made', { cause })
 }
 
 /** A store with 10,000 documents in it. */

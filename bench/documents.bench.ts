@@ -44,7 +44,9 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
 async function* edit(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   const { folder, registry, written } = await documentsHome(workbench)
   const opened = await openDocuments(folder, registry)
-  const rounds = Array.from({ length: EDITS_EACH + 1 }, () => written.map(document => ({ document, ...document.next() })))
+  const rounds = Array.from({ length: EDITS_EACH + 1 }, () =>
+    written.map(document => ({ document, ...document.next() }))
+  )
   const times: number[] = []
   const admitTimes: number[] = []
   for (const [round, edits] of rounds.entries()) {
@@ -90,7 +92,13 @@ async function* load(workbench: Workbench): AsyncGenerator<Figure, void, void> {
     const started = performance.now()
     const state = await opened.documents.current(registry, about)
     const edits = [put('title', `Said on visit ${visit}`)]
-    const { change } = await opened.documents.compose({ registry, subject: about, author: author.did, chain: author.chain, edits })
+    const { change } = await opened.documents.compose({
+      registry,
+      subject: about,
+      author: author.did,
+      chain: author.chain,
+      edits
+    })
     if (visit >= WARM_UPS) times.push(performance.now() - started)
     if (state === undefined || change === undefined) throw new Error('there is no such document')
   }
@@ -104,7 +112,12 @@ async function* load(workbench: Workbench): AsyncGenerator<Figure, void, void> {
 async function* memory(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   const { folder, registry } = await documentsHome(workbench)
   const documents = LIMITS.document.hot
-  const { growthMb, outsideMb } = await inChild<MemoryAnswer>(workbench, { kind: 'memory', folder, registry, documents })
+  const { growthMb, outsideMb } = await inChild<MemoryAnswer>(workbench, {
+    kind: 'memory',
+    folder,
+    registry,
+    documents
+  })
   const input = `${documents} documents; of the worker outside its heap ${outsideMb.toFixed(1)} MB`
   yield below({ bench: 'documents/memory', value: growthMb, unit: 'MB', input }, 256)
 }
@@ -130,7 +143,8 @@ async function* hostile(workbench: Workbench): AsyncGenerator<Figure, void, void
   for (const document of documents) document.free()
   const task = { kind: 'hostile', folder: join(folder, 'store'), registry, siege } as const
   const answer = await inChild<SiegeAnswer>(workbench, task)
-  if (answer.wrong.length > 0) throw new Error(`${answer.wrong.length} went wrong: ${answer.wrong.slice(0, 10).join('; ')}`)
+  if (answer.wrong.length > 0)
+    throw new Error(`${answer.wrong.length} went wrong: ${answer.wrong.slice(0, 10).join('; ')}`)
   yield* told(answer)
 }
 

@@ -17,7 +17,7 @@ import type { Signatory, Signed } from './writer.ts'
 
 const MUTATIONS = 1_000
 const ORPHANS = 1_000
-const STUFFINGS = 120
+const STUFFINGS = 100
 const EDITS_PER_STUFFING = 256
 
 /** What a hostile peer sends, and what is expected of it. */
@@ -111,7 +111,14 @@ export class HostileFacts {
       const by = { ...this.#mallory, chain: this.#chain() }
       const about = at(this.#victims, 20 + i).about
       const change = this.#encode({ by, about, edits, startOp: 90_000 })
-      return this.#said('an operation out of place', { change, edits, by, about, expected: 'kept', status: 'change-disagrees' })
+      return this.#said('an operation out of place', {
+        change,
+        edits,
+        by,
+        about,
+        expected: 'kept',
+        status: 'change-disagrees'
+      })
     })
     return [...places, ...near]
   }
@@ -126,7 +133,14 @@ export class HostileFacts {
   }
 
   #polluting(): readonly HostileFact[] {
-    const paths = ['__proto__', 'constructor', 'keywords/__proto__', 'links/prototype', 'a/b/c/d/e/f', `keywords/${'k'.repeat(5_000)}`]
+    const paths = [
+      '__proto__',
+      'constructor',
+      'keywords/__proto__',
+      'links/prototype',
+      'a/b/c/d/e/f',
+      `keywords/${'k'.repeat(5_000)}`
+    ]
     return paths.flatMap(path =>
       Array.from({ length: 30 }, (_, i) => {
         const edits = [put(path, 'x')]
@@ -141,7 +155,12 @@ export class HostileFacts {
     return Array.from({ length: 100 }, (_, i) => {
       const about = at(this.#victims, i).about
       const change = this.#encode({ by: this.#mallory, about, edits: [put('title', 'what is applied')] })
-      return this.#said('edits and a change that disagree', { change, edits: [put('title', 'what is read')], about, expected: 'reject' })
+      return this.#said('edits and a change that disagree', {
+        change,
+        edits: [put('title', 'what is read')],
+        about,
+        expected: 'reject'
+      })
     })
   }
 
@@ -200,16 +219,26 @@ export class HostileFacts {
     return status === undefined ? fact : { ...fact, status }
   }
 
-  #sign({ change, edits, about = at(this.#victims, 0).about, by = this.#mallory, after = [] }: Saying, last?: Signed): Signed {
+  #sign(
+    { change, edits, about = at(this.#victims, 0).about, by = this.#mallory, after = [] }: Saying,
+    last?: Signed
+  ): Signed {
     const { head } = this.#corpus
-    const authority = { registry: head, package: this.#victims.find(one => one.about === about)?.authority.package ?? head }
+    const authority = {
+      registry: head,
+      package: this.#victims.find(one => one.about === about)?.authority.package ?? head
+    }
     const scanned = { hash: '', actor: '', seq: 1, startOp: 1, deps: [], ops: [], bytes: change }
     const value = { authority, epoch: null, after, edits, change: scanned }
     return this.#corpus.writer.write(by, about, { type: 'metadata', value }, last)
   }
 
   #encode({ by, about, edits, ...place }: Encoding): Uint8Array {
-    const ops = edits.map(edit => ({ key: keyOf(edit.path), value: edit.op === 'put' ? edit.value : undefined, pred: [] }))
+    const ops = edits.map(edit => ({
+      key: keyOf(edit.path),
+      value: edit.op === 'put' ? edit.value : undefined,
+      pred: []
+    }))
     return this.#encoder.encode({ seq: 1, startOp: 1, deps: [], ...place, actor: this.#actorOf(by, about), ops }).bytes
   }
 
@@ -228,7 +257,14 @@ export class HostileFacts {
 
   /** The id of a fact that was signed and that nobody will ever see. */
   #factId(i: number): FactId {
-    const payload = { type: 'yank' as const, value: { version: '1.0.0' as never, reason: `${i}`, authority: { registry: this.#corpus.head, package: this.#corpus.head } } }
+    const payload = {
+      type: 'yank' as const,
+      value: {
+        version: '1.0.0' as never,
+        reason: `${i}`,
+        authority: { registry: this.#corpus.head, package: this.#corpus.head }
+      }
+    }
     return this.#corpus.writer.write(signatory('nobody'), 'ggen/nothing' as Subject, payload).id
   }
 }
@@ -252,7 +288,12 @@ function rawString(length: number): Uint8Array {
   const head = [...uleb(0), 32, ...Buffer.from(id(0xaa), 'hex'), 1, 1, 0, 0, 0]
   const key = [0x7f, 5, ...text('title')]
   const meta = [0x7f, ...uleb(length * 16 + 6)]
-  const columns: readonly (readonly [number, readonly number[]])[] = [[0x15, key], [0x34, [1]], [0x42, [0x7f, 1]], [0x56, meta]]
+  const columns: readonly (readonly [number, readonly number[]])[] = [
+    [0x15, key],
+    [0x34, [1]],
+    [0x42, [0x7f, 1]],
+    [0x56, meta]
+  ]
   const heads = [...columns.flatMap(([kind, bytes]) => [kind, ...uleb(bytes.length)]), 0x57, ...uleb(length), 0x70, 2]
   const before = [...head, 6, ...heads, ...columns.flatMap(([, bytes]) => bytes)]
   const contents = new Uint8Array(before.length + length + 2).fill(0x78)
