@@ -117,11 +117,10 @@ export class WrittenDocument {
     return composed.map(([by, one]) => this.#sign(by, one))
   }
 
-  /** A small change of the kind that people make, by each of them in turn; the key that it puts a value of its own at. */
-  next(): { readonly bytes: Uint8Array; readonly key: string; readonly value: DocumentValue } {
+  /** A small change of the kind that people make, by each of them in turn. */
+  next(): Uint8Array {
     const said = this.#said++
-    const one = put(...at(SMALL, said)(said))
-    return { bytes: this.edit(at(this.people, said), [one]), key: one.path.join('/'), value: one.value }
+    return this.edit(at(this.people, said), [put(...at(SMALL, said)(said))])
   }
 
   /** Its memory is WebAssembly's. */

@@ -1,24 +1,34 @@
 import { readFile } from 'node:fs/promises'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { setImmediate, setTimeout as pause } from 'node:timers/promises'
-import { deserialize, setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import type { Admission } from '../protocol/admission.ts'
-import type { FactId, RegistryId } from '../protocol/cid.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { deserialize } from 'node:v8'
+import type { RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
-import { messageOf } from '../protocol/errors.ts'
 import { person, subject } from '../test/support/facts.ts'
 import { nameAt } from './corpus.ts'
 import { put } from './document-corpus.ts'
-import { openDocuments } from './documents-home.ts'
+import { DOCUMENTS, openDocuments } from './documents-home.ts'
 import type { OpenedDocuments } from './documents-home.ts'
-import { admitAll } from './filled-home.ts'
-import type { HostileFact } from './hostile-facts.ts'
+import { watchResident } from './resident.ts'
+import { withstand } from './siege.ts'
+import type { SiegeAnswer, SiegeTask } from './siege.ts'
 
-/** What a process of its own is asked to measure, since memory is that of a process. */
-export type ChildTask =
-  | { readonly kind: 'memory'; readonly folder: string; readonly registry: RegistryId; readonly documents: number }
-  | { readonly kind: 'hostile'; readonly folder: string; readonly registry: RegistryId; readonly siege: string }
+/** What a process of its own is asked to measure: memory is that of a process, and so are the pauses in which garbage is collected. */
+export interface ChildTasks {
+  memory: { task: Stored & { readonly documents: number }; answer: MemoryAnswer }
+  load: { task: Stored & { readonly documents: number }; answer: TimesAnswer }
+  /** `edits` is a file. */
+  edit: { task: Stored & { readonly edits: string }; answer: TimesAnswer & { readonly gateMs: readonly number[] } }
+  hostile: { task: SiegeTask; answer: SiegeAnswer }
+}
+
+export type ChildTask = {
+  readonly [K in keyof ChildTasks]: { readonly kind: K } & ChildTasks[K]['task']
+}[keyof ChildTasks]
+
+interface Stored {
+  readonly folder: string
+  readonly registry: RegistryId
+}
 
 export interface MemoryAnswer {
   readonly growthMb: number
@@ -26,44 +36,20 @@ export interface MemoryAnswer {
   readonly outsideMb: number
 }
 
-export interface SiegeAnswer {
-  readonly delayP99Ms: number
-  readonly delayMaxMs: number
-  readonly growthMb: number
-  /** Hostile facts that were looked at, and those that their sender is blamed for. */
-  readonly sent: number
-  readonly blamed: number
-  readonly seconds: number
-  /** Honest edits that are part of their documents, with what they say; and how long each took. */
-  readonly honest: number
-  readonly honestMs: readonly number[]
-  /** What went otherwise than it should. */
-  readonly wrong: readonly string[]
-  /** How each kind of fact was answered, and what became of what was let in. */
-  readonly answers: Readonly<Record<string, number>>
+export interface TimesAnswer {
+  readonly ms: readonly number[]
+  /** What all threads took meanwhile, the collection of garbage included: on a busy machine it says more than the time does. */
+  readonly cpuMs: readonly number[]
 }
 
-/** A key that is put by one fact and touched by no other. */
-export interface HonestEdit {
-  readonly bytes: Uint8Array
-  readonly about: Subject
-  readonly key: string
-}
+/** Rounds over the same documents; the first makes them ready and is not counted. */
+export type EditRounds = readonly (readonly { readonly about: Subject; readonly bytes: Uint8Array }[])[]
 
-/** What an attack is made of, as it lies in a file. */
-export interface Siege {
-  readonly before: readonly Uint8Array[]
-  readonly honest: readonly HonestEdit[]
-  readonly hostile: readonly HostileFact[]
-}
-
-const HOSTILE_AT_ONCE = 64
-const SAMPLE_MS = 20
+const WARM_UPS = 50
 const SETTLE_MS = 2_000
 
 process.once('message', (task: ChildTask) => {
-  const done = task.kind === 'memory' ? measureMemory(task) : withstand(task)
-  void done.then(
+  void measure(task).then(
     answer => process.send?.(answer, () => process.disconnect()),
     error => {
       console.error(error)
@@ -72,179 +58,93 @@ process.once('message', (task: ChildTask) => {
   )
 })
 
-async function measureMemory({
-  folder,
-  registry,
-  documents
-}: Extract<ChildTask, { kind: 'memory' }>): Promise<MemoryAnswer> {
-  const opened = await openDocuments(folder, registry)
-  const author = person('bench memory')
-  const memory = await resident()
-  for (let index = 0; index < documents; index++) {
-    const about = subject(nameAt(index))
-    await opened.documents.current(registry, about)
-    // What is only shown is not made ready to be changed.
-    await opened.documents.compose({
-      registry,
-      subject: about,
-      author: author.did,
-      chain: author.chain,
-      edits: [put('title', 'x')]
-    })
+function measure(task: ChildTask): Promise<ChildTasks[keyof ChildTasks]['answer']> {
+  switch (task.kind) {
+    case 'memory':
+      return memory(task)
+    case 'load':
+      return load(task)
+    case 'edit':
+      return edit(task)
+    case 'hostile':
+      return withstand(task)
   }
+}
+
+async function memory({ folder, registry, documents }: ChildTasks['memory']['task']): Promise<MemoryAnswer> {
+  const opened = await openDocuments(folder, registry)
+  const resident = await watchResident()
+  // What is only shown is not made ready to be changed.
+  for (let index = 0; index < documents; index++) await visit(opened, subject(nameAt(index)))
   await pause(SETTLE_MS)
-  const growthMb = memory.growthMb()
+  const growthMb = resident.growthMb()
   const outsideMb = opened.engine.stats().memoryBytes / 2 ** 20
   await opened.close()
   return { growthMb, outsideMb }
 }
 
-/** A node with some documents, which peers write honestly while another peer sends all that it can think of. */
-async function withstand({ folder, registry, siege }: Extract<ChildTask, { kind: 'hostile' }>): Promise<SiegeAnswer> {
-  const { before, honest, hostile } = deserialize(await readFile(siege)) as Siege
-  const failures: string[] = []
-  const onFailed = (about: Subject, error: unknown): unknown => failures.push(`${about} failed: ${messageOf(error)}`)
-  const opened = await openDocuments(folder, registry, onFailed)
-  await admitAll(opened.gate, registry, before)
-  await opened.documents.settled(registry)
-  const memory = await resident()
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  delay.enable()
-  const started = performance.now()
-  const answers = new Map<string, number>()
-  const count = (what: string): unknown => answers.set(what, (answers.get(what) ?? 0) + 1)
-  const [attack, written] = await Promise.all([sendAll(opened, hostile, count), writeAll(opened, honest)])
-  await opened.documents.settled(registry)
-  const seconds = (performance.now() - started) / 1000
-  delay.disable()
-  const growthMb = memory.growthMb()
-  const wrong = [
-    ...failures,
-    ...attack.wrong,
-    ...(await wrongIn(opened, { honest: written, admitted: attack.admitted, count }))
-  ]
+/**
+ * Documents that nothing holds: not the worker, not the service, and not the gate, which has not read their facts. The worker
+ * runs, and nobody read these records since the store was opened.
+ */
+async function load({ folder, registry, documents }: ChildTasks['load']['task']): Promise<TimesAnswer> {
+  const opened = await openDocuments(folder, registry)
+  const times = stopwatch()
+  for (let turn = 0; turn < documents + WARM_UPS; turn++) {
+    // In no order that the files have, and none twice: the two numbers have no divisor in common.
+    const about = subject(nameAt((turn * 4_567) % DOCUMENTS))
+    await times.time(() => visit(opened, about), turn >= WARM_UPS)
+  }
   await opened.close()
-  const { sent, blamed } = attack
-  return {
-    delayP99Ms: delay.percentile(99) / 1e6,
-    delayMaxMs: delay.max / 1e6,
-    growthMb,
-    sent,
-    blamed,
-    seconds,
-    wrong,
-    honestMs: written.map(({ ms }) => ms),
-    honest: written.length,
-    answers: Object.fromEntries(answers)
-  }
+  return times.answer
 }
 
-type Count = (what: string) => unknown
-
-interface Admitted {
-  readonly hostile: HostileFact
-  readonly admission: Extract<Admission, { verdict: 'accept' }>
+/** What a document says, and a change on top of it. */
+async function visit({ documents, registry }: OpenedDocuments, about: Subject): Promise<void> {
+  const { did: author, chain } = VISITOR
+  const state = await documents.current(registry, about)
+  const edits = [put('title', `As a visitor would say it`)]
+  const { change } = await documents.compose({ registry, subject: about, author, chain, edits })
+  if (state === undefined || change === undefined) throw new Error(`there is no document of ${about}`)
 }
 
-/** As fast as the gate answers: the next ones are sent when it has. */
-async function sendAll({ gate, registry }: OpenedDocuments, hostile: readonly HostileFact[], count: Count) {
-  const wrong: string[] = []
-  const admitted: Admitted[] = []
-  let blamed = 0
-  for (let from = 0; from < hostile.length; from += HOSTILE_AT_ONCE) {
-    const batch = hostile.slice(from, from + HOSTILE_AT_ONCE)
-    const verdicts = await gate.admitMany(
-      batch.map(({ bytes }) => bytes),
-      { peer: 'mallory', registry }
-    )
-    for (const [i, one] of batch.entries()) {
-      const admission = verdicts[i]
-      if (admission === undefined) throw new Error('the gate owes a verdict')
-      const { verdict } = admission
-      count(`${one.kind}: ${verdict}`)
-      if (verdict === 'reject') blamed++
-      if (verdict === 'accept') admitted.push({ hostile: one, admission })
-      if (!isExpected(one, verdict)) wrong.push(`${one.kind}: ${JSON.stringify(verdict)}`)
+const VISITOR = person('bench visitor')
+
+/** From an edit that a peer signed to the document stored with it, one after the other. */
+async function edit({ folder, registry, edits }: ChildTasks['edit']['task']): Promise<ChildTasks['edit']['answer']> {
+  const rounds = deserialize(await readFile(edits)) as EditRounds
+  const opened = await openDocuments(folder, registry)
+  const { gate, documents } = opened
+  const times = stopwatch()
+  const gateMs: number[] = []
+  for (const [round, all] of rounds.entries())
+    for (const { about, bytes } of all) {
+      await times.time(async () => {
+        const started = performance.now()
+        const { verdict } = await gate.admit(bytes, { peer: 'bench', registry })
+        if (round > 0) gateMs.push(performance.now() - started)
+        await documents.current(registry, about)
+        if (verdict !== 'accept') throw new Error(`an edit was not accepted: ${verdict}`)
+      }, round > 0)
     }
-  }
-  return { sent: hostile.length, blamed, admitted, wrong }
+  for (const { about } of rounds[0] ?? [])
+    for (const { status } of (await documents.standings(registry, about)).values())
+      if (status !== 'native') throw new Error(`an edit of the corpus became ${status}`)
+  await opened.close()
+  return { ...times.answer, gateMs }
 }
 
-function isExpected({ expected }: HostileFact, verdict: Admission['verdict']): boolean {
-  switch (expected) {
-    case 'reject':
-      return verdict === 'reject'
-    case 'kept':
-      return verdict === 'accept'
-    case 'waits':
-      return verdict === 'pending' || verdict === 'ignore'
-    case 'either':
-      return verdict === 'reject' || verdict === 'accept'
-  }
-}
-
-interface Written extends HonestEdit {
-  readonly id: FactId
-  readonly ms: number
-}
-
-async function writeAll(
-  { gate, documents, registry }: OpenedDocuments,
-  honest: readonly HonestEdit[]
-): Promise<readonly Written[]> {
-  const written: Written[] = []
-  for (const edit of honest) {
+function stopwatch() {
+  const ms: number[] = []
+  const cpuMs: number[] = []
+  const time = async (work: () => Promise<void>, isCounted: boolean): Promise<void> => {
+    const cpu = process.cpuUsage()
     const started = performance.now()
-    const admission = await gate.admit(edit.bytes, { peer: 'honest', registry })
-    await documents.current(registry, edit.about)
-    if (admission.verdict !== 'accept') throw new Error(`an honest edit was not accepted: ${JSON.stringify(admission)}`)
-    written.push({ ...edit, id: admission.id, ms: performance.now() - started })
-    await setImmediate()
+    await work()
+    if (!isCounted) return
+    ms.push(performance.now() - started)
+    const { user, system } = process.cpuUsage(cpu)
+    cpuMs.push((user + system) / 1000)
   }
-  return written
-}
-
-/** Every honest edit is there and says what it says; nothing that was let in is part of a document as its sender wrote it, unless that was in order. */
-async function wrongIn(
-  { documents, registry }: OpenedDocuments,
-  {
-    honest,
-    admitted,
-    count
-  }: { readonly honest: readonly Written[]; readonly admitted: readonly Admitted[]; readonly count: Count }
-): Promise<readonly string[]> {
-  const wrong: string[] = []
-  for (const { about, key, id } of honest) {
-    const held = (await documents.current(registry, about))?.content.find(one => one.key === key)?.values ?? []
-    const standing = (await documents.standings(registry, about)).get(id)
-    if (standing?.status !== 'native' || !held.some(({ fact }) => fact === id))
-      wrong.push(`an honest edit of ${about} became ${standing?.status}: ${key}`)
-  }
-  for (const { hostile, admission } of admitted) {
-    const { fact } = admission
-    const status = (await documents.standings(registry, fact.body.subject)).get(fact.id)?.status
-    count(`${hostile.kind}: ${status ?? 'unknown'}`)
-    if (hostile.status !== undefined && hostile.status !== status) wrong.push(`${hostile.kind} became ${status}`)
-  }
-  return wrong
-}
-
-/** The most that this process takes from now on, against what it takes now, with the garbage collected. */
-async function resident(): Promise<{ growthMb(): number }> {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  await pause(SETTLE_MS)
-  collect()
-  const before = process.memoryUsage.rss()
-  let most = before
-  const look = (): void => void (most = Math.max(most, process.memoryUsage.rss()))
-  const timer = setInterval(look, SAMPLE_MS)
-  return {
-    growthMb() {
-      look()
-      clearInterval(timer)
-      return (most - before) / 2 ** 20
-    }
-  }
+  return { time, answer: { ms, cpuMs } }
 }
