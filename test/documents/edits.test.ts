@@ -264,10 +264,9 @@ const segment = fc.oneof(
   fc.string({ maxLength: 8 }),
   fc.constantFrom('web', 'starter', 'a/b', '/', 'next', '<2', KEY, 'ggen/core', 'npm/@a/b', '__proto__', 'constructor')
 )
-const field = fc.constantFrom(
-  ...['title', 'description', 'keywords', 'categories', 'links', 'tags', 'deprecated', 'maintainers'],
-  ...['bundles', 'members', 'scores', 'announcements', '__proto__', 'constructor', '']
-)
+const FIELDS =
+  'title description keywords categories links tags deprecated maintainers bundles members scores announcements'
+const field = fc.constantFrom(...FIELDS.split(' '), '__proto__', 'constructor', '')
 const value = fc.oneof(
   fc.string({ maxLength: 8 }),
   fc.constantFrom<DocumentValue[]>(true, '*', '1.0.0', 'https://example.org/', '50')
@@ -294,7 +293,7 @@ test('any key has a path that is spelled like it', () => {
 
 test('what is wrong is said in words, without what a terminal would obey', () => {
   const said = fault(PACKAGE, ['tags', '\u001b[2J\u202e'], '1.0.0') ?? ''
-  expect(said).not.toMatch(/\u001b/)
+  expect(said).not.toContain('\u001b')
   expect(fault(PACKAGE, ['title'], 'x\n'.repeat(4000).trim())?.length).toBeLessThan(200)
   expect(fault(PACKAGE, ['nothing'], 'x')).toBe(
     '"nothing" is not a field of a package: use title, description, keywords, categories, links, tags, deprecated, maintainers'

@@ -139,10 +139,11 @@ export class Documents {
     await this.#components.engine.close()
   }
 
-  /** The metadata facts of a subject and which of them count. */
-  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[]> {
+  /** The metadata facts of a subject and which of them count; undefined of a registry that is not followed. */
+  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[] | undefined> {
     const state = this.#components.gate.state(registry)
-    if (state?.authority === undefined) return []
+    if (state === undefined) return undefined
+    if (state.authority === undefined) return []
     const facts = await state.factsOf(subject)
     return subject === 'registry'
       ? editsOfCatalogue(state.authority, facts).facts
@@ -170,9 +171,12 @@ export class Documents {
     // Read before the facts: a note that is written after them is of facts that are not among them.
     const since = await records.since(registry, subject)
     const facts = await this.#factsOf(registry, subject)
-    if (facts.length === 0) {
+    if (facts === undefined || facts.length === 0) {
       const isGone = this.#known.delete(key) || (await records.state(registry, subject)) !== undefined
+      // Nothing is known of a registry that is not open: what is stored of it stays.
+      if (facts === undefined) return undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
+      if (isGone) onChanged(registry, subject)
       return undefined
     }
     const made = fingerprintOf(facts)
