@@ -141,11 +141,11 @@ export class DocumentBuild {
     const hashes: string[] = []
     // Keys with most values first: a key has the same counter in each layer, so the actor decides which value is shown.
     const keys = content.toSorted((a, b) => b.values.length - a.values.length || compareText(a.key, b.key))
-    const depth = keys[0]?.values.length ?? 0
+    const depth = Math.min(keys[0]?.values.length ?? 0, DOCUMENT_LIMITS.layers)
     for (let layer = 0; layer < depth; layer++) {
       const held = keys.flatMap(({ key, values }) => {
         // Last first: of two values of one key the later actor's is shown, and so the order stays.
-        const value = values.at(-1 - layer)
+        const value = values.slice(0, DOCUMENT_LIMITS.layers).at(-1 - layer)
         return value === undefined ? [] : [{ key, ...value }]
       })
       const actor = hashOf(['base', rollover.id, layer])
@@ -169,7 +169,9 @@ export class DocumentBuild {
 
   /** The change that says edits on top of all that is here, and what it follows. */
   compose(actor: string, chain: string, edits: readonly Edit[]): Composed {
-    const after = this.#factsOf(this.#backend.heads()).slice(0, DOCUMENT_LIMITS.after)
+    let after = this.#factsOf(this.#backend.heads()).slice(0, DOCUMENT_LIMITS.after)
+    // What stands for the own line comes on top of them, and a change has room for so many.
+    while (after.length > 0 && this.#depsOf(chain, after).length > DOCUMENT_LIMITS.deps) after = after.slice(0, -1)
     const deps = this.#depsOf(chain, after)
     const isIdle = (edit: Edit): boolean =>
       edit.op === 'delete' && this.#backend.visible(keyOf(edit.path), deps).length === 0

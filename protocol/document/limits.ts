@@ -27,6 +27,8 @@ export const DOCUMENT_LIMITS = Object.freeze({
   ops: 100_000,
   bytes: 1 * MiB,
   actors: 1_000,
+  /** values of one key that a rollover keeps: an edit must be able to name all layers of a base, and others besides */
+  layers: 32,
   /** rollovers of one document that are followed */
   epochs: 1_000,
   /** documents that are kept ready to be changed, and what their saved forms add up to */
