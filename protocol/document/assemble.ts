@@ -70,7 +70,8 @@ export function append(build: DocumentBuild, facts: readonly MetadataFact[]): bo
 
 function changesOthers(build: DocumentBuild, fact: MetadataFact): boolean {
   if (build.entries.has(fact.id) || build.isMissed(fact.id)) return true
-  return fact.counts && fact.change === null && fact.epoch === build.epoch
+  // It may win over the rollover of any epoch, not only end the current one.
+  return fact.counts && fact.change === null
 }
 
 /** Facts in the order in which they are taken: what a fact follows comes before it; of what may come next, the lowest id. */

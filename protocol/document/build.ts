@@ -137,7 +137,7 @@ export class DocumentBuild {
    * Begins an epoch with what stood in the one before. Where a key held several values, as many actors say one each: a
    * conflict that nobody settled is not settled by folding.
    */
-  begin(content: readonly HeldKey[], rollover: MetadataFact, folded: Iterable<MetadataFact>): void {
+  begin(content: readonly HeldKey[], rollover: MetadataFact, folded: readonly MetadataFact[]): void {
     const hashes: string[] = []
     // Keys with most values first: a key has the same counter in each layer, so the actor decides which value is shown.
     const keys = content.toSorted((a, b) => b.values.length - a.values.length || compareText(a.key, b.key))
@@ -158,12 +158,14 @@ export class DocumentBuild {
     this.#base = hashes.toSorted(compareText)
     for (const fact of folded) this.#enter({ ...placeOf(fact), status: 'folded', stands: this.#base })
     this.#enter({ ...placeOf(rollover), status: 'rollover', stands: this.#base })
+    // What these follow and comes later belongs into the base.
+    for (const fact of folded) this.#miss(fact)
   }
 
   /** Adds one fact. Whatever it follows and is known was added before. */
   add(fact: MetadataFact): void {
     const become = this.#become(fact)
-    for (const id of fact.after) if (!this.#entries.has(id)) this.#missing.add(id)
+    this.#miss(fact)
     this.#missing.delete(this.#enter({ ...placeOf(fact), ...become }).id)
   }
 
@@ -312,6 +314,10 @@ export class DocumentBuild {
     const spans = this.#spans?.get(applied.actor)
     if (spans !== undefined) spans.push(applied)
     else this.#spans?.set(applied.actor, [applied])
+  }
+
+  #miss({ after }: MetadataFact): void {
+    for (const id of after) if (!this.#entries.has(id)) this.#missing.add(id)
   }
 
   #enter(entry: Entry): Entry {
