@@ -183,6 +183,7 @@ export class Documents {
     if (facts.length === 0) {
       const isGone = this.#forget(key) || (await records.state(registry, subject)) !== undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
+      if (isGone) onChanged(registry, subject)
       return undefined
     }
     const made = fingerprintOf(facts)
