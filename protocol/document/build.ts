@@ -10,7 +10,7 @@ import type { Clock } from './clock.ts'
 import type { Composed, DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
 import { keyOf } from './edits.ts'
 import type { Edit } from './edits.ts'
-import { counterOf, KeyHistory } from './key-history.ts'
+import { actorIn, counterOf, KeyHistory } from './key-history.ts'
 import { chainOf, Knowledge, lineOf } from './knowledge.ts'
 import type { Entry, Known } from './knowledge.ts'
 import { DOCUMENT_LIMITS } from './limits.ts'
@@ -278,7 +278,7 @@ export class DocumentBuild {
   ): readonly string[] {
     const pred: string[] = []
     for (const op of this.#keys.visible(key, clock).toReversed()) {
-      const by = op.slice(op.indexOf('@') + 1)
+      const by = actorIn(op)
       // The author's own is named beside them, so there is always room for that one.
       if (by !== actor && !others.has(by) && others.size >= DOCUMENT_LIMITS.actorsPerChange) continue
       if (by !== actor) others.add(by)
