@@ -26,9 +26,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   { parts: yanksByTime, shownBy: ['equal-digests'] },
   { parts: chainInBackup, shownBy: ['one-position'] },
   { parts: keepsCutFacts, shownBy: ['converge', 'membership', 'equal-digests', 'set-sums', 'named'] },
-  { parts: editsByArrival, shownBy: ['documents', 'equal-digests'] },
-  { parts: dropsDerived, shownBy: ['documents', 'equal-digests'] },
-  { parts: keepsCutWords, shownBy: ['documents', 'equal-digests'] },
+  { parts: editsByArrival, shownBy: ['heard', 'documents', 'equal-digests'] },
+  { parts: dropsDerived, shownBy: ['heard', 'documents', 'equal-digests'] },
+  { parts: keepsCutWords, shownBy: ['heard', 'documents', 'equal-digests'] },
   { parts: forgetsNotes, shownBy: ['documents', 'equal-digests'] },
   { parts: takesNotesBack, shownBy: ['documents', 'equal-digests'] }
 ]
