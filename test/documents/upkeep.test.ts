@@ -59,3 +59,21 @@ test.each([true, false])('facts whose write failed, landed %s, are in the docume
   await admit(node, facts)
   expect([await node.digest(), await notes(kv)]).toEqual([digest, 0])
 })
+
+test('words whose facts are damaged go with them', async () => {
+  const { facts } = await edited()
+  const kv = memoryKeyValue()
+  const node = await openGate(facts.registry, kv)
+  await admit(node, facts)
+  expect(await node.documents.current(facts.registry, subject('tool'))).toBeDefined()
+  const edit = facts.all.find(({ body }) => body.type === 'metadata')
+  for await (const [key, value] of kv.iterate({ gte: 'body!', lt: 'body!~' })) {
+    if (edit !== undefined && key.endsWith(edit.id))
+      await kv.batch([{ type: 'put', key, value: value.map(byte => byte ^ 1) }])
+  }
+  await node.store.repair(facts.registry)
+  const after = await openGate(facts.registry, kv)
+  const healthy = await openGate(facts.registry)
+  for (const { bytes, body } of facts.all) if (body.type !== 'metadata') await healthy.gate.admit(bytes, { peer: 'p' })
+  expect(await after.digest()).toBe(await healthy.digest())
+})
