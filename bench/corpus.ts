@@ -1,21 +1,13 @@
-import { createHash, createPrivateKey, sign } from 'node:crypto'
-import type { KeyObject } from 'node:crypto'
-import { factIdOf } from '../protocol/cid.ts'
+import { createHash } from 'node:crypto'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
-import { encodeBody, encodeEnvelope, signedBytes } from '../protocol/fact.ts'
-import type { Subject } from '../protocol/fact.ts'
 import { parseGgenName } from '../protocol/package-name.ts'
-import { encodePayload } from '../protocol/payload.ts'
 import type { CitedAuthority, Payload } from '../protocol/payload.ts'
 import { parseScope } from '../protocol/role.ts'
 import type { Role } from '../protocol/role.ts'
 import { parseSemver } from '../protocol/version.ts'
-import { contentIdOf, person, subject } from '../test/support/facts.ts'
-import type { Person } from '../test/support/facts.ts'
-
-const CURATORS = 2
-const PUBLISHERS = 8
-const OWNERS = 24
+import { contentIdOf, subject } from '../test/support/facts.ts'
+import { at, Writer } from './writer.ts'
+import type { Signatory, Signed } from './writer.ts'
 
 /** Of so many packages one is owned by two keys that both must sign, and one has a publisher of its own. */
 const COSIGNED_EVERY = 20
@@ -57,13 +49,15 @@ export function makeCorpus({ packages, releases }: Shape): Corpus {
   }
 }
 
-interface Founding {
+/** What comes before all packages. */
+export interface Founding {
   readonly facts: readonly Uint8Array[]
   /** The head of the registry's authority once all roles are granted. */
   readonly head: FactId
 }
 
-function found(writer: Writer): Founding {
+/** Grants curators and publishers their roles. */
+export function found(writer: Writer): Founding {
   const roles: readonly (readonly [Signatory, Role])[] = [
     ...writer.curators.map(one => [one, 'curator'] as const),
     ...writer.publishers.map(one => [one, 'publisher'] as const)
@@ -130,86 +124,4 @@ function releaseOf(index: number, release: number, authority: CitedAuthority): P
   }
   const digests = { sha256, sha512, archiveBytes: 10_240 }
   return { type: 'release', value: { version, manifest, root: contentIdOf(content), size: 4_096, digests, authority } }
-}
-
-interface Signed {
-  readonly id: FactId
-  readonly bytes: Uint8Array
-  readonly seq: number
-}
-
-interface Place {
-  readonly registry: RegistryId | null
-  readonly about: Subject
-}
-
-interface Signatory extends Person {
-  /** The signatures are those of attestation/keys.ts (Ed25519 has one for each message) and cost a tenth of the time. */
-  readonly key: KeyObject
-}
-
-function signatory(name: string): Signatory {
-  const one = person(name)
-  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), one.secret])
-  return { ...one, key: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }) }
-}
-
-function signatories(name: string, count: number): readonly Signatory[] {
-  return Array.from({ length: count }, (_, i) => signatory(`bench ${name} ${i}`))
-}
-
-/** Signs facts of one registry, each some seconds after the one before. */
-class Writer {
-  readonly root = signatory('bench')
-  readonly curators = signatories('curator', CURATORS)
-  readonly publishers = signatories('publisher', PUBLISHERS)
-  readonly owners = signatories('owner', OWNERS)
-  readonly genesis: Signed
-  readonly registry: RegistryId
-  #time = 1_700_000_000_000
-
-  constructor() {
-    const value = {
-      name: 'bench',
-      roots: [this.root.did],
-      threshold: 1,
-      recovery: person('bench recovery').did,
-      admission: 'curated' as const,
-      visibility: 'public' as const,
-      nonce: new Uint8Array(16)
-    }
-    this.genesis = this.#sign(this.root, { registry: null, about: 'registry' }, { type: 'genesis', value })
-    this.registry = this.genesis.id as string as RegistryId
-  }
-
-  /** @param last the fact before in this author's chain about the subject */
-  write(by: Signatory, about: Subject, payload: Payload, last?: Signed): Signed {
-    return this.#sign(by, { registry: this.registry, about }, payload, last)
-  }
-
-  #sign(by: Signatory, { registry, about }: Place, payload: Payload, last?: Signed): Signed {
-    this.#time += 7_000
-    const seq = last === undefined ? 0 : last.seq + 1
-    const bodyBytes = encodeBody({
-      v: 1,
-      type: payload.type,
-      registry,
-      subject: about,
-      author: by.did,
-      chain: by.chain,
-      seq,
-      prev: last?.id ?? null,
-      time: this.#time,
-      payload: encodePayload(payload)
-    })
-    const signature = new Uint8Array(sign(null, signedBytes(payload.type, bodyBytes), by.key))
-    return { id: factIdOf(bodyBytes), bytes: encodeEnvelope(bodyBytes, signature), seq }
-  }
-}
-
-/** Goes round. */
-function at<T>(list: readonly T[], index: number): T {
-  const found = list[index % list.length]
-  if (found === undefined) throw new Error('an empty list has no members')
-  return found
 }

@@ -1,9 +1,9 @@
+import { createHash } from 'node:crypto'
 import { encodeChange, getBackend, init, load } from '@automerge/automerge'
-import { compareText, toHex } from '../../protocol/bytes.ts'
+import { compareText } from '../../protocol/bytes.ts'
 import type { DocumentBackend, PlainChange } from '../../protocol/document/backend.ts'
 import type { DocumentValue } from '../../protocol/document/edits.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { sha256 } from '@noble/hashes/sha2.js'
 
 type Handle = ReturnType<typeof getBackend>
 
@@ -55,7 +55,7 @@ export class AutomergeDocument implements DocumentBackend {
           : { action: 'set' as const, obj: '_root', key, value, pred: [...pred] }
       )
     })
-    return { bytes, hash: toHex(sha256(bytes.subarray(HASHED_FROM))) }
+    return { bytes, hash: createHash('sha256').update(bytes.subarray(HASHED_FROM)).digest('hex') }
   }
 
   apply(change: Uint8Array, keys: readonly string[]): void {

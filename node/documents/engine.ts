@@ -8,7 +8,7 @@ import type {
 import { append, assemble } from '../../protocol/document/assemble.ts'
 import { DocumentBuild } from '../../protocol/document/build.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { openStored, sealStored } from '../../protocol/document/saved.ts'
+import { openStored, sealState, sealStored } from '../../protocol/document/saved.ts'
 import { AutomergeDocument } from './automerge.ts'
 
 /** A document that is ready to be changed. */
@@ -18,6 +18,11 @@ interface Hot {
   readonly document: AutomergeDocument
   /** Of its saved form: what it takes in memory is some times as much. */
   readonly bytes: number
+}
+
+interface Kept {
+  readonly changed: readonly string[]
+  readonly onStep: (() => void) | undefined
 }
 
 /**
@@ -39,11 +44,7 @@ export class Engine {
     try {
       isDone = append(hot.build, facts, onStep)
       if (!isDone) return { kind: 'anew' }
-      return this.#keep(
-        request,
-        hot,
-        facts.map(({ id }) => id)
-      )
+      return this.#keep(request, hot, { changed: facts.map(({ id }) => id), onStep })
     } catch (error) {
       isDone = false
       throw error
@@ -91,7 +92,7 @@ export class Engine {
       const build = assemble(request.facts, { fresh, onStep })
       const hot: Hot = { made: request.made, build, document, bytes: 0 }
       this.#hot.set(request.key, hot)
-      return this.#keep(request, hot, [...build.entries.keys()])
+      return this.#keep(request, hot, { changed: [...build.entries.keys()], onStep })
     } catch (error) {
       if (this.#hot.has(request.key)) this.#drop(request.key)
       else document.free()
@@ -100,15 +101,21 @@ export class Engine {
   }
 
   /** What a document says now and its saved form. It stays ready. */
-  #keep({ key, made }: UpdateRequest, { build, document }: Hot, changed: readonly string[]): UpdateResult {
+  #keep({ key, made }: UpdateRequest, { build, document }: Hot, { changed, onStep }: Kept): UpdateResult {
+    // All of this grows with the document. Each part of it has its own time.
     const state: DocumentState = { made, ...build.state() }
+    onStep?.()
+    const sealed = sealState(state)
+    onStep?.()
     const bytes = document.save()
+    onStep?.()
     const saved = sealStored({ made, build: build.record(), bytes })
+    onStep?.()
     this.#remember(key, { made, build, document, bytes: saved.length })
     const isChanged = new Set(changed)
     const entries = [...build.entries.values()].filter(({ id }) => isChanged.has(id))
     const standings = entries.map(({ id, status, counts }) => [id, { status, counts }] as const)
-    return { kind: 'updated', state, saved, standings }
+    return { kind: 'updated', state, sealed, saved, standings }
   }
 
   /** The document as it was when it was made of these facts, from memory or from what was saved. */

@@ -6,9 +6,13 @@ export type DocumentCall =
   | { readonly kind: 'update'; readonly request: UpdateRequest }
   | { readonly kind: 'compose'; readonly request: ComposeRequest }
 
+/** A document that may hold tens of thousands of keys crosses as the bytes that it is stored as: to clone it takes longer than the main thread has. */
+export type SentUpdate =
+  Omit<Extract<UpdateResult, { kind: 'updated' }>, 'state'> | Exclude<UpdateResult, { kind: 'updated' }>
+
 /** What became of a call, named as the call is. */
 export type DocumentAnswer =
-  | { readonly kind: 'update'; readonly result: UpdateResult }
+  | { readonly kind: 'update'; readonly result: SentUpdate }
   | { readonly kind: 'compose'; readonly result: ComposeResult }
 
 /** Everything that a worker says. */

@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { isRegistryError, messageOf, RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { ComposeRequest, ComposeResult, UpdateRequest, UpdateResult } from '../../protocol/document/document.ts'
-import type { DocumentAnswer, DocumentCall, WorkerMessage } from './messages.ts'
+import type { DocumentAnswer, DocumentCall, SentUpdate, WorkerMessage } from './messages.ts'
 
 /** What makes documents of facts, synchronously. */
 export interface SyncEngine {
@@ -34,10 +34,16 @@ function reply(engine: SyncEngine, call: DocumentCall, onStep: () => void): Work
 function answer(engine: SyncEngine, call: DocumentCall, onStep: () => void): DocumentAnswer {
   switch (call.kind) {
     case 'update':
-      return { kind: 'update', result: engine.update(call.request, onStep) }
+      return { kind: 'update', result: sent(engine.update(call.request, onStep)) }
     case 'compose':
       return { kind: 'compose', result: engine.compose(call.request) }
   }
+}
+
+function sent(result: UpdateResult): SentUpdate {
+  if (result.kind !== 'updated') return result
+  const { kind, sealed, saved, standings } = result
+  return { kind, sealed, saved, standings }
 }
 
 /** Says that a call got further, though not for each of thousands of small steps. */

@@ -3,7 +3,10 @@ import type { Clock } from '../runtime/clock.ts'
 
 /** What a worker may take, see protocol/document/limits.ts. */
 export type WorkerLimits = Readonly<
-  Record<'heapMiB' | 'memoryBytes' | 'memoryMaxBytes' | 'stepMs' | 'wallMs' | 'lookMs' | 'queue' | 'idleMs', number>
+  Record<
+    'heapMiB' | 'heapMaxMiB' | 'memoryBytes' | 'memoryMaxBytes' | 'stepMs' | 'wallMs' | 'lookMs' | 'queue' | 'idleMs',
+    number
+  >
 >
 
 /** What a worker took too much of. */
@@ -40,7 +43,8 @@ export function watchThread({ worker, clock, limits, isLoaded, step, onOverrun, 
     const at = seen
     const [cpu, heap] = await Promise.all([worker.cpuUsage(), worker.getHeapStatistics()])
     if (signal.aborted) return
-    if (heap.external_memory > limits.memoryMaxBytes) return onOverrun('memory')
+    const isHeapBeyond = heap.used_heap_size > limits.heapMiB * 2 ** 20
+    if (isHeapBeyond || heap.external_memory > limits.memoryMaxBytes) return onOverrun('memory')
     if (at !== step() || !isLoaded()) return
     const usedUs = cpu.user + cpu.system
     startedUs ??= usedUs

@@ -7,8 +7,9 @@ import type {
   UpdateRequest,
   UpdateResult
 } from '../../protocol/document/document.ts'
+import { openState } from '../../protocol/document/saved.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { DocumentAnswer, DocumentCall } from './messages.ts'
+import type { DocumentAnswer, DocumentCall, SentUpdate } from './messages.ts'
 import type { WorkerLimits } from './thread-watch.ts'
 import { DocumentThread } from './worker-thread.ts'
 
@@ -86,7 +87,7 @@ class ThreadedEngine implements WorkerEngine {
   async update(request: UpdateRequest): Promise<UpdateResult> {
     const answer = await this.#ask({ kind: 'update', request }, this.#updates)
     if (answer.kind !== 'update') throw mixedUp()
-    return answer.result
+    return received(answer.result)
   }
 
   async compose(request: ComposeRequest): Promise<ComposeResult> {
@@ -175,6 +176,17 @@ class ThreadedEngine implements WorkerEngine {
 
 function closing(): RegistryError {
   return new RegistryError('CANCELLED', 'documents are not made any more: the node is stopping')
+}
+
+/** What the document says is read when somebody looks. */
+function received(result: SentUpdate): UpdateResult {
+  if (result.kind !== 'updated') return result
+  return {
+    ...result,
+    get state() {
+      return openState(result.sealed)
+    }
+  }
 }
 
 function mixedUp(): RegistryError {

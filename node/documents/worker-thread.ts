@@ -33,7 +33,7 @@ export class DocumentThread {
   constructor(init: ThreadInit) {
     this.#init = init
     const worker = new Worker(init.file, {
-      resourceLimits: heapLimits(init.limits.heapMiB),
+      resourceLimits: heapLimits(init.limits),
       // Nothing of ours is for it: no secrets, no flags, and no way to write into the answer of a command.
       env: {},
       argv: [],
@@ -154,9 +154,9 @@ export class DocumentThread {
 }
 
 /** V8 counts what is new apart from what is old. Together they are the heap. */
-function heapLimits(heapMiB: number): ResourceLimits {
+function heapLimits({ heapMiB, heapMaxMiB }: WorkerLimits): ResourceLimits {
   const young = Math.ceil(heapMiB / 8)
-  return { maxYoungGenerationSizeMb: young, maxOldGenerationSizeMb: heapMiB - young }
+  return { maxYoungGenerationSizeMb: young, maxOldGenerationSizeMb: heapMaxMiB - young }
 }
 
 /**

@@ -86,6 +86,8 @@ export type UpdateResult =
   | {
       readonly kind: 'updated'
       readonly state: DocumentState
+      /** The state as it is stored (`openState` reads it). */
+      readonly sealed: Uint8Array
       readonly saved: SavedDocument
       /** Of the facts that were given. */
       readonly standings: readonly (readonly [FactId, Standing])[]

@@ -34,13 +34,18 @@ export const DOCUMENT_LIMITS = Object.freeze({
   epochs: 100,
   /** documents that are kept ready to be changed, and what their saved forms add up to */
   hot: 1_000,
-  hotBytes: 32 * MiB,
+  /** one document that is full takes ten times its saved form; a thousand usual ones are 4 MiB */
+  hotBytes: 8 * MiB,
   /** facts whose standing is kept in memory, of all documents together */
   knownFacts: 200_000,
   /** documents that wait to be brought up to date, in memory; the rest wait on the disk */
   queue: 4_096,
-  /** of the worker: its heap, what WebAssembly may take before it is started anew, and how long one step may take */
+  /**
+   * of the worker: its heap, where V8 ends it at the latest (the nearer that is, the more often V8 collects: four times as
+   * often at 256), what WebAssembly may take before it is started anew, and how long one step may take
+   */
   heapMiB: 256,
+  heapMaxMiB: 1_024,
   memoryBytes: 256 * MiB,
   stepMs: 500,
   /** the same on the wall: a machine may be busy */

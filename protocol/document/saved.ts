@@ -3,7 +3,8 @@ import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { RegistryError } from '../errors.ts'
 import type { BuildRecord } from './build-record.ts'
-import type { DocumentState } from './document.ts'
+import type { FactId } from '../cid.ts'
+import type { DocumentState, Standing } from './document.ts'
 
 /** A document as it is stored: what it is made of, the build, and the library's own form of it. */
 export interface StoredDocument {
@@ -12,37 +13,73 @@ export interface StoredDocument {
   readonly bytes: Uint8Array
 }
 
+/** What is told of a stored document without reading all of it. */
+export interface StoredSummary {
+  readonly made: string
+  readonly standings: ReadonlyMap<FactId, Standing>
+}
+
 /** Nobody but this program writes these records, and a hash says that they are unchanged. */
 const DEPTH = 8
 
-/** sha2-256 of the record, then the record in dag-cbor. */
-export function sealStored(stored: StoredDocument): Uint8Array {
-  return seal(stored)
+/**
+ * sha2-256 of the record, then the record in dag-cbor: what it is made of, what is told without reading all of it, and the
+ * rest as bytes. Attack: a document may hold tens of thousands of keys, and to read them takes longer than the main thread
+ * may be held up; it reads what is asked for.
+ */
+export function sealStored({ made, build, bytes }: StoredDocument): Uint8Array {
+  const { entries, ...others } = build
+  return seal({ made, head: entries, rest: encodeCbor({ build: others, bytes }) })
 }
 
 /** @throws RegistryError STORE_CORRUPT */
 export function openStored(sealed: Uint8Array): StoredDocument {
-  return open(sealed) as StoredDocument
+  const { made, head, rest } = open(sealed)
+  const { build, bytes } = read(rest) as { readonly build: Omit<BuildRecord, 'entries'>; readonly bytes: Uint8Array }
+  return { made, build: { ...build, entries: head }, bytes }
+}
+
+/** @throws RegistryError STORE_CORRUPT */
+export function summaryOf(sealed: Uint8Array): StoredSummary {
+  const { made, head } = open(sealed)
+  const standings = head.map(([id, status, , , counts]) => [id, { status, counts }] as const)
+  return { made, standings: new Map(standings) }
 }
 
 /** The same of what a document says. */
-export function sealState(state: DocumentState): Uint8Array {
-  return seal(state)
+export function sealState({ made, ...said }: DocumentState): Uint8Array {
+  return seal({ made, head: [], rest: encodeCbor(said) })
 }
 
 /** @throws RegistryError STORE_CORRUPT */
 export function openState(sealed: Uint8Array): DocumentState {
-  return open(sealed) as DocumentState
+  const { made, rest } = open(sealed)
+  return { made, ...(read(rest) as Omit<DocumentState, 'made'>) }
 }
 
-function seal(value: unknown): Uint8Array {
+/** The facts that a state was made of, without reading what it says. @throws RegistryError STORE_CORRUPT */
+export function madeOfState(sealed: Uint8Array): string {
+  return open(sealed).made
+}
+
+interface Sealed {
+  readonly made: string
+  readonly head: BuildRecord['entries']
+  readonly rest: Uint8Array
+}
+
+function seal(value: Sealed): Uint8Array {
   const record = encodeCbor(value)
   return concatBytes([sha256(record), record])
 }
 
-function open(sealed: Uint8Array): unknown {
+function open(sealed: Uint8Array): Sealed {
   const record = sealed.subarray(32)
   if (!equalBytes(sha256(record), sealed.subarray(0, 32)))
     throw new RegistryError('STORE_CORRUPT', 'a record of a document changed on disk')
+  return read(record) as Sealed
+}
+
+function read(record: Uint8Array): unknown {
   return decodeCbor(record, DEPTH, Number.POSITIVE_INFINITY)
 }

@@ -119,7 +119,7 @@ describe('at the gate', () => {
   })
 
   test.each(['__proto__', 'constructor', 'prototype'])('an edit of %s is refused', async name => {
-    for (const path of [name, `keywords/${name}`, `links/${name}`]) {
+    for (const path of [name, `keywords/${name}`, `links/${name}`, `keywords/a/${name}`]) {
       const at = await team()
       expect(await at.admit(lie(at, {}, { edits: [put(path, 'x')] }))).toBe('reject malformed')
       expect(await at.admit(lie(at, {}, { edits: [drop(path)] }))).toBe('reject malformed')

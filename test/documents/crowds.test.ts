@@ -83,6 +83,33 @@ describe('more who disagree than one edit can name', () => {
     expect(append(build, [...crowd.slice(0, 50), aside, one, two].toReversed())).toBe(true)
     expect(shownOf(build)).toEqual(shownOf(buildOf(all)))
   })
+
+  test('are each below what its own author says next', () => {
+    const crowd = titles(70)
+    for (const [i, { change }] of crowd.entries())
+      expect(say(`p${i}`, [put('title', 'again')], crowd).change?.deps).toContain(change?.hash)
+  })
+
+  test('hide from one who edits what only a reader knows, and the edit is as honest as before', () => {
+    const own = say('ann', [put('title', 'own')])
+    const crowd = range(63).map(i => say(`p${i}`, [put(`keywords/k${i}`)], [own]))
+    const last =
+      crowd
+        .map(({ change }) => change?.hash ?? '')
+        .toSorted()
+        .at(-1) ?? ''
+    const unseen = range(2_000)
+      .map(i => say('zoe', [put('title', `unseen ${i}`)], [own]))
+      .find(({ change }) => change !== null && change.hash > last)
+    if (unseen === undefined) throw new Error('none is high enough')
+    // It changes nothing, so whoever follows it follows what is below it: more than one edit can name.
+    const after = [...crowd.slice(0, 62), unseen].map(({ id }) => id).toSorted()
+    const through = bare('mallory', 0, { edits: [drop('keywords/none')], after })
+    const edit = say('ann', [put('title', 'mine')], [own, ...crowd, through])
+    expect(edit.after).toContain(through.id)
+    expect(statusesOf(buildOf([own, ...crowd, through, edit]))[edit.id]).toBe('native')
+    expect(statusesOf(buildOf([own, ...crowd, through, edit, unseen]))[edit.id]).toBe('derived')
+  })
 })
 
 describe('a flood', () => {
@@ -142,10 +169,25 @@ describe('one author who fills a document', () => {
   }
 
   test('leaves room for others, however early his edits come in the order of all', () => {
-    const honest = range(20).map(i => say(`p${i}`, [put(`keywords/k${i}`), put('title', `${i}`)]))
-    const statuses = statusesOf(buildOf([...filling('mallory'), ...honest]))
+    const early = range(16).flatMap(chain => filling(`mallory ${chain}`).slice(0, 40))
+    const honest: MetadataFact[] = []
+    for (const i of range(60)) honest.push(say(`p${i % 3}`, [put(`keywords/k${i}`), put('title', `${i}`)], honest))
+    const statuses = statusesOf(buildOf([...early, ...honest]))
     expect(honest.map(({ id }) => statuses[id])).toEqual(honest.map(() => 'native'))
     expect(Object.values(statuses)).toContain('document-full')
+  })
+
+  test('is told so before he signs more, and others are not', () => {
+    const full = filling('mallory')
+    expect(() => say('mallory', [put('title', 'more')], full)).toThrow(
+      expect.objectContaining({ code: 'DOCUMENT_FULL' })
+    )
+    expect(say('ann', [put('title', 'more')], full).edits).toHaveLength(1)
+  })
+
+  test('can not do so with one edit that no fact could hold', () => {
+    const edits = range(LIMITS.document.edits).map(i => put(`keywords/${'x'.repeat(240)}${i}`))
+    expect(() => say('ann', edits)).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }))
   })
 
   test('together with others leaves room to delete', () => {
@@ -181,7 +223,7 @@ describe('a rollover', () => {
     if (low === undefined || high === undefined) throw new Error('two rollovers')
     const edit = say('cat', [put('title', 'Two')], [first, high])
     const engine = new Engine()
-    const request = { key: 'd', subject: 'ggen/tool' }
+    const request = { key: 'd' }
     engine.update({ ...request, made: '1', from: undefined, facts: [first, high, edit] })
     expect(engine.update({ ...request, made: '2', from: '1', facts: [low] })).toEqual({ kind: 'anew' })
     const all = [first, high, edit, low]
@@ -200,11 +242,35 @@ describe('a rollover', () => {
     expect(statusesOf(buildOf([second, rollover, first]))[first.id]).toBe('folded')
   })
 
+  test('is followed by all that knows it, also of what was folded before', () => {
+    const first = say('ann', [put('title', 'One')])
+    const once = say('ann', [], [first])
+    const twice = bare('bob', 0, { change: null, edits: [], after: [once.id], epoch: once.id })
+    const edit = bare('cat', 0, { after: [twice.id], epoch: twice.id })
+    expect(holdersOf(buildOf([first, once, twice, edit]))).toEqual({ title: [edit.id] })
+  })
+
   test('whose owner is cut undoes nothing that others said since', () => {
     const first = say('ann', [put('title', 'One'), put('keywords/a')])
     const rollover = say('owner', [], [first])
     const second = say('bob', [put('title', 'Two'), drop('keywords/a')], [first, rollover])
     expect(holdersOf(buildOf([first, second]))).toEqual({ title: [second.id] })
+  })
+})
+
+describe('facts that come later', () => {
+  test('and are before others of their chain make all of it anew', () => {
+    const build = buildOf([bare('ann', 1)])
+    expect(append(build, [bare('ann', 0)])).toBe(false)
+    expect(append(buildOf([bare('ann', 1)]), [bare('ann', 2)])).toBe(true)
+  })
+
+  test('and fill the document make all of it anew', () => {
+    const room = { ops: 8, bytes: 100_000, actors: 10 }
+    const build = buildOf([bare('ann', 0)], room)
+    expect([1, 2, 3].map(seq => append(build, [bare('ann', seq)]))).toEqual([true, true, true])
+    expect(append(build, [bare('ann', 4)])).toBe(false)
+    expect(append(build, [bare('bob', 0)])).toBe(false)
   })
 })
 
@@ -218,7 +284,7 @@ test('a document that was full of conflicts, deletions and folds is saved and re
   if (result.kind !== 'updated') throw new Error(result.kind)
   const again = new Engine()
   const next = say('bob', [put('title', 'next')], facts)
-  const update = { key: 'd', subject: 'ggen/tool', made: '2', from: '1', facts: [next] }
+  const update = { key: 'd', made: '2', from: '1', facts: [next] }
   expect(again.update({ ...update, saved: result.saved })).toEqual(engine.update(update))
   engine.dropAll()
   again.dropAll()

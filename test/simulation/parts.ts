@@ -22,6 +22,7 @@ export interface StorePart extends GateStore, RowReader {
   /** Those that are unknown here, in the set or beside it. */
   unknown(registry: RegistryId, ids: readonly FactId[]): Promise<readonly FactId[]>
   exclusively: FactStore['exclusively']
+  isOpen: FactStore['isOpen']
 }
 
 /** What the simulator uses of the store of documents. */

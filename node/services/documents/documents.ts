@@ -3,7 +3,6 @@ import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { editsOfCatalogue, fingerprintOf } from '../../../protocol/document/counted.ts'
-import { standingsIn } from '../../../protocol/document/build-record.ts'
 import type {
   Composed,
   DocumentEngine,
@@ -14,7 +13,7 @@ import type {
 } from '../../../protocol/document/document.ts'
 import type { Edit } from '../../../protocol/document/edits.ts'
 import { actorOf } from '../../../protocol/document/payload.ts'
-import { openState, openStored, sealState } from '../../../protocol/document/saved.ts'
+import { madeOfState, openState, summaryOf } from '../../../protocol/document/saved.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { foldWithEdits } from '../../../protocol/fold.ts'
@@ -61,7 +60,9 @@ export interface Writing {
 
 /** What is known of a document that was made before. */
 interface Known {
-  readonly state: DocumentState
+  readonly made: string
+  /** What it says. Attack: it may be large, so that nobody reads it who does not want to know. */
+  readonly sealed: Uint8Array
   readonly standings: ReadonlyMap<FactId, Standing>
 }
 
@@ -80,6 +81,7 @@ export class Documents {
   /** Least recently used first. */
   readonly #known = new Map<string, Known>()
   #knownFacts = 0
+  #knownBytes = 0
   readonly #strikes = new Map<string, { readonly made: string; readonly count: number }>()
 
   constructor(components: DocumentsComponents) {
@@ -87,7 +89,7 @@ export class Documents {
     const { records, onFailed } = components
     this.#backlog = new Backlog({
       todo: registry => records.todo(registry, LIMITS.document.queue),
-      work: async (registry, subject) => void (await this.current(registry, subject)),
+      work: async (registry, subject) => void (await this.#current(registry, subject)),
       onFailed
     })
   }
@@ -109,7 +111,8 @@ export class Documents {
 
   /** Undefined while nobody ever said a word. @throws RegistryError DOCUMENT_FAILED */
   async current(registry: RegistryId, subject: Subject): Promise<DocumentState | undefined> {
-    return (await this.#current(registry, subject))?.state
+    const known = await this.#current(registry, subject)
+    return known === undefined ? undefined : openState(known.sealed)
   }
 
   /** How each fact is part of the document. @throws RegistryError DOCUMENT_FAILED */
@@ -123,7 +126,7 @@ export class Documents {
     const actor = actorOf({ author, registry, subject, chain })
     for (let attempt = 0; attempt < LIMITS.doctor.attempts; attempt++) {
       const known = await this.#current(registry, subject)
-      const request = { key, made: known?.state.made, actor, author, chain, edits }
+      const request = { key, made: known?.made, actor, author, chain, edits }
       const { engine, records } = this.#components
       const hot = await engine.compose({ ...request, saved: undefined })
       if (hot.kind === 'composed') return hot
@@ -180,21 +183,22 @@ export class Documents {
     if (facts.length === 0) {
       const isGone = this.#forget(key) || (await records.state(registry, subject)) !== undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
+      if (isGone) onChanged(registry, subject)
       return undefined
     }
     const made = fingerprintOf(facts)
     const before = this.#known.get(key) ?? (await this.#read(registry, subject))
     // A repair of the store, or a purge, may have taken what memory knows; facts came or went with it, so there is a note.
     const isStored = since === undefined || (await records.state(registry, subject)) !== undefined
-    if (before?.state.made === made && isStored) {
+    if (before?.made === made && isStored) {
       this.#remember(key, before)
       if (since !== undefined) await records.put(registry, { subject, since }, 'same')
       return before
     }
     const making = { registry, subject, made, before: isStored ? before : undefined, facts }
-    const { state, saved, standings } = await this.#make(making)
-    await records.put(registry, { subject, since }, { state: sealState(state), saved })
-    const known = { state, standings }
+    const { sealed, saved, standings } = await this.#make(making)
+    await records.put(registry, { subject, since }, { state: sealed, saved })
+    const known = { made, sealed, standings }
     this.#remember(key, known)
     onChanged(registry, subject)
     return known
@@ -221,7 +225,7 @@ export class Documents {
     const key = keyFor(registry, subject)
     const news = before === undefined ? undefined : newsOf(before.standings, facts)
     if (before !== undefined && news !== undefined) {
-      const request = { key, made, from: before.state.made, facts: news }
+      const request = { key, made, from: before.made, facts: news }
       let result = await engine.update(request)
       if (result.kind === 'cold')
         result = await engine.update({ ...request, saved: await records.saved(registry, subject) })
@@ -238,9 +242,8 @@ export class Documents {
     const [sealed, saved] = await Promise.all([records.state(registry, subject), records.saved(registry, subject)])
     if (sealed === undefined || saved === undefined) return undefined
     try {
-      const [state, stored] = [openState(sealed), openStored(saved)]
-      if (state.made !== stored.made) return undefined
-      return { state, standings: standingsIn(stored.build) }
+      const { made, standings } = summaryOf(saved)
+      return madeOfState(sealed) === made ? { made, sealed, standings } : undefined
     } catch (error) {
       if (isRegistryError(error)) return undefined
       throw error
@@ -251,15 +254,18 @@ export class Documents {
     this.#forget(key)
     this.#known.set(key, known)
     this.#knownFacts += known.standings.size
-    const { hot, knownFacts } = LIMITS.document
+    this.#knownBytes += known.sealed.length
+    const { hot, hotBytes, knownFacts } = LIMITS.document
     for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= hot && this.#knownFacts <= knownFacts) return
+      if (this.#known.size <= hot && this.#knownBytes <= hotBytes && this.#knownFacts <= knownFacts) return
       this.#forget(oldest)
     }
   }
 
   #forget(key: string): boolean {
-    this.#knownFacts -= this.#known.get(key)?.standings.size ?? 0
+    const known = this.#known.get(key)
+    this.#knownFacts -= known?.standings.size ?? 0
+    this.#knownBytes -= known?.sealed.length ?? 0
     return this.#known.delete(key)
   }
 
@@ -280,16 +286,16 @@ interface Making {
 }
 
 interface Made {
-  readonly state: DocumentState
+  readonly sealed: Uint8Array
   readonly saved: Uint8Array
   readonly standings: ReadonlyMap<FactId, Standing>
 }
 
 function madeOf(
-  { state, saved, standings }: Extract<UpdateResult, { kind: 'updated' }>,
+  { sealed, saved, standings }: Extract<UpdateResult, { kind: 'updated' }>,
   before: ReadonlyMap<FactId, Standing>
 ): Made {
-  return { state, saved, standings: new Map([...before, ...standings]) }
+  return { sealed, saved, standings: new Map([...before, ...standings]) }
 }
 
 /** What came since; undefined when something went, or counts otherwise. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Rng } from '../../simulation/rng.ts'
-import { goodChange, mutate, opBomb, scanMutant, stringBomb } from './change-mutants.ts'
+import { mutate } from '../../support/documents/mutate.ts'
+import { goodChange, opBomb, scanMutant, stringBomb } from './change-mutants.ts'
 
 test('100,000 mutations of changes, and of mutations that passed', () => {
   const rng = new Rng('change/long')

@@ -6,19 +6,11 @@ import { expect, test } from 'vitest'
 import { scanChange } from '../../../protocol/document/change.ts'
 import { DOCUMENT_LIMITS } from '../../../protocol/document/limits.ts'
 import { Rng } from '../../simulation/rng.ts'
+import { mutate } from '../../support/documents/mutate.ts'
 import { codeOf } from '../../support/error-code.ts'
 import { id, listOfNulls, PUT, rawChange, sleb, text, uleb } from '../../support/raw-change.ts'
 import { describeWithShared } from '../../support/shared.ts'
-import {
-  asAutomergeSays,
-  encodeOps,
-  goodChange,
-  lastChange,
-  mutate,
-  opBomb,
-  scanMutant,
-  stringBomb
-} from './change-mutants.ts'
+import { asAutomergeSays, encodeOps, goodChange, lastChange, opBomb, scanMutant, stringBomb } from './change-mutants.ts'
 
 const START_OP = 2_000
 const actors = fc.constantFrom(...[0, 1, 0x7f, 0x80, 0xaa, 0xff].map(id))

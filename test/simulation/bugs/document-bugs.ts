@@ -2,7 +2,7 @@ import { AutomergeDocument } from '../../../node/documents/automerge.ts'
 import { inlineEngine } from '../../../node/documents/inline.ts'
 import { newBuild } from '../../../protocol/document/build.ts'
 import type { DocumentEngine, MetadataFact, UpdateRequest, UpdateResult } from '../../../protocol/document/document.ts'
-import { sealStored } from '../../../protocol/document/saved.ts'
+import { sealState, sealStored } from '../../../protocol/document/saved.ts'
 import { REAL_PARTS } from '../real-parts.ts'
 import type { HomeMemory, Parts } from '../parts.ts'
 import { replaced } from './gate-bugs.ts'
@@ -42,7 +42,8 @@ export const editsByArrival = makingAs('re-applies edits in the order of arrival
     }
     const saved = sealStored({ made, build: build.record(), bytes: document.save() })
     const standings = [...build.entries.values()].map(({ id, status, counts }) => [id, { status, counts }] as const)
-    return { kind: 'updated', state: { made, ...build.state() }, saved, standings }
+    const state = { made, ...build.state() }
+    return { kind: 'updated', state, sealed: sealState(state), saved, standings }
   } finally {
     document.free()
   }

@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads'
+import { sealState } from '../../../protocol/document/saved.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import type { UpdateRequest, UpdateResult } from '../../../protocol/document/document.ts'
 import { serveDocuments } from '../../../node/documents/serve.ts'
@@ -80,7 +81,7 @@ serveDocuments(
       DEEDS[deedOf(request)](request, onStep)
       const made = deedOf(request) === 'size' ? String(request.saved?.buffer.byteLength) : request.made
       const state = { made, epoch: null, heads: [], content: [] }
-      return { kind: 'updated', state, saved: new Uint8Array([1]), standings: [] }
+      return { kind: 'updated', state, sealed: sealState(state), saved: new Uint8Array([1]), standings: [] }
     },
     compose: request => ({
       kind: 'composed',
