@@ -272,6 +272,18 @@ describe('facts that come later', () => {
     expect(append(build, [bare('ann', 4)])).toBe(false)
     expect(append(build, [bare('bob', 0)])).toBe(false)
   })
+
+  test('and take no room wherever they stand are added to a full document', () => {
+    const room = { ops: 8, bytes: 100_000, actors: 10 }
+    const full = range(6).map(seq => bare('ann', seq))
+    const more = [bare('ann', 6), bare('ann', 7), bare('eve', 0, { counts: false })]
+    const build = buildOf(full, room)
+    expect(build.isFull).toBe(true)
+    expect(append(build, more)).toBe(true)
+    expect(shownOf(build)).toEqual(shownOf(buildOf([...full, ...more], room)))
+    expect(append(buildOf(full, room), [bare('ann', 6, { edits: [drop('title')] })])).toBe(false)
+    expect(append(buildOf(full, room), [bare('bob', 0)])).toBe(false)
+  })
 })
 
 test('a document that was full of conflicts, deletions and folds is saved and read as it is', () => {
