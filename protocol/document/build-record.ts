@@ -89,8 +89,9 @@ export function unpackBuild({ epoch, base, chains, clocks, entries, actors, appl
     const stands = standing.flatMap(i => applied[i]?.[0] ?? [])
     const chain = chains[number] ?? ''
     knowledge.restore({ id, status, chain, seq, counts, isFolded, stands, clock: clocks[clock] ?? [] })
+    // Before what comes after it: an edit that changed nothing stands on the base, and did not make it.
+    if (id === epoch) knowledge.begin(base, epoch)
   }
-  if (epoch !== null) knowledge.begin(base, epoch)
   for (const id of missing) knowledge.missing.add(id)
   return {
     knowledge,

@@ -27,7 +27,7 @@ export const DOCUMENT_LIMITS = Object.freeze({
   ops: 100_000,
   bytes: 1 * MiB,
   actors: 1_000,
-  /** parts of that: for edits that put something, of all and of one author, and for those that only delete */
+  /** parts of that, of all and of one author: for edits that put something, and for these and deletions together */
   roomForPuts: Object.freeze({ all: 0.75, one: 0.5 }),
   roomForDeletes: Object.freeze({ all: 1, one: 0.75 }),
   /** rollovers of one document that are followed */

@@ -19,31 +19,41 @@ export interface Cost {
 
 type Spent = readonly [ops: number, bytes: number]
 
+/** What was taken: by all edits, and of that by those that put something. */
+type Taken = readonly [all: Spent, puts: Spent]
+
 /** Of an author: what it took, and from when on it gets no more. */
 export interface RoomRecord {
-  readonly spent: Spent
-  readonly authors: readonly (readonly [author: string, ops: number, bytes: number, refused: Refused])[]
+  readonly taken: Taken
+  readonly authors: readonly (readonly [author: string, taken: Taken, refused: Refused])[]
 }
 
 /** What an author was refused for want of room. */
 type Refused = 'nothing' | 'puts' | 'all'
 
 interface Share {
-  readonly spent: Spent
+  readonly taken: Taken
   readonly refused: Refused
 }
 
-const NOTHING: Share = { spent: [0, 0], refused: 'nothing' }
+const NONE: Taken = [
+  [0, 0],
+  [0, 0]
+]
+const NOTHING: Share = { taken: NONE, refused: 'nothing' }
 
 /**
  * The room of one epoch of a document. Deletions get some that puts don't: a full document can still be cleared. And an
  * author gets a part only. Attack: one author's edits that come before all others fill the document, and what the others
  * said leaves it.
+ *
+ * Invariant: where all fit in one order they fit in any, since each bound is of a sum that only grows. So puts have a sum
+ * of their own: deletions that come first take nothing of their part.
  */
 export class Room {
   readonly #limits: RoomLimits
   readonly #shares = new Map<string, Share>()
-  #spent: Spent = [0, 0]
+  #taken: Taken = NONE
 
   constructor(limits: RoomLimits = DOCUMENT_LIMITS) {
     this.#limits = limits
@@ -51,15 +61,14 @@ export class Room {
 
   static restore(record: RoomRecord, limits?: RoomLimits): Room {
     const room = new Room(limits)
-    room.#spent = record.spent
-    for (const [author, ops, bytes, refused] of record.authors)
-      room.#shares.set(author, { spent: [ops, bytes], refused })
+    room.#taken = record.taken
+    for (const [author, taken, refused] of record.authors) room.#shares.set(author, { taken, refused })
     return room
   }
 
   record(): RoomRecord {
-    const authors = [...this.#shares].map(([author, { spent, refused }]) => [author, ...spent, refused] as const)
-    return { spent: this.#spent, authors }
+    const authors = [...this.#shares].map(([author, { taken, refused }]) => [author, taken, refused] as const)
+    return { taken: this.#taken, authors }
   }
 
   get limits(): RoomLimits {
@@ -73,16 +82,14 @@ export class Room {
 
   /** Room that nobody has to answer for: of what was folded. */
   fill(ops: number, bytes: number): void {
-    this.#spent = [this.#spent[0] + ops, this.#spent[1] + bytes]
+    this.#taken = added(this.#taken, { ops, bytes, isDelete: false })
   }
 
   /** Whether an edit fits. */
   has(cost: Cost): boolean {
-    const { author, ops, bytes, isDelete } = cost
-    const { spent, refused } = this.#shares.get(author) ?? NOTHING
-    if (refused === 'all' || (refused === 'puts' && !isDelete)) return false
-    const { all, one } = isDelete ? DOCUMENT_LIMITS.roomForDeletes : DOCUMENT_LIMITS.roomForPuts
-    return isWithin(this.#spent, [ops, bytes], this.#limits, all) && isWithin(spent, [ops, bytes], this.#limits, one)
+    const { taken, refused } = this.#shares.get(cost.author) ?? NOTHING
+    if (refused === 'all' || (refused === 'puts' && !cost.isDelete)) return false
+    return this.#isWithin(this.#taken, cost, 'all') && this.#isWithin(taken, cost, 'one')
   }
 
   /** False: there is no room. */
@@ -92,9 +99,8 @@ export class Room {
       return false
     }
     const share = this.#shares.get(cost.author) ?? NOTHING
-    const [ops, bytes] = share.spent
-    this.#shares.set(cost.author, { ...share, spent: [ops + cost.ops, bytes + cost.bytes] })
-    this.fill(cost.ops, cost.bytes)
+    this.#shares.set(cost.author, { ...share, taken: added(share.taken, cost) })
+    this.#taken = added(this.#taken, cost)
     return true
   }
 
@@ -103,8 +109,18 @@ export class Room {
     const share = this.#shares.get(author) ?? NOTHING
     this.#shares.set(author, { ...share, refused: isDelete || share.refused === 'all' ? 'all' : 'puts' })
   }
+
+  #isWithin(taken: Taken, cost: Cost, whose: 'all' | 'one'): boolean {
+    const [all, puts] = added(taken, cost)
+    const { roomForPuts, roomForDeletes } = DOCUMENT_LIMITS
+    const fits = ([ops, bytes]: Spent, part: number): boolean =>
+      ops <= this.#limits.ops * part && bytes <= this.#limits.bytes * part
+    // A base may take more than the part of puts, and deletions are possible all the same.
+    return fits(all, roomForDeletes[whose]) && (cost.isDelete || fits(puts, roomForPuts[whose]))
+  }
 }
 
-function isWithin(spent: Spent, more: Spent, limits: RoomLimits, part: number): boolean {
-  return spent[0] + more[0] <= limits.ops * part && spent[1] + more[1] <= limits.bytes * part
+function added([all, puts]: Taken, { ops, bytes, isDelete }: Omit<Cost, 'author'>): Taken {
+  const more = ([o, b]: Spent): Spent => [o + ops, b + bytes]
+  return [more(all), isDelete ? puts : more(puts)]
 }

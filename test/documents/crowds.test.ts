@@ -251,6 +251,33 @@ describe('a rollover', () => {
 })
 
 describe('facts that come later', () => {
+  test('and delete leave as much room for what is put, whichever comes first', () => {
+    const room = { ops: 8, bytes: 100_000, actors: 10 }
+    const three = (name: string) => ['a', 'b', 'c'].map(key => put(`keywords/${name}${key}`))
+    const puts = [bare('ann', 0, { edits: three('x') }), bare('bob', 0, { edits: three('y') })]
+    for (const by of range(8).map(i => `cat${i}`)) {
+      const deletion = bare(by, 0, { edits: [drop('keywords/q'), drop('keywords/r')] })
+      const build = buildOf(puts, room)
+      expect(append(build, [deletion])).toBe(true)
+      expect(shownOf(build)).toEqual(shownOf(buildOf([...puts, deletion], room)))
+    }
+  })
+
+  test('and follow one that changed nothing are the same on what is ready and what was saved', () => {
+    const first = say('ann', [put('title', 'One')])
+    const rollover = say('own', [], [first])
+    const idle = bare('bob', 0, { after: [first.id], edits: [drop('keywords/none')] })
+    const other = say('cat', [put('description', 'Two')], [first, rollover])
+    const next = bare('bob', 1, { after: [other.id], epoch: rollover.id, edits: [put('keywords/a')] })
+    const [ready, again] = [new Engine(), new Engine()]
+    const result = ready.update({ key: 'd', made: '1', from: undefined, facts: [first, rollover, idle, other] })
+    if (result.kind !== 'updated') throw new Error(result.kind)
+    const update = { key: 'd', made: '2', from: '1', facts: [next] }
+    expect(again.update({ ...update, saved: result.saved })).toEqual(ready.update(update))
+    ready.dropAll()
+    again.dropAll()
+  })
+
   test('and are before others of their chain make all of it anew', () => {
     const build = buildOf([bare('ann', 1)])
     expect(append(build, [bare('ann', 0)])).toBe(false)

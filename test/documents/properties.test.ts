@@ -247,8 +247,8 @@ describe('a document that gets full', () => {
           const { applied, room: taken } = build.record()
           expect(new Set(applied.map(([, actor]) => actor)).size).toBeLessThanOrEqual(room.actors)
           const isFolded = build.epoch !== null
-          if (!isFolded) expect(taken.spent[0]).toBeLessThanOrEqual(room.ops)
-          if (!isFolded) expect(taken.spent[1]).toBeLessThanOrEqual(room.bytes)
+          if (!isFolded) expect(taken.taken[0][0]).toBeLessThanOrEqual(room.ops)
+          if (!isFolded) expect(taken.taken[0][1]).toBeLessThanOrEqual(room.bytes)
           expect(holdersOf(build)).toEqual(expectedHolders(facts, statusesOf(build)))
         }),
         100

@@ -140,7 +140,7 @@ test('the document names the columns and the limits as they are', () => {
     `| ${stands} hashes, of ${stands * 4} candidates |`,
     `| ${english(ops)} operations, ${english(documentBytes)} bytes of changes, ${english(actors)} actors |`,
     `| of that, facts that put something ${parts(roomForPuts)}`,
-    `| of that, facts that only delete ${parts(roomForDeletes)}`,
+    `| of that, all facts ${parts(roomForDeletes)}`,
     `| rollovers of a document that are followed | ${epochs} |`
   ])
     expect(document).toContain(words)
