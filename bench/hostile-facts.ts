@@ -60,8 +60,7 @@ export class HostileFacts {
       ...this.#polluting(),
       ...this.#disagreeing()
     ]
-    const runs = [this.#orphans(), this.#late(), this.#forks(), this.#stuffing()]
-    this.#encoder.free()
+    const runs = [this.#orphans(), this.#late(), this.#forks()]
     // What is said in a row stays in a row; everything else comes in between.
     return interleave([this.#rng.shuffle(single), ...runs])
   }
@@ -206,7 +205,7 @@ export class HostileFacts {
   }
 
   /** As many and as large edits as are allowed, until there is no room: what costs most and is in order. */
-  #stuffing(): readonly HostileFact[] {
+  stuffing(): readonly HostileFact[] {
     const document = at(this.#victims, 60)
     return Array.from({ length: STUFFINGS }, (_, i) => {
       const edits = Array.from({ length: EDITS_PER_STUFFING }, (_word, n) => put(`keywords/s-${i}-${n}`))
