@@ -28,13 +28,14 @@ export interface DocumentWrite {
  * Invariants:
  * 1. A note to look at a document is written with the facts that change it, so no crash forgets one.
  * 2. It is taken back with the document that was made, and only if no facts came meanwhile.
- * 3. Nothing here is believed when it is damaged: it is made again from the facts.
+ * 3. Of a registry that nobody follows any more nothing is written: what was purged stays so.
+ * 4. Nothing here is believed when it is damaged: it is made again from the facts.
  */
 export class DocumentStore {
   readonly #kv: KeyValue
-  readonly #facts: Pick<FactStore, 'exclusively'>
+  readonly #facts: Pick<FactStore, 'exclusively' | 'isOpen'>
 
-  constructor(kv: KeyValue, facts: Pick<FactStore, 'exclusively'>) {
+  constructor(kv: KeyValue, facts: Pick<FactStore, 'exclusively' | 'isOpen'>) {
     this.#kv = kv
     this.#facts = facts
   }
@@ -63,8 +64,12 @@ export class DocumentStore {
     return found
   }
 
+  /**
+   * The note of a document. Not told in the middle of a write: its facts are not yet known to whoever reads them next, who
+   * would then take the note back without them.
+   */
   async since(registry: RegistryId, subject: Subject): Promise<Uint8Array | undefined> {
-    return this.#read(KEYS.documentTodo(registry, subject))
+    return this.#facts.exclusively(registry, () => this.#read(KEYS.documentTodo(registry, subject)))
   }
 
   /** Writes a document, or that there is none, and takes the note back that was there when it was begun. */
@@ -74,6 +79,7 @@ export class DocumentStore {
     document: DocumentWrite | 'same' | undefined
   ): Promise<void> {
     await this.#facts.exclusively(registry, async () => {
+      if (!this.#facts.isOpen(registry)) return
       const todo = KEYS.documentTodo(registry, subject)
       const now = await this.#read(todo)
       const isDone = since !== undefined && now !== undefined && equalBytes(now, since)

@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto'
 import { encodeChange, getBackend, init, load } from '@automerge/automerge'
-import { compareText, toHex } from '../../protocol/bytes.ts'
+import { compareText } from '../../protocol/bytes.ts'
 import type { DocumentBackend, PlainChange } from '../../protocol/document/backend.ts'
 import type { DocumentValue } from '../../protocol/document/edits.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { sha256 } from '@noble/hashes/sha2.js'
 
 type Handle = ReturnType<typeof getBackend>
+
+/** Changes that are applied together: what a watch takes for one step must not take long. */
+const BATCH = 256
 
 /** Of the chunk: magic and checksum are not part of what is hashed (Automerge binary format, chunk header). */
 const HASHED_FROM = 8
@@ -20,6 +23,9 @@ export class AutomergeDocument implements DocumentBackend {
   readonly #handle: Handle
   readonly #content = new Map<string, Held>()
   #isRead = false
+  /** Changes that wait to be applied together: one by one takes several times as long. */
+  #waiting: Uint8Array[] = []
+  readonly #changed = new Set<string>()
 
   constructor(handle: Handle = getBackend(init())) {
     this.#handle = handle
@@ -49,22 +55,25 @@ export class AutomergeDocument implements DocumentBackend {
           : { action: 'set' as const, obj: '_root', key, value, pred: [...pred] }
       )
     })
-    return { bytes, hash: toHex(sha256(bytes.subarray(HASHED_FROM))) }
+    return { bytes, hash: createHash('sha256').update(bytes.subarray(HASHED_FROM)).digest('hex') }
   }
 
   apply(change: Uint8Array, keys: readonly string[]): void {
-    this.#handle.applyChanges([change])
-    for (const key of keys) this.#content.delete(key)
-    if (this.#isRead) for (const key of keys) this.#read(key)
+    this.#waiting.push(change)
+    for (const key of keys) this.#changed.add(key)
+    if (this.#waiting.length >= BATCH) this.#flush()
   }
 
   heads(): readonly string[] {
+    this.#flush()
     return this.#handle.getHeads().map(String).toSorted(compareText)
   }
 
   content(): readonly Held[] {
-    if (!this.#isRead) for (const key of this.#handle.keys('_root')) this.#read(key)
+    this.#flush()
+    for (const key of this.#isRead ? this.#changed : this.#handle.keys('_root')) this.#read(key)
     this.#isRead = true
+    this.#changed.clear()
     return [...this.#content.values()].toSorted((a, b) => compareText(a.key, b.key))
   }
 
@@ -74,6 +83,7 @@ export class AutomergeDocument implements DocumentBackend {
    * @throws RegistryError INTERNAL
    */
   save(): Uint8Array {
+    this.#flush()
     const saved = this.#handle.save()
     const read = AutomergeDocument.open(saved)
     try {
@@ -89,6 +99,11 @@ export class AutomergeDocument implements DocumentBackend {
     this.#handle.free()
   }
 
+  #flush(): void {
+    if (this.#waiting.length > 0) this.#handle.applyChanges(this.#waiting)
+    this.#waiting = []
+  }
+
   #read(key: string): void {
     const values = this.#handle.getAll('_root', key).map(held => {
       const [, value, op] = held as readonly [string, unknown, string]
@@ -96,6 +111,7 @@ export class AutomergeDocument implements DocumentBackend {
     })
     // Automerge shows the last one.
     if (values.length > 0) this.#content.set(key, { key, values: values.toReversed() })
+    else this.#content.delete(key)
   }
 }
 

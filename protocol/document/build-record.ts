@@ -1,6 +1,6 @@
 import type { FactId } from '../cid.ts'
 import type { Clock } from './clock.ts'
-import type { FactStatus } from './document.ts'
+import type { FactStatus, Standing } from './document.ts'
 import type { HistoryRecord } from './key-history.ts'
 import { Knowledge } from './knowledge.ts'
 import type { RoomRecord } from './room.ts'
@@ -49,6 +49,11 @@ export interface BuildRecord {
 }
 
 type Packed = Omit<BuildRecord, 'epoch' | 'keys' | 'room'>
+
+/** How each fact stands in a document that was stored. */
+export function standingsIn({ entries }: BuildRecord): ReadonlyMap<FactId, Standing> {
+  return new Map(entries.map(([id, status, , , counts]) => [id, { status, counts }] as const))
+}
 
 export function packBuild(knowledge: Knowledge, applied: ReadonlyMap<string, Applied>): Packed {
   const hashes = new Map([...applied.keys()].map((hash, i) => [hash, i]))

@@ -151,7 +151,7 @@ export class DocumentBuild {
 
   /** The change that says edits on top of all that is here, and what it follows. */
   compose(actor: string, chain: string, edits: readonly Edit[]): Composed {
-    const after = this.tips()
+    const after = this.#followed(chain)
     const known = this.#knowledge.of({ chain, after, epoch: this.#epoch, counts: true })
     const isIdle = (edit: Edit): boolean =>
       edit.op === 'delete' && this.#keys.visible(keyOf(edit.path), known.clock).length === 0
@@ -167,14 +167,19 @@ export class DocumentBuild {
     return { epoch: this.#epoch, after, edits: kept, change: made.bytes }
   }
 
-  /**
-   * What an edit or a rollover would follow now: the heads, and of each chain the last edit that is part of the document.
-   * The heads alone know of those too. But when the facts of an author are cut, what only they knew of is forgotten.
-   */
+  /** What a rollover would fold now. */
   tips(): readonly FactId[] {
+    return this.#followed(undefined)
+  }
+
+  /**
+   * The heads, and of each chain the last that counts, folded or not. The heads alone know of those too. But when the facts
+   * of an author are cut, what only they knew of is forgotten. What comes next in a chain follows it without saying so.
+   */
+  #followed(chain: string | undefined): readonly FactId[] {
     const heads = this.#backend.heads().map(hash => this.#applied.get(hash)?.fact ?? this.#epoch ?? [])
-    const chains = this.#knowledge.lastApplied().map(hash => this.#applied.get(hash)?.fact ?? [])
-    const inOrder = [heads, chains].flatMap(ids => ids.flat().toSorted(compareText))
+    const { said, lasts } = this.#knowledge.endsBeside(chain)
+    const inOrder = [heads, said, lasts].flatMap(ids => ids.flat().toSorted(compareText))
     return [...new Set(inOrder)].slice(0, DOCUMENT_LIMITS.after).toSorted(compareText)
   }
 

@@ -59,7 +59,7 @@ export function keyOf(path: Path): string {
 /** The path of a key: the other way round. */
 export function pathOf(subject: Subject, key: string): Path {
   const [field = '', ...rest] = key.split('/')
-  const names = fieldsOf(subject)[field]?.names.length ?? 1
+  const names = fieldNamed(subject, field)?.names.length ?? 1
   if (rest.length <= names) return [field, ...rest]
   return [field, ...rest.slice(0, names - 1), rest.slice(names - 1).join('/')]
 }
@@ -67,15 +67,14 @@ export function pathOf(subject: Subject, key: string): Path {
 /** Why an edit can't be made, in words for a person; undefined when it can. Its bytes alone decide. */
 export function editFault(subject: Subject, edit: Edit): Fault {
   const [name = '', ...segments] = edit.path
-  const fields = fieldsOf(subject)
-  // Attack: `constructor` is a key of every object.
-  const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+  const field = fieldNamed(subject, name)
   if (field === undefined)
-    return `${quoted(name)} is not a field of a ${subject === 'registry' ? 'catalogue' : 'package'}: use ${Object.keys(fields).join(', ')}`
+    return `${quoted(name)} is not a field of a ${subject === 'registry' ? 'catalogue' : 'package'}: use ${Object.keys(fieldsOf(subject)).join(', ')}`
   if (segments.length !== field.names.length)
     return `${name} takes ${field.names.length === 0 ? 'no name of an entry' : `${field.names.length} names: ${name}/…`}`
   for (const [i, segment] of segments.entries()) {
-    if (isPolluting(segment)) return `${quoted(segment)} can't be a name`
+    // The last name may hold a `/`, and what reads the key may split it there.
+    if (segment.split('/').some(isPolluting)) return `${quoted(segment)} can't be a name`
     const fault = field.names[i]?.(segment, subject)
     if (fault !== undefined) return fault
   }
@@ -86,11 +85,17 @@ export function editFault(subject: Subject, edit: Edit): Fault {
 
 /** Attack: a key that replaces the prototype of whatever object it is put into (threats F7). */
 export function isPolluting(segment: string): boolean {
-  return segment === '__proto__' || segment === 'constructor' || segment === 'prototype'
+  return segment.split('/').some(part => part === '__proto__' || part === 'constructor' || part === 'prototype')
 }
 
 function fieldsOf(subject: Subject): Readonly<Record<string, Field>> {
   return subject === 'registry' ? CATALOGUE_FIELDS : PACKAGE_FIELDS
+}
+
+/** Attack: `constructor` is a key of every object. */
+function fieldNamed(subject: Subject, name: string): Field | undefined {
+  const fields = fieldsOf(subject)
+  return Object.hasOwn(fields, name) ? fields[name] : undefined
 }
 
 const WORD = /^[a-z0-9]+(?:[.-][a-z0-9]+)*$/
@@ -101,9 +106,12 @@ function word(segment: string): Fault {
   return `${quoted(segment)} is not a name: use a-z and 0-9, joined by single "." or "-", at most ${WORD_CHARS} characters`
 }
 
+/** Attack: one way only to match a text. With an optional `-` between runs, thirty letters and a `!` take a minute. */
+const TAG = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/
+
 /** A tag must not read like a range: `name@1` and `name@next` are told apart by their spelling alone. */
 export function isTag(text: string): boolean {
-  return text.length <= WORD_CHARS && /^[a-z]+(?:-?[a-z0-9]+)*$/.test(text) && !/^[vx](?:[0-9x]|$)/.test(text)
+  return text.length <= WORD_CHARS && TAG.test(text) && !/^(?:v+|x)(?:[0-9x]|$)/.test(text)
 }
 
 function tag(segment: string): Fault {
@@ -137,14 +145,19 @@ function described(value: DocumentValue): Fault {
   return value === true ? undefined : line(LIMITS.fact.reasonChars)(value)
 }
 
+/**
+ * A grammar of its own, in ASCII: what a URL parser takes changes with its version, and all nodes must refuse the same facts.
+ *
+ *   link = ("http" / "https") "://" host [":" 1*5DIGIT] ["/" *VCHAR]     ; no credentials, no other scheme
+ *   host = labels of letters, digits and "-", joined by "." / "[" 2*39(HEXDIG / ":") "]"
+ */
+const LINK =
+  /^https?:\/\/(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]{2,39}\])(?::[0-9]{1,5})?(?:\/[!-~]*)?$/i
+
 function link(value: DocumentValue): Fault {
   const fault = line(DOCUMENT_LIMITS.urlChars)(value)
   if (fault !== undefined || value === true) return fault
-  const url = URL.parse(value)
-  const isWeb = url !== null && (url.protocol === 'https:' || url.protocol === 'http:')
-  if (!isWeb || url.username !== '' || url.password !== '' || /\s/.test(value))
-    return `${quoted(value)} is not a link: use https://…`
-  return undefined
+  return LINK.test(value) ? undefined : `${quoted(value)} is not a link: use https://… with ascii characters`
 }
 
 function version(value: DocumentValue, subject: Subject): Fault {

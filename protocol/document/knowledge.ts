@@ -67,9 +67,14 @@ export class Knowledge {
     return this.#lasts.get(chain)
   }
 
-  /** Of each chain the last change that was applied in this epoch. */
-  lastApplied(): readonly string[] {
-    return [...this.#lastApplied.values()]
+  /** Of each other chain the last fact whose change was applied in this epoch, and the last that counts. */
+  endsBeside(own: string | undefined): { readonly said: readonly FactId[]; readonly lasts: readonly FactId[] } {
+    const others = [...this.#lasts].filter(([chain]) => chain !== own)
+    const said = [...this.#lastApplied].filter(([chain]) => chain !== own)
+    return {
+      said: said.flatMap(([, hash]) => this.#changes.get(hash)?.id ?? []),
+      lasts: others.map(([, { id }]) => id)
+    }
   }
 
   isMissed(id: FactId): boolean {

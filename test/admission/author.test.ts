@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest'
-import { signFact } from '../../attestation/sign-fact.ts'
 import { Author } from '../../node/services/author.ts'
-import type { Signer } from '../../node/services/author.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Payload } from '../../protocol/payload.ts'
+import { signerOf } from '../support/documents/desk.ts'
 import { codeOfAsync } from '../support/error-code.ts'
 import { FactWriter, person, subject } from '../support/facts.ts'
 import type { Person } from '../support/facts.ts'
@@ -12,22 +11,6 @@ import { openGate } from '../support/gate.ts'
 
 const [root, ann] = [person('root'), person('ann')]
 const alpha = subject('alpha')
-
-/** A signer whose chains are numbered: the first is that of the person. */
-function signerOf(who: Person): Signer {
-  let chain = who.chain
-  let renewed = 0
-  return {
-    principal: who.did,
-    sign: body => signFact(body, who.secret),
-    chain: () => chain,
-    renewChain: async () => {
-      renewed += 1
-      chain = String(renewed).padStart(32, '0')
-      return chain
-    }
-  }
-}
 
 const claimBy = (facts: FactWriter, who: Person): Payload => {
   return { type: 'claim', value: { authPrev: facts.genesis.id, keys: [who.did], threshold: 1 } }

@@ -128,7 +128,7 @@ describe('doctor', () => {
     await store.close()
     const { code, stdout } = await runCli(['doctor', '--deep'], { home })
     expect(code).toBe(8)
-    expect(stdout).toMatch(/^FAIL facts of mine: 1 damaged, 0 missing of 3, first bafyrei/m)
+    expect(stdout).toMatch(/^FAIL facts of mine: 1 damaged, 0 missing of 4, first bafyrei/m)
     expect(stdout).toMatch(/^ {7}next: /m)
 
     const again = await openLevel(join(home, 'store'))

@@ -165,16 +165,16 @@ test(
     const b = await startDaemon({ home: copy })
     expect(b.peerId).not.toBe(a.peerId)
     await b.client.call('connect', { address: a.address })
-    // Before the backup: genesis, claim, 1.0.0. Then 1.1.0 here, 1.2.0 and beta's claim and release there.
+    // Before the backup: genesis, claim, 1.0.0 and its words. Then 1.1.0 here; 1.2.0, and beta's claim, release and words, there.
     for (const node of [a, b]) {
-      await node.client.call('waitFor', { registry, facts: 7, peers: 1, kept: false, timeoutMs: 15_000 })
+      await node.client.call('waitFor', { registry, facts: 9, peers: 1, kept: false, timeoutMs: 15_000 })
     }
     // While both run, the original publishes once more, on top of what came from the copy.
     await a.client.call('publish', { folder: await packageFolder({ name: 'alpha', version: '1.3.0' }), registry })
     await caughtUp(a, b, registry)
     const [ours, theirs] = [await registryStatus(a, registry), await registryStatus(b, registry)]
     expect(theirs.digest).toBe(ours.digest)
-    expect(ours).toMatchObject({ facts: 8, packages: 2, releases: 5, pending: 0 })
+    expect(ours).toMatchObject({ facts: 10, packages: 2, releases: 5, pending: 0 })
     for (const node of [a, b]) {
       expect(await versionsOf(node, 'alpha')).toEqual(
         ['1.3.0', '1.2.0', '1.1.0', '1.0.0'].map(version => ({ version, state: 'ok', marks: [] }))

@@ -27,8 +27,8 @@ afterAll(async () => {
 describe('status of a running node', () => {
   test('tells what came in, what became of it, and what there is room for', async () => {
     const [ours, theirs] = [await a.client.call('status', {}), await b.client.call('status', {})]
-    expect(ours.activity.facts).toMatchObject({ accept: 3, reject: 0 })
-    expect(theirs.activity.facts).toMatchObject({ accept: 3, reject: 0 })
+    expect(ours.activity.facts).toMatchObject({ accept: 4, reject: 0 })
+    expect(theirs.activity.facts).toMatchObject({ accept: 4, reject: 0 })
     expect(theirs.activity.bytesIn).toBeGreaterThan(500)
     expect(ours.activity.bytesOut).toBeGreaterThan(500)
     expect(theirs.disk.freeBytes).toBeGreaterThan(0)
@@ -37,7 +37,7 @@ describe('status of a running node', () => {
 
   test('reads well', async () => {
     const { stdout } = await runCli(['status'], { home: b.home })
-    expect(stdout).toMatch(/^Facts +3 taken, 0 pending, \d+ known or ignored, 0 rejected; [\d.]+\/s$/m)
+    expect(stdout).toMatch(/^Facts +4 taken, 0 pending, \d+ known or ignored, 0 rejected; [\d.]+\/s$/m)
     expect(stdout).toMatch(/^Received +[\d.]+ KiB, [\d.]+ (?:KiB|B)\/s$/m)
     expect(stdout).toMatch(/^Disk +.* free$/m)
   })

@@ -1,7 +1,8 @@
 import type { FactId } from '../../protocol/cid.ts'
 import { factIdOf } from '../../protocol/cid.ts'
 import { encodeBody, encodeEnvelope, parseEnvelope } from '../../protocol/fact.ts'
-import type { FactBody } from '../../protocol/fact.ts'
+import type { Metadata } from '../../protocol/document/payload.ts'
+import type { FactBody, Subject } from '../../protocol/fact.ts'
 import { encodePayload } from '../../protocol/payload.ts'
 import type { Payload } from '../../protocol/payload.ts'
 import { parseScope } from '../../protocol/role.ts'
@@ -13,6 +14,7 @@ import type { StorePart } from './parts.ts'
 import { releaseOf } from './release.ts'
 import { Rng } from './rng.ts'
 import { EPOCH_MS } from './schedule.ts'
+import { LIES, scribble } from './scribbles.ts'
 import { SimNode } from './sim-node.ts'
 import type { World } from './sim-node.ts'
 import type { Evil } from './weather.ts'
@@ -21,7 +23,7 @@ const HOUR_MS = 3_600_000
 
 interface Said {
   readonly payload: Payload
-  readonly about: string
+  readonly about: Subject
   readonly seq: number
   readonly prev: FactId | null
   /** How long ago, by its own word. */
@@ -38,6 +40,7 @@ interface Said {
  *   replayer    sends what it has heard, again and again, to anybody
  *   backdater   goes on as if it had said everything before its roles were revoked
  *   orphans     floods with facts whose author and predecessor nobody knows
+ *   scribbler   edits words with changes that lie, twice at one position, after what never comes, or without a role
  */
 export class Evildoer extends SimNode {
   readonly kind: Evil
@@ -68,6 +71,8 @@ export class Evildoer extends SimNode {
         return this.#backdate()
       case 'orphans':
         return this.#flood()
+      case 'scribbler':
+        return this.#scribble()
     }
   }
 
@@ -156,11 +161,47 @@ export class Evildoer extends SimNode {
     }
   }
 
+  async #scribble(): Promise<void> {
+    const [first, ...others] = await this.#scribbles()
+    if (first === undefined) return
+    const about = first.subject
+    const payloads = [first, ...others].map(({ value }) => ({ type: 'metadata', value }) as const)
+    if (first.by !== this.home.person) {
+      for (const payload of payloads) this.#tellSome(this.#sign(first.by, { seq: 0, prev: null, payload, about }).bytes)
+      return
+    }
+    const at = this.#position(about)
+    const made = payloads.map(payload => this.#sign(first.by, { ...at, payload, about }))
+    const next = this.#evil.pick(made)
+    if (next === undefined) return
+    this.#heads.set(about, { seq: at.seq, id: next.id })
+    for (const [index, peer] of this.world.network.peersOf(this.name).entries())
+      this.world.network.gossip(this.name, peer, (made[index % made.length] ?? next).bytes)
+    await this.attempt('scribbles', async ({ gate }) => void (await gate.admit(next.bytes, { peer: this.name })))
+  }
+
+  /** One scribble, or two for one position. */
+  async #scribbles(): Promise<readonly { value: Metadata; subject: Said['about']; by: Person }[]> {
+    const { registry } = this.world
+    const by = this.#evil.chance(0.15) ? person(`scribbler ${this.name}`) : this.home.person
+    const claim = (await this.running?.view.find(registry, subject('p0')))?.claim
+    const head = this.running?.gate.state(registry)?.authority?.head ?? (registry as string as FactId)
+    const about = claim && this.#evil.chance(0.7) ? subject('p0') : 'registry'
+    const authority = { registry: head, package: about === 'registry' ? head : (claim?.head ?? head) }
+    const scribbler = { node: this, rng: this.#evil, by, chain: this.home.chain, subject: about, authority } as const
+    const lies = [this.#evil.pick(LIES) ?? 'honest', ...(this.#evil.chance(0.2) ? (['honest'] as const) : [])]
+    const values: Metadata[] = []
+    await this.attempt('thinks of words', async () => {
+      for (const lie of lies) {
+        const value = await scribble(scribbler, lie)
+        if (value !== undefined) values.push(value)
+      }
+    })
+    return values.map(value => ({ value, subject: about, by }))
+  }
+
   /** Something that somebody with a role might say, in one of many variants; `author` may be nobody. */
-  async #statement(
-    variant: number,
-    by: Person = this.home.person
-  ): Promise<{ payload: Payload; about: 'registry' | 'ggen/p0' }> {
+  async #statement(variant: number, by: Person = this.home.person): Promise<{ payload: Payload; about: Subject }> {
     const { registry } = this.world
     const authority = this.running?.gate.state(registry)?.authority
     const genesis = registry as string as FactId
@@ -170,7 +211,7 @@ export class Evildoer extends SimNode {
     if (claim !== undefined && this.#evil.chance(0.5)) {
       const version = `9.0.${variant % 3}`
       const value = releaseOf('p0', version, `by ${this.name} ${variant}`, { registry: head, package: claim })
-      return { about: 'ggen/p0', payload: { type: 'release', value } }
+      return { about: subject('p0'), payload: { type: 'release', value } }
     }
     const key = person(`friend ${this.name} ${variant % 3}`).did
     const shared = { authPrev: head, head: null, key, scope: parseScope('*') }
@@ -182,7 +223,7 @@ export class Evildoer extends SimNode {
     return { about: 'registry', payload: { type: 'grant', value } }
   }
 
-  #position(about: string): { readonly seq: number; readonly prev: FactId | null } {
+  #position(about: Subject): { readonly seq: number; readonly prev: FactId | null } {
     const head = this.#heads.get(about)
     return head === undefined ? { seq: 0, prev: null } : { seq: head.seq + 1, prev: head.id }
   }
@@ -198,7 +239,7 @@ export class Evildoer extends SimNode {
       v: 1,
       type: payload.type,
       registry: this.world.registry,
-      subject: about === 'registry' ? 'registry' : subject(about.slice('ggen/'.length)),
+      subject: about,
       author: by.did,
       chain: this.home.chain,
       seq,

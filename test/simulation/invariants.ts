@@ -1,5 +1,5 @@
+import { RegistryView } from '../../node/services/registry-view.ts'
 import type { AuthoredFact } from '../../node/services/author.ts'
-import { verified } from '../../node/services/registry-state.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { decodeCbor } from '../../protocol/cbor.ts'
@@ -9,10 +9,11 @@ import type { Envelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import { Evildoer } from './evildoer.ts'
+import { documentFault, readDocuments } from './document-check.ts'
 import type { Network } from './network.ts'
 import type { Reference } from './reference.ts'
 import type { Observer, SimNode } from './sim-node.ts'
-import { readStock, sumOf } from './stock.ts'
+import { readFact, readStock, sumOf } from './stock.ts'
 import { isAskedInSession, isBounded } from './sync-driver.ts'
 
 export const INVARIANTS = {
@@ -28,6 +29,9 @@ export const INVARIANTS = {
   proof: 'two conflicting statements become a proof that all know',
   converge: 'after the heal all honest nodes have equal sets in bounded time',
   membership: 'the set is what its facts alone say',
+  documents: 'a document is what its facts add up to',
+  heard: 'no edit that counts is lost',
+  'nothing-left': 'once all is settled no document waits to be brought up to date',
   alive: 'no part fails in a way that nobody planned'
 } as const
 
@@ -128,11 +132,17 @@ export class Watch implements Observer {
     const isDoubtful = running.gate.state(this.#registry)?.isDoubtful === true
     if (isDoubtful || (await running.store.isStale(this.#registry))) return
     const sum = Buffer.from(running.store.set(this.#registry).sum()).toString('hex')
-    const digest = Buffer.from(await running.view.digest(this.#registry)).toString('hex')
-    const known = this.#digests.get(sum)
+    this.#agree(`rows ${sum}`, await new RegistryView(running.store).digest(this.#registry), node)
+    const documents = await running.documents.digest()
+    if (documents !== undefined) this.#agree(`documents ${sum}`, documents, node)
+  }
+
+  #agree(what: string, bytes: Uint8Array, node: SimNode): void {
+    const digest = Buffer.from(bytes).toString('hex')
+    const known = this.#digests.get(what)
     if (known !== undefined && known !== digest)
-      throw new Violation('equal-digests', `${node.name} has another view of the set ${sum.slice(0, 8)}`)
-    this.#digests.set(sum, digest)
+      throw new Violation('equal-digests', `${node.name} has other ${what.slice(0, 18)}`)
+    this.#digests.set(what, digest)
   }
 
   /** Everything about one node, read from its raw records. */
@@ -149,6 +159,19 @@ export class Watch implements Observer {
     const unnamed = unnamedIn(set.values())
     if (unnamed !== undefined)
       throw new Violation('named', `${node.name} holds ${unnamed.id} by ${unnamed.body.author}`)
+    if (await running.store.isStale(this.#registry)) return
+    const stored = await readDocuments(running.kv, this.#registry)
+    const fault = documentFault(this.#registry, { set, cut }, { stored, isHonest: key => this.#honestKeys.has(key) })
+    if (fault !== undefined) throw new Violation(fault.invariant, `${node.name}: ${fault.message}`)
+  }
+
+  /** Nobody has anything left to do: all documents are made, and nothing is noted to be made. */
+  async settle(node: SimNode): Promise<void> {
+    const { running } = node
+    if (running === undefined) throw new Violation('alive', `${node.name} is down`)
+    await running.documents.settled()
+    const { todo } = await readDocuments(running.kv, this.#registry)
+    if (todo.size > 0) throw new Violation('nothing-left', `${node.name} has not done ${[...todo].join(', ')}`)
   }
 
   /** Forks that somebody honest has in its set now: bodies by position. */
@@ -221,7 +244,7 @@ function positionsOf(facts: Iterable<Envelope>): ReadonlyMap<string, Set<FactId>
 
 /** A fact whose author nothing in the set names, beginning with the genesis. */
 function unnamedIn(set: Iterable<Envelope>): Envelope | undefined {
-  const facts = [...set].map(envelope => ({ envelope, fact: verified(envelope) }))
+  const facts = [...set].map(envelope => ({ envelope, fact: readFact(envelope) }))
   const named = new Set<Principal>()
   let waiting = facts
   for (let before = -1; before !== waiting.length;) {

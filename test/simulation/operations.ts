@@ -1,11 +1,13 @@
 import type { FactId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
+import type { Subject } from '../../protocol/fact.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { headsOf } from '../../protocol/heads.ts'
 import { parseScope } from '../../protocol/role.ts'
 import type { Role } from '../../protocol/role.ts'
 import { parseSemver } from '../../protocol/version.ts'
 import { person, subject } from '../support/facts.ts'
+import { editWords, rollWords } from './edit-operations.ts'
 import { releaseOf } from './release.ts'
 import type { Rng } from './rng.ts'
 import type { SimNode, World } from './sim-node.ts'
@@ -50,6 +52,12 @@ export async function operate(desk: Desk, node: SimNode, operation: Operation): 
       return resolve(desk, node)
     case 'rotate':
       return rotate(desk, node)
+    case 'edit':
+      return edit(desk, node)
+    case 'catalogue':
+      return editWords(desk, node, 'registry')
+    case 'rollover':
+      return rollWords(desk, node, desk.rng.chance(0.3) ? 'registry' : await claimedOne(desk, node))
   }
 }
 
@@ -86,6 +94,18 @@ async function release(desk: Desk, node: SimNode, content: string): Promise<void
 /** More than a page, all at once. */
 export async function releaseMany(desk: Desk, node: SimNode, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await release(desk, node, `bulk ${i}`)
+}
+
+/** What there is to be said about a package, when somebody has its name. */
+async function edit(desk: Desk, node: SimNode): Promise<void> {
+  const name = await claimedOne(desk, node)
+  if (name === 'registry') return claim(desk, node)
+  await editWords(desk, node, name)
+}
+
+async function claimedOne(desk: Desk, node: SimNode): Promise<Subject> {
+  const name = nameOf(desk)
+  return (await viewAt(desk, node, name))?.claim ? subject(name) : 'registry'
 }
 
 async function yank(desk: Desk, node: SimNode): Promise<void> {

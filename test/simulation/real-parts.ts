@@ -1,6 +1,8 @@
+import { inlineEngine } from '../../node/documents/inline.ts'
 import { Gate } from '../../node/services/admit.ts'
 import { Author } from '../../node/services/author.ts'
 import { step } from '../../protocol/sync/step.ts'
+import { DocumentStore } from '../../storage/document-store.ts'
 import type { Parts } from './parts.ts'
 import { openRealStore } from './real-store.ts'
 
@@ -10,6 +12,8 @@ export const REAL_PARTS: Parts = {
   openStore: openRealStore,
   createGate: components => new Gate(components),
   createAuthor: components => new Author(components),
+  openDocuments: (kv, store) => new DocumentStore(kv, store),
+  createEngine: () => inlineEngine(),
   step,
   wrapDriver: driver => driver,
   chainOfCopy: (_, rng) => Buffer.from(rng.bytes(16)).toString('hex')

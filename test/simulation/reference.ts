@@ -1,6 +1,7 @@
+import { Documents } from '../../node/services/documents/documents.ts'
 import { RegistryView } from '../../node/services/registry-view.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
-import type { Envelope } from '../../protocol/fact.ts'
+import type { Envelope, Subject } from '../../protocol/fact.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
 import { REAL_PARTS } from './real-parts.ts'
 import { readStock } from './stock.ts'
@@ -18,6 +19,12 @@ export async function referenceOf(registry: RegistryId, facts: ReadonlyMap<FactI
   const home = { node: 'reference', kept: new Map<string, unknown>() }
   const store = await REAL_PARTS.openStore(kv, registry, home)
   const gate = REAL_PARTS.createGate({ store, mayAsk: () => true }, home)
+  const records = REAL_PARTS.openDocuments(kv, store, home)
+  const engine = REAL_PARTS.createEngine(home)
+  const failed = (_: RegistryId, subject: Subject, error: unknown): void => {
+    throw new Error(`the words about ${subject} could not be made`, { cause: error })
+  }
+  const documents = new Documents({ gate, engine, records, onFailed: failed, onChanged: () => {} })
   await gate.open(registry)
   const ordered = [...facts.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)).map(({ bytes }) => bytes)
   for (let before = -1, size = 0; before !== size;) {
@@ -27,7 +34,11 @@ export async function referenceOf(registry: RegistryId, facts: ReadonlyMap<FactI
     size = set.size + cut.size
   }
   const { set, cut } = await readStock(kv, registry)
-  const digest = Buffer.from(await new RegistryView(store).digest(registry)).toString('hex')
+  // Nothing told the documents of facts: they are made once, of all of them.
+  documents.open(registry)
+  const states = { states: (of: RegistryId) => records.states(of), settled: (of: RegistryId) => documents.settled(of) }
+  const digest = Buffer.from(await new RegistryView(store, states).digest(registry)).toString('hex')
+  await documents.close()
   await kv.close()
   return { set, cut, digest }
 }

@@ -1,15 +1,15 @@
-import { RegistryView } from '../../node/services/registry-view.ts'
-import type { AuthoredFact } from '../../node/services/author.ts'
+import type { EditorComponents } from '../../node/services/documents/editor.ts'
+import type { RegistryView } from '../../node/services/registry-view.ts'
+import type { AuthoredFact, Signer } from '../../node/services/author.ts'
 import type { Admission } from '../../protocol/admission.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
-import { isRegistryError } from '../../protocol/errors.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Payload } from '../../protocol/payload.ts'
 import type { SyncVerdict } from '../../protocol/sync/state.ts'
 import type { KeyValue } from '../../storage/key-value.ts'
-import { MachineDied } from './disk.ts'
+import { isFailedWrite, isRefused, wordsOf } from './failures.ts'
 import { signerOf } from './home.ts'
 import type { Home } from './home.ts'
 import type { Endpoint, Network } from './network.ts'
@@ -17,6 +17,7 @@ import type { AuthorPart, GatePart, Parts, StorePart } from './parts.ts'
 import type { Rng } from './rng.ts'
 import { EPOCH_MS } from './schedule.ts'
 import type { Schedule } from './schedule.ts'
+import { SimDocuments } from './sim-documents.ts'
 import { SyncDriver } from './sync-driver.ts'
 import type { DriverNode } from './sync-driver.ts'
 import type { Trace } from './trace.ts'
@@ -52,6 +53,7 @@ interface Running {
   readonly store: StorePart
   readonly gate: GatePart
   readonly author: AuthorPart
+  readonly documents: SimDocuments
   readonly view: RegistryView
   readonly driver: SyncDriver
 }
@@ -59,7 +61,7 @@ interface Running {
 /** One node: the real parts over a simulated disk, network and clock. */
 export class SimNode implements Endpoint {
   readonly home: Home
-  protected readonly world: World
+  readonly world: World
   readonly #rng: Rng
   readonly #strikes = new Map<string, number>()
   #running: Running | undefined
@@ -93,6 +95,10 @@ export class SimNode implements Endpoint {
     return this.world.schedule.now
   }
 
+  clock(): number {
+    return EPOCH_MS + this.now() + this.home.skewMs
+  }
+
   note(line: string): void {
     this.world.trace.add(this.now(), `${this.name} ${line}`)
   }
@@ -101,6 +107,7 @@ export class SimNode implements Endpoint {
     if (this.#running !== undefined || this.#isBooting) return
     this.#isBooting = true
     const { registry, parts, weather } = this.world
+    let documents: SimDocuments | undefined
     try {
       const kv = await this.home.disk.open()
       const store = await parts.openStore(kv, registry, this.home)
@@ -109,23 +116,26 @@ export class SimNode implements Endpoint {
           store,
           mayAsk: () => this.world.isCalm() || !this.#rng.chance(weather.overRate),
           onAccepted: (fact, bytes, source) => this.#accepted(fact, bytes, source.peer),
-          onDecided: (admission, source) => this.#judge(admission, source)
+          onDecided: (admission, source) => this.#judge(admission, source),
+          onEdited: (_, subjects) => documents?.documents.noted(registry, subjects)
         },
         this.home
       )
       const signer = signerOf(this.home)
       // As node/create-node.ts does: positions of ours may be among what is gone.
       if (store.isLossy) await signer.renewChain()
+      documents = this.#documents({ kv, store, gate })
       await gate.open(registry, { refold: store.isLossy })
-      const clock = (): number => EPOCH_MS + this.now() + this.home.skewMs
-      const author = parts.createAuthor({ gate, signer, now: clock }, this.home)
+      documents.documents.open(registry)
+      const author = parts.createAuthor({ gate, signer, now: () => this.clock() }, this.home)
       const { step } = parts
       const options = { step, intervalMs: weather.syncIntervalMs }
       const driver = parts.wrapDriver(new SyncDriver(this.#driverNode(store, gate), options))
       this.#life += 1
-      this.#running = { kv, store, gate, author, view: new RegistryView(store), driver }
+      this.#running = { kv, store, gate, author, documents, view: documents.view, driver }
     } catch (error) {
       this.#isBooting = false
+      await documents?.drop()
       if (!isFailedWrite(error)) throw error
       this.note('could not start')
       this.home.heads.die()
@@ -143,6 +153,7 @@ export class SimNode implements Endpoint {
   /** The process dies, or the machine with it. */
   async die(how: 'process' | 'machine'): Promise<void> {
     if (this.#running === undefined) return
+    await this.#running.documents.drop()
     this.#running = undefined
     this.#life += 1
     this.home.heads.die()
@@ -150,6 +161,12 @@ export class SimNode implements Endpoint {
     const lost = how === 'machine' ? await this.home.disk.powerCut() : 0
     this.note(`${how} dies, ${lost} writes lost`)
     this.world.network.left(this.name)
+  }
+
+  /** The run is over. */
+  async end(): Promise<void> {
+    await this.#running?.documents.drop()
+    await this.home.disk.kill()
   }
 
   restartIn(ms: number): void {
@@ -166,6 +183,22 @@ export class SimNode implements Endpoint {
       this.tellAll(fact.bytes)
     })
     return fact
+  }
+
+  /** Says something about the words of a package or the registry, with what the node knows. */
+  async say(label: string, run: (components: EditorComponents, signer: Signer) => Promise<unknown>): Promise<void> {
+    const { observer } = this.world
+    const announce = (_: RegistryId, fact: AuthoredFact): void => {
+      observer.onSigned(this, fact)
+      this.tellAll(fact.bytes)
+    }
+    const signer = signerOf(this.home)
+    await this.attempt(label, ({ gate, author, documents: all }) =>
+      all.hurried(async documents => {
+        const components = { gate, author, documents, announce, signer: async () => signer, now: () => this.clock() }
+        await run(components, signer)
+      })
+    )
   }
 
   tellAll(bytes: Uint8Array, except?: string): void {
@@ -247,6 +280,26 @@ export class SimNode implements Endpoint {
     const life = this.#life
     this.world.schedule.plan(ms, `${label} ${this.name}`, async () => {
       if (this.#life === life) await this.attempt(label, async () => run())
+    })
+  }
+
+  #documents({ kv, store, gate }: Pick<Running, 'kv' | 'store' | 'gate'>): SimDocuments {
+    const { registry, parts, schedule, weather } = this.world
+    const later = (label: string, run: () => Promise<void>): void =>
+      schedule.plan(this.#rng.int(weather.workerMs), `${label} ${this.name}`, () => this.attempt(label, run))
+    return new SimDocuments({
+      registry,
+      engine: parts.createEngine(this.home),
+      records: parts.openDocuments(kv, store, this.home),
+      store,
+      gate,
+      later,
+      note: line => this.note(line),
+      onFailed: (subject, error) =>
+        // Where a write fails the machine may have died of it, which whatever is attempted next finds out.
+        later(`words of ${subject} failed`, async () => {
+          if (!isFailedWrite(error)) throw error
+        })
     })
   }
 
@@ -346,18 +399,4 @@ export class SimNode implements Endpoint {
     }
     this.#later(pause(), 'snapshot', next)
   }
-}
-
-/** A write that failed as writes fail: the node says so and goes on. */
-function isFailedWrite(error: unknown): boolean {
-  return error instanceof MachineDied || (isRegistryError(error) && error.code === 'DISK_FULL')
-}
-
-/** What an author is told when the registry does not let him. */
-function isRefused(error: unknown): boolean {
-  return isRegistryError(error) && error.code === 'NOT_AUTHORIZED'
-}
-
-function wordsOf(admission: { readonly verdict: string; readonly reason?: string }): string {
-  return admission.reason === undefined ? admission.verdict : `${admission.verdict} ${admission.reason}`
 }

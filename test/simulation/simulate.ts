@@ -19,7 +19,7 @@ import { SimHeads } from './sim-heads.ts'
 import { SimNode } from './sim-node.ts'
 import type { World } from './sim-node.ts'
 import { readStock } from './stock.ts'
-import { bootstrap, planFaults } from './story.ts'
+import { bootstrap, mayBegin, planFaults } from './story.ts'
 import { Trace } from './trace.ts'
 import { drawWeather } from './weather.ts'
 import type { Evil, Weather } from './weather.ts'
@@ -120,6 +120,7 @@ export class Simulation {
     const reference = await referenceOf(this.world.registry, await this.#known())
     this.#facts = reference.set.size + reference.cut.size
     for (const node of this.honest()) {
+      await this.watch.settle(node)
       await this.watch.inspect(node)
       await this.#equals(node, reference)
     }
@@ -127,7 +128,7 @@ export class Simulation {
   }
 
   async end(): Promise<void> {
-    for (const node of this.nodes.values()) await node.home.disk.kill()
+    for (const node of this.nodes.values()) await node.end()
   }
 
   outcome(violation?: Outcome['violation']): Outcome {
@@ -162,7 +163,7 @@ export class Simulation {
     const node = new Evildoer(this.#home(kind, kind), this.world, kind)
     this.nodes.set(kind, node)
     this.#network.add(node)
-    if (kind === 'forker' || kind === 'backdater') this.desk.keys.push(node.home.person.did)
+    if (mayBegin(kind)) this.desk.keys.push(node.home.person.did)
     this.linkToAll(node)
   }
 

@@ -1,4 +1,6 @@
+import { verified } from '../../node/services/registry-state.ts'
 import { equalBytes } from '../../protocol/bytes.ts'
+import type { VerifiedFact } from '../../protocol/chains.ts'
 import { digestOf } from '../../protocol/cid.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { ItemSet } from '../../protocol/sync/item-set.ts'
@@ -42,6 +44,17 @@ function parsed(id: FactId, bytes: Uint8Array): Envelope {
   if (known.size >= KNOWN) known.clear()
   known.set(id, envelope)
   return envelope
+}
+
+const read = new WeakMap<Envelope, VerifiedFact>()
+
+/** A fact of a stock with its payload, read once. */
+export function readFact(envelope: Envelope): VerifiedFact {
+  const before = read.get(envelope)
+  if (before !== undefined) return before
+  const fact = verified(envelope)
+  read.set(envelope, fact)
+  return fact
 }
 
 /** The sum that a set of facts must have. */

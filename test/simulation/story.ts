@@ -1,5 +1,7 @@
 import type { SimDisk } from './disk.ts'
 import type { Home } from './home.ts'
+import { subject as subjectOf } from '../support/facts.ts'
+import { editWords, rollWords } from './edit-operations.ts'
 import { grantKey, operate, releaseMany, revokeKey } from './operations.ts'
 import type { Rng } from './rng.ts'
 import { SimHeads } from './sim-heads.ts'
@@ -9,7 +11,8 @@ import type { Evildoer } from './evildoer.ts'
 import type { Watch } from './invariants.ts'
 import type { Desk } from './operations.ts'
 import { readStock } from './stock.ts'
-import type { Copy, Weather } from './weather.ts'
+import { EDITS } from './weather.ts'
+import type { Copy, Evil, Weather } from './weather.ts'
 
 /** What a story is told about. */
 interface Story {
@@ -39,10 +42,15 @@ export async function bootstrap(simulation: Story): Promise<void> {
     if (draw.chance(0.85)) await grantKey(desk, first, home.person.did, role)
   }
   for (const { kind, home } of simulation.evil()) {
-    if (kind === 'forker' || kind === 'backdater') {
+    if (mayBegin(kind)) {
       await grantKey(desk, first, home.person.did, draw.chance(0.6) ? 'owner' : 'publisher')
     }
   }
+}
+
+/** Evildoers who were trusted once. */
+export function mayBegin(kind: Evil): boolean {
+  return kind === 'forker' || kind === 'backdater' || kind === 'scribbler'
 }
 
 /** Plans everything that goes wrong until the heal, and everything that people do meanwhile. */
@@ -55,6 +63,11 @@ export function planFaults(simulation: Story): void {
   recur('operation', weather.operationsPerMinute, async rng => {
     const node = rng.pick(simulation.honest())
     const operation = rng.pick(weather.operations)
+    if (node !== undefined && operation !== undefined) await operate(simulation.desk, node, operation)
+  })
+  recur('words', weather.editsPerMinute, async rng => {
+    const node = rng.pick(simulation.honest())
+    const operation = rng.pick(EDITS)
     if (node !== undefined && operation !== undefined) await operate(simulation.desk, node, operation)
   })
   recur('cut', weather.cuts, rng => {
@@ -120,6 +133,27 @@ function planOnce(simulation: Story, rng: Rng): void {
   }
   for (const copy of weather.copies)
     planCopy(simulation, rng.split(copy), copy, { take: at(10, 50), use: at(55, 90), when })
+  if (weather.apart) planApart(simulation, rng.split('apart'), { ms: at(30, 80), when })
+}
+
+/** One edits words without hearing of anybody, while an owner begins the same documents anew. */
+function planApart(
+  simulation: Story,
+  rng: Rng,
+  { ms, when }: { readonly ms: number; readonly when: (ms: number, name: string, run: () => Promise<void>) => void }
+): void {
+  const { network } = simulation.world
+  const [alone] = rng.shuffle(simulation.honest().filter(({ name }) => name !== 'n0'))
+  const owner = simulation.nodes.get('n0')
+  if (alone === undefined || owner === undefined) return
+  when(ms, 'apart', async () => {
+    network.partition(new Map([[alone.name, 1]]))
+    for (const subject of ['registry', subjectOf('p0')] as const) {
+      for (let count = 0; count < 2; count++) await editWords({ ...simulation, rng }, alone, subject)
+      await rollWords({ ...simulation, rng }, owner, subject)
+    }
+  })
+  when(ms + rng.between(2_000, 10_000), 'together', async () => network.partition(new Map()))
 }
 
 function planCopy(

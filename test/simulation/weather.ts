@@ -13,9 +13,11 @@ export const OPERATIONS = [
   'resolve',
   'rotate'
 ] as const
-export type Operation = (typeof OPERATIONS)[number]
+/** What is said about words; of these the first ones are said more often. */
+export const EDITS = ['edit', 'edit', 'edit', 'edit', 'catalogue', 'catalogue', 'rollover', 'rollover'] as const
+export type Operation = (typeof OPERATIONS)[number] | (typeof EDITS)[number]
 
-export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans'] as const
+export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans', 'scribbler'] as const
 export type Evil = (typeof EVILS)[number]
 
 export const COPIES = ['restore-backup', 'copy-home', 'second-home'] as const
@@ -35,6 +37,11 @@ export interface Weather {
   readonly packages: number
   readonly operations: readonly Operation[]
   readonly operationsPerMinute: number
+  readonly editsPerMinute: number
+  /** One edits alone while an owner begins documents anew. */
+  readonly apart: boolean
+  /** What a document takes in the background, at most. */
+  readonly workerMs: number
   /** Releases that one node makes at once while it hears nobody: more than a page. */
   readonly bulk: number
   readonly gossipLoss: number
@@ -78,6 +85,9 @@ export function drawWeather(rng: Rng, nodes?: number): Weather {
     packages: rng.between(1, 5),
     operations: [...new Set<Operation>(['claim', 'release', ...operations])],
     operationsPerMinute: rng.between(15, 45),
+    editsPerMinute: often(0.75, 6, 30),
+    apart: rng.chance(0.4),
+    workerMs: rng.pick([50, 500, 3_000]) ?? 500,
     bulk: rng.chance(0.06) ? rng.between(130, 180) : 0,
     gossipLoss: share(0.6, 1),
     gossipDouble: share(0.4, 0.5),

@@ -48,7 +48,12 @@ export class Backlog {
     this.#run()
   }
 
+  /**
+   * Fulfilled when nothing waits, on the disk either. Crash state: a write that reported a failure may have landed, with notes
+   * that nobody was told of; and what could not be written while the disk was full may be written now.
+   */
   async settled(registry: RegistryId): Promise<void> {
+    this.look(registry)
     while (this.#waiting.has(registry) && this.#running !== undefined) await this.#running
   }
 

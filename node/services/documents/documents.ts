@@ -145,10 +145,11 @@ export class Documents {
     await Promise.allSettled(this.#turns.values())
   }
 
-  /** The metadata facts of a subject and which of them count. */
-  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[]> {
+  /** The metadata facts of a subject and which of them count. Undefined: the gate does not know the registry. */
+  async #factsOf(registry: RegistryId, subject: Subject): Promise<readonly MetadataFact[] | undefined> {
     const state = this.#components.gate.state(registry)
-    if (state?.authority === undefined) return []
+    if (state === undefined) return undefined
+    if (state.authority === undefined) return []
     const facts = await state.factsOf(subject)
     return subject === 'registry'
       ? editsOfCatalogue(state.authority, facts).facts
@@ -176,19 +177,26 @@ export class Documents {
     // Read before the facts: a note that is written after them is of facts that are not among them.
     const since = await records.since(registry, subject)
     const facts = await this.#factsOf(registry, subject)
+    // Crash state: a gate that is being opened folds all anew, and tells of it before it is open. Nothing is known yet, which
+    // is not to say that nothing was said: what is stored stays, with its note, until it can be looked at.
+    if (facts === undefined) return undefined
     if (facts.length === 0) {
       const isGone = this.#forget(key) || (await records.state(registry, subject)) !== undefined
       if (isGone || since !== undefined) await records.put(registry, { subject, since }, undefined)
+      if (isGone) onChanged(registry, subject)
       return undefined
     }
     const made = fingerprintOf(facts)
     const before = this.#known.get(key) ?? (await this.#read(registry, subject))
-    if (before?.made === made) {
+    // A repair of the store, or a purge, may have taken what memory knows; facts came or went with it, so there is a note.
+    const isStored = since === undefined || (await records.state(registry, subject)) !== undefined
+    if (before?.made === made && isStored) {
       this.#remember(key, before)
       if (since !== undefined) await records.put(registry, { subject, since }, 'same')
       return before
     }
-    const { sealed, saved, standings } = await this.#make({ registry, subject, made, before, facts })
+    const making = { registry, subject, made, before: isStored ? before : undefined, facts }
+    const { sealed, saved, standings } = await this.#make(making)
     await records.put(registry, { subject, since }, { state: sealed, saved })
     const known = { made, sealed, standings }
     this.#remember(key, known)

@@ -8,7 +8,7 @@ import type { Metadata } from '../../../protocol/document/payload.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
-import type { CitedAuthority } from '../../../protocol/payload.ts'
+import type { CitedAuthority, Payload } from '../../../protocol/payload.ts'
 import type { AuthoredFact, Signer } from '../author.ts'
 import { claimOf, placeOf } from '../authority/place.ts'
 import type { Place } from '../authority/place.ts'
@@ -39,6 +39,13 @@ export interface EditOrderFor {
   readonly plan: Planned
 }
 
+interface Plan {
+  readonly before: DocumentState | undefined
+  readonly edits: readonly Edit[]
+}
+
+const UNCHANGED: Edited = { fact: null, changed: [], settled: [] }
+
 /**
  * Signs edits of the words about a package or a registry. They are one statement: all of them or none.
  * @throws RegistryError INVALID_EDIT | NOT_AUTHORIZED | UNKNOWN_PACKAGE | DOCUMENT_FULL | DOCUMENT_FAILED
@@ -48,39 +55,35 @@ export async function edit(components: EditorComponents, order: EditOrderFor): P
   const { registry, subject, signer, plan } = order
   const place = await placeOf(gate, registry, subject)
   const authority = citedHere(place)
-  const before = await documents.current(registry, subject)
-  const edits = effective(before, checked(subject, plan(before, place)))
-  if (edits.length === 0) return { fact: null, changed: [], settled: [] }
+  const planned = async (): Promise<Plan> => {
+    const before = await documents.current(registry, subject)
+    return { before, edits: effective(before, checked(subject, plan(before, place))) }
+  }
+  const { edits } = await planned()
+  if (edits.length === 0) return UNCHANGED
   await assertCounts(place, { type: 'metadata', value: trial(authority, edits) }, { signer, now: now() })
-  let signed: readonly Edit[] = edits
-  const fact = await author.write(
-    registry,
-    subject,
-    async chain => {
-      const {
-        epoch,
-        after,
-        change,
-        edits: kept
-      } = await documents.compose({
-        registry,
-        subject,
-        author: signer.principal,
-        chain,
-        edits
-      })
-      if (change === undefined) throw new RegistryError('INTERNAL', 'an edit changes nothing after all')
-      signed = kept
-      return {
-        type: 'metadata',
-        value: { authority, epoch, after, edits: kept, change: { ...scanChange(change), bytes: change } }
-      }
-    },
-    { signer }
-  )
-  announce(registry, fact)
-  await documents.current(registry, subject)
-  return { fact: fact.id, ...differenceOf(before, signed) }
+  const idle = new RegistryError('INTERNAL', 'an edit changes nothing after all')
+  let difference: Pick<Edited, 'changed' | 'settled'> = UNCHANGED
+  const payload = async (chain: string): Promise<Payload> => {
+    // Planned again: another command may have said something since.
+    const turn = await planned()
+    if (turn.edits.length === 0) throw idle
+    const writing = { registry, subject, author: signer.principal, chain, edits: turn.edits }
+    const { epoch, after, edits: kept, change } = await documents.compose(writing)
+    if (change === undefined) throw idle
+    difference = differenceOf(turn.before, kept)
+    const value = { authority, epoch, after, edits: kept, change: { ...scanChange(change), bytes: change } }
+    return { type: 'metadata', value }
+  }
+  try {
+    const fact = await author.write(registry, subject, payload, { signer })
+    announce(registry, fact)
+    await documents.current(registry, subject)
+    return { fact: fact.id, ...difference }
+  } catch (error) {
+    if (error === idle) return UNCHANGED
+    throw error
+  }
 }
 
 /** An owner begins the history of a document anew. Null when there is nothing to fold. @throws as `edit` */
@@ -95,7 +98,9 @@ export async function rollOver(
   // What an edit of nothing would follow is what there is to fold.
   const here = { registry, subject, author: signer.principal, chain: signer.chain(), edits: [] }
   const { epoch, after } = await documents.compose(here)
-  if (after.length === 0) return { fact: null, folded: 0 }
+  // Nothing was said since the last one.
+  const isFresh = after.length === 1 && after[0] === epoch
+  if (after.length === 0 || isFresh) return { fact: null, folded: 0 }
   const value = { authority, epoch, after, edits: [], change: null }
   await assertCounts(place, { type: 'metadata', value }, { signer, now: now() })
   const fact = await author.write(registry, subject, { type: 'metadata', value }, { signer })

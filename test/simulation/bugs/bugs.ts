@@ -2,6 +2,7 @@ import type { Parts } from '../parts.ts'
 import type { Invariant } from '../invariants.ts'
 import { acknowledgesEarly, forksHidden, keepsCutFacts, strangersWelcome } from './gate-bugs.ts'
 import { chainInBackup, positionFromMemory } from './author-bugs.ts'
+import { dropsDerived, editsByArrival, forgetsNotes, keepsCutWords, takesNotesBack } from './document-bugs.ts'
 import { foldsByArrival, yanksByTime } from './fold-bugs.ts'
 import { firstPageOnly, forgetsAsked, neverAgain, recentOnly } from './sync-bugs.ts'
 
@@ -24,5 +25,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   { parts: forksHidden, shownBy: ['converge', 'proof', 'membership', 'equal-digests'] },
   { parts: yanksByTime, shownBy: ['equal-digests'] },
   { parts: chainInBackup, shownBy: ['one-position'] },
-  { parts: keepsCutFacts, shownBy: ['converge', 'membership', 'equal-digests', 'set-sums', 'named'] }
+  { parts: keepsCutFacts, shownBy: ['converge', 'membership', 'equal-digests', 'set-sums', 'named'] },
+  { parts: editsByArrival, shownBy: ['documents', 'equal-digests'] },
+  { parts: dropsDerived, shownBy: ['documents', 'equal-digests'] },
+  { parts: keepsCutWords, shownBy: ['documents', 'equal-digests'] },
+  { parts: forgetsNotes, shownBy: ['documents', 'equal-digests'] },
+  { parts: takesNotesBack, shownBy: ['documents', 'equal-digests'] }
 ]

@@ -174,6 +174,25 @@ function editsOf({ keys }: Move, i: number): readonly Edit[] {
 
 type Unsigned = Omit<Said, 'id'>
 
+/** An edit by somebody who saw some facts, or where there are no edits, a rollover. */
+export function say(by: string, edits: readonly Edit[], seen: readonly MetadataFact[] = [], salt = 0): Said {
+  const [author = '', chain = '0'] = by.split(' ')
+  const line = `${author} ${chain}`
+  const build = buildOf(seen)
+  const own = seen.filter(fact => fact.author === author && fact.chain === chain)
+  const at = {
+    author: author as Principal,
+    chain,
+    seq: own.length,
+    counts: true,
+    seen: new Set(seen.map(({ id }) => id))
+  }
+  if (edits.length === 0) return sign({ ...at, epoch: build.epoch, after: build.tips(), edits, change: null }, salt)
+  const { change: bytes, ...composed } = build.compose(hex(line), line, edits)
+  if (bytes === undefined) throw new Error('there is nothing to edit')
+  return sign({ ...at, ...composed, change: scanChange(bytes) }, salt)
+}
+
 /** What its author could write instead: other parents, other deps, another change, another epoch. */
 function lie(honest: Unsigned, said: readonly Said[], { more }: Move): Unsigned {
   const any = said[more % Math.max(1, said.length)]?.id ?? idOf(`nothing ${more}`)
