@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import { isRegistryError } from '../protocol/errors.ts'
+import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Item } from '../protocol/sync/item-set.ts'
 import { DigestSum, digestIn } from './fact-digest.ts'
@@ -113,6 +114,9 @@ async function readCut(
   return { sum, bytes, damaged }
 }
 
+/** Since when a document waits that no write changed. */
+const NO_GENERATION = new Uint8Array(8)
+
 /**
  * Makes all other records say what the bodies say, after a loss or for a store of an older layout: every fact that is
  * still itself is indexed again, what points to none goes. A crash in between leaves a loss, which the next start
@@ -149,6 +153,12 @@ export async function repairStock(kv: KeyValue, registry: RegistryId): Promise<v
     for await (const [key] of kv.iterate({ ...keysFrom(`${kind}!${registry}!`), keysOnly: true })) {
       if (!kept.has(key)) await ops.add({ type: 'del', key })
     }
+  }
+  // The facts of a document may be among those that went: then nothing that is folded tells of it any more.
+  const documents = `doc!${registry}!`
+  for await (const [key] of kv.iterate({ ...keysFrom(documents), keysOnly: true, onDamage: () => undefined })) {
+    const subject = key.slice(documents.length) as Subject
+    await ops.add({ type: 'put', key: KEYS.documentTodo(registry, subject), value: NO_GENERATION })
   }
   // Who is named, and what every row says, is counted through again.
   await ops.add(flag(KEYS.stale(registry), true))

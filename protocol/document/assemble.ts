@@ -52,14 +52,16 @@ export function assemble(facts: readonly MetadataFact[], { fresh, onStep, room }
  * of it is made anew, and this build must not be used any more.
  */
 export function append(build: DocumentBuild, facts: readonly MetadataFact[], onStep?: () => void): boolean {
-  if (build.isFull || facts.some(fact => changesOthers(build, fact))) return false
+  if (facts.some(fact => changesOthers(build, fact))) return false
   for (const fact of new History(facts).order) {
     // What comes before others of its chain is below them; of two at one position one is chosen.
     if (fact.counts && fact.seq <= build.lastOf(chainOf(fact))) return false
+    const wasFull = build.isFull
+    // Which edit finds no room depends on the order of all. What takes none wherever it stands is no part of that.
+    if (wasFull && fact.counts && !build.isRefusedAnyway(fact)) return false
     build.add(fact)
     onStep?.()
-    // Which edit finds no room depends on the order of all.
-    if (build.isFull) return false
+    if (build.isFull && !wasFull) return false
   }
   return true
 }

@@ -36,13 +36,9 @@ export interface BuildRecord {
   readonly chains: readonly string[]
   readonly clocks: readonly Clock[]
   readonly entries: readonly EntryRecord[]
-  readonly applied: readonly (readonly [
-    hash: string,
-    actor: string,
-    seq: number,
-    lastOp: number,
-    fact: FactId | null
-  ])[]
+  readonly actors: readonly string[]
+  /** `entry`: which one says it; -1 for a part of the base. */
+  readonly applied: readonly (readonly [hash: string, actor: number, seq: number, lastOp: number, entry: number])[]
   readonly missing: readonly string[]
   readonly keys: HistoryRecord
   readonly room: RoomRecord
@@ -58,6 +54,9 @@ export function standingsIn({ entries }: BuildRecord): ReadonlyMap<FactId, Stand
 export function packBuild(knowledge: Knowledge, applied: ReadonlyMap<string, Applied>): Packed {
   const hashes = new Map([...applied.keys()].map((hash, i) => [hash, i]))
   const clocks = new Map<Clock, number>()
+  const actors = [...new Set([...applied.values()].map(({ actor }) => actor))]
+  const numbers = new Map(actors.map((actor, i) => [actor, i]))
+  const places = new Map([...knowledge.entries.keys()].map((id, i) => [id, i]))
   const entries = [...knowledge.entries.values()].map(
     ({ id, status, chain, seq, counts, isFolded, stands, clock }): EntryRecord => {
       const number = clocks.get(clock) ?? clocks.size
@@ -71,12 +70,16 @@ export function packBuild(knowledge: Knowledge, applied: ReadonlyMap<string, App
     chains: [...knowledge.chains],
     clocks: [...clocks.keys()],
     entries,
-    applied: [...applied].map(([hash, { actor, seq, lastOp, fact }]) => [hash, actor, seq, lastOp, fact]),
+    actors,
+    applied: [...applied].map(([hash, { actor, seq, lastOp, fact }]) => {
+      const entry = fact === null ? -1 : (places.get(fact) ?? -1)
+      return [hash, numbers.get(actor) ?? -1, seq, lastOp, entry] as const
+    }),
     missing: [...knowledge.missing]
   }
 }
 
-export function unpackBuild({ epoch, base, chains, clocks, entries, applied, missing }: BuildRecord): {
+export function unpackBuild({ epoch, base, chains, clocks, entries, actors, applied, missing }: BuildRecord): {
   readonly knowledge: Knowledge
   readonly applied: readonly (readonly [string, Applied])[]
 } {
@@ -91,6 +94,8 @@ export function unpackBuild({ epoch, base, chains, clocks, entries, applied, mis
   for (const id of missing) knowledge.missing.add(id)
   return {
     knowledge,
-    applied: applied.map(([hash, actor, seq, lastOp, fact]) => [hash, { actor, seq, lastOp, fact }] as const)
+    applied: applied.map(([hash, actor, seq, lastOp, entry]) => {
+      return [hash, { actor: actors[actor] ?? '', seq, lastOp, fact: entries[entry]?.[0] ?? null }] as const
+    })
   }
 }

@@ -10,8 +10,8 @@ import type { Clock } from './clock.ts'
 import type { Composed, DocumentState, FactStatus, HeldKey, MetadataFact } from './document.ts'
 import { keyOf } from './edits.ts'
 import type { Edit } from './edits.ts'
-import { counterOf, KeyHistory } from './key-history.ts'
-import { Knowledge, lineOf } from './knowledge.ts'
+import { actorIn, counterOf, KeyHistory } from './key-history.ts'
+import { chainOf, Knowledge, lineOf } from './knowledge.ts'
 import type { Entry, Known } from './knowledge.ts'
 import { DOCUMENT_LIMITS } from './limits.ts'
 import { Room } from './room.ts'
@@ -87,6 +87,13 @@ export class DocumentBuild {
   /** True once an edit was left out for want of room: which one depends on all of them. */
   get isFull(): boolean {
     return this.#room.isFull
+  }
+
+  /** True for a put whose chain was refused one before it: wherever it stands among all, it comes after that. */
+  isRefusedAnyway(fact: MetadataFact): boolean {
+    const before = this.#knowledge.lastOf(chainOf(fact))
+    const isRefused = before?.status === 'document-full' && !before.isFolded
+    return isRefused && fact.edits.some(({ op }) => op === 'put')
   }
 
   get entries(): ReadonlyMap<FactId, Entry> {
@@ -271,7 +278,7 @@ export class DocumentBuild {
   ): readonly string[] {
     const pred: string[] = []
     for (const op of this.#keys.visible(key, clock).toReversed()) {
-      const by = op.slice(op.indexOf('@') + 1)
+      const by = actorIn(op)
       // The author's own is named beside them, so there is always room for that one.
       if (by !== actor && !others.has(by) && others.size >= DOCUMENT_LIMITS.actorsPerChange) continue
       if (by !== actor) others.add(by)

@@ -16,19 +16,14 @@ export function knows(clock: Clock, { chain, seq }: Place): boolean {
 
 /** What all of them know together. One that already knows it all is given back itself, so that equal ones are one. */
 export function join(clocks: readonly Clock[]): Clock {
-  let joined: number[] | undefined
-  let [all = []] = clocks
+  const [first = []] = clocks
+  if (clocks.every(clock => clock === first)) return first
+  const all: number[] = []
   for (const clock of clocks) {
-    if (clock === all) continue
-    const [more, less] = clock.length > all.length ? [clock, all] : [all, clock]
-    if (less.every((seq, chain) => seq <= (more[chain] ?? -1))) {
-      all = more
-      continue
-    }
-    joined = more.map((seq, chain) => Math.max(seq, less[chain] ?? -1))
-    all = joined
+    while (all.length < clock.length) all.push(-1)
+    for (const [chain, seq] of clock.entries()) if (seq > (all[chain] ?? -1)) all[chain] = seq
   }
-  return all
+  return clocks.find(clock => clock.length === all.length && clock.every((seq, chain) => seq === all[chain])) ?? all
 }
 
 export function withPlace(clock: Clock, { chain, seq }: Place): Clock {

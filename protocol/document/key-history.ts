@@ -9,11 +9,11 @@ interface Said {
   readonly replaced: Place[]
 }
 
-/** Of each key: of each value the operation, and then chain and position of who said it and of all who replaced it. */
-export type HistoryRecord = readonly (readonly [
-  key: string,
-  said: readonly (readonly [op: string, ...places: readonly number[]])[]
-])[]
+/** Of each key: of each value the operation, as counter and number of the actor, and then chain and position of who said it and of all who replaced it. */
+export interface HistoryRecord {
+  readonly actors: readonly string[]
+  readonly keys: readonly (readonly [key: string, said: readonly (readonly number[])[]])[]
+}
 
 /**
  * Who put what at which key, and who replaced it: what an edit replaces is what is there for somebody who knows what its
@@ -23,11 +23,12 @@ export type HistoryRecord = readonly (readonly [
 export class KeyHistory {
   readonly #keys = new Map<string, Map<string, Said>>()
 
-  static restore(record: HistoryRecord): KeyHistory {
+  static restore({ actors, keys }: HistoryRecord): KeyHistory {
     const history = new KeyHistory()
-    for (const [key, said] of record) {
+    for (const [key, said] of keys) {
       const all = new Map<string, Said>()
-      for (const [op, ...numbers] of said) {
+      for (const [counter = 0, actor = 0, ...numbers] of said) {
+        const op = `${counter}@${actors[actor] ?? ''}`
         const [place = { chain: -1, seq: -1 }, ...replaced] = placesOf(numbers)
         all.set(op, { op, place, replaced })
       }
@@ -37,12 +38,20 @@ export class KeyHistory {
   }
 
   record(): HistoryRecord {
-    return [...this.#keys].map(([key, said]) => [
-      key,
-      [...said.values()].map(
-        ({ op, place, replaced }) => [op, ...[place, ...replaced].flatMap(({ chain, seq }) => [chain, seq])] as const
-      )
-    ])
+    const actors = new Map<string, number>()
+    const numberOf = (actor: string): number => {
+      const number = actors.get(actor) ?? actors.size
+      actors.set(actor, number)
+      return number
+    }
+    const keys = [...this.#keys].map(([key, said]) => {
+      const all = [...said.values()].map(({ op, place, replaced }) => {
+        const places = [place, ...replaced].flatMap(({ chain, seq }) => [chain, seq])
+        return [counterOf(op), numberOf(actorIn(op)), ...places]
+      })
+      return [key, all] as const
+    })
+    return { keys, actors: [...actors.keys()] }
   }
 
   put(key: string, op: string, place: Place): void {
@@ -71,6 +80,10 @@ export class KeyHistory {
 /** `counter@actor`, as Automerge writes it. */
 export function counterOf(op: string): number {
   return Number.parseInt(op, 10)
+}
+
+export function actorIn(op: string): string {
+  return op.slice(op.indexOf('@') + 1)
 }
 
 function compareOps(a: string, b: string): number {

@@ -278,6 +278,26 @@ describe('what the gate takes, and is a lie', () => {
     await goesOn(at)
   })
 
+  test('of two changes of one actor and sequence the one that an owner keeps is native, in any order', async () => {
+    const at = await team()
+    const first = await at.editors.edit(alice, [put('title', 'One'), put('keywords/a')])
+    const before = [...at.facts.all]
+    const over = await at.editors.edit(mallory, [put('title', 'Left')])
+    const behind = await at.editors.edit(mallory, [put('keywords/m')])
+    const keep = await at.editors.edit(mallory, [put('title', 'Right')], before, { seq: 0, prev: null })
+    const { package: authPrev } = at.editors.authority
+    at.facts.resolve(keep, [over], { by: alice, authPrev })
+    const next = await at.editors.edit(mallory, [put('keywords/n')])
+    const { statuses, content } = await at.editors.document()
+    const of = [first, over, behind, keep, next].map(({ id }) => statuses[id])
+    expect(of).toEqual(['native', 'aside', 'aside', 'native', 'native'])
+    expect(content).toEqual({ title: ['Right'], 'keywords/a': [true], 'keywords/n': [true] })
+    const { state } = await at.editors.document()
+    const turned = await at.editors.document(at.facts.all.toReversed())
+    expect(turned.state).toEqual(state)
+    await goesOn(at)
+  })
+
   test('one change in two facts is applied once, and its edits twice', async () => {
     const at = await team()
     const first = await at.editors.edit(alice, [put('title', 'One'), put('keywords/a')])

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Engine } from '../../node/documents/engine.ts'
+import { append } from '../../protocol/document/assemble.ts'
 import { fingerprintOf } from '../../protocol/document/counted.ts'
 import type { MetadataFact, UpdateResult } from '../../protocol/document/document.ts'
 import {
@@ -256,4 +257,22 @@ describe('a document that gets full', () => {
     },
     TIMEOUT
   )
+
+  test('and goes on as if all had come at once, or says that it does not', () => {
+    const small = { ...room, ops: 8 }
+    let appended = 0
+    holds(
+      fc.property(moves(undefined, 24), fc.integer({ min: 1, max: 3 }), (list, late) => {
+        const facts = counted(play(list))
+        const at = Math.max(0, facts.length - late)
+        const build = buildOf(facts.slice(0, at), small)
+        const isFull = build.isFull
+        if (!append(build, facts.slice(at))) return
+        if (isFull && at < facts.length) appended += 1
+        expect(shownOf(build)).toEqual(shownOf(buildOf(facts, small)))
+      }),
+      200
+    )
+    expect(appended).toBeGreaterThan(5)
+  })
 })

@@ -7,7 +7,7 @@ import { standingsIn } from '../../protocol/document/build-record.ts'
 import { editsOfCatalogue, fingerprintOf, isEdit } from '../../protocol/document/counted.ts'
 import type { DocumentState, FactStatus, MetadataFact, Standing } from '../../protocol/document/document.ts'
 import { keyOf } from '../../protocol/document/edits.ts'
-import { openStored, sealState } from '../../protocol/document/saved.ts'
+import { openState, openStored, sealState } from '../../protocol/document/saved.ts'
 import { foldWithEdits } from '../../protocol/fold.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import type { KeyValue } from '../../storage/key-value.ts'
@@ -72,11 +72,13 @@ export function documentFault(
       return { invariant: 'documents', message: `there is a document of ${subject}, about which nobody said a word` }
     }
     const made = madeAnew(edits)
-    const lost = made.lost(isHonest)
-    if (lost !== undefined) return { invariant: 'heard', message: `${subject}: ${lost}` }
     if (state === undefined || stored === undefined)
       return { invariant: 'documents', message: `the document of ${subject} is missing` }
-    if (!equalBytes(state, made.sealed) || standingsOf(stored) !== made.standings)
+    const isEqual = equalBytes(state, made.sealed) && standingsOf(stored) === made.standings
+    const standings = isEqual ? made.statuses : standingsIn(openStored(stored).build)
+    const lost = lostIn(edits, { state: openState(state), standings, isHonest })
+    if (lost !== undefined) return { invariant: 'heard', message: `${subject}: ${lost}` }
+    if (!isEqual)
       return { invariant: 'documents', message: `the document of ${subject} is not what its facts add up to` }
   }
   return undefined
@@ -85,8 +87,7 @@ export function documentFault(
 interface MadeAnew {
   readonly sealed: Uint8Array
   readonly standings: string
-  /** What is wrong with how its facts stand. */
-  readonly lost: (isHonest: (key: Principal) => boolean) => string | undefined
+  readonly statuses: ReadonlyMap<FactId, Standing>
 }
 
 /** Made before: nodes that agree are looked at one after the other. */
@@ -105,7 +106,7 @@ function madeAnew(facts: readonly MetadataFact[]): MadeAnew {
   const anew = {
     sealed: sealState(state),
     standings: standingsOf(saved),
-    lost: (isHonest: (key: Principal) => boolean) => lostIn(facts, { state, standings: new Map(standings), isHonest })
+    statuses: new Map(standings)
   }
   if (known.size >= KNOWN) known.clear()
   known.set(made, anew)
@@ -119,7 +120,8 @@ function standingsOf(saved: Uint8Array): string {
   return entries.toSorted().join('\n')
 }
 
-interface Outcome {
+/** A document, and how its facts stand in it. */
+interface Shown {
   readonly state: DocumentState
   readonly standings: ReadonlyMap<FactId, Standing>
   readonly isHonest: (key: Principal) => boolean
@@ -131,7 +133,7 @@ const APPLIED: ReadonlySet<FactStatus | undefined> = new Set<FactStatus>(['nativ
  * The first word of somebody that was lost: an edit that counts and became no part of the document, or a value that is gone
  * though nobody who knew of it said another, or took it away.
  */
-function lostIn(facts: readonly MetadataFact[], { state, standings, isHonest }: Outcome): string | undefined {
+function lostIn(facts: readonly MetadataFact[], { state, standings, isHonest }: Shown): string | undefined {
   const statusOf = ({ id }: MetadataFact): FactStatus | undefined => standings.get(id)?.status
   for (const fact of facts) {
     const status = statusOf(fact)

@@ -60,7 +60,9 @@ export async function scribble(scribbler: Scribbler, lie: Lie): Promise<Metadata
       return { ...value, after: [...after.slice(0, 8), nobodys(rng)].toSorted() }
     case 'epoch':
       return { ...value, epoch: nobodys(rng) }
-    default:
+    case 'operations':
+    case 'replaces':
+    case 'position':
       return { ...value, change: read(forged(scribbler, composed, { change, lie })) }
   }
 }

@@ -10,7 +10,7 @@ import type {
   UpdateRequest,
   UpdateResult
 } from '../../protocol/document/document.ts'
-import type { Subject } from '../../protocol/fact.ts'
+import { isFailedWrite } from './failures.ts'
 import type { DocumentRecordsPart, GatePart, StorePart } from './parts.ts'
 
 interface SimDocumentsInit {
@@ -22,7 +22,6 @@ interface SimDocumentsInit {
   /** Runs later, unless the node has gone down by then. */
   readonly later: (label: string, run: () => Promise<void>) => void
   readonly note: (line: string) => void
-  readonly onFailed: (subject: Subject, error: unknown) => void
 }
 
 /**
@@ -37,7 +36,7 @@ export class SimDocuments {
   readonly #engine: SlowEngine
   readonly #registry: RegistryId
 
-  constructor({ registry, engine, records, store, gate, later, note, onFailed }: SimDocumentsInit) {
+  constructor({ registry, engine, records, store, gate, later, note }: SimDocumentsInit) {
     this.#registry = registry
     this.records = records
     this.#engine = new SlowEngine(engine, release =>
@@ -51,7 +50,11 @@ export class SimDocuments {
       records,
       engine: this.#engine,
       onFailed: (_, subject, error) => {
-        if (!this.#engine.isGone) onFailed(subject, error)
+        if (this.#engine.isGone) return
+        // Where a write fails the machine may have died of it, which whatever is attempted next finds out.
+        later(`words of ${subject} failed`, async () => {
+          if (!isFailedWrite(error)) throw error
+        })
       },
       onChanged: (_, subject) => note(`has the words of ${subject}`)
     })

@@ -294,12 +294,7 @@ export class SimNode implements Endpoint {
       store,
       gate,
       later,
-      note: line => this.note(line),
-      onFailed: (subject, error) =>
-        // Where a write fails the machine may have died of it, which whatever is attempted next finds out.
-        later(`words of ${subject} failed`, async () => {
-          if (!isFailedWrite(error)) throw error
-        })
+      note: line => this.note(line)
     })
   }
 

@@ -24,14 +24,15 @@ test('100 of 100 seeds replay exactly', { timeout: 400_000 }, async () => {
 })
 
 test(
-  'nine of ten planted bugs are found, each by the invariant that it breaks',
-  { timeout: 12 * HUNT_MS },
+  'nine of ten planted bugs are found, each by the invariant that it breaks, and all that are to be found soon',
+  { timeout: PLANTED_BUGS.length * HUNT_MS },
   async () => {
     const lines: string[] = []
     let found = 0
     for (const bug of PLANTED_BUGS) {
       const shown = await hunt(bug)
       if (shown !== undefined) found += 1
+      if (bug.within !== undefined) expect(shown, bug.parts.name).toBeDefined()
       lines.push(`${bug.parts.name}: ${shown ?? 'not found'}`)
     }
     process.stdout.write(`${lines.join('\n')}\n`)
@@ -40,8 +41,12 @@ test(
   }
 )
 
-async function hunt({ parts, shownBy }: (typeof PLANTED_BUGS)[number]): Promise<string | undefined> {
-  for (let seed = 1; seed <= HUNT_SEEDS; seed++) {
+async function hunt({
+  parts,
+  shownBy,
+  within = HUNT_SEEDS
+}: (typeof PLANTED_BUGS)[number]): Promise<string | undefined> {
+  for (let seed = 1; seed <= within; seed++) {
     const { violation } = await simulate({ seed, parts })
     if (violation !== undefined && shownBy.includes(violation.invariant)) return `${violation.invariant}, seed ${seed}`
   }

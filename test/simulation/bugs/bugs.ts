@@ -11,6 +11,8 @@ export interface PlantedBug {
   readonly parts: Parts
   /** Any of these shows the bug. */
   readonly shownBy: readonly Invariant[]
+  /** Within so many seeds; undefined: as many as a hunt has. */
+  readonly within?: number
 }
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
@@ -25,10 +27,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   { parts: forksHidden, shownBy: ['converge', 'proof', 'membership', 'equal-digests'] },
   { parts: yanksByTime, shownBy: ['equal-digests'] },
   { parts: chainInBackup, shownBy: ['one-position'] },
-  { parts: keepsCutFacts, shownBy: ['converge', 'membership', 'equal-digests', 'set-sums', 'named'] },
-  { parts: editsByArrival, shownBy: ['documents', 'equal-digests'] },
-  { parts: dropsDerived, shownBy: ['documents', 'equal-digests'] },
-  { parts: keepsCutWords, shownBy: ['documents', 'equal-digests'] },
-  { parts: forgetsNotes, shownBy: ['documents', 'equal-digests'] },
-  { parts: takesNotesBack, shownBy: ['documents', 'equal-digests'] }
+  { parts: keepsCutFacts, shownBy: ['converge', 'membership', 'equal-digests', 'set-sums', 'named', 'documents'] },
+  { parts: editsByArrival, shownBy: ['heard', 'documents', 'equal-digests'], within: 10 },
+  { parts: dropsDerived, shownBy: ['heard', 'documents', 'equal-digests'], within: 10 },
+  { parts: keepsCutWords, shownBy: ['heard', 'documents', 'equal-digests'], within: 10 },
+  { parts: forgetsNotes, shownBy: ['documents', 'equal-digests'], within: 10 },
+  { parts: takesNotesBack, shownBy: ['documents', 'equal-digests'], within: 10 }
 ]
