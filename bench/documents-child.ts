@@ -78,6 +78,7 @@ async function memory({ folder, registry, documents }: ChildTasks['memory']['tas
   for (let index = 0; index < documents; index++) await visit(opened, subject(nameAt(index)))
   await pause(SETTLE_MS)
   const growthMb = resident.growthMb()
+  resident.stop()
   const outsideMb = opened.engine.stats().memoryBytes / 2 ** 20
   await opened.close()
   return { growthMb, outsideMb }

@@ -16,7 +16,7 @@ import { admitAll, openGate } from './filled-home.ts'
 import type { Workbench } from './workbench.ts'
 
 /** As many as the figures promise, and how many of them somebody is at work on. */
-export const DOCUMENTS = Number(process.env['DOCS'] ?? 10_000)
+export const DOCUMENTS = 10_000
 const WRITTEN = 500
 
 /** The gate and the documents of one registry over a level store in a folder, as a node puts them together. */

@@ -7,6 +7,7 @@ import { actorOf } from '../protocol/document/payload.ts'
 import { keyOf } from '../protocol/document/edits.ts'
 import type { FactId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
+import { parseSemver } from '../protocol/version.ts'
 import { mutate } from '../test/support/documents/mutate.ts'
 import { Rng } from '../test/simulation/rng.ts'
 import { chunk, id, listOfNulls, PUT, rawChange, text, uleb } from '../test/support/raw-change.ts'
@@ -51,7 +52,8 @@ export class HostileFacts {
     this.#mallory = corpus.rogue
   }
 
-  all(): readonly HostileFact[] {
+  /** Everything that is out of order, in one mixture. */
+  attack(): readonly HostileFact[] {
     const single = [
       ...this.#bombs(),
       ...this.#mutations(),
@@ -60,10 +62,14 @@ export class HostileFacts {
       ...this.#polluting(),
       ...this.#disagreeing()
     ]
-    const runs = [this.#orphans(), this.#late(), this.#forks(), this.#stuffing()]
-    this.#encoder.free()
+    const runs = [this.#orphans(), this.#late(), this.#forks()]
     // What is said in a row stays in a row; everything else comes in between.
     return interleave([this.#rng.shuffle(single), ...runs])
+  }
+
+  /** Its memory is WebAssembly's. */
+  free(): void {
+    this.#encoder.free()
   }
 
   #bombs(): readonly HostileFact[] {
@@ -206,7 +212,7 @@ export class HostileFacts {
   }
 
   /** As many and as large edits as are allowed, until there is no room: what costs most and is in order. */
-  #stuffing(): readonly HostileFact[] {
+  stuffing(): readonly HostileFact[] {
     const document = at(this.#victims, 60)
     return Array.from({ length: STUFFINGS }, (_, i) => {
       const edits = Array.from({ length: EDITS_PER_STUFFING }, (_word, n) => put(`keywords/s-${i}-${n}`))
@@ -260,7 +266,7 @@ export class HostileFacts {
     const payload = {
       type: 'yank' as const,
       value: {
-        version: '1.0.0' as never,
+        version: parseSemver('1.0.0'),
         reason: `${i}`,
         authority: { registry: this.#corpus.head, package: this.#corpus.head }
       }

@@ -2,11 +2,16 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
+export interface Resident {
+  growthMb(): number
+  stop(): void
+}
+
 const SAMPLE_MS = 20
 const SETTLE_MS = 2_000
 
 /** The most that this process takes from now on, against what it takes now, with the garbage collected. */
-export async function watchResident(): Promise<{ growthMb(): number }> {
+export async function watchResident(): Promise<Resident> {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   collect()
@@ -19,8 +24,8 @@ export async function watchResident(): Promise<{ growthMb(): number }> {
   return {
     growthMb() {
       look()
-      clearInterval(timer)
       return (most - before) / 2 ** 20
-    }
+    },
+    stop: () => clearInterval(timer)
   }
 }

@@ -22,6 +22,9 @@ export interface SiegeTask {
 export interface SiegeAnswer {
   readonly delayP99Ms: number
   readonly delayMaxMs: number
+  /** What as many facts of honest people made the process grow by, from an idle node: V8 lets garbage lie before it grows no more. */
+  readonly ordinaryMb: number
+  /** What the attack made of it beyond that. */
   readonly growthMb: number
   /** Hostile facts that were looked at, and those that their sender is blamed for. */
   readonly sent: number
@@ -58,9 +61,10 @@ export async function withstand({ folder, registry, siege }: SiegeTask): Promise
   const failures: string[] = []
   const onFailed = (about: Subject, error: unknown): unknown => failures.push(`${about} failed: ${messageOf(error)}`)
   const opened = await openDocuments(folder, registry, onFailed)
+  const memory = await watchResident()
   await admitAll(opened.gate, registry, before)
   await opened.documents.settled(registry)
-  const memory = await watchResident()
+  const ordinaryMb = memory.growthMb()
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
   const started = performance.now()
@@ -70,7 +74,8 @@ export async function withstand({ folder, registry, siege }: SiegeTask): Promise
   await opened.documents.settled(registry)
   const seconds = (performance.now() - started) / 1000
   delay.disable()
-  const growthMb = memory.growthMb()
+  const growthMb = memory.growthMb() - ordinaryMb
+  memory.stop()
   const wrong = [
     ...failures,
     ...attack.wrong,
@@ -81,6 +86,7 @@ export async function withstand({ folder, registry, siege }: SiegeTask): Promise
   return {
     delayP99Ms: delay.percentile(99) / 1e6,
     delayMaxMs: delay.max / 1e6,
+    ordinaryMb,
     growthMb,
     sent,
     blamed,

@@ -40,6 +40,8 @@ export const DOCUMENT_LIMITS = Object.freeze({
   knownFacts: 200_000,
   /** documents that wait to be brought up to date, in memory; the rest wait on the disk */
   queue: 4_096,
+  /** of those, how many are brought up to date side by side */
+  atOnce: 4,
   /**
    * of the worker: its heap, where V8 ends it at the latest (the nearer that is, the more often V8 collects: four times as
    * often at 256), what WebAssembly may take before it is started anew, and how long one step may take

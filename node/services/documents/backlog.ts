@@ -77,13 +77,16 @@ export class Backlog {
     })
   }
 
-  /** One subject of each registry in turn: a long backlog of one must not hold up another. */
+  /**
+   * A few subjects of each registry in turn: a long backlog of one must not hold up another. Side by side, because while the
+   * worker makes one document the facts of the next can be read.
+   */
   async #workOff(): Promise<void> {
     while (!this.#isStopped && this.#waiting.size > 0) {
       for (const [registry, waiting] of this.#waiting) {
         if (this.#isStopped) return
-        const [subject] = waiting.subjects
-        if (subject !== undefined) await this.#work(registry, waiting, subject)
+        const subjects = firstOf(waiting.subjects, LIMITS.document.atOnce)
+        if (subjects.length > 0) await Promise.all(subjects.map(subject => this.#work(registry, waiting, subject)))
         else if (waiting.isMore) await this.#refill(registry, waiting)
         else this.#waiting.delete(registry)
       }
@@ -113,4 +116,10 @@ export class Backlog {
       this.#init.onFailed(registry, 'registry', error)
     }
   }
+}
+
+function firstOf<T>(all: Iterable<T>, count: number): readonly T[] {
+  const first: T[] = []
+  for (const one of all) if (first.push(one) === count) break
+  return first
 }
