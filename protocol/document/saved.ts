@@ -19,6 +19,9 @@ export interface StoredSummary {
   readonly standings: ReadonlyMap<FactId, Standing>
 }
 
+/** By which rules documents are made. One more with each change of them: what was made by others is made again. */
+const RULES = 1
+
 /** Nobody but this program writes these records, and a hash says that they are unchanged. */
 const DEPTH = 8
 
@@ -29,7 +32,7 @@ const DEPTH = 8
  */
 export function sealStored({ made, build, bytes }: StoredDocument): Uint8Array {
   const { entries, ...others } = build
-  return seal({ made, head: entries, rest: encodeCbor({ build: others, bytes }) })
+  return seal({ rules: RULES, made, head: entries, rest: encodeCbor({ build: others, bytes }) })
 }
 
 /** @throws RegistryError STORE_CORRUPT */
@@ -70,6 +73,7 @@ export function madeOfState(sealed: Uint8Array): string {
 }
 
 interface Sealed {
+  readonly rules: number
   readonly made: string
   readonly head: BuildRecord['entries']
   readonly rest: Uint8Array
@@ -81,7 +85,9 @@ function seal(value: Sealed | DocumentState): Uint8Array {
 }
 
 function open(sealed: Uint8Array): Sealed {
-  return read(recordIn(sealed)) as Sealed
+  const stored = read(recordIn(sealed)) as Sealed
+  if (stored.rules === RULES) return stored
+  throw new RegistryError('STORE_CORRUPT', 'a document was made by other rules than those of this program')
 }
 
 function recordIn(sealed: Uint8Array): Uint8Array {

@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { decodeCbor, encodeCbor } from '../../protocol/cbor.ts'
 import { AutomergeDocument } from '../../node/documents/automerge.ts'
 import { assemble } from '../../protocol/document/assemble.ts'
 import { madeOfState, openState, openStored, sealState, sealStored, summaryOf } from '../../protocol/document/saved.ts'
@@ -50,4 +53,13 @@ test('a record with a flipped bit anywhere is refused, whichever part is asked f
       bad[at] = (bad[at] ?? 0) ^ 4
       for (const read of reads) expect(codeOf(() => read(bad))).toBe('STORE_CORRUPT')
     }
+})
+
+test('what was made by other rules is not taken', async () => {
+  const { sealed } = await stored()
+  const record = decodeCbor(sealed.subarray(32), 8, Number.POSITIVE_INFINITY) as Readonly<Record<string, unknown>>
+  const other = encodeCbor({ ...record, rules: 0 })
+  const old = concatBytes([createHash('sha256').update(other).digest(), other])
+  expect(codeOf(() => summaryOf(old))).toBe('STORE_CORRUPT')
+  expect(codeOf(() => openStored(old))).toBe('STORE_CORRUPT')
 })
