@@ -326,7 +326,7 @@ function hashOf(what: readonly (string | number)[]): string {
 
 function full(): RegistryError {
   return new RegistryError('DOCUMENT_FULL', 'the history of this document has reached its bound', {
-    next: 'an owner folds it into a new one: ggen-node edit NAME --rollover'
+    next: 'an owner folds it into a new one: ggen-node rollover NAME'
   })
 }
 
