@@ -43,6 +43,8 @@ interface Said {
  *   scribbler   edits words with changes that lie, twice at one position, after what never comes, or without a role
  */
 export class Evildoer extends SimNode {
+  /** Nobody looks at its documents, which would cost as much as those of others. */
+  override readonly keepsDocuments = false
   readonly kind: Evil
   readonly #evil: Rng
   readonly #heads = new Map<string, { readonly seq: number; readonly id: FactId }>()

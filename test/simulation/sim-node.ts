@@ -61,6 +61,8 @@ interface Running {
 /** One node: the real parts over a simulated disk, network and clock. */
 export class SimNode implements Endpoint {
   readonly home: Home
+  /** Makes documents as facts come, and not only when it is asked for one. */
+  readonly keepsDocuments: boolean = true
   readonly world: World
   readonly #rng: Rng
   readonly #strikes = new Map<string, number>()
@@ -117,7 +119,7 @@ export class SimNode implements Endpoint {
           mayAsk: () => this.world.isCalm() || !this.#rng.chance(weather.overRate),
           onAccepted: (fact, bytes, source) => this.#accepted(fact, bytes, source.peer),
           onDecided: (admission, source) => this.#judge(admission, source),
-          onEdited: (_, subjects) => documents?.documents.noted(registry, subjects)
+          onEdited: (_, subjects) => this.keepsDocuments && documents?.documents.noted(registry, subjects)
         },
         this.home
       )
@@ -126,7 +128,7 @@ export class SimNode implements Endpoint {
       if (store.isLossy) await signer.renewChain()
       documents = this.#documents({ kv, store, gate })
       await gate.open(registry, { refold: store.isLossy })
-      documents.documents.open(registry)
+      if (this.keepsDocuments) documents.documents.open(registry)
       const author = parts.createAuthor({ gate, signer, now: () => this.clock() }, this.home)
       const { step } = parts
       const options = { step, intervalMs: weather.syncIntervalMs }

@@ -125,6 +125,7 @@ export class Simulation {
       await this.#equals(node, reference)
     }
     await this.watch.atTheEnd(reference, forks)
+    this.#trace.add(this.schedule.now, `ends with the view ${reference.digest}`)
   }
 
   async end(): Promise<void> {

@@ -152,6 +152,8 @@ function planApart(
       for (let count = 0; count < 2; count++) await editWords({ ...simulation, rng }, alone, subject)
       await rollWords({ ...simulation, rng }, owner, subject)
     }
+    // What was said alone is cut then, and what others said on top of it is not.
+    if (rng.chance(0.6) && owner.isUp()) await revokeKey(simulation.desk, owner, alone.home.person.did)
   })
   when(ms + rng.between(2_000, 10_000), 'together', async () => network.partition(new Map()))
 }
