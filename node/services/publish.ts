@@ -165,8 +165,17 @@ async function sign(
   const [highest] = place.view?.versions ?? []
   const isNewest = highest === undefined || orderingOf(ecosystemOf(name)).compare(version, highest.version) > 0
   const seeding = { registry, name, signer, manifest: release.manifest, before: highest?.contents[0]?.manifest }
-  const metadata = awaiting === null && isNewest ? await seed(components, seeding) : null
-  return { ...published, fact: fact.id, already: false, claim, metadata, awaiting }
+  const { fact: metadata, notes } =
+    awaiting === null && isNewest ? await seed(components, seeding) : { fact: null, notes: [] }
+  return {
+    ...published,
+    fact: fact.id,
+    already: false,
+    claim,
+    metadata,
+    notes: [...report.notes, ...notes],
+    awaiting
+  }
 
   async function writeClaim(): Promise<FactId> {
     const claimed = { authPrev: place.authority.head, keys: [signer.principal], threshold: 1 }

@@ -9,9 +9,6 @@ import { REPOSITORY } from '../support/shared.ts'
 
 const oldNode = findOldNode()
 
-/** A document of no facts. */
-const NOTHING = { key: 'key', made: '0'.repeat(64), facts: [] }
-
 let place: InstalledPackage
 
 beforeAll(async () => {
@@ -51,20 +48,14 @@ describe('the published package', () => {
     })
   })
 
-  test('makes a document in its worker, with the WebAssembly beside it', async () => {
-    const script = `
-      const { Worker } = require('node:worker_threads')
-      const worker = new Worker('./node_modules/ggen-node/chunks/document-worker.js')
-      worker.on('message', ({ kind, answer }) => {
-        if (kind === 'ready') return worker.postMessage({ kind: 'update', request: ${JSON.stringify(NOTHING)} })
-        console.log(kind, answer.result.kind, JSON.stringify(answer.result.state))
-        worker.terminate()
-      })`
-    const state = { made: NOTHING.made, epoch: null, heads: [], content: [] }
-    expect(await run('node', ['-e', script], { cwd: place.project, env: place.env })).toEqual({
-      code: 0,
-      stdout: `answer updated ${JSON.stringify(state)}\n`,
-      stderr: ''
+  test('makes documents in its worker, with the WebAssembly beside it', async () => {
+    const home = ['--home', join(place.project, 'words')]
+    const folder = join(place.project, 'node_modules', 'ggen-node', 'examples', 'core-vocabulary')
+    for (const command of [['init'], ['publish', folder], ['edit', 'core-vocabulary', '--title', 'The core']])
+      expect(await ggenNode(...home, ...command)).toMatchObject({ code: 0, stderr: '' })
+    const { stdout } = await ggenNode(...home, 'show', 'core-vocabulary', '--json')
+    expect(JSON.parse(stdout)).toMatchObject({
+      document: { title: 'The core', keywords: ['ontology', 'rdf', 'shared'], edits: 2 }
     })
   })
 

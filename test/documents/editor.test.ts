@@ -223,14 +223,16 @@ describe('what a manifest says', () => {
   async function seeding() {
     const at = await office()
     const { components, signer } = at.desk
-    const say = (words: Partial<Manifest>, before?: Partial<Manifest>, by = signer) =>
-      seed(components, {
+    const say = async (words: Partial<Manifest>, before?: Partial<Manifest>, by = signer) => {
+      const { fact } = await seed(components, {
         registry: at.registry,
         name: alpha,
         signer: by,
         manifest: manifest(words),
         before: before === undefined ? undefined : manifest(before)
       })
+      return fact
+    }
     return { ...at, say }
   }
 
@@ -294,7 +296,11 @@ describe('what a manifest says', () => {
     const { registry, node, content } = await seeding()
     const { components, signer } = deskOf(node, registry, bob)
     const words = { registry, name: alpha, signer, manifest: manifest({ title: 'Mine' }), before: undefined }
-    expect(await seed(components, words)).toBeNull()
+    const { fact, notes } = await seed(components, words)
+    expect(fact).toBeNull()
+    expect(notes.map(({ message }) => message).join()).toMatch(
+      /^the version is published; .*could not be said: this key may not/
+    )
     expect(await content()).toBeUndefined()
   })
 })

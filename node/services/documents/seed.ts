@@ -2,8 +2,8 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import { editFault } from '../../../protocol/document/edits.ts'
 import type { DocumentValue, Edit, Path } from '../../../protocol/document/edits.ts'
 import type { DocumentState } from '../../../protocol/document/document.ts'
-import { isRegistryError } from '../../../protocol/errors.ts'
-import type { Manifest } from '../../../protocol/manifest.ts'
+import { isRegistryError, messageOf } from '../../../protocol/errors.ts'
+import type { Manifest, Note } from '../../../protocol/manifest.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Signer } from '../author.ts'
 import { edit } from './editor.ts'
@@ -18,19 +18,25 @@ export interface Seeding {
   readonly before: Manifest | undefined
 }
 
+export interface Seeded {
+  readonly fact: FactId | null
+  readonly notes: readonly Note[]
+}
+
 /**
  * Says about a package what its manifest says, as far as the manifest has something new to say: what people have said
- * otherwise since then stays. Null when there is nothing to be said, or the key may not say it: a version is published
- * all the same.
+ * otherwise since then stays. Null when there is nothing to be said. The version is published already: what keeps its
+ * words from being said is told in a note.
  */
-export async function seed(components: EditorComponents, seeding: Seeding): Promise<FactId | null> {
+export async function seed(components: EditorComponents, seeding: Seeding): Promise<Seeded> {
   const { registry, name: subject, signer } = seeding
   try {
     const { fact } = await edit(components, { registry, subject, signer, plan: state => seeds(seeding, state) })
-    return fact
+    return { fact, notes: [] }
   } catch (error) {
-    if (isRegistryError(error)) return null
-    throw error
+    if (!isRegistryError(error)) throw error
+    const message = `the version is published; what the manifest says of the package could not be said: ${messageOf(error)}`
+    return { fact: null, notes: [{ field: 'words', message }] }
   }
 }
 
