@@ -188,14 +188,14 @@ export class Documents {
     }
     const made = fingerprintOf(facts)
     const before = this.#known.get(key) ?? (await this.#read(registry, subject))
+    const isSame = before?.made === made
     // A repair of the store, or a purge, may have taken what memory knows; facts came or went with it, so there is a note.
-    const isStored = since === undefined || (await records.state(registry, subject)) !== undefined
-    if (before?.made === made && isStored) {
+    if (isSame && (since === undefined || (await records.state(registry, subject)) !== undefined)) {
       this.#remember(key, before)
       if (since !== undefined) await records.put(registry, { subject, since }, 'same')
       return before
     }
-    const making = { registry, subject, made, before: isStored ? before : undefined, facts }
+    const making = { registry, subject, made, before: isSame ? undefined : before, facts }
     const { sealed, saved, standings } = await this.#make(making)
     await records.put(registry, { subject, since }, { state: sealed, saved })
     const known = { made, sealed, standings }
