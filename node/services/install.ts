@@ -139,7 +139,7 @@ interface Work {
   readonly before: ProjectState
   readonly target: Target
   readonly plan: Plan
-  readonly deprecated: readonly DeprecatedVersion[]
+  readonly deprecated: Promise<readonly DeprecatedVersion[]>
   readonly lockChanged: boolean
   readonly projectChanged: boolean
   readonly isInterrupted: boolean
@@ -168,7 +168,10 @@ async function prepare(components: InstallComponents, { request, store, signal }
   )
   if (request.offline) await assertHere(toPlace(plan), content)
   const isInterrupted = (await store.readJournal()).state === 'interrupted'
-  const deprecated = await deprecatedIn(toPlace(plan), components.words)
+  // Found out while the bytes come: documents of a registry that has just been read may still have to be made.
+  const deprecated = deprecatedIn(toPlace(plan), components.words)
+  // Whoever fails before it is awaited fails for that reason, not for this one.
+  deprecated.catch(() => undefined)
   return { before, target, plan, deprecated, lockChanged, projectChanged, isInterrupted }
 }
 
@@ -212,13 +215,13 @@ async function execute(work: Work, { components, request, store, context }: Exec
   return resultOf(work, { components, request }, arrived)
 }
 
-function resultOf(
+async function resultOf(
   work: Work,
   { components, request }: Pick<Executing, 'components' | 'request'>,
   arrived: ReadonlyMap<PackId, Arrived>
-): InstallResult {
+): Promise<InstallResult> {
   const { dryRun, singleSource } = request
-  const { before, target, plan, deprecated, lockChanged, projectChanged } = work
+  const { before, target, plan, lockChanged, projectChanged } = work
   const shown = plan.steps.filter(({ pack, action }) => target.focus.has(pack.id) || action !== 'keep')
   return {
     installed: shown.map(step => installedOf(step, arrived.get(step.pack.id))),
@@ -227,7 +230,7 @@ function resultOf(
     left: target.left,
     overridden: target.overridden,
     warnings: [...target.warnings, ...plan.warnings, ...(singleSource ? [] : unconfirmed(plan, components))],
-    deprecated,
+    deprecated: await work.deprecated,
     packages: target.lock.packs.size,
     lockChanged,
     projectChanged,

@@ -217,7 +217,9 @@ describe('what a worker cannot take', () => {
   })
 
   test('a crash between two calls fails none', async () => {
-    await engine.update(updateRequest('crash later'))
+    const request = updateRequest('crash later')
+    await engine.update(request)
+    release(request)
     await until(() => !engine.stats().running)
     await expect(engine.update(updateRequest('answer'))).resolves.toMatchObject({ kind: 'updated' })
   })

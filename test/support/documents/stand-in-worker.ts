@@ -35,10 +35,13 @@ const DEEDS: Readonly<Record<Deed, (request: UpdateRequest, onStep: () => void) 
   throw: () => {
     throw new TypeError('unreachable')
   },
-  'crash later': () =>
-    void setImmediate(() => {
+  /** Once it is told that its answer arrived: an error may overtake it. */
+  'crash later': request => {
+    const { value } = Atomics.waitAsync(flagsOf(request), 1, 0)
+    void Promise.resolve(value).then(() => {
       throw new TypeError('nobody catches this')
-    }),
+    })
+  },
   exit: () => parentPort?.close()
 }
 
