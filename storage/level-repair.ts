@@ -52,11 +52,13 @@ export async function repairFiles(dir: string): Promise<void> {
  */
 export async function rebuildFiles(dir: string): Promise<void> {
   const [rebuilt, damaged] = foldersOf(dir)
-  await rm(rebuilt, { recursive: true, force: true })
-  try {
-    await copySound(dir, rebuilt, allOf)
-  } catch {
-    // Whole tables make no sense: LevelDB leaves those out when it repairs, so that the others can be read to their end.
+  const copy = async (read: (db: Database) => AsyncIterable<Entry>): Promise<boolean> => {
+    await rm(rebuilt, { recursive: true, force: true })
+    return copySound(dir, rebuilt, read).then(isDone, isNotDone)
+  }
+  if (!(await copy(allOf)) && !(await copy(readableOf))) {
+    // It can't even be opened. LevelDB makes another index, and leaves out whole tables that make no sense. Last of all:
+    // where a flipped bit put keys out of order, it ends the whole process, and would after each start.
     await repairFiles(dir)
     await rm(rebuilt, { recursive: true, force: true })
     await copySound(dir, rebuilt, readableOf)
@@ -136,6 +138,9 @@ async function copySound(from: string, to: string, read: (db: Database) => Async
     await target.close()
   }
 }
+
+const isDone = (): boolean => true
+const isNotDone = (): boolean => false
 
 async function isThere(path: string): Promise<boolean> {
   return stat(path).then(

@@ -10,6 +10,7 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import { encodeContent } from '../../protocol/payload.ts'
 import type { ArchiveDigests, CitedAuthority, ReleaseContent } from '../../protocol/payload.ts'
 import { seed } from './documents/seed.ts'
+import type { Documents } from './documents/documents.ts'
 import type { EditorComponents } from './documents/editor.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../protocol/role.ts'
 import { orderingOf } from '../../protocol/version.ts'
@@ -49,7 +50,7 @@ export interface PublishComponents {
   /** Tells the network, after everything is durable. Never fails a publish. */
   readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
   readonly provide: (root: ContentId) => void
-  readonly documents: EditorComponents['documents']
+  readonly documents: EditorComponents['documents'] & Pick<Documents, 'warm'>
 }
 
 export interface Published {
@@ -118,13 +119,14 @@ interface Signing extends PublishRequest {
 
 /** Reads and checks the folder and makes its blocks durable. */
 async function prepare(
-  { gate, content, now }: PublishComponents,
+  { gate, content, documents, now }: PublishComponents,
   { registry, folder, signer }: Signing,
   signal: AbortSignal
 ): Promise<Prepared> {
   const { manifest: read, notes } = await content.readManifest(folder)
   const name = packageNameOf('ggen', read.name)
   assertMayPublish(await placeOf(gate, registry, name), signer.principal, now())
+  documents.warm(signer.principal)
   const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { signal })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }

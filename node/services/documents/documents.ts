@@ -138,6 +138,13 @@ export class Documents {
     throw new RegistryError('DOCUMENT_FAILED', `the words about ${subject} keep changing`, { next: 'try again' })
   }
 
+  /** Has the engine ready by the time it is needed: to start one takes as long as to read a package. */
+  warm(author: Principal): void {
+    const nothing = { key: '', made: undefined, saved: undefined, actor: '0'.repeat(64), author, chain: '', edits: [] }
+    // Whoever needs it is told what is wrong with it.
+    this.#components.engine.compose(nothing).catch(() => undefined)
+  }
+
   async close(): Promise<void> {
     this.#backlog.stop()
     // Whatever it is at: a document that was not made is noted on the disk, and the next start makes it.
