@@ -9,7 +9,7 @@ import { ecosystemOf, packageNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import { encodeContent } from '../../protocol/payload.ts'
 import type { ArchiveDigests, CitedAuthority, ReleaseContent } from '../../protocol/payload.ts'
-import { seed } from './documents/seed.ts'
+import { saysWords, seed } from './documents/seed.ts'
 import type { Documents } from './documents/documents.ts'
 import type { EditorComponents } from './documents/editor.ts'
 import { NAMING_ROLES, PUBLISHING_ROLES } from '../../protocol/role.ts'
@@ -126,7 +126,7 @@ async function prepare(
   const { manifest: read, notes } = await content.readManifest(folder)
   const name = packageNameOf('ggen', read.name)
   assertMayPublish(await placeOf(gate, registry, name), signer.principal, now())
-  documents.warm(signer.principal)
+  if (saysWords(read)) documents.warm(signer.principal)
   const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { signal })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }

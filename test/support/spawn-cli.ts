@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { afterAll } from 'vitest'
-import { REPOSITORY } from './shared.ts'
+import { COMPILE_CACHE, REPOSITORY } from './shared.ts'
 import { tempDir } from './temp-dir.ts'
 
 export interface CliOptions {
@@ -130,7 +130,7 @@ function firstLine(child: Child, text: () => { stdout: string; stderr: string },
 
 /** The environment of a person who never used ggen-node: none of our variables, and no test runner's. */
 function inherited(): Record<string, string> {
-  const kept: Record<string, string> = { NO_COLOR: '1' }
+  const kept: Record<string, string> = { NO_COLOR: '1', NODE_COMPILE_CACHE: COMPILE_CACHE }
   for (const name of ['PATH', 'LANG', 'TMPDIR', 'SystemRoot', 'GGEN_CI_MARK']) {
     const value = process.env[name]
     if (value !== undefined) kept[name] = value

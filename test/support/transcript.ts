@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { REPOSITORY } from './shared.ts'
+import { COMPILE_CACHE, REPOSITORY } from './shared.ts'
 
 /** One command of a manual with what it must print. */
 export interface Step {
@@ -67,6 +67,7 @@ export async function manualShell(folder: string): Promise<(command: string) => 
     GGEN_NODE_HOME: join(folder, 'home'),
     GGEN_NODE_LISTEN: '/ip4/127.0.0.1/tcp/0',
     NO_COLOR: '1',
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
     LC_ALL: 'C.UTF-8'
   }
   return command =>

@@ -64,6 +64,11 @@ function seeds({ name, manifest, before }: Seeding, state: DocumentState | undef
   return edits.filter(one => editFault(name, one) === undefined)
 }
 
+/** True when there is anything that a document could say: without it no engine is needed. */
+export function saysWords(manifest: Manifest): boolean {
+  return entriesOf(manifest).size > 0
+}
+
 interface Entry {
   readonly path: Path
   readonly value: DocumentValue
