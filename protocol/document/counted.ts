@@ -30,6 +30,8 @@ export interface Edits {
   readonly setAside: readonly { readonly fact: FactId; readonly reason: EditFault }[]
 }
 
+const NO_EDITS: Edits = { facts: [], setAside: [] }
+
 interface Level {
   readonly roles: Roles | undefined
   readonly head: (fact: Typed<'metadata'>) => FactId
@@ -57,6 +59,7 @@ export function editsOfPackage(
     roles
   }: { readonly facts: readonly VerifiedFact[]; readonly chains: Chains; readonly roles: Roles | undefined }
 ): Edits {
+  if (!facts.some(isEdit)) return NO_EDITS
   const levels: readonly Level[] = [
     { roles, head: ({ payload }) => payload.value.authority.package, may: PUBLISHING_ROLES },
     { roles: authority, head: ({ payload }) => payload.value.authority.registry, may: EDITING_ROLES }
@@ -66,7 +69,7 @@ export function editsOfPackage(
 
 /** The edits of a registry's own document, its catalogue. */
 export function editsOfCatalogue(authority: Authority, facts: readonly VerifiedFact[]): Edits {
-  if (!facts.some(isEdit)) return { facts: [], setAside: [] }
+  if (!facts.some(isEdit)) return NO_EDITS
   const levels: readonly Level[] = [
     { roles: authority, head: ({ payload }) => payload.value.authority.registry, may: CATALOGUE_ROLES }
   ]
