@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex } from '../protocol/bytes.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
@@ -63,7 +63,8 @@ export function createApi(parts: NodeParts): Api {
     show: async ({ reference: text }) => {
       const { reference, registry } = registries.resolve(text)
       const found = await view.package(registry.id, reference.name)
-      const document = found.document === null ? null : await documentOf(parts, registry.id, reference.name)
+      const document =
+        found.document === null ? null : await documentOf(parts, registry.id, reference.name).catch(unmade)
       return { ...shown(found, registry), document }
     },
     yank: ({ reference, reason, key, out }) => {
@@ -91,6 +92,12 @@ export function createApi(parts: NodeParts): Api {
       return { stopping: true }
     }
   }
+}
+
+/** Versions are shown whatever became of the words: `document` and `history` say why there are none. */
+function unmade(error: unknown): null {
+  if (isRegistryError(error) && error.code === 'DOCUMENT_FAILED') return null
+  throw error
 }
 
 async function publishTo(

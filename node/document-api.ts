@@ -24,7 +24,7 @@ export function documentApi(parts: NodeParts): Pick<Api, keyof DocumentMethods> 
   return { ...packageCalls(parts), ...bundleCalls(parts), ...catalogueCalls(parts) }
 }
 
-/** What people say of a package; null when nobody said anything, or it can't be made out. */
+/** What people say of a package; null when nobody said anything. @throws RegistryError DOCUMENT_FAILED */
 export async function documentOf(
   { gate, documents }: Pick<NodeParts, 'gate' | 'documents'>,
   registry: RegistryId,
@@ -40,6 +40,7 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
   return {
     edit: async ({ reference, edits, whole = [], ...params }) => {
       const { registry, name } = packageIn(parts, reference)
+      await parts.view.package(registry.id, name)
       if (edits.length > 0 && whole.length > 0)
         throw new RegistryError('USAGE', 'either edits or whole fields, not both')
       const plan: Planned = (state, { view }) => {
@@ -55,6 +56,7 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
     },
     rollover: async ({ reference, registry: which, ...params }) => {
       const named = reference === undefined ? undefined : packageIn(parts, reference)
+      if (named !== undefined) await parts.view.package(named.registry.id, named.name)
       const registry = named?.registry ?? registries.find(which)
       const subject: Subject = named?.name ?? 'registry'
       const signer = await parts.authority.signer(params.key)

@@ -6,12 +6,6 @@ import { KEYS, keysFrom } from './fact-records.ts'
 import type { FactStore } from './fact-store.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
-/** That a document has to be looked at, and since which write: a later one must not be taken for done. */
-export interface DocumentTodo {
-  readonly subject: Subject
-  readonly since: Uint8Array
-}
-
 /** A document as it is written: what it says, and what it is made of. Both sealed (protocol/document/saved.ts). */
 export interface DocumentWrite {
   readonly state: Uint8Array

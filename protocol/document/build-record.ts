@@ -47,7 +47,7 @@ export interface BuildRecord {
 type Packed = Omit<BuildRecord, 'epoch' | 'keys' | 'room'>
 
 /** How each fact stands in a document that was stored. */
-export function standingsIn({ entries }: BuildRecord): ReadonlyMap<FactId, Standing> {
+export function standingsIn({ entries }: Pick<BuildRecord, 'entries'>): ReadonlyMap<FactId, Standing> {
   return new Map(entries.map(([id, status, , , counts]) => [id, { status, counts }] as const))
 }
 

@@ -19,8 +19,6 @@ export const DOCUMENT_LIMITS = Object.freeze({
   stands: 64,
   keyBytes: 256,
   segments: 3,
-  textChars: 4_096,
-  titleChars: 200,
   /** of a link */
   urlChars: 2_048,
   /** operations, bytes of changes, and actors of one document, until an owner rolls it over */

@@ -2,6 +2,7 @@ import { concatBytes, equalBytes, fromUtf8 } from '../bytes.ts'
 import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { RegistryError } from '../errors.ts'
+import { standingsIn } from './build-record.ts'
 import type { BuildRecord } from './build-record.ts'
 import type { FactId } from '../cid.ts'
 import type { DocumentState, Standing } from './document.ts'
@@ -45,8 +46,7 @@ export function openStored(sealed: Uint8Array): StoredDocument {
 /** @throws RegistryError STORE_CORRUPT */
 export function summaryOf(sealed: Uint8Array): StoredSummary {
   const { made, head } = open(sealed)
-  const standings = head.map(([id, status, , , counts]) => [id, { status, counts }] as const)
-  return { made, standings: new Map(standings) }
+  return { made, standings: standingsIn({ entries: head }) }
 }
 
 /** What a document says: sha2-256 of the state in dag-cbor, then that. */

@@ -5,7 +5,7 @@ import { scanChange } from '../../../protocol/document/change.ts'
 import { editFault, keyOf, pathOf } from '../../../protocol/document/edits.ts'
 import type { DocumentValue, Edit, Path } from '../../../protocol/document/edits.ts'
 import type { Metadata } from '../../../protocol/document/payload.ts'
-import { RegistryError } from '../../../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { CitedAuthority, Payload } from '../../../protocol/payload.ts'
@@ -78,7 +78,7 @@ export async function edit(components: EditorComponents, order: EditOrderFor): P
   try {
     const fact = await author.write(registry, subject, payload, { signer })
     announce(registry, fact)
-    await documents.current(registry, subject)
+    await made(documents, order)
     return { fact: fact.id, ...difference }
   } catch (error) {
     if (error === idle) return UNCHANGED
@@ -105,8 +105,20 @@ export async function rollOver(
   await assertCounts(place, { type: 'metadata', value }, { signer, now: now() })
   const fact = await author.write(registry, subject, { type: 'metadata', value }, { signer })
   announce(registry, fact)
-  await documents.current(registry, subject)
+  await made(documents, { registry, subject })
   return { fact, folded: size }
+}
+
+/** The next command finds the document as it is now. What was signed is signed, whatever comes of that. */
+async function made(
+  documents: EditorComponents['documents'],
+  { registry, subject }: Pick<EditOrderFor, 'registry' | 'subject'>
+): Promise<void> {
+  try {
+    await documents.current(registry, subject)
+  } catch (error) {
+    if (!isRegistryError(error)) throw error
+  }
 }
 
 /** The edits that a field, as it is wanted, differs by from the field as it is. */

@@ -2,7 +2,7 @@ import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId } from '../../../protocol/cid.ts'
 import type { DocumentState, Standing } from '../../../protocol/document/document.ts'
 import { distinctValues, wordsOf } from '../../../protocol/document/words.ts'
-import type { HeldPath, PackageWords } from '../../../protocol/document/words.ts'
+import type { HeldPath } from '../../../protocol/document/words.ts'
 import type { PackageView } from '../../../protocol/fold.ts'
 import { ofType } from '../../../protocol/fold-versions.ts'
 import type { Version } from '../../../protocol/version.ts'
@@ -17,30 +17,20 @@ export function shownDocument(
   return {
     ...words,
     links: Object.fromEntries(words.links),
-    tags: words.tags.map(({ tag, versions }) => ({
-      tag,
-      version: versions[0] ?? '',
-      state: versions.length > 1 ? 'conflict' : tagState(view, versions[0])
-    })),
+    tags: words.tags.map(({ tag, versions }) => ({ tag, version: versions[0] ?? '', state: tagState(view, versions) })),
     conflicts: saidIn(words.conflicts, facts),
     edits: view.document?.counted ?? 0,
     heads: state.heads
   }
 }
 
-/** What a tag stands for. Undefined: nobody set it. */
-export function taggedVersion(
-  words: PackageWords,
+/** Whether a tag may be followed that people say these versions of. */
+export function tagState(
   view: PackageView,
-  tag: string
-): { readonly versions: readonly string[]; readonly state: 'ok' | 'conflict' | 'unknown-version' } | undefined {
-  const set = words.tags.find(known => known.tag === tag)
-  if (set === undefined) return undefined
-  return { versions: set.versions, state: set.versions.length > 1 ? 'conflict' : tagState(view, set.versions[0]) }
-}
-
-function tagState({ versions }: PackageView, version: string | undefined): 'ok' | 'conflict' | 'unknown-version' {
-  const entry = versions.find(known => known.version === (version as Version | undefined))
+  [version, ...others]: readonly string[]
+): ShownDocument['tags'][number]['state'] {
+  if (others.length > 0) return 'conflict'
+  const entry = view.versions.find(known => known.version === (version as Version | undefined))
   if (entry === undefined) return 'unknown-version'
   return entry.contents.length > 1 ? 'conflict' : 'ok'
 }

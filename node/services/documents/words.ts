@@ -8,7 +8,7 @@ import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
 import type { FindPackage } from '../resolve.ts'
 import type { Documents } from './documents.ts'
-import { taggedVersion } from './shown.ts'
+import { tagState } from './shown.ts'
 
 export interface WordsComponents {
   readonly find: FindPackage
@@ -48,7 +48,7 @@ function versionOf(
   { tag, words }: { readonly tag: string; readonly words: PackageWords | undefined }
 ): Version {
   const short = shortNameOf(view.name)
-  const tagged = words === undefined ? undefined : taggedVersion(words, view, tag)
+  const tagged = words?.tags.find(known => known.tag === tag)
   if (tagged === undefined) {
     const others = (words?.tags ?? []).map(known => known.tag)
     throw new RegistryError('UNKNOWN_VERSION', `${short} has no tag ${tag}, and ${tag} is no version range`, {
@@ -56,7 +56,7 @@ function versionOf(
     })
   }
   const [version = ''] = tagged.versions
-  switch (tagged.state) {
+  switch (tagState(view, tagged.versions)) {
     case 'ok':
       return version as Version
     case 'unknown-version':
