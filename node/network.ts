@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { RegistryId } from '../protocol/cid.ts'
 import { messageOf } from '../protocol/errors.ts'
+import { PUBLIC_NAMES } from '../protocol/membership/names.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import { openNetworkStore } from '../storage/network-store.ts'
@@ -93,7 +94,7 @@ async function startSwarm(
     {
       ...settings,
       bootstrap: [...new Set([...settings.bootstrap, ...(await records.dialled())])],
-      kadProtocol: '/ggen/kad/1.0.0',
+      names: PUBLIC_NAMES,
       agent: `ggen-node/${version}`,
       roles: config.keep === 'all' ? ['mirror'] : []
     },

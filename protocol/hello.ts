@@ -25,7 +25,15 @@ export interface Hello {
 }
 
 /** Why a hello did not satisfy its reader. */
-export const HELLO_REFUSALS = ['no-common-version', 'too-busy'] as const
+export const HELLO_REFUSALS = [
+  'expired',
+  'invite-over',
+  'no-common-version',
+  'not-a-member',
+  'too-busy',
+  'unknown-issuer',
+  'unknown-peer'
+] as const
 export type HelloRefusal = (typeof HELLO_REFUSALS)[number]
 
 /** The second and last message of each side: dag-cbor `{refused: null | reason}`. Both sides must send null. */

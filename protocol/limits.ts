@@ -1,4 +1,5 @@
 import { DOCUMENT_LIMITS } from './document/limits.ts'
+import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
 import { SYNC_LIMITS } from './sync/limits.ts'
 
@@ -288,6 +289,7 @@ export const LIMITS = Object.freeze({
   }),
   solver: SOLVER_LIMITS,
   document: DOCUMENT_LIMITS,
+  membership: MEMBERSHIP_LIMITS,
   search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,

@@ -36,8 +36,11 @@ const PUBLIC_BOOTSTRAP = new Set([
  */
 export function assertConfig(config: SwarmConfig): CheckedConfig {
   // The public DHT's name, or anybody else's, would put our records into a table that strangers read.
-  if (!/^\/ggen\/[!-~]{1,128}\/\d+\.\d+\.\d+$/.test(config.kadProtocol)) {
-    throw wrong(config, `the dht needs a name of its own, /ggen/…/1.0.0, not ${JSON.stringify(config.kadProtocol)}`)
+  if (!/^\/ggen\/[!-~]{1,128}\/\d+\.\d+\.\d+$/.test(config.names.kadProtocol)) {
+    throw wrong(
+      config,
+      `the dht needs a name of its own, /ggen/…/1.0.0, not ${JSON.stringify(config.names.kadProtocol)}`
+    )
   }
   if (config.bootstrap.length > LIMITS.peers.bootstrap) throw wrong(config, 'too many bootstrap addresses')
   const bootstrap = config.bootstrap.map(text => parseBootstrap(config, text))

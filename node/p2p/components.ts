@@ -3,9 +3,11 @@ import type { PrivateKey } from '@libp2p/interface'
 import type { Admission } from '../../protocol/admission.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { HelloRole } from '../../protocol/hello.ts'
+import type { SwarmNames } from '../../protocol/membership/names.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { SubmitAnswer } from '../../protocol/submit-messages.ts'
 import type { ItemSet } from '../../protocol/sync/item-set.ts'
+import type { Membership } from './membership.ts'
 
 /** Where libp2p and the DHT keep what they remember. Opened and closed by its owner. */
 export type Datastore = NonNullable<HeliaInit['datastore']>
@@ -84,6 +86,8 @@ export interface SwarmComponents {
   readonly facts: Facts
   /** Without one, nobody is asked for names here. */
   readonly desk?: SubmissionDesk
+  /** Of a private swarm: who may be in it. */
+  readonly membership?: Membership
   readonly clock: Clock
   readonly log: Log
 }
@@ -111,7 +115,10 @@ export interface SwarmConfig {
   /** Multiaddrs that end in `/p2p/<peer id>`; dialled again whenever they are not connected. */
   readonly bootstrap: readonly string[]
   readonly mdns: boolean
-  readonly kadProtocol: string
+  /** What it calls itself where strangers may look. */
+  readonly names: SwarmNames
+  /** A private swarm has an outer wall too: every connection is under this pre-shared key. Newest first, during a rotation two. */
+  readonly psks?: readonly Uint8Array[]
   /** Peer ids that no limit by address applies to. */
   readonly allowPeers: readonly string[]
   readonly agent: string

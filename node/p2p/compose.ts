@@ -147,11 +147,12 @@ async function hostOf(
   })
 }
 
-function gossipOf({ components, events }: Whole, host: Host, peers: Peers, sync: Sync): Gossip {
+function gossipOf({ config, components, events }: Whole, host: Host, peers: Peers, sync: Sync): Gossip {
   const { gate, log, facts, clock } = components
   const fetchFact = factFetcher({ peers, clock, log })
   return new Gossip({
     pubsub: host.services.pubsub,
+    topicOf: registry => config.names.topicOf(registry),
     gate,
     peers,
     log,

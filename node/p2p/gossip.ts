@@ -5,7 +5,7 @@ import type { TopicScoreParams } from '@libp2p/gossipsub/score'
 import type { PeerId } from '@libp2p/interface'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
-import { encodeAnnouncement, factsTopic, parseGossipMessage } from '../../protocol/gossip-message.ts'
+import { encodeAnnouncement, parseGossipMessage } from '../../protocol/gossip-message.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Gate, Log, SwarmEvents, Verdict } from './components.ts'
@@ -62,6 +62,7 @@ function messageId(message: Message): Uint8Array {
 
 export interface GossipComponents {
   readonly pubsub: GossipSub
+  readonly topicOf: (registry: RegistryId) => string
   readonly gate: Gate
   readonly peers: Peers
   readonly log: Log
@@ -96,7 +97,7 @@ export class Gossip {
   }
 
   follow(registry: RegistryId): void {
-    const topic = factsTopic(registry)
+    const topic = this.#components.topicOf(registry)
     if (this.#topics.has(topic)) return
     const { pubsub } = this.#components
     this.#topics.set(topic, registry)
@@ -108,7 +109,7 @@ export class Gossip {
   }
 
   unfollow(registry: RegistryId): void {
-    const topic = factsTopic(registry)
+    const topic = this.#components.topicOf(registry)
     if (!this.#topics.delete(topic)) return
     const { pubsub } = this.#components
     pubsub.unsubscribe(topic)
@@ -118,7 +119,7 @@ export class Gossip {
 
   /** Tells a fact that is durable here. Resolves when it is handed to the streams, to nobody perhaps. */
   async publish(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number> {
-    const topic = factsTopic(registry)
+    const topic = this.#components.topicOf(registry)
     if (!this.#topics.has(topic)) throw new RegistryError('UNKNOWN_REGISTRY', 'the registry is not followed here')
     const data = envelope.length > LIMITS.gossip.inlineFactBytes ? encodeAnnouncement(id) : envelope
     const { recipients } = await this.#components.pubsub.publish(topic, data)
@@ -132,7 +133,7 @@ export class Gossip {
 
   /** Peers that have subscribed to a registry's topic. */
   subscribers(registry: RegistryId): readonly string[] {
-    return this.#components.pubsub.getSubscribers(factsTopic(registry)).map(peer => peer.toString())
+    return this.#components.pubsub.getSubscribers(this.#components.topicOf(registry)).map(peer => peer.toString())
   }
 
   async #validate(registry: RegistryId, from: PeerId, message: Message): Promise<TopicValidatorResult> {

@@ -55,7 +55,7 @@ export async function createHost(components: HostComponents): Promise<Host> {
     streamMuxers: [muxer()],
     connectionGater: connectionGater(components.gater),
     connectionManager: connectionLimits(components.tuning),
-    peerDiscovery: config.mdns ? [mdns({ serviceTag: `_ggen-${config.name}._udp.local` })] : [],
+    peerDiscovery: config.mdns ? [mdns({ serviceTag: config.names.mdnsTag })] : [],
     services: services(components)
   })
 }
@@ -74,7 +74,7 @@ function services({ config, checked, gater, hello }: HostComponents): ServiceFac
       maxMessageSize: peers.identifyBytes
     }),
     ping: ping({ maxInboundStreams: streams.ping, maxOutboundStreams: streams.ping }),
-    dht: dht(config.kadProtocol, checked.internet),
+    dht: dht(config.names.kadProtocol, checked.internet),
     pubsub: gossipService(gater.allowPeers)
   }
 }

@@ -1,3 +1,4 @@
+import { PUBLIC_NAMES } from '../../protocol/membership/names.ts'
 import dns from 'node:dns'
 import { Resolver } from 'node:dns/promises'
 import { Socket } from 'node:net'
@@ -25,15 +26,15 @@ const config: SwarmConfig = {
   listen: ['/ip4/127.0.0.1/tcp/0'],
   bootstrap: [],
   mdns: false,
-  kadProtocol: '/ggen/kad/1.0.0',
+  names: PUBLIC_NAMES,
   allowPeers: [],
   agent: 'test',
   roles: []
 }
 
 test.each([
-  ['the public dht', { kadProtocol: '/ipfs/kad/1.0.0' }],
-  ['a dht without a name', { kadProtocol: '' }],
+  ['the public dht', { names: { ...PUBLIC_NAMES, kadProtocol: '/ipfs/kad/1.0.0' } }],
+  ['a dht without a name', { names: { ...PUBLIC_NAMES, kadProtocol: '' } }],
   [
     'a public bootstrap peer',
     { bootstrap: ['/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ'] }

@@ -6,6 +6,7 @@ import { verifyFact } from '../../attestation/sign-fact.ts'
 import { digestOf } from '../../protocol/cid.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
+import { PUBLIC_NAMES } from '../../protocol/membership/names.ts'
 import type { Envelope } from '../../protocol/fact.ts'
 import { ItemSet } from '../../protocol/sync/item-set.ts'
 import type {
@@ -204,7 +205,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       listen: ['/ip4/127.0.0.1/tcp/0'],
       bootstrap: [],
       mdns: false,
-      kadProtocol: '/ggen/kad/1.0.0',
+      names: PUBLIC_NAMES,
       allowPeers: [],
       agent: 'ggen-node/test',
       roles: ['peer'],

@@ -1,0 +1,49 @@
+const KiB = 1024
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+/** Bounds of private swarms: invites, certificates, the introduction of members (docs/spec/membership.md, docs/spec/hello.md). */
+export const MEMBERSHIP_LIMITS = Object.freeze({
+  /** Positions that one invite may have: 16 chains of one key, each so long. */
+  inviteUses: 1_024,
+  inviteDefaultMs: 7 * DAY,
+  inviteMaxMs: 365 * DAY,
+  certificateMs: 30 * DAY,
+  /** A certificate is renewed when so much of its life is left, and people are warned from there. */
+  renewFromLeftMs: 10 * DAY,
+  /** Of a certificate that a member with a grant that expires signs for itself. */
+  ownCertificateMs: 1 * DAY,
+  ciGrantDefaultMs: 90 * DAY,
+  certificateBytes: 1 * KiB,
+  bindingBytes: 1 * KiB,
+  /** Facts shown in an introduction, so that who has not heard of a member yet can let it in. */
+  evidenceFacts: 4,
+  evidenceBytes: 16 * KiB,
+  helloBytes: 24 * KiB,
+  /** Members of one private registry, and rows of its roster. */
+  members: 10_000,
+  rosterPage: 64,
+  rosterPages: 160,
+  requestBytes: 4 * KiB,
+  responseBytes: 128 * KiB,
+  requestsPerStream: 256,
+  requestsInFlight: 16,
+  timeoutMs: 10 * SECOND,
+  clockSkewMs: 5 * MINUTE,
+  /** How often standings and certificates are looked at when nothing else makes anybody look. */
+  recheckMs: 1 * MINUTE,
+  /** Who is certified and in no fact here yet stays so long, when the set was compared to the end meanwhile. */
+  graceMs: 10 * MINUTE,
+  overlapDefaultMs: 1 * DAY,
+  overlapMaxMs: 30 * DAY,
+  /** Old secrets that a hello is still held under during an overlap. */
+  oldSecrets: 1,
+  swarmKeyBytes: 1 * KiB,
+  tokenChars: 2_048,
+  tokenAddresses: 4,
+  /** Private swarms of one node. */
+  swarms: 32,
+  joinTries: 8
+})
