@@ -81,6 +81,8 @@ export interface NodeStatus {
 
 export interface PeerStatus {
   readonly id: string
+  /** The swarm in which it is a peer: `public`, or the name of a private one. */
+  readonly swarm: string
   readonly address: string
   readonly direction: 'inbound' | 'outbound'
   readonly agent: string
