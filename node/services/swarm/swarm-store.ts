@@ -36,8 +36,6 @@ export interface SwarmRecord {
   readonly secrets: SwarmSecrets
   /** Our own, as it was signed. */
   readonly certificate: Uint8Array | null
-  /** Our own redemption of the invite that let us in: the envelope of a fact, that the gate perhaps has not let in yet. */
-  readonly redeem: Uint8Array | null
   /** Multiaddrs with /p2p/ from the token that let us in, at most `LIMITS.membership.tokenAddresses`. */
   readonly vouched: readonly string[]
 }
@@ -53,7 +51,6 @@ export interface SwarmStore {
   read(): Promise<SwarmRecord>
   putSecrets(secrets: SwarmSecrets): Promise<void>
   putCertificate(certificate: Uint8Array | null): Promise<void>
-  putRedeem(redeem: Uint8Array | null): Promise<void>
   putVouched(addresses: readonly string[]): Promise<void>
   /** In no order; at most `LIMITS.membership.members`. */
   roster(): Promise<readonly RosterRow[]>
