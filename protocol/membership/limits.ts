@@ -43,6 +43,7 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   swarmKeyBytes: 1 * KiB,
   tokenChars: 2_048,
   tokenAddresses: 4,
+  tokenAddressChars: 255,
   /** Private swarms of one node. */
   swarms: 32,
   joinTries: 8
