@@ -157,12 +157,16 @@ function parseSecretBytes(value: unknown): Uint8Array {
   return value
 }
 
-/** By shape alone; what the network makes of it is seen when it is dialled. */
 function parseAddress(value: unknown): string {
-  if (typeof value !== 'string' || value.length > MEMBERSHIP_LIMITS.tokenAddressChars) throw badRecord()
-  // Attack: an address with escape codes would write over the terminal of whoever joins.
-  if (!/^(?:\/[A-Za-z0-9._:%-]+)+\/p2p\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(value)) throw badRecord()
+  if (typeof value !== 'string' || !isTokenAddress(value)) throw badRecord()
   return value
+}
+
+/** By shape alone; what the network makes of it is seen when it is dialled. */
+export function isTokenAddress(text: string): boolean {
+  // Attack: an address with escape codes would write over the terminal of whoever joins.
+  const isShaped = /^(?:\/[A-Za-z0-9._:%-]+)+\/p2p\/12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/.test(text)
+  return isShaped && text.length <= MEMBERSHIP_LIMITS.tokenAddressChars
 }
 
 function cutShort(cause?: unknown): RegistryError {

@@ -9,10 +9,11 @@ import { formatToken, parseToken } from '../../protocol/membership/token.ts'
 import type { Token } from '../../protocol/membership/token.ts'
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const id = bytes32.map(factIdOfDigest)
 const peer = fc
-  .array(fc.constantFrom(...BASE58), { minLength: 44, maxLength: 44 })
+  .array(fc.constantFrom(...BASE58.split('')), { minLength: 44, maxLength: 44 })
   .map(letters => `12D3KooW${letters.join('')}`)
 const address = fc
   .tuple(fc.ipV4(), fc.integer({ min: 1, max: 65_535 }), peer, peer)
@@ -104,17 +105,12 @@ describe('the text of a token', () => {
       }
     }
     fc.assert(
-      fc.property(
-        token,
-        fc.nat(),
-        fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'),
-        (value, n, letter) => {
-          const whole = formatToken(value)
-          const at = 5 + (n % (whole.length - 5))
-          fc.pre(whole[at] !== letter)
-          expect(refusal(whole.slice(0, at) + letter + whole.slice(at + 1)).code).toBe('MALFORMED')
-        }
-      )
+      fc.property(token, fc.nat(), fc.constantFrom(...LETTERS.split('')), (value, n, letter) => {
+        const whole = formatToken(value)
+        const at = 5 + (n % (whole.length - 5))
+        fc.pre(whole[at] !== letter)
+        expect(refusal(whole.slice(0, at) + letter + whole.slice(at + 1)).code).toBe('MALFORMED')
+      })
     )
     for (const other of [`${text}=`, `${text}A`, `${text}\n`, ` ${text}`, text.toUpperCase(), `${text}${text}`]) {
       expect(refusal(other).code).toBe('MALFORMED')
