@@ -43,8 +43,9 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
   const idle = facts
     .filter(({ id, payload }) => payload.type === 'cosign' && !result.cosigned.has(id))
     .map(({ id }) => ({ fact: id, reason: 'no-effect' as const }))
-  const redeemed = countRedemptions(result, facts)
-  const roles = rolesOf('registry', owners, { ...result, ...redeemed })
+  const changed = rolesOf('registry', owners, result)
+  const redeemed = countRedemptions(changed, facts)
+  const roles = { ...changed, redemptions: redeemed.redemptions }
   // What a member is a member by stays in the set, with what stands before it.
   const rests = new Set([...result.rests, ...redeemed.redemptions.map(({ fact }) => fact)])
   return {

@@ -1,41 +1,28 @@
-import type { Counted, FoldResult } from './authority-fold.ts'
 import { isBelow } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
 import type { VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
-import type { Principal } from './did.ts'
+import type { FactBody } from './fact.ts'
 import { isWithin } from './heads.ts'
-import type { Revoke } from './payload-authority.ts'
 import { useAt } from './payload-invite.ts'
-import type { Invite, InvitedRole, Redeem } from './payload-invite.ts'
+import type { Redeem } from './payload-invite.ts'
 import { covers } from './role.ts'
-import type { Scope } from './role.ts'
-
-export interface CountedInvite extends Invite {
-  readonly fact: FactId
-  readonly by: Principal
-}
-
-/** A use of an invite that counts: its key holds the role as if a grant stood where the invite stands. */
-export interface Redemption {
-  readonly fact: FactId
-  readonly invite: FactId
-  readonly key: Principal
-  readonly role: InvitedRole
-  readonly scope: Scope
-  /** Who made the invite. */
-  readonly by: Principal
-  /** When it was redeemed, as the invite's key says. */
-  readonly time: number
-}
+import { nodeOf } from './roles.ts'
+import type { CountedInvite, CountedRevoke, Redemption, Roles } from './roles.ts'
 
 /** Why a use of an invite does not count, docs/spec/membership.md section 3. The first that fits. */
 export type RedeemFault = 'unknown-authority' | 'invite-used-up' | 'resolved' | 'revoked' | 'invite-used-twice'
 
 export interface Redeemed {
-  readonly invites: readonly CountedInvite[]
   readonly redemptions: readonly Redemption[]
   readonly setAside: readonly { readonly fact: FactId; readonly reason: RedeemFault }[]
+}
+
+/** A use that may count. */
+interface Use {
+  readonly fact: VerifiedFact
+  readonly redeem: Redeem
+  readonly invite: CountedInvite
 }
 
 /**
@@ -43,106 +30,82 @@ export interface Redeemed {
  * the facts.
  *
  * Invariants:
- * 1. Whether a use may count at all depends on the use and on changes that count, and on no other use. Of those that may at
- *    one position the lowest id does: so what is kept outside the set, or does not count, leaves no trace.
- * 2. A use that may count is one that no revocation cuts (`authority-cuts.ts` must say the same), so that what a node knows
- *    besides the set never takes the place of what is in it.
+ * 1. Whether a use may count depends on the use and on changes that count, and on no other use. Of those that may at one
+ *    position the lowest id does: so what is kept outside the set, or does not count, leaves no trace.
+ * 2. What a revocation cuts (`authority-cuts.ts`) may not count, so that what a node knows besides the set never takes the
+ *    place of what is in it.
  */
-export function countRedemptions(
-  result: Pick<FoldResult, 'counted' | 'away'>,
-  facts: readonly VerifiedFact[]
-): Redeemed {
-  const inOrder = [...result.counted.values()].toSorted(byPlace)
-  const places = new Map(inOrder.map(({ node }, index) => [node.fact.id, index]))
-  const judge = new Judge(result, inOrder)
-  const setAside: { readonly fact: FactId; readonly reason: RedeemFault }[] = []
+export function countRedemptions(roles: Roles, facts: readonly VerifiedFact[]): Redeemed {
+  const invites = new Map(roles.invites.map(invite => [invite.fact, invite]))
+  const isEnded = usesEnded(roles)
   const firsts = new Map<string, Use>()
+  const setAside: { readonly fact: FactId; readonly reason: RedeemFault }[] = []
   for (const fact of facts) {
     if (fact.payload.type !== 'redeem') continue
-    const verdict = judge.look(fact, fact.payload.value)
-    if (typeof verdict === 'string') {
-      setAside.push({ fact: fact.id, reason: verdict })
+    const redeem = fact.payload.value
+    const invite = invites.get(redeem.invite)
+    const fault = faultOf(invite, fact) ?? (roles.away.has(fact.id) ? 'resolved' : undefined)
+    if (invite === undefined || fault !== undefined || isEnded(invite, fact.body)) {
+      setAside.push({ fact: fact.id, reason: fault ?? 'revoked' })
       continue
     }
-    const { author, chain, seq } = fact.body
-    const position = `${author} ${chain} ${seq}`
+    const use = { fact, redeem, invite }
+    const position = positionOf(fact.body)
     const other = firsts.get(position)
-    const [first, second] = other !== undefined && other.fact.id < fact.id ? [other, verdict] : [verdict, other]
-    firsts.set(position, first)
+    const isFirst = other === undefined || fact.id < other.fact.id
+    if (isFirst) firsts.set(position, use)
+    const second = isFirst ? other : use
     if (second !== undefined) setAside.push({ fact: second.fact.id, reason: 'invite-used-twice' })
   }
-  const uses = [...firsts.values()].toSorted(
-    (a, b) => (places.get(a.invite.fact) ?? 0) - (places.get(b.invite.fact) ?? 0) || compareText(a.fact.id, b.fact.id)
-  )
-  return { invites: judge.invites, redemptions: uses.map(redemptionOf), setAside }
+  const placeOf = ({ invite }: Use): number => roles.order.get(invite.fact) ?? 0
+  const uses = [...firsts.values()].toSorted((a, b) => placeOf(a) - placeOf(b) || compareText(a.fact.id, b.fact.id))
+  return { redemptions: uses.map(redemptionOf), setAside }
 }
 
-/** A use that may count. */
-interface Use {
-  readonly fact: VerifiedFact
-  readonly key: Principal
-  readonly invite: CountedInvite
+function faultOf(invite: CountedInvite | undefined, { body }: VerifiedFact): RedeemFault | undefined {
+  // Attack: an invite that others hold is used under a key of one's own.
+  if (invite === undefined || invite.key !== body.author) return 'unknown-authority'
+  return useAt(invite, body) === undefined ? 'invite-used-up' : undefined
 }
 
-class Judge {
-  readonly #counted: ReadonlyMap<FactId, Counted>
-  readonly #away: ReadonlySet<FactId>
-  readonly #invites: ReadonlyMap<FactId, CountedInvite>
-  /** What ends the uses of a key. */
-  readonly #revokes = new Map<Principal, { readonly revoke: Revoke; readonly counted: Counted }[]>()
+type Position = Pick<FactBody, 'chain' | 'seq'>
 
-  constructor({ counted, away }: Pick<FoldResult, 'counted' | 'away'>, inOrder: readonly Counted[]) {
-    this.#counted = counted
-    this.#away = away
-    this.#invites = new Map(inOrder.flatMap(invitesIn))
-    const keys = new Set([...this.#invites.values()].map(({ key }) => key))
-    for (const one of inOrder) {
-      const { payload } = one.node.fact
-      if (payload.type !== 'revoke' || !keys.has(payload.value.key) || !endsUses(payload.value)) continue
-      const known = this.#revokes.get(payload.value.key)
-      if (known === undefined) this.#revokes.set(payload.value.key, [{ revoke: payload.value, counted: one }])
-      else known.push({ revoke: payload.value, counted: one })
-    }
-  }
-
-  get invites(): readonly CountedInvite[] {
-    return [...this.#invites.values()]
-  }
-
-  look(fact: VerifiedFact, { invite: id, key }: Redeem): Use | RedeemFault {
-    const invite = this.#invites.get(id)
-    // Attack: an invite that others hold is used with a key of one's own.
-    if (invite === undefined || invite.key !== fact.body.author) return 'unknown-authority'
-    if (useAt(invite, fact.body) === undefined) return 'invite-used-up'
-    if (this.#away.has(fact.id)) return 'resolved'
-    if (this.#isEnded(invite, fact)) return 'revoked'
-    return { fact, key, invite }
-  }
-
-  /** Uses that a revocation does not recognise are over, unless the invite was made in its knowledge. */
-  #isEnded(invite: CountedInvite, { body }: VerifiedFact): boolean {
-    const at = this.#counted.get(invite.fact)?.node
-    return (this.#revokes.get(invite.key) ?? []).some(
-      ({ revoke, counted }) => !isWithin(revoke.heads, body) && (at === undefined || !isBelow(at, counted.node))
+/**
+ * Whether a revocation of an invite's key ends what is done at a position: it does not recognise that, and the invite was
+ * not made in its knowledge.
+ */
+export function usesEnded(roles: Roles): (invite: CountedInvite, position: Position) => boolean {
+  const byKey = Map.groupBy(roles.revokes.filter(endsUses), ({ key }) => key)
+  return (invite, { chain, seq }) =>
+    (byKey.get(invite.key) ?? []).some(
+      revoke => !isWithin(revoke.heads, { chain, subject: 'registry', seq }) && isAgainst(roles, invite, revoke)
     )
-  }
+}
+
+/** Invites that are over for whoever has not used them yet. */
+export function endedInvites(roles: Roles): ReadonlySet<FactId> {
+  const byKey = Map.groupBy(roles.revokes.filter(endsUses), ({ key }) => key)
+  const ended = roles.invites.filter(invite =>
+    (byKey.get(invite.key) ?? []).some(revoke => isAgainst(roles, invite, revoke))
+  )
+  return new Set(ended.map(({ fact }) => fact))
 }
 
 /** A key of an invite holds no role, so only what takes every role of it everywhere ends what it says. */
-export function endsUses({ role, scope }: Pick<Revoke, 'role' | 'scope'>): boolean {
+function endsUses({ role, scope }: CountedRevoke): boolean {
   return role === null && covers(scope, 'registry')
 }
 
-function invitesIn({ node: { fact } }: Counted): readonly (readonly [FactId, CountedInvite])[] {
-  if (fact.payload.type !== 'invite') return []
-  return [[fact.id, { ...fact.payload.value, fact: fact.id, by: fact.body.author }]]
+function isAgainst(roles: Roles, invite: CountedInvite, revoke: CountedRevoke): boolean {
+  const [at, ends] = [nodeOf(roles, invite.fact), nodeOf(roles, revoke.fact)]
+  return at === undefined || ends === undefined || !isBelow(at, ends)
 }
 
-function redemptionOf({ fact, key, invite }: Use): Redemption {
+export function positionOf({ author, chain, seq }: Pick<FactBody, 'author' | 'chain' | 'seq'>): string {
+  return `${author} ${chain} ${seq}`
+}
+
+function redemptionOf({ fact, redeem, invite }: Use): Redemption {
   const { role, scope, by } = invite
-  return { fact: fact.id, invite: invite.fact, key, role, scope, by, time: fact.body.time }
-}
-
-function byPlace(a: Counted, b: Counted): number {
-  return a.node.depth - b.node.depth || compareText(a.node.fact.id, b.node.fact.id)
+  return { fact: fact.id, invite: invite.fact, key: redeem.key, role, scope, by, time: fact.body.time }
 }

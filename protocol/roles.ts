@@ -9,7 +9,7 @@ import type { Principal } from './did.ts'
 import type { Subject } from './fact.ts'
 import { isWithin } from './heads.ts'
 import type { Grant, Revoke } from './payload-authority.ts'
-import type { CountedInvite, Redeemed, Redemption } from './redemptions.ts'
+import type { Invite, InvitedRole } from './payload-invite.ts'
 import { covers, placeIn, WHOLE } from './role.ts'
 import type { Role, Scope } from './role.ts'
 
@@ -23,6 +23,24 @@ export interface CountedRevoke extends Revoke {
   readonly by: Principal
   /** The recovery key signed it: it takes no release away that was made before the head it changes. */
   readonly byRecovery: boolean
+}
+
+export interface CountedInvite extends Invite {
+  readonly fact: FactId
+  readonly by: Principal
+}
+
+/** A use of an invite that counts (`redemptions.ts`): its key holds the role as if a grant stood where the invite stands. */
+export interface Redemption {
+  readonly fact: FactId
+  readonly invite: FactId
+  readonly key: Principal
+  readonly role: InvitedRole
+  readonly scope: Scope
+  /** Who made the invite. */
+  readonly by: Principal
+  /** When it was redeemed, as the invite's key says. */
+  readonly time: number
 }
 
 /**
@@ -44,22 +62,16 @@ export interface Roles {
   readonly founders: readonly Principal[]
   readonly grants: readonly CountedGrant[]
   readonly revokes: readonly CountedRevoke[]
-  /** In their order; nobody is invited into a package. */
+  /** Nobody is invited into a package. */
   readonly invites: readonly CountedInvite[]
-  /** By the order of their invites. */
+  /** By the order of their invites, then by id. */
   readonly redemptions: readonly Redemption[]
   /** What a `resolve` decided against. */
   readonly away: ReadonlySet<FactId>
 }
 
-type Counting = Pick<FoldResult, 'counted' | 'away' | 'root'> & Partial<Pick<Redeemed, 'invites' | 'redemptions'>>
-
-/** What the counted changes of a subject add up to. */
-export function rolesOf(
-  subject: Subject,
-  founders: readonly Principal[],
-  { counted, away, root, invites = [], redemptions = [] }: Counting
-): Roles {
+/** What the counted changes of a subject add up to. Who redeemed an invite is found out of that, and added. */
+export function rolesOf(subject: Subject, founders: readonly Principal[], { counted, away, root }: FoldResult): Roles {
   const inOrder = [...counted.values()].toSorted(
     (a, b) => a.node.depth - b.node.depth || compareText(a.node.fact.id, b.node.fact.id)
   )
@@ -76,8 +88,10 @@ export function rolesOf(
     revokes: inOrder.flatMap(({ node: { fact }, byRecovery }) =>
       fact.payload.type === 'revoke' ? [{ ...fact.payload.value, fact: fact.id, by: fact.body.author, byRecovery }] : []
     ),
-    invites,
-    redemptions,
+    invites: inOrder.flatMap(({ node: { fact } }) =>
+      fact.payload.type === 'invite' ? [{ ...fact.payload.value, fact: fact.id, by: fact.body.author }] : []
+    ),
+    redemptions: [],
     away
   }
 }
@@ -132,7 +146,7 @@ export function standingRoles(roles: Roles, key: Principal): readonly Held[] {
 }
 
 /** Was a key ever given a role, or told that it has none? */
-export function isNamed(roles: Roles, key: Principal): boolean {
+export function wasNamed(roles: Roles, key: Principal): boolean {
   return keyIndex(roles).has(key)
 }
 
