@@ -51,8 +51,15 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   /** Old secrets that a hello is still held under during an overlap. */
   oldSecrets: 1,
   swarmKeyBytes: 1 * KiB,
+  /** How far one record may be ahead of the secret that is known. */
+  epochsAtOnce: 1_024,
+  /** Hosts whose proof is kept to be weighed again, and hosts of expelled members that no row of the roster names. */
+  shownHosts: 4_096,
+  /** Certified keys that no fact here names yet. */
+  unknownMembers: 1_024,
   tokenChars: 2_048,
   tokenAddresses: 4,
+  tokenAddressChars: 255,
   /** Private swarms of one node. */
   swarms: 32,
   joinTries: 8
