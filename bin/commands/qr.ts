@@ -10,6 +10,9 @@ export interface Canvas {
 /** Light modules around a code, as the standard wants them; readers make do with half of them. */
 const QUIET = [4, 2] as const
 
+/** The least that the encoder draws itself. */
+const BORDER = 1
+
 /** Black on white, by their place in the palette of 256, which themes leave alone. */
 const ON = '\u001b[38;5;16;48;5;231m'
 const OFF = '\u001b[0m'
@@ -21,11 +24,12 @@ const OFF = '\u001b[0m'
  */
 export function drawQr(text: string, { colours, columns }: Canvas): readonly string[] | number {
   // A screen has no scratches: the lowest level of correction makes the smallest code.
-  const modules = encodeQR(text, 'raw', { ecc: 'low', border: 0 })
-  const quiet = QUIET.find(border => modules.length + 2 * border <= columns)
-  if (quiet === undefined) return modules.length + 2 * QUIET[1]
-  const isDark = (x: number, y: number): boolean => modules[y - quiet]?.[x - quiet] === true
-  const size = modules.length + 2 * quiet
+  const bordered = encodeQR(text, 'raw', { ecc: 'low', border: BORDER })
+  const modules = bordered.length - 2 * BORDER
+  const quiet = QUIET.find(border => modules + 2 * border <= columns)
+  if (quiet === undefined) return modules + 2 * QUIET[1]
+  const isDark = (x: number, y: number): boolean => bordered[y - quiet + BORDER]?.[x - quiet + BORDER] === true
+  const size = modules + 2 * quiet
   const lines: string[] = []
   for (let y = 0; y < size; y += 2) {
     let line = ''
