@@ -30,6 +30,7 @@ import type { ProjectCommand } from './services/project/target.ts'
 import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
+import { swarmApi } from './swarm-api.ts'
 import { takedown } from './takedown.ts'
 import { submissionCalls } from './submissions.ts'
 import { waitFor } from './wait.ts'
@@ -77,6 +78,7 @@ export function createApi(parts: NodeParts): Api {
     },
     ...authorityApi(parts),
     ...documentApi(parts),
+    ...swarmApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),
