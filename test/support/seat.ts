@@ -184,3 +184,23 @@ export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
     }
   }
 }
+
+/** All that one knows, taken in by the other. */
+export async function share(from: Seat, to: Seat): Promise<void> {
+  await to.take(await from.facts())
+}
+
+/**
+ * Two hosts introduce themselves, the first one first: what the second makes of the first, then what the first makes of the
+ * second, who says nothing to whom it does not accept.
+ */
+export async function meet(dialler: Seat, listener: Seat): Promise<readonly [string, string]> {
+  const { signal } = new AbortController()
+  const there = await listener.members.judge(dialler.peer, await dialler.members.proof(), signal)
+  if (!there.accepted) return [there.reason, 'unjudged']
+  const here = await dialler.members.judge(listener.peer, await listener.members.proof(), signal)
+  if (!here.accepted) return ['accepted', here.reason]
+  dialler.connected.add(listener.peer)
+  listener.connected.add(dialler.peer)
+  return ['accepted', 'accepted']
+}
