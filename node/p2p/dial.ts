@@ -4,7 +4,7 @@ import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors
 import type { Host } from './libp2p.ts'
 
 /** Dials and waits for the introduction. @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE */
-export async function dial(host: Host, address: Multiaddr, signal: AbortSignal): Promise<string> {
+export async function dial(host: Host, address: Multiaddr | Multiaddr[], signal: AbortSignal): Promise<string> {
   let connection = await openConnection(host, address, signal)
   let verdict = await host.services.hello.verdict(connection)
   if (!verdict.accepted && verdict.reason === 'closed') {
@@ -20,19 +20,19 @@ export async function dial(host: Host, address: Multiaddr, signal: AbortSignal):
     })
   }
   throw new RegistryError('PEER_SILENT', `${peer} was reached but not accepted: ${verdict.reason}`, {
-    tried: [address.toString()],
+    tried: [address].flat().map(String),
     next: 'check that a ggen-node of the same swarm listens there'
   })
 }
 
-async function openConnection(host: Host, address: Multiaddr, signal: AbortSignal): Promise<Connection> {
+async function openConnection(host: Host, address: Multiaddr | Multiaddr[], signal: AbortSignal): Promise<Connection> {
   try {
     return await host.dial(address, { signal })
   } catch (cause) {
     if (isRegistryError(cause)) throw cause
-    throw new RegistryError('PEER_UNREACHABLE', `no connection to ${address.toString()}: ${messageOf(cause)}`, {
+    throw new RegistryError('PEER_UNREACHABLE', `no connection to ${String(address)}: ${messageOf(cause)}`, {
       cause,
-      tried: [address.toString()],
+      tried: [address].flat().map(String),
       next: 'check the address and that the node runs'
     })
   }

@@ -7,6 +7,7 @@ import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { SubmitAnswer, SubmitRequest } from '../../protocol/submit-messages.ts'
+import { assertProtocols } from './assert-host.ts'
 import { assertConfig } from './assertions.ts'
 import type { SwarmComponents, SwarmConfig, SwarmEvents } from './components.ts'
 import { compose } from './compose.ts'
@@ -74,13 +75,13 @@ export async function createSwarm(
   components: SwarmComponents,
   events: SwarmEvents = {}
 ): Promise<Swarm> {
-  const checked = assertConfig(config)
+  const checked = assertConfig(config, components)
   const parts = await compose({ config, checked, components, events })
   return swarmOf(config, components, parts)
 }
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
-  const { host, helia, peers, gossip, sync, routing, meter, tuning } = parts
+  const { host, helia, peers, gossip, sync, routing, meter, tuning, remembered } = parts
   const { blocks, clock } = components
   return {
     name: config.name,
@@ -97,6 +98,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
       return await dial(host, target, signal ?? AbortSignal.timeout(LIMITS.connections.dialTimeoutMs))
     },
     disconnect: async peer => {
+      remembered.forget(peer)
       await Promise.all(host.getConnections().map(async each => await closeIf(each, peer)))
     },
     blame: peer => peers.blame(peer, 'invalid-facts'),
@@ -126,10 +128,11 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, gossip, sync, dialer }: Parts
+  { helia, quota, peerCache, gossip, sync, dialer, remembered, rejoiner }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
+  await remembered.load()
   try {
     await helia.start()
   } catch (cause) {
@@ -141,6 +144,12 @@ async function start(
       next: 'stop the other program, or choose another port with --listen'
     })
   }
+  try {
+    assertProtocols(helia.libp2p.getProtocols(), config)
+  } catch (error) {
+    await helia.stop()
+    throw error
+  }
   gossip.start()
   for (const registry of components.registries()) {
     gossip.follow(registry)
@@ -148,13 +157,25 @@ async function start(
   }
   sync.start()
   dialer.start()
+  rejoiner.start()
 }
 
 /** In reverse, all of it, whatever fails. */
-async function stop({ host, helia, gossip, sync, dialer, routing, peerCache }: Parts): Promise<void> {
+async function stop({
+  host,
+  helia,
+  gossip,
+  sync,
+  dialer,
+  routing,
+  peerCache,
+  remembered,
+  rejoiner
+}: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
+    async () => await rejoiner.stop(),
     async () => await dialer.stop(),
     async () => await sync.stop(),
     async () => gossip.stop(),
@@ -162,6 +183,7 @@ async function stop({ host, helia, gossip, sync, dialer, routing, peerCache }: P
     async () => void (await helia.stop()),
     async () => await host.stop(),
     async () => clearTimers(),
+    async () => await remembered.stop(),
     async () => await peerCache.close()
   ]
   for (const step of steps) {

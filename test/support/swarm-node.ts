@@ -205,6 +205,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       listen: ['/ip4/127.0.0.1/tcp/0'],
       bootstrap: [],
       mdns: false,
+      relay: false,
       names: PUBLIC_NAMES,
       allowPeers: [],
       agent: 'ggen-node/test',
