@@ -77,6 +77,10 @@ export class RememberedPeers {
     const peer = { id, addresses, seen: isNews ? now : before.seen }
     this.#peers.delete(id)
     this.#peers.set(id, peer)
+    for (const oldest of this.#peers.keys()) {
+      if (this.#peers.size <= LIMITS.reach.remembered.peers) break
+      this.forget(oldest)
+    }
     if (isNews) this.#later(async () => await this.#write(peer))
   }
 
@@ -97,13 +101,9 @@ export class RememberedPeers {
   }
 
   async #write({ id, addresses, seen }: RememberedPeer): Promise<void> {
-    const { datastore } = this.#components
-    await datastore.put(new Key(PREFIX + id), encodeCbor({ addresses, seen }))
-    for (const oldest of this.#peers.keys()) {
-      if (this.#peers.size <= LIMITS.reach.remembered.peers) break
-      this.#peers.delete(oldest)
-      await datastore.delete(new Key(PREFIX + oldest))
-    }
+    // Whoever was forgotten, or seen again, while this waited for its turn, has another turn.
+    if (this.#peers.get(id)?.seen !== seen) return
+    await this.#components.datastore.put(new Key(PREFIX + id), encodeCbor({ addresses, seen }))
   }
 
   #later(task: () => Promise<void>): void {

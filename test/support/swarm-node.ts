@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { FsBlockstore } from 'blockstore-fs'
 import { LevelDatastore } from 'datastore-level'
 import { verifyFact } from '../../attestation/sign-fact.ts'
@@ -20,6 +22,7 @@ import type {
   SwarmEvents,
   Verdict
 } from '../../node/p2p/components.ts'
+import type { Membership } from '../../node/p2p/membership.ts'
 import { createSwarm } from '../../node/p2p/swarm.ts'
 import type { Swarm } from '../../node/p2p/swarm.ts'
 import { tempDir } from './temp-dir.ts'
@@ -132,6 +135,7 @@ export interface TestNode {
   readonly facts: MapFacts
   readonly blocks: Blockstore
   readonly events: Emitted
+  readonly again: NonNullable<TestNodeOptions['again']>
   /** An address that others can dial. */
   address(): string
   stop(): Promise<void>
@@ -185,13 +189,17 @@ export interface TestNodeOptions {
   readonly wrapBlocks?: (blocks: Blockstore) => Blockstore
   readonly start?: boolean
   readonly clock?: Clock
+  /** Makes the swarm a private one; given the peer id of the host. */
+  readonly membership?: (peer: string) => Membership
+  /** Where an earlier node of the same test had its stores, and who it was. */
+  readonly again?: { readonly folder: string; readonly privateKey: PrivateKey }
 }
 
 const running: TestNode[] = []
 
 /** A real swarm on 127.0.0.1 and a free port, over real stores in temporary folders. */
 export async function testNode(options: TestNodeOptions = {}): Promise<TestNode> {
-  const folder = await tempDir('swarm')
+  const folder = options.again?.folder ?? (await tempDir('swarm'))
   const datastore = new LevelDatastore(join(folder, 'data'))
   const store = new FsBlockstore(join(folder, 'blocks'))
   await datastore.open()
@@ -199,6 +207,8 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
   const blocks = options.wrapBlocks?.(store) ?? store
   const facts = options.facts ?? new MapFacts()
   const events = new Emitted()
+  const privateKey = options.again?.privateKey ?? (await generateKeyPair('Ed25519'))
+  const membership = options.membership?.(peerIdFromPrivateKey(privateKey).toString())
   const swarm = await createSwarm(
     {
       name: 'test',
@@ -213,18 +223,20 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       ...options.config
     },
     {
-      privateKey: await generateKeyPair('Ed25519'),
+      privateKey,
       datastore,
       blocks,
       registries: () => options.registries ?? [],
       gate: facts,
       facts,
+      ...(membership === undefined ? {} : { membership }),
       clock: options.clock ?? realClock,
       log: silent
     },
     events.listeners()
   )
   const node: TestNode = {
+    again: { folder, privateKey },
     swarm,
     facts,
     blocks,
