@@ -78,11 +78,17 @@ export class SocketMeter {
   }
 }
 
-/** libp2p's TCP connection keeps its `net.Socket` in a field that its types do not name; other transports have none. */
+/**
+ * libp2p's TCP connection keeps its `net.Socket` in a field that its types do not name, and the WebSocket that was accepted
+ * one of `ws`, which keeps it one deeper. A WebSocket that was dialled shows none. What is relayed goes over the socket of
+ * the relay, and is counted there.
+ */
 function socketOf(connection: RawConnection): Socket | undefined {
-  if (!('socket' in connection)) return undefined
-  const { socket } = connection
-  if (typeof socket !== 'object' || socket === null || !('bytesRead' in socket) || !('bytesWritten' in socket))
-    return undefined
-  return socket as Socket
+  const socket = fieldOf(connection, 'socket') ?? fieldOf(fieldOf(connection, 'websocket'), '_socket')
+  const counts = [fieldOf(socket, 'bytesRead'), fieldOf(socket, 'bytesWritten')]
+  return counts.every(count => typeof count === 'number') ? (socket as Socket) : undefined
+}
+
+function fieldOf(owner: unknown, name: string): unknown {
+  return typeof owner === 'object' && owner !== null ? Reflect.get(owner, name) : undefined
 }
