@@ -10,7 +10,7 @@ import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
-import type { Records } from '../storage/records.ts'
+import type { FollowedRegistry, Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
@@ -48,7 +48,8 @@ import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
-import { resolverWith } from './services/resolve.ts'
+import { Precedence } from './services/precedence.ts'
+import { resolveNodes } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
 import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
@@ -181,6 +182,7 @@ type Services = Pick<
   | 'documents'
   | 'gate'
   | 'view'
+  | 'precedence'
   | 'author'
   | 'publish'
   | 'yanker'
@@ -225,6 +227,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
   }
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
   const content = contentSource(core)
+  const precedence = precedenceOf(core, { gate, view, sources })
   const installing: InstallComponents = {
     find: reading.find,
     words: wordsReader(reading),
@@ -232,7 +235,8 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
-    solve: resolverWith((registry, name) => view.near(registry, name)),
+    precedence,
+    solve: resolveNodes,
     open: folder => projects.open(folder),
     content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
     version,
@@ -243,6 +247,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     documents,
     gate,
     view,
+    precedence,
     author,
     mirror,
     publish: publisher({ ...publishing, documents, content, provide: kept }),
@@ -253,6 +258,25 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
+}
+
+/** Which registry a name means here. */
+function precedenceOf(
+  { registries, facts }: Core,
+  { gate, view, sources }: Pick<Services, 'gate' | 'view'> & Pick<Late, 'sources'>
+): Precedence<FollowedRegistry> {
+  const genesisOf = ({ id }: FollowedRegistry) => gate.state(id)?.authority?.genesis
+  const isPrivate = (entry: FollowedRegistry): boolean =>
+    entry.swarm !== 'public' || genesisOf(entry)?.visibility === 'private'
+  return new Precedence({
+    registries,
+    find: view.find.bind(view),
+    wasCut: async (registry, name) =>
+      facts.cutCount(registry) > 0 && (await facts.cutFactsOf(registry, name)).length > 0,
+    near: view.near.bind(view),
+    isPrivate,
+    isRead: entry => (isPrivate(entry) ? entry.made || sources.count(entry.id) > 0 : genesisOf(entry) !== undefined)
+  })
 }
 
 /** What signs facts of ours, and what publishing and changing who may do what need of it. */

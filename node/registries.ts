@@ -13,6 +13,16 @@ export interface RegistryRecords {
   unfollow(registry: RegistryId, others: readonly FollowedRegistry[]): Promise<void>
 }
 
+export interface AddOptions {
+  readonly alias: string | undefined
+  readonly isDefault: boolean
+  readonly singleSource?: boolean
+  /** `public`, or the name of its own swarm. */
+  readonly swarm?: string
+  /** It is founded here and now. */
+  readonly made?: boolean
+}
+
 /** The registries that are followed here and the names they go by. At most one is the default. */
 export class Registries {
   readonly #records: RegistryRecords
@@ -26,6 +36,7 @@ export class Registries {
     this.#all = await this.#records.registries()
   }
 
+  /** In the order of following. */
   get all(): readonly FollowedRegistry[] {
     return this.#all
   }
@@ -35,10 +46,7 @@ export class Registries {
   }
 
   /** Adds one, or changes its alias. The first one becomes the default. */
-  async add(
-    id: string,
-    { alias, isDefault, singleSource }: { alias: string | undefined; isDefault: boolean; singleSource?: boolean }
-  ): Promise<FollowedRegistry> {
+  async add(id: string, { alias, isDefault, ...given }: AddOptions): Promise<FollowedRegistry> {
     const registry = parseId(id)
     const known = this.#all.find(entry => entry.id === registry)
     const name = alias === undefined ? (known?.alias ?? this.#freeAlias()) : parseAlias(alias)
@@ -56,13 +64,16 @@ export class Registries {
       id: registry,
       alias: name,
       isDefault: becomesDefault,
-      singleSource: singleSource ?? known?.singleSource ?? false
+      singleSource: given.singleSource ?? known?.singleSource ?? false,
+      swarm: given.swarm ?? known?.swarm ?? 'public',
+      made: given.made ?? known?.made ?? false,
+      order: known?.order ?? Math.max(0, ...this.#all.map(({ order }) => order)) + 1
     }
     const others = this.#all
       .filter(candidate => candidate.id !== registry)
       .map(candidate => (becomesDefault ? { ...candidate, isDefault: false } : candidate))
     await this.#records.putRegistries([entry, ...others])
-    this.#all = [...others, entry]
+    this.#all = [...others, entry].toSorted((a, b) => a.order - b.order)
     return entry
   }
 

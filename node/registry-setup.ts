@@ -48,7 +48,7 @@ export async function createRegistry(
     throw new RegistryError('INTERNAL', `our own genesis was refused: ${admission.reason}`)
   const isDefault = parts.registries.all.length === 0
   // Nobody else can confirm what was said here first.
-  return parts.registries.add(id, { alias: wanted, isDefault, singleSource: true })
+  return parts.registries.add(id, { alias: wanted, isDefault, singleSource: true, made: true })
 }
 
 /** Who founds a registry, as its genesis says it. @throws RegistryError USAGE | INADMISSIBLE_KEY */

@@ -290,7 +290,7 @@ export const LIMITS = Object.freeze({
   solver: SOLVER_LIMITS,
   document: DOCUMENT_LIMITS,
   membership: MEMBERSHIP_LIMITS,
-  search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
+  search: Object.freeze({ queryChars: 200, results: 100, completions: 500, nearNames: 6 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
     responseBytes: 64 * MiB,

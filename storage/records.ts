@@ -13,12 +13,18 @@ export interface FollowedRegistry {
   readonly isDefault: boolean
   /** Accepted although only one peer has been heard about it. */
   readonly singleSource: boolean
+  /** The swarm that it lives in: `public`, or the name of a private one. */
+  readonly swarm: string
+  /** It was founded in this data directory: whatever it says was said here. */
+  readonly made: boolean
+  /** Its place in the order of following. */
+  readonly order: number
 }
 
 /**
  * Small records beside the facts, in the same store:
  *
- *   registry!<id>             -> {alias, isDefault, singleSource}
+ *   registry!<id>             -> {alias, isDefault, singleSource, swarm, made, order}
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
  *   kept!<content root>       -> empty: every block below it is here and durable
  *   dial!<peer address>       -> empty: stay connected to it
@@ -38,23 +44,18 @@ export class Records {
     for await (const [key, value] of this.#kv.iterate({ gte: 'registry!', lt: 'registry!~' })) {
       found.push({ id: parseRegistryId(key.slice('registry!'.length)), ...decodeRegistry(value) })
     }
-    return found
+    // Records from before there was an order come first, as their keys are sorted.
+    return found.toSorted((a, b) => a.order - b.order)
   }
 
   /** Writes records of registries together: making one the default takes it from another. */
   async putRegistries(registries: readonly FollowedRegistry[]): Promise<void> {
-    const ops = registries.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
-      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
-    })
-    await this.#kv.batch(ops, { sync: true })
+    await this.#kv.batch(registries.map(putOf), { sync: true })
   }
 
   /** A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default. */
   async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
-    const puts = others.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
-      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
-    })
-    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...puts], { sync: true })
+    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...others.map(putOf)], { sync: true })
   }
 
   async chain(): Promise<string | undefined> {
@@ -154,14 +155,26 @@ export class Records {
   }
 }
 
-/** A record from before there were single sources has no word on them. */
+/** What a record says that was written before there was a word for it. */
+const BEFORE = { singleSource: false, swarm: 'public', made: false, order: 0 }
+
+function putOf({ id, ...record }: FollowedRegistry): KeyValueOp {
+  return { type: 'put', key: `registry!${id}`, value: encodeCbor(record) }
+}
+
 function decodeRegistry(value: Uint8Array): Omit<FollowedRegistry, 'id'> {
-  const raw: object = { singleSource: false, ...recordLike(decodeCbor(value, 1)) }
-  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource'])
-  const { alias, isDefault, singleSource } = record
-  if (typeof alias !== 'string' || typeof isDefault !== 'boolean' || typeof singleSource !== 'boolean')
-    throw corrupt('registry')
-  return { alias, isDefault, singleSource }
+  const raw: object = { ...BEFORE, ...recordLike(decodeCbor(value, 1)) }
+  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource', 'swarm', 'made', 'order'])
+  const { alias, isDefault, singleSource, swarm, made, order } = record
+  const isSound =
+    typeof alias === 'string' &&
+    typeof isDefault === 'boolean' &&
+    typeof singleSource === 'boolean' &&
+    typeof swarm === 'string' &&
+    typeof made === 'boolean' &&
+    typeof order === 'number'
+  if (!isSound) throw corrupt('registry')
+  return { alias, isDefault, singleSource, swarm, made, order }
 }
 
 function recordLike(value: unknown): object {

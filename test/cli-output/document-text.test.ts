@@ -75,7 +75,8 @@ const shown = (document: ShownDocument | null): ShownPackage => ({
     reasons: []
   })),
   setAside: [],
-  document
+  document,
+  others: []
 })
 
 describe('what an edit did', () => {
