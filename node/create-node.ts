@@ -10,7 +10,7 @@ import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
-import type { FollowedRegistry, Records } from '../storage/records.ts'
+import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
@@ -25,6 +25,7 @@ import type { LateSwarm } from './network.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
+import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
 import type { Registries } from './registries.ts'
 import { Scrub } from './scrub.ts'
@@ -48,7 +49,6 @@ import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
-import { Precedence } from './services/precedence.ts'
 import { resolveNodes } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
 import type { Takedowns } from './services/takedown.ts'
@@ -227,7 +227,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
   }
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
   const content = contentSource(core)
-  const precedence = precedenceOf(core, { gate, view, sources })
+  const precedence = composePrecedence({ ...core, gate, view, sources })
   const installing: InstallComponents = {
     find: reading.find,
     words: wordsReader(reading),
@@ -258,25 +258,6 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     installer: installer(installing),
     outdated: newerFinder(installing)
   }
-}
-
-/** Which registry a name means here. */
-function precedenceOf(
-  { registries, facts }: Core,
-  { gate, view, sources }: Pick<Services, 'gate' | 'view'> & Pick<Late, 'sources'>
-): Precedence<FollowedRegistry> {
-  const genesisOf = ({ id }: FollowedRegistry) => gate.state(id)?.authority?.genesis
-  const isPrivate = (entry: FollowedRegistry): boolean =>
-    entry.swarm !== 'public' || genesisOf(entry)?.visibility === 'private'
-  return new Precedence({
-    registries,
-    find: view.find.bind(view),
-    wasCut: async (registry, name) =>
-      facts.cutCount(registry) > 0 && (await facts.cutFactsOf(registry, name)).length > 0,
-    near: view.near.bind(view),
-    isPrivate,
-    isRead: entry => (isPrivate(entry) ? entry.made || sources.count(entry.id) > 0 : genesisOf(entry) !== undefined)
-  })
 }
 
 /** What signs facts of ours, and what publishing and changing who may do what need of it. */

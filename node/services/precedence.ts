@@ -193,14 +193,18 @@ export class Precedence<F extends Followed = Followed> {
     )
   }
 
-  /** Names that come near in each of these, as references. */
+  /** Names that come near in each of these, as references: the nearest of each, then the next. */
   async nearIn(registries: readonly F[], name: PackageName): Promise<readonly string[]> {
     const found = await Promise.all(
       registries.map(async registry =>
         (await this.#components.near(registry.id, name)).map(short => `${registry.alias}:${short}`)
       )
     )
-    return found.flat().slice(0, LIMITS.search.nearNames)
+    const ranked = found.flatMap(near => near.map((reference, rank) => ({ reference, rank })))
+    return ranked
+      .toSorted((a, b) => a.rank - b.rank)
+      .slice(0, LIMITS.search.nearNames)
+      .map(({ reference }) => reference)
   }
 
   /** `acme:left-pad`: what means exactly this one. */
