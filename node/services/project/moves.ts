@@ -13,6 +13,8 @@ export interface MoveComponents {
   readonly bindings: Bindings
   readonly precedence: Meanings
   readonly followed: ProjectRegistries
+  /** Where there is one other registry that is meant now, that is as it should be. */
+  readonly acceptMoves: boolean
 }
 
 /**
@@ -26,15 +28,17 @@ export interface MoveComponents {
 export async function assertUnmoved(
   lock: Lock,
   wants: readonly Want[],
-  { names, bindings, precedence, followed }: MoveComponents
+  { names, bindings, precedence, followed, acceptMoves }: MoveComponents
 ): Promise<void> {
+  const isRefused = (moved: readonly Followed[] | undefined): moved is readonly Followed[] =>
+    moved !== undefined && !(acceptMoves && moved.length === 1)
   for (const want of wants) {
     const pack = names.lockedFor(want)
     if (pack === undefined) continue
     const { alias, name } = want
     if (alias === undefined) {
       const moved = movedTo(names.standingOf(name), pack.registry, precedence)
-      if (moved !== undefined) throw movedError(pack, { moved, precedence, by: undefined })
+      if (isRefused(moved)) throw movedError(pack, { moved, precedence, by: undefined })
     } else {
       // Aliases are each person's own, and only one that means something else here is in doubt.
       const here = followed.all.find(entry => entry.alias === alias)
@@ -44,7 +48,7 @@ export async function assertUnmoved(
   for (const { from, to } of edgesIn(lock)) {
     const { standing, decided } = await bindings.standing(from.registry, to.name)
     const moved = decided === undefined ? movedTo(standing, to.registry, precedence) : undefined
-    if (moved !== undefined) throw movedError(to, { moved, precedence, by: from })
+    if (isRefused(moved)) throw movedError(to, { moved, precedence, by: from })
   }
 }
 

@@ -78,8 +78,11 @@ export async function findTarget(
   const change = changeOf(command, typed, { project, lock, names })
   const asked = askedOf({ wants: change.wants, overrides: project.overrides }, names)
   const bindings = bindingsOf(command, { lock, names, asked }, components)
-  const mayMove = command.kind === 'remove' || command.frozen || command.acceptMoves
-  if (!mayMove) await assertUnmoved(lock, change.wants, { names, bindings, ...components })
+  if (command.kind !== 'remove' && !command.frozen) {
+    const { precedence, followed } = components
+    const { acceptMoves } = command
+    await assertUnmoved(lock, change.wants, { names, bindings, precedence, followed, acceptMoves })
+  }
   const isWhole = command.kind === 'update' && command.names.length === 0
   const start = command.kind === 'remove' ? withoutUnneeded(lock, asked.wishes) : lock
   // An update of everything takes nothing from the lock, so nothing in it has to be believed.
