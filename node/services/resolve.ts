@@ -128,16 +128,16 @@ export function isThere(view: PackageView | undefined): view is PackageView {
 
 /** The same within one registry, in which every name means a package. */
 export function resolveWishes(
-  { find, near }: PackageFinder,
+  finder: PackageFinder,
   registry: RegistryId,
   request: ResolveRequest
 ): Promise<Resolution> {
-  const finder: NodeFinder = {
-    find,
+  const within: NodeFinder = {
+    find: (of, name) => finder.find(of, name),
     place: async ask => ({ registry, name: nameOfNode(ask), node: nameOfNode(ask) }),
-    near: async node => (await near?.(registry, nameOfNode(node))) ?? []
+    near: async node => (await finder.near?.(registry, nameOfNode(node))) ?? []
   }
-  return resolveNodes(finder, request)
+  return resolveNodes(within, request)
 }
 
 /** One package by name, and what it needs. */
