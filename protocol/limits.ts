@@ -294,7 +294,7 @@ export const LIMITS = Object.freeze({
   document: DOCUMENT_LIMITS,
   membership: MEMBERSHIP_LIMITS,
   reach: REACH_LIMITS,
-  search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
+  search: Object.freeze({ queryChars: 200, results: 100, completions: 500, nearNames: 6 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
     responseBytes: 64 * MiB,

@@ -146,7 +146,11 @@ function silence(reason: string): Reason {
   }
 }
 
-function refusalError(verdict: HelloVerdict & { accepted: false }, peer: string, tried: readonly string[]): RegistryError {
+function refusalError(
+  verdict: HelloVerdict & { accepted: false },
+  peer: string,
+  tried: readonly string[]
+): RegistryError {
   const { code, text, next } = 'by' in verdict ? REASONS[verdict.reason][verdict.by] : FAILURES[verdict.reason]
   return new RegistryError(code, `${peer} ${text}`, { tried, next, detail: { reason: verdict.reason } })
 }
