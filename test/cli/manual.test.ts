@@ -27,7 +27,9 @@ describe.concurrent('the manuals do what they say', () => {
         }
       }
     } finally {
-      await run('ggen-node stop')
+      await run(
+        'for home in "$GGEN_NODE_HOME" *; do [ ! -e "$home/daemon.json" ] || ggen-node --home "$home" stop; done'
+      )
     }
   })
 })
