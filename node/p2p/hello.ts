@@ -81,6 +81,8 @@ interface Introduction {
   readonly cancelTimer: () => void
   settled: HelloVerdict | undefined
   started: boolean
+  /** Ends, and never fails, when all that came has been read. */
+  conversation: Promise<void> | undefined
   waiting: number
 }
 
@@ -168,11 +170,15 @@ export class HelloGate {
     this.#components.veil?.hide(connection, introduction.verdict)
     if (connection.direction === 'outbound' && !introduction.started) {
       introduction.started = true
-      void this.#converse(connection, signal => newStream(HELLO_PROTOCOL, { signal }))
+      introduction.conversation = this.#converse(connection, signal => newStream(HELLO_PROTOCOL, { signal }))
     }
   }
 
-  readonly #onClose = ({ detail: connection }: OpenEvent): void => this.#forget(connection)
+  readonly #onClose = ({ detail: connection }: OpenEvent): void => {
+    // Who refuses says why and closes. The close must not overtake the reason, which is here and not read yet.
+    const conversation = this.#introductions.get(connection)?.conversation ?? Promise.resolve()
+    void conversation.then(() => this.#forget(connection))
+  }
 
   readonly #onStream = (stream: Stream, connection: Connection): void => {
     const introduction = this.#introduction(connection)
@@ -181,7 +187,7 @@ export class HelloGate {
       return
     }
     introduction.started = true
-    void this.#converse(connection, stream)
+    introduction.conversation = this.#converse(connection, stream)
   }
 
   /** Asks when we dialled, answers when we were dialled. Never throws. */
@@ -222,15 +228,18 @@ export class HelloGate {
       cancelTimer,
       settled: undefined,
       started: false,
+      conversation: undefined,
       waiting: 0
     }
     this.#introductions.set(connection, introduction)
     return introduction
   }
 
-  #settle(connection: Connection, verdict: HelloVerdict): void {
+  #settle(connection: Connection, reached: HelloVerdict): void {
     const introduction = this.#introductions.get(connection)
     if (introduction === undefined || introduction.settled !== undefined) return
+    const isLate = reached.accepted && connection.status !== 'open'
+    const verdict: HelloVerdict = isLate ? { accepted: false, reason: 'closed' } : reached
     introduction.settled = verdict
     introduction.cancelTimer()
     introduction.settle(verdict)
@@ -264,6 +273,7 @@ function closedIntroduction(): Introduction {
     cancelTimer: () => {},
     settled,
     started: true,
+    conversation: undefined,
     waiting: 0
   }
 }

@@ -31,7 +31,7 @@ describe('a private swarm', () => {
     expect(joined.certificate?.issuer).toBe(node.key)
     const project = await tempDir('project')
     const { installed } = await other.call('install', { references: ['acme:tool'], project })
-    expect(installed[0]).toMatchObject({ name: 'acme:tool', action: 'added' })
+    expect(installed[0]).toMatchObject({ name: 'tool', action: 'added' })
     await stat(join(project, '.ggen/packages'))
     const { members } = await node.call('members', { registry: 'acme' })
     expect(members.map(({ key, roles }) => [key, roles])).toEqual(
