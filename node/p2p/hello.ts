@@ -99,6 +99,8 @@ export class HelloGate {
   readonly #components: HelloComponents
   readonly #host: HelloHost
   readonly #introductions = new Map<Connection, Introduction>()
+  /** Why connections that are closed were refused: libp2p may hand one out to somebody who dials just then. */
+  readonly #past = new WeakMap<Connection, HelloVerdict & { accepted: false }>()
 
   constructor(components: HelloComponents, host: HelloHost) {
     this.#components = components
@@ -218,7 +220,7 @@ export class HelloGate {
     if (known !== undefined) return known
     const { promise, resolve } = Promise.withResolvers<HelloVerdict>()
     // A late stream of a closed connection must not bring back an entry that nobody would remove.
-    if (connection.status !== 'open') return closedIntroduction()
+    if (connection.status !== 'open') return closedIntroduction(this.#past.get(connection))
     const cancelTimer = this.#components.clock.after(this.#components.timeoutMs, () =>
       this.#settle(connection, { accepted: false, reason: 'silent' })
     )
@@ -261,12 +263,15 @@ export class HelloGate {
 
   #forget(connection: Connection): void {
     this.#settle(connection, { accepted: false, reason: 'closed' })
+    const settled = this.#introductions.get(connection)?.settled
+    if (settled?.accepted === false) this.#past.set(connection, settled)
     this.#introductions.delete(connection)
   }
 }
 
-function closedIntroduction(): Introduction {
-  const settled: HelloVerdict = { accepted: false, reason: 'closed' }
+function closedIntroduction(
+  settled: HelloVerdict & { accepted: false } = { accepted: false, reason: 'closed' }
+): Introduction {
   return {
     verdict: Promise.resolve(settled),
     settle: () => {},

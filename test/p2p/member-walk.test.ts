@@ -4,13 +4,14 @@ import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { MemberLine } from '../../node/p2p/member-line.ts'
 import type { KnownPeer } from '../../node/p2p/peers.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { encodeCertificate, encodeSigned } from '../../protocol/membership/certificate.ts'
+import { encodeCertificate } from '../../protocol/membership/certificate.ts'
 import {
   MEMBER_PROTOCOL,
   decodeMemberRequest,
   encodeMemberResponse
 } from '../../protocol/membership/member-messages.ts'
 import type { MemberRequest, MemberResponse } from '../../protocol/membership/member-messages.ts'
+import { encodeSigned } from '../../protocol/membership/signed-record.ts'
 import { COMPANY, HostMembership, certificateOf, employee, movedBy, peerNumbered } from '../support/company.ts'
 import { dialRaw, rawPeer, stopRawPeers } from '../support/raw-peer.ts'
 import { testClock } from '../support/test-clock.ts'

@@ -107,6 +107,13 @@ export class HostMembership implements Membership {
     return certificateOf({ peer, member: key, issuer: this.self, issued: this.now() })
   }
 
+  /** From a third of its life on. */
+  needsCertificate(): boolean {
+    if (this.certificate === null) return true
+    const { issued, expires } = parseCertificate(this.certificate).body
+    return expires - this.now() <= (expires - issued) / 3
+  }
+
   async takeCertificate(certificate: Uint8Array): Promise<boolean> {
     this.certificate = certificate
     this.changed()
