@@ -112,7 +112,7 @@ const PARAMS: {
     uses: 'number?',
     ci: 'flag?'
   },
-  join: { token: 'text', alias: 'text?', listen: 'texts?', mirror: 'flag?' },
+  join: { token: 'text', alias: 'text?', listen: 'texts?' },
   members: { registry: 'text?' },
   expel: { ...SIGNING, member: 'text', registry: 'text?', reason: 'text?', compromised: 'flag', rotate: 'flag' },
   swarmRotate: { registry: 'text?', overlap: 'text?', key: 'text?' },

@@ -23,8 +23,7 @@ export async function join(session: Session, args: readonly string[], options: O
   const params = {
     token,
     ...textParam(options, 'alias'),
-    ...listenParam(options),
-    ...(options['mirror'] === true ? { mirror: true } : {})
+    ...listenParam(options)
   }
   const joined = await withProgress(session, onProgress =>
     withNode(session, { network: true, create: true }, client =>

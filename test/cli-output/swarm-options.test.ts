@@ -2,7 +2,7 @@ import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { inviteParams } from '../../bin/commands/invite.ts'
+import { canvasFor, inviteParams } from '../../bin/commands/invite.ts'
 import { handedToken } from '../../bin/commands/join.ts'
 import { INVITED_ROLES, addSwarmVerbs } from '../../bin/commands/swarm-verbs.ts'
 import { parseCiExpiry, parseInviteExpiry, parseOverlap } from '../../node/services/swarm/terms.ts'
@@ -29,6 +29,8 @@ const TOKEN = formatToken({
   expires: NOW + DAY,
   invite: parseFactId('bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy')
 })
+
+const TERMINAL = { isTTY: true, columns: 100, hasColors: (count: number): boolean => count === 256 }
 
 /** The options of a command line, as its action gets them. */
 function optionsOf(words: readonly string[]): Readonly<Record<string, unknown>> {
@@ -104,6 +106,18 @@ describe('invite', () => {
     expect(optionsOf(['invite'])['qr']).toBeUndefined()
     expect(optionsOf(['invite', '--qr'])['qr']).toBe(true)
     expect(optionsOf(['swarm', 'invite', '--no-qr'])['qr']).toBe(false)
+  })
+
+  test.each<[readonly string[], object, ReturnType<typeof canvasFor>]>([
+    [[], {}, undefined],
+    [['--qr'], {}, { colours: false, columns: Number.POSITIVE_INFINITY }],
+    [[], TERMINAL, { colours: true, columns: 100 }],
+    [[], { ...TERMINAL, hasColors: () => false }, { colours: false, columns: 100 }],
+    [['--no-qr'], TERMINAL, undefined],
+    [['--out-token', 'x'], TERMINAL, undefined],
+    [['--out-token', 'x', '--qr'], TERMINAL, { colours: true, columns: 100 }]
+  ])('%j on %j', (words, screen, canvas) => {
+    expect(canvasFor(optionsOf(['invite', ...words]), screen)).toEqual(canvas)
   })
 
   test.each<[readonly string[], string, string]>([
