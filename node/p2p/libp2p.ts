@@ -11,6 +11,7 @@ import { createLibp2p } from 'libp2p'
 import type { Libp2pOptions, ServiceFactoryMap } from 'libp2p'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { CheckedConfig } from './assertions.ts'
+import { announceOwn } from './announce.ts'
 import { assertHost } from './assert-host.ts'
 import type { Datastore, SwarmConfig, SwarmTuning } from './components.ts'
 import { dht } from './dht.ts'
@@ -33,6 +34,7 @@ export interface Services extends ServiceMap {
   readonly ping: ReturnType<ReturnType<typeof ping>>
   readonly dht: ReturnType<ReturnType<typeof dht>>
   readonly pubsub: GossipSub
+  readonly announce: object
   readonly dcutr: ReturnType<ReturnType<typeof dcutr>>
   /** Of those that relay for others. */
   readonly relay?: CircuitRelayService
@@ -118,6 +120,7 @@ function services({ config, checked, gater, hello }: HostComponents): ServiceFac
     ping: ping({ maxInboundStreams: streams.ping, maxOutboundStreams: streams.ping }),
     dht: dht(config.names.kadProtocol, checked.internet),
     pubsub: gossipService(gater.allowPeers),
+    announce: announceOwn(),
     dcutr: dcutr({
       timeout: reach.holePunch.timeoutMs,
       retries: reach.holePunch.retries,

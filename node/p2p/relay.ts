@@ -1,8 +1,10 @@
 import { circuitRelayServer, circuitRelayTransport, RELAY_V2_HOP_CODEC } from '@libp2p/circuit-relay-v2'
 import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
-import type { Connection, PeerId, Stream, Transport, Upgrader } from '@libp2p/interface'
+import type { Connection, MultiaddrConnection, PeerId, Stream, Transport, Upgrader } from '@libp2p/interface'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { relayOf } from './address.ts'
+import type { Carried } from './meter.ts'
 
 type TransportComponents = Parameters<ReturnType<typeof circuitRelayTransport>>[0]
 type ServerComponents = Parameters<ReturnType<typeof circuitRelayServer>>[0]
@@ -68,15 +70,41 @@ function tame(transport: Internals, { connectionManager, peerStore }: TransportC
 }
 
 function unlimited(upgrader: Upgrader): Upgrader {
-  const inbound: Upgrader['upgradeInbound'] = async (connection, options) =>
+  const inbound: Upgrader['upgradeInbound'] = async (connection, options) => {
+    count(connection)
     await upgrader.upgradeInbound(connection, without(options, 'limits'))
-  const outbound: Upgrader['upgradeOutbound'] = async (connection, options) =>
-    await upgrader.upgradeOutbound(connection, without(options, 'limits'))
+  }
+  const outbound: Upgrader['upgradeOutbound'] = async (connection, options) => {
+    count(connection)
+    return await upgrader.upgradeOutbound(connection, without(options, 'limits'))
+  }
   return Object.create(upgrader, {
     upgradeInbound: { value: inbound },
     upgradeOutbound: { value: outbound },
     createInboundAbortSignal: { value: (signal: AbortSignal) => upgrader.createInboundAbortSignal(signal) }
   }) as Upgrader
+}
+
+/**
+ * Counts what a relayed connection carries and leaves the count where the meter looks for a socket. By the methods that
+ * the bytes pass, as a listener would make the connection hand out what nobody is there for yet.
+ */
+function count(connection: MultiaddrConnection): void {
+  const via = relayOf(connection.remoteAddr)
+  // Of a relay that dialled us, the address does not say who it is.
+  if (via === undefined || via === '') return
+  const counted = connection as MultiaddrConnection & { onData(data: { readonly byteLength: number }): void }
+  const carried: Carried = { bytesRead: 0, bytesWritten: 0, via }
+  const [take, send] = [counted.onData.bind(counted), counted.send.bind(counted)]
+  counted.onData = data => {
+    carried.bytesRead += data.byteLength
+    take(data)
+  }
+  counted.send = data => {
+    carried.bytesWritten += data.byteLength
+    return send(data)
+  }
+  Object.assign(connection, { socket: carried })
 }
 
 function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
