@@ -77,15 +77,7 @@ export interface Whole {
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
   const { clock, log, blocks, membership } = components
-  const gater: GaterComponents = {
-    bans: new Bans(),
-    meter: new SocketMeter(),
-    clock,
-    tuning: tuningOf(whole.config.tuning),
-    allowPeers: new Set(whole.config.allowPeers),
-    allowHosts: checked.hosts,
-    ...(membership === undefined ? {} : { isBarred: peer => membership.isBarred(peer) })
-  }
+  const gater = gaterOf(whole)
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
   const quota = new QuotaDatastore(components.datastore, self.toString())
@@ -149,6 +141,18 @@ export async function compose(whole: Whole): Promise<Parts> {
     rejoiner,
     meter,
     tuning
+  }
+}
+
+function gaterOf({ config, checked, components: { clock, membership } }: Whole): GaterComponents {
+  return {
+    bans: new Bans(),
+    meter: new SocketMeter(),
+    clock,
+    tuning: tuningOf(config.tuning),
+    allowPeers: new Set(config.allowPeers),
+    allowHosts: checked.hosts,
+    ...(membership === undefined ? {} : { isBarred: (peer: string) => membership.isBarred(peer) })
   }
 }
 

@@ -145,6 +145,8 @@ export class MembersOfSwarm {
   }
 
   isKnown(peer: string): boolean {
+    // Attack: who was expelled waits at the address that the configuration names, to be told who comes.
+    if (this.isBarred(peer)) return false
     if (this.#vouched.has(peer) || this.#components.isConfigured(peer)) return true
     const host = this.hosts.get(peer)
     if (host === undefined || this.#standing(host.member) !== 'member') return false
