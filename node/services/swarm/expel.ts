@@ -17,13 +17,14 @@ export interface ExpelComponents extends RoleComponents {
 }
 
 export interface ExpelAsked {
-  /** A key, or the peer id of one of its hosts. */
+  /** A key, the peer id of one of its hosts, or the fact of an invite that nobody shall use any more. */
   readonly member: string
   readonly reason: string
   readonly isCompromised: boolean
 }
 
 export interface Expelled {
+  /** The invite's key, when an invite was taken back. */
   readonly member: Principal
   readonly written: readonly Written[]
   /** Invites that were ended too: the member holds their secret, or made them. */
@@ -43,24 +44,46 @@ export async function expel(
   about: { readonly registry: RegistryId; readonly key: string | undefined },
   { member: named, reason, isCompromised }: ExpelAsked
 ): Promise<Expelled> {
-  const member = memberFrom(components, named)
   const { gate, now, members } = components
-  const { authority } = await placeOf(gate, about.registry, 'registry')
-  assertIn(member, standingOf(authority, member, now()))
-  const order = { ...about, subject: 'registry' as const }
+  const place = await placeOf(gate, about.registry, 'registry')
+  const revoke = (key: Principal, compromised: boolean) =>
+    revokeRole(components, { ...about, subject: 'registry' }, { ...ROUTINE, key, reason, isCompromised: compromised })
+  const invite = invitesOf(place.authority, place.facts, now()).find(({ fact }) => fact === named)
+  if (invite !== undefined) return takeBack(components, invite, () => revoke(invite.key, false))
+  const member = memberFrom(components, named)
+  assertIn(member, standingOf(place.authority, member, now()))
   const before = [...components.connected()].filter(peer => members.hosts.get(peer)?.member === member)
-  const written = [...(await revokeRole(components, order, { ...ROUTINE, key: member, reason, isCompromised }))]
+  const written = [...(await revoke(member, isCompromised))]
   // Looked for only now: a compromised member's own invites are cut with all that it said.
   const invites = await invitesFor(components, about.registry, member)
-  for (const { key } of invites) written.push(...(await revokeRole(components, order, { ...ROUTINE, key, reason })))
+  for (const { key } of invites) written.push(...(await revoke(key, false)))
   await members.recheck()
   return {
     member,
     written,
     invites: invites.map(({ fact }) => fact),
-    missing: Math.max(0, ...written.map(({ missing }) => missing)),
+    missing: missingOf(written),
     cut: before.filter(peer => members.isBarred(peer))
   }
+}
+
+/** Whoever was let in by its uses stays. */
+async function takeBack(
+  { members }: ExpelComponents,
+  { fact, key, state }: InviteState,
+  revoke: () => Promise<readonly Written[]>
+): Promise<Expelled> {
+  if (state !== 'open')
+    throw new RegistryError('USAGE', 'the invite lets nobody in any more', {
+      next: 'ggen-node members shows which invites are open'
+    })
+  const written = await revoke()
+  await members.recheck()
+  return { member: key, written, invites: [fact], missing: missingOf(written), cut: [] }
+}
+
+function missingOf(written: readonly Written[]): number {
+  return Math.max(0, ...written.map(({ missing }) => missing))
 }
 
 /** Invites that are open and whose secret the member holds: it came by them, or made them. */
