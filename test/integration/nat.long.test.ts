@@ -90,4 +90,59 @@ describeWithNetns(`two nodes ${HOW}`, ['tcpdump'], () => {
     await Promise.all([a.stop(), b.stop()])
     await relay.stop()
   }, 180_000)
+
+  test.skipIf(!CAN_MASQUERADE)(
+    'a relayed connection becomes a direct one when one side has an address of its own',
+    async () => {
+      const internet = await newSwitch('11.0')
+      const [middle, open] = [await newMachine('relay'), await newMachine('open')]
+      await middle.plug(internet, 1)
+      await open.plug(internet, 2)
+      const { machine } = await site('inside', internet, 11, middle)
+      const relay = await middle.startDaemon({ args: ['--relay'] })
+      const inside = await machine.startDaemon({ args: ['--bootstrap', relay.address] })
+      const outside = await open.startDaemon()
+      await outside.client.call('connect', { address: await relayedAddress(inside, relay) })
+      const way = async (): Promise<readonly string[]> =>
+        (await outside.client.call('peers', {})).filter(({ id }) => id === inside.peerId).map(({ address }) => address)
+      await expect.poll(way, { timeout: 30_000 }).toEqual([expect.not.stringContaining('p2p-circuit')])
+      await Promise.all([inside.stop(), outside.stop()])
+      await relay.stop()
+    },
+    120_000
+  )
+
+  test('bytes that only the other one has are found in the DHT, when both know nobody but a relay with the facts', async () => {
+    const internet = await newSwitch('11.0')
+    const middle = await newMachine('relay')
+    await middle.plug(internet, 1)
+    const [one, two] = [await site('one', internet, 11, middle), await site('two', internet, 12, middle)]
+    const relay = await middle.startDaemon({ args: ['--relay'] })
+    const a = await one.machine.startDaemon({ args: ['--bootstrap', relay.address] })
+    const { id } = await a.client.call('registryCreate', { name: 'shared' })
+    await a.client.call('publish', { folder: await packageFolder({ name: 'tool' }), registry: id })
+    const peer = await relayedAddress(a, relay)
+    await relay.client.call('registryAdd', { id, alias: 'shared', peer, isDefault: true })
+    await caughtUp(a, relay, id)
+
+    const b = await two.machine.startDaemon({ args: ['--bootstrap', relay.address] })
+    await b.client.call('registryAdd', {
+      id,
+      alias: 'shared',
+      peer: relay.address,
+      isDefault: true,
+      singleSource: true
+    })
+    await caughtUp(relay, b, id)
+    const { installed } = await b.client.call('install', {
+      references: ['tool'],
+      project: await tempDir('project'),
+      force: false
+    })
+    expect(installed.map(({ name }) => name)).toEqual(['tool'])
+    const ways = (await b.client.call('peers', {})).filter(({ id: who }) => who === a.peerId)
+    expect(ways.map(({ address }) => address)).toEqual([expect.stringContaining('/p2p-circuit/')])
+    await Promise.all([a.stop(), b.stop()])
+    await relay.stop()
+  }, 120_000)
 })
