@@ -1,7 +1,7 @@
 import { Precedence } from '../node/services/precedence.ts'
 import type { Followed } from '../node/services/precedence.ts'
 import { RegistryView } from '../node/services/registry-view.ts'
-import { resolveTree } from '../node/services/resolve.ts'
+import { lookingOnce, resolveTree } from '../node/services/resolve.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { homePaths } from '../storage/home.ts'
 import { FactWriter, person, subject } from '../test/support/facts.ts'
@@ -74,8 +74,9 @@ async function lookupTimes(
       // A stride without a common divisor visits no package twice.
       const name = subject(nameAt(((i + WARM_UP) * 7_919) % shape.packages))
       const started = performance.now()
-      const from = precedence === undefined ? registry : (await precedence.find(name)).id
-      const { picks } = await resolveTree(view, from, { name, range: '^1.0.0' })
+      const find = lookingOnce((of, which) => view.find(of, which))
+      const from = precedence === undefined ? registry : (await precedence.over(find).find(name)).id
+      const { picks } = await resolveTree({ find }, from, { name, range: '^1.0.0' })
       if (i >= 0) times.push(performance.now() - started)
       if (picks.length !== 1) throw new Error(`${name} was not found`)
     }

@@ -67,6 +67,11 @@ export class Precedence<F extends Followed = Followed> {
     this.#components = components
   }
 
+  /** The same rule over what somebody else reads. */
+  over(find: FindPackage): Precedence<F> {
+    return new Precedence({ ...this.#components, find })
+  }
+
   get all(): readonly F[] {
     return this.#components.registries.all
   }

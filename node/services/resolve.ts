@@ -25,6 +25,17 @@ export interface PackageFinder {
   readonly near?: (registry: RegistryId, name: PackageName) => Promise<readonly string[]>
 }
 
+/** Looks at each package once, so that a fact that arrives meanwhile changes nothing of what is decided together. */
+export function lookingOnce(find: FindPackage): FindPackage {
+  const looked = new Map<string, ReturnType<FindPackage>>()
+  return (registry, name) => {
+    const key = `${registry} ${name}`
+    const found = looked.get(key) ?? find(registry, name)
+    looked.set(key, found)
+    return found
+  }
+}
+
 /** A package of one registry, and what the solver calls it. */
 export interface Place {
   readonly registry: RegistryId

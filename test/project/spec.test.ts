@@ -29,7 +29,7 @@ test('its project file asks for what its lockfile has', async () => {
     }
   }
   const silent = nobody.find as () => never
-  const precedence = { all: [], standing: silent, errorOf: silent, nearIn: silent, reference: silent }
+  const precedence = { all: [], standing: silent, errorOf: silent, nearIn: silent, over: silent, reference: silent }
   const init = { lock, wants: project.wants, asked: new Set<never>(), registries: nobody, precedence }
   const names = await ProjectNames.open({ ...init, acceptMoves: false }, [])
   const asked = {

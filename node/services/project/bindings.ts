@@ -2,10 +2,13 @@ import type { RegistryId } from '../../../protocol/cid.ts'
 import { isRegistryError } from '../../../protocol/errors.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Precedence, Standing } from '../precedence.ts'
+import type { FindPackage } from '../resolve.ts'
 import type { Lock, LockedPack } from './lock-format.ts'
 
 /** Which registries names mean, as far as that is not written down in a project. */
-export type Meanings = Pick<Precedence, 'all' | 'errorOf' | 'nearIn' | 'reference' | 'standing'>
+export interface Meanings extends Pick<Precedence, 'all' | 'errorOf' | 'nearIn' | 'reference' | 'standing'> {
+  over(find: FindPackage): Meanings
+}
 
 export interface BindingsInit {
   readonly precedence: Meanings

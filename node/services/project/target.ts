@@ -4,6 +4,7 @@ import { shortNameOf } from '../../../protocol/package-name.ts'
 import type { ReleaseContent } from '../../../protocol/payload.ts'
 import type { LeftOut, Overridden } from '../../../protocol/solver/tree.ts'
 import type { ReadTag } from '../documents/words.ts'
+import { lookingOnce } from '../resolve.ts'
 import type { Pick as Picked } from '../resolve.ts'
 import { Bindings } from './bindings.ts'
 import { reachable, wantedIds } from './graph.ts'
@@ -70,8 +71,10 @@ export interface TargetComponents extends LockCheckComponents, SolveComponents {
 export async function findTarget(
   command: ProjectCommand,
   { project, lock }: ProjectState,
-  components: TargetComponents
+  given: TargetComponents
 ): Promise<Target> {
+  const find = lookingOnce(given.find)
+  const components = { ...given, find, precedence: given.precedence.over(find) }
   const spelled = command.names.map(text => parseTyped(text, command.registry))
   const names = await namesOf(command, { project, lock, spelled }, components)
   const typed = await Promise.all(spelled.map(one => withoutTag(one, names, components)))
