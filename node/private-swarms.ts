@@ -2,6 +2,7 @@ import type { BackupRecord } from '../protocol/backup.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { peerIdOf } from '../attestation/keys.ts'
 import { privateKeys, privateNames } from '../protocol/membership/names.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
@@ -11,6 +12,7 @@ import { keyName, SwarmRecords } from '../storage/swarm-records.ts'
 import type { Changes } from './changes.ts'
 import type { Config, SwarmSettings } from './config.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
+import { loadSwarmSecret } from './identity.ts'
 import type { KeySigner } from './identity.ts'
 import type { Network } from './network.ts'
 import type { Registries } from './registries.ts'
@@ -208,8 +210,7 @@ export class PrivateSwarms {
 
   async #open(name: string, registry: RegistryId): Promise<Entry> {
     const { facts, gate, signer, clock, log, swarms } = this.#components
-    const { peerIdOf } = await import('./network.ts')
-    const peerId = await peerIdOf(this.#init.home, name)
+    const peerId = peerIdOf(await loadSwarmSecret(this.#init.home, name))
     const store = this.#storeOf(name)
     const connected = (): readonly string[] =>
       (swarms.named(name)?.peers() ?? []).filter(peer => peer.connected).map(({ id }) => id)
