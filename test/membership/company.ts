@@ -24,6 +24,8 @@ export interface Company {
   readonly owner: Seat
   readonly ann: Seat
   readonly bob: Seat
+  /** Of the invite that they came by. */
+  readonly token: InviteToken
 }
 
 export function newWriter(): FactWriter {
@@ -49,7 +51,7 @@ export async function company(): Promise<Company> {
     expect(await meet(a, b)).toEqual(['accepted', 'accepted'])
   }
   for (const seat of [ann, bob]) expect(await certify(seat, owner)).toBe(true)
-  return { clock, writer, owner, ann, bob }
+  return { clock, writer, owner, ann, bob, token }
 }
 
 export async function invite(by: Seat, uses = 1): Promise<InviteToken> {

@@ -1,14 +1,18 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { parseSecret, principalOf } from '../../attestation/keys.ts'
 import { expel } from '../../node/services/swarm/expel.ts'
 import type { Expelled } from '../../node/services/swarm/expel.ts'
+import { standingOf } from '../../protocol/membership/members.ts'
+import { encodePayload } from '../../protocol/payload.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { guestOf } from '../../node/services/swarm/redeem.ts'
 import { parseCertificate } from '../../protocol/membership/certificate.ts'
 import { codeOfAsync } from '../support/error-code.ts'
-import { FactWriter, person } from '../support/facts.ts'
+import { FactWriter, make, person } from '../support/facts.ts'
 import { hostOf, meet, seatOf, share } from '../support/seat.ts'
 import type { Seat } from '../support/seat.ts'
 import { certify, company, DAY, forged, headOf, invite, join, memberOf, NOW, registry, root } from './company.ts'
+import type { InviteToken } from '../../protocol/membership/token.ts'
 import type { Company } from './company.ts'
 
 const { certificateMs } = LIMITS.membership
@@ -17,9 +21,10 @@ let writer: Company['writer']
 let owner: Seat
 let ann: Seat
 let bob: Seat
+let token: InviteToken
 
 beforeEach(async () => {
-  ;({ clock, writer, owner, ann, bob } = await company())
+  ;({ clock, writer, owner, ann, bob, token } = await company())
 })
 
 function expires(seat: Seat): number | undefined {
@@ -155,6 +160,33 @@ describe('expelling', () => {
     )
   })
 
+  test('leaves the member nothing of the token that it came by: no place of its own, and nobody else’s', async () => {
+    const facts = (await owner.gate.state(registry)?.factsOf('registry')) ?? []
+    const uses = facts.filter(({ body }) => body.type === 'redeem')
+    await expelled(ann.signer.principal)
+    await share(owner, bob)
+    const secret = parseSecret(token.key)
+    const door = { ...person('door'), secret, did: principalOf(secret) }
+    for (const { id, body } of uses) {
+      // Whoever has the token tries until there is a lower id.
+      for (let tries = 1; ; tries += 1) {
+        const value = { invite: token.invite, key: person('ann again').did }
+        const payload = encodePayload({ type: 'redeem', value })
+        const lower = make({ ...body, time: body.time + tries, payload }, door)
+        if (lower.id > id) continue
+        for (const seat of [owner, bob]) await seat.take([lower])
+        break
+      }
+    }
+    for (const seat of [owner, bob]) {
+      const authority = seat.gate.state(registry)?.authority
+      if (authority === undefined) throw new Error('no genesis')
+      const standing = [ann, bob].map(({ signer }) => standingOf(authority, signer.principal, NOW))
+      expect([...standing, standingOf(authority, person('ann again').did, NOW)]).toEqual(['ended', 'member', 'unknown'])
+    }
+    expect(await meet(bob, owner)).toEqual(['accepted', 'accepted'])
+  })
+
   test('takes the peer id of a host, and says who is not in', async () => {
     expect((await expelled(bob.peer)).member).toBe(bob.signer.principal)
     expect(await codeOfAsync(() => expelled(bob.peer))).toBe('USAGE')
@@ -196,6 +228,24 @@ describe('expelling', () => {
     const late = await seatOf(person('late'), { registry, clock, host: 'late' })
     late.members.enterAs(guestOf(token))
     expect((await meet(late, owner))[0]).toBe('invite-over')
+  })
+
+  test('by an owner who became one after the invite was made keeps the others too', async () => {
+    const second = person('second')
+    await owner.take([writer.grant(second.did, 'owner', { authPrev: headOf(owner) })])
+    const seat = await seatOf(second, { registry, clock, host: 'second' })
+    await share(owner, seat)
+    const asked = { member: ann.signer.principal, reason: '', isCompromised: false }
+    const result = await expel(seat.commands, { registry, key: undefined }, asked)
+    expect(result).toMatchObject({ missing: 0, invites: [token.invite] })
+    expect(result.written.map(({ type, counts }) => [type, counts])).toEqual([
+      ['revoke', true],
+      ['grant', true],
+      ['revoke', true]
+    ])
+    await share(seat, owner)
+    expect(owner.members.stands(bob.peer, memberOf(bob))).toBe(true)
+    expect(owner.members.stands(ann.peer, memberOf(ann))).toBe(false)
   })
 
   test('takes back an invite that was not used yet, by its fact', async () => {

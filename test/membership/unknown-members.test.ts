@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../../protocol/limits.ts'
 import { WHOLE } from '../../protocol/role.ts'
 import { FactWriter, person } from '../support/facts.ts'
+import type { Person } from '../support/facts.ts'
 import { MemorySwarmStore, seatOf } from '../support/seat.ts'
 import { testClock } from '../support/test-clock.ts'
 import {
@@ -27,7 +28,9 @@ import {
   redeemOfFrank,
   registry,
   root,
-  writer
+  writer,
+  dora,
+  old
 } from './cast.ts'
 
 const MINUTE = 60_000
@@ -123,6 +126,33 @@ describe('somebody whom no fact here names', () => {
     if (!verdict.accepted) return
     expect(await seat.members.certify(host, verdict.member)).toBeUndefined()
     expect(seat.members.hosts.get(host)).toBeUndefined()
+  })
+})
+
+describe('a member that was granted a role by name and has no certificate', () => {
+  test('is let in by whoever may certify it, on its own word, and then by everybody', async () => {
+    const seat = await seatOf(curator, { registry, clock: testClock(NOW) })
+    await seat.take(all)
+    const proof = { certificate: null, binding: binding(carol), evidence: [] }
+    const verdict = await seat.members.judge(host, proof, new AbortController().signal)
+    expect(verdict.accepted).toBe(true)
+    if (!verdict.accepted) return
+    const given = await seat.members.certify(host, verdict.member)
+    const other = await reader()
+    expect(await judged(other, { binding: binding(carol) })).toBe('unknown-issuer')
+    expect(await judged(other, { certificate: given ?? new Uint8Array() })).toBe('publisher until 30')
+  })
+
+  test.each<[string, Person, string]>([
+    ['who came by an invite that is over', dora, 'invite-over'],
+    ['who was expelled', eve, 'not-a-member'],
+    ['whose role has run out', old, 'expired'],
+    ['whom nobody has named', mallory, 'not-a-member']
+  ])('and nobody is %s', async (_who, member, expected) => {
+    const seat = await seatOf(curator, { registry, clock: testClock(NOW) })
+    await seat.take(all)
+    expect(await judged(seat, { binding: binding(member) })).toBe(expected)
+    expect(await judged(seat, { binding: binding(carol, { by: mallory }) })).toBe('not-a-member')
   })
 })
 

@@ -263,9 +263,13 @@ export class MembersOfSwarm {
   }
 
   #weigh(showing: Showing): Verdict {
+    const { clock, signer } = this.#components
+    const authority = this.#authority
+    const now = clock.now()
     return weigh(showing, {
-      authority: this.#authority,
-      now: this.#components.clock.now(),
+      authority,
+      now,
+      isIssuer: authority !== undefined && mayCertify(authority, signer.principal, now),
       isVouched: this.#vouched.has(showing.peer),
       isOverdue: key => this.#isOverdue(key)
     })
