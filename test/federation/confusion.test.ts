@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
+import { Precedence } from '../../node/services/precedence.ts'
 import type { Target } from '../../node/services/project/target.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
+import type { FollowedRegistry } from '../../storage/records.ts'
 import { subject } from '../support/facts.ts'
 import type { FactWriter } from '../support/facts.ts'
 import { Federation, publish, release } from '../support/federation.ts'
@@ -162,8 +164,7 @@ test('a private version in conflict does not fall to the stranger', async () => 
 
 test('the rule is asked of rows, whatever else a registry holds: at most one look per registry', async () => {
   const asked: string[] = []
-  const { precedence } = here
-  const spied = new (precedence.constructor as typeof import('../../node/services/precedence.ts').Precedence)({
+  const spied = new Precedence<FollowedRegistry>({
     registries: here.registries,
     find: async (registry, name) => {
       asked.push(registry)

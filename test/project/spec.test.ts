@@ -28,7 +28,7 @@ test('its project file asks for what its lockfile has', async () => {
       throw new Error('the lockfile says which registry is meant')
     }
   }
-  const silent = nobody.find as () => never
+  const silent = nobody.find
   const precedence = { all: [], standing: silent, errorOf: silent, nearIn: silent, over: silent, reference: silent }
   const init = { lock, wants: project.wants, asked: new Set<never>(), registries: nobody, precedence }
   const names = await ProjectNames.open({ ...init, acceptMoves: false }, [])
