@@ -26,6 +26,7 @@ const PARAMS: {
     dryRun: 'flag?',
     singleSource: 'flag?',
     sync: 'flag?',
+    acceptMoves: 'flag?',
     frozen: 'flag?',
     noDeps: 'flag?',
     registry: 'text?'
@@ -37,7 +38,8 @@ const PARAMS: {
     offline: 'flag?',
     dryRun: 'flag?',
     singleSource: 'flag?',
-    sync: 'flag?'
+    sync: 'flag?',
+    acceptMoves: 'flag?'
   },
   remove: {
     project: 'path',
@@ -46,7 +48,8 @@ const PARAMS: {
     offline: 'flag?',
     dryRun: 'flag?',
     singleSource: 'flag?',
-    sync: 'flag?'
+    sync: 'flag?',
+    acceptMoves: 'flag?'
   },
   outdated: { project: 'path' },
   search: { query: 'text', registry: 'text?', limit: 'number' },

@@ -289,7 +289,8 @@ export class PrivateSwarms {
 
   /** What the operator wrote down for this swarm, if anything. */
   #settings(name: string): SwarmSettings {
-    const none = { name, listen: [], bootstrap: [], mdns: true, allowPeers: [] }
+    // Members find each other on the local network and carry each other's bytes: nobody else can ask them to.
+    const none = { name, listen: [], bootstrap: [], mdns: true, relay: true, allowPeers: [] }
     return this.#init.config.swarms.slice(1).find(swarm => swarm.name === name) ?? none
   }
 

@@ -26,6 +26,7 @@ const config: SwarmConfig = {
   listen: ['/ip4/127.0.0.1/tcp/0'],
   bootstrap: [],
   mdns: false,
+  relay: false,
   names: PUBLIC_NAMES,
   allowPeers: [],
   agent: 'test',
@@ -43,11 +44,11 @@ test.each([
   ['a bootstrap address without a peer', { bootstrap: ['/ip4/127.0.0.1/tcp/4001'] }],
   ['what is no address', { listen: ['127.0.0.1:4001'] }]
 ])('refuses a configuration with %s', (_, change) => {
-  expect(() => assertConfig({ ...config, ...change })).toThrow(expect.objectContaining({ code: 'USAGE' }))
+  expect(() => assertConfig({ ...config, ...change }, {})).toThrow(expect.objectContaining({ code: 'USAGE' }))
 })
 
 test('a swarm is of the internet as soon as one of its addresses is', () => {
-  const internet = (change: Partial<SwarmConfig>) => assertConfig({ ...config, ...change }).internet
+  const internet = (change: Partial<SwarmConfig>) => assertConfig({ ...config, ...change }, {}).internet
   expect(internet({})).toBe(false)
   expect(internet({ listen: ['/ip4/0.0.0.0/tcp/4001'], bootstrap: [`/ip4/10.1.2.3/tcp/1/p2p/${PEER}`] })).toBe(false)
   expect(internet({ bootstrap: [`/ip4/8.8.8.8/tcp/1/p2p/${PEER}`] })).toBe(true)
