@@ -57,7 +57,7 @@ export class Remote<Table extends OrderTable<Table>> {
 export function serveOrders<Table>(obey: (order: Order<Table>) => Promise<unknown>, stop: () => Promise<void>): void {
   process.on('message', (order: Order<Table>) => {
     const { serial } = order
-    const tell = (answer: Answer): void => void process.send?.(answer)
+    const tell = (answer: Answer): void => void (process.connected && process.send?.(answer))
     obey(order).then(
       answer => tell({ serial, answer }),
       (error: unknown) => tell({ serial, failure: messageOf(error) })

@@ -56,7 +56,7 @@ const handlers: Handlers = {
       return { refusal: null }
     } catch (error) {
       if (!isRegistryError(error)) throw error
-      return { refusal: error.code }
+      return { refusal: `${error.code}: ${error.message}` }
     }
   },
   parted: ({ node }, { peer, timeoutMs }) => parted(node, peer, timeoutMs),

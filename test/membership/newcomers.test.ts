@@ -13,8 +13,19 @@ beforeEach(async () => {
   await founder.call('swarmCreate', { name: 'acme' })
   const { token } = await founder.call('invite', { registry: 'acme', uses: 2 })
   ;[first, second] = [await runningNode(), await runningNode()]
-  for (const node of [first, second]) await node.call('join', { token })
+  await first.call('join', { token })
+  await hears(founder)
+  await second.call('join', { token })
 }, 60_000)
+
+/** Resolves when gossip of a node reaches somebody: what is told before that comes when sets are compared. */
+async function hears({ parts }: TestRunningNode): Promise<void> {
+  const { pubsub } = parts.swarms.require('acme').libp2p.services
+  const isHeard = (): boolean => pubsub.getTopics().some(topic => pubsub.getSubscribers(topic).length > 0)
+  while (!isHeard()) {
+    await new Promise(resolve => pubsub.addEventListener('subscription-change', resolve, { once: true }))
+  }
+}
 
 afterEach(stopRunningNodes)
 
