@@ -1,4 +1,5 @@
 import type { Figure } from './report.ts'
+import { churnFigures } from './swarm/churn.ts'
 import { expelFigures } from './swarm/expel.ts'
 import { hostsFigures } from './swarm/hosts.ts'
 import { joinFigures } from './swarm/join.ts'
@@ -9,4 +10,5 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
   yield* joinFigures(workbench)
   yield* expelFigures(workbench)
   yield* hostsFigures(workbench)
+  yield* churnFigures(workbench)
 }

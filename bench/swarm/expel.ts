@@ -125,15 +125,19 @@ interface Cut extends Parted {
   readonly refusedAt: number
 }
 
-/** When a node has no connection with the expelled one left and refuses a new one. */
+/**
+ * When a node has no connection with the expelled one left and refuses a new one. Connections also end for other reasons:
+ * a node that has not heard of the expulsion yet lets it in again.
+ */
 async function cutAt(
   { member, address }: Other,
   { peer, victim }: { readonly peer: string; readonly victim: Member }
 ): Promise<Cut> {
-  const parted = await member.order('parted', { peer, timeoutMs: PATIENCE_MS })
-  const { refusal } = await victim.order('meet', { address })
-  if (refusal === null) throw new Error(`node ${member.index} let the expelled member in again`)
-  return { ...parted, refusedAt: performance.timeOrigin + performance.now() }
+  for (;;) {
+    const parted = await member.order('parted', { peer, timeoutMs: PATIENCE_MS })
+    const { refusal } = await victim.order('meet', { address })
+    if (refusal !== null) return { ...parted, refusedAt: performance.timeOrigin + performance.now() }
+  }
 }
 
 async function bytesLater(others: readonly Other[], parted: readonly Cut[], peer: string): Promise<number> {
