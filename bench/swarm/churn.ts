@@ -23,7 +23,8 @@ const LOOK_MS = 250
 
 /**
  * Nodes leave and come all the time: every other one for good, with a new member in its place that comes by an invite, the
- * others stop and come back later. Meanwhile members publish and install.
+ * others stop and come back later. Meanwhile members publish and install. The owner keeps all bytes, and whoever publishes
+ * stays until they are there: what nobody else has is gone with its publisher, however well the swarm works.
  */
 export async function* churnFigures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   const names = ['swarm/churn', 'swarm/churn-failed-installs', 'swarm/churn-joins', 'swarm/churn-join']
@@ -31,12 +32,13 @@ export async function* churnFigures(workbench: Workbench): AsyncGenerator<Figure
   const size = workbench.isQuick ? QUICK : FULL
   const churn = await Churn.open(workbench, size)
   await churn.run(size)
-  const { seconds, facts } = await churn.settle()
+  const { seconds, begunSeconds, facts } = await churn.settle()
   const { installs, joins, published, left, failures } = churn
   for (const failure of failures) console.error(`swarm/churn: ${failure}`)
   const input =
     `${size.nodes} nodes, ${size.nodes / size.processes} in a process, ${size.minutes} times ${size.minuteMs / 1000} s: ` +
-    `${left} left, ${joins.length} joined anew, ${published.length} versions published; ${facts} facts in the end`
+    `${left} left, ${joins.length} joined anew, ${published.length} versions published; ${facts} facts in the end; ` +
+    `what was under way at the end took ${begunSeconds.toPrecision(3)} s of it`
   const text = `until all nodes that run have equal digests and every version; ${input}`
   yield below({ bench: 'swarm/churn', value: seconds, unit: 's', input: text }, TARGET_S)
   const failed = installs.filter(({ ok }) => !ok).length
@@ -53,6 +55,13 @@ export async function* churnFigures(workbench: Workbench): AsyncGenerator<Figure
     unit: 'ms',
     input: 'the middle one of those joins'
   })
+}
+
+interface Settled {
+  readonly seconds: number
+  /** What nodes were asked for before was over then. */
+  readonly begunSeconds: number
+  readonly facts: number
 }
 
 interface Install {
@@ -86,7 +95,7 @@ class Churn {
 
   static async open(workbench: Workbench, { nodes, processes }: typeof FULL): Promise<Churn> {
     const fleet = await Fleet.open(workbench, processes)
-    const { founder, token } = await found(fleet, { uses: 4 * nodes, role: 'publisher' })
+    const { founder, token } = await found(fleet, { uses: 4 * nodes, role: 'publisher', keep: 'all' })
     const churn = new Churn(fleet, founder, token)
     // Who publishes need not be one who may give out names.
     for (let index = 0; index < PACKAGES; index++) await churn.#publish(founder, nameOf(index), '1.0.0')
@@ -114,16 +123,17 @@ class Churn {
   }
 
   /** How long after the last change everything is everywhere. What was begun before is part of it. */
-  async settle(): Promise<{ readonly seconds: number; readonly facts: number }> {
+  async settle(): Promise<Settled> {
     const started = performance.now()
     await Promise.all(this.#under)
+    const begunSeconds = (performance.now() - started) / 1000
     for (;;) {
       const looks = await Promise.all([this.#founder, ...this.#up].map(member => member.order('look', null)))
       const [first] = looks
       const seconds = (performance.now() - started) / 1000
       if (first !== undefined && looks.every(({ digest }) => digest === first.digest)) {
         await this.#assertAll()
-        return { seconds, facts: first.facts }
+        return { seconds, begunSeconds, facts: first.facts }
       }
       if (seconds * 1000 > PATIENCE_MS) {
         const seen = looks.map(({ facts, peers }) => `${facts} (${peers.length} peers)`)
@@ -174,7 +184,7 @@ class Churn {
       await this.#install(member)
       return
     }
-    await back.order('open', { home: back.home })
+    await back.order('open', { home: back.home, keep: 'none' })
     this.#up.push(back)
   }
 
@@ -196,7 +206,22 @@ class Churn {
     const folder = this.#fleet.folder(`${name}-${version}`)
     await writePackage(folder, { name, version, bytes: PACKAGE_BYTES })
     await member.call('publish', { folder, registry: ALIAS })
-    this.published.push(`${ALIAS}:${name}@${version}`)
+    const reference = `${ALIAS}:${name}@${version}`
+    this.published.push(reference)
+    await this.#kept(reference, version)
+  }
+
+  /** Resolves when the owner has the bytes of a version. */
+  async #kept(reference: string, version: string): Promise<void> {
+    const started = performance.now()
+    for (;;) {
+      const { versions } = await this.#founder.call('show', { reference })
+      if (versions.some(each => String(each.version) === version)) break
+      if (performance.now() - started > PATIENCE_MS) throw new Error(`the owner never heard of ${reference}`)
+      await pause(LOOK_MS)
+    }
+    const wanted = { registry: ALIAS, facts: 0, peers: 0, kept: true, timeoutMs: PATIENCE_MS }
+    await this.#founder.call('waitFor', wanted)
   }
 
   async #installSomewhere(): Promise<void> {

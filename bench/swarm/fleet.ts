@@ -31,7 +31,7 @@ export class Fleet {
   }
 
   /** A node that runs and is in no swarm but the public one, in which it knows nobody. */
-  async newcomer(): Promise<Member> {
+  async newcomer(keep: 'all' | 'none' = 'none'): Promise<Member> {
     const index = this.#count++
     const remote = this.#remotes[index % this.#remotes.length]
     if (remote === undefined) throw new Error('a fleet has processes')
@@ -40,7 +40,7 @@ export class Fleet {
     const call: Member['call'] = async (method, params) =>
       // A method and its own params, which the compiler does not see in a union of all of them.
       (await order('call', { method, params } as unknown as AnyCall)) as never
-    await order('open', { home })
+    await order('open', { home, keep })
     return { index, home, order, call }
   }
 
@@ -51,8 +51,11 @@ export class Fleet {
 }
 
 /** A private registry of one owner, and the token with which others come in. */
-export async function found(fleet: Fleet, { uses, role }: { uses: number; role: string }): Promise<Founded> {
-  const founder = await fleet.newcomer()
+export async function found(
+  fleet: Fleet,
+  { uses, role, keep }: { readonly uses: number; readonly role: string; readonly keep?: 'all' }
+): Promise<Founded> {
+  const founder = await fleet.newcomer(keep)
   await founder.call('swarmCreate', { name: ALIAS })
   const { token } = await founder.call('invite', { registry: ALIAS, role, uses })
   return { founder, token }

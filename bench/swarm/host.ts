@@ -41,8 +41,8 @@ type Handlers = {
 const handlers: Handlers = {
   call: ({ node: { api } }, { method, params }) => dispatch(api)(method, params, context),
   whereabouts: async ({ node }) => {
-    const { peerId, addresses } = privateSwarm(node)
-    return { peer: peerId, address: addresses()[0] ?? '' }
+    const swarm = privateSwarm(node)
+    return { peer: swarm.peerId, address: swarm.addresses()[0] ?? '' }
   },
   look: async ({ node }) => {
     const { api } = node
@@ -157,9 +157,9 @@ function now(): number {
   return performance.timeOrigin + performance.now()
 }
 
-async function open(path: string): Promise<Hosted> {
+async function open({ home: path, keep }: Orders['open']['params']): Promise<Hosted> {
   const home = await takeHome(path)
-  const read = withSettings(await readConfig(home), { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false })
+  const read = withSettings(await readConfig(home), { keep, listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false })
   // Nodes of a private swarm find each other by token, roster and DHT, as they do when no cable joins them.
   const own = { name: ALIAS, listen: [], bootstrap: [], mdns: false, allowPeers: [] }
   const config = { ...read, swarms: [...read.swarms, own] }
@@ -189,7 +189,7 @@ async function memory(): Promise<Orders['memory']['answer']> {
 async function obey({ node, name, params }: Order<Orders>): Promise<unknown> {
   if (name === 'memory') return memory()
   if (name === 'open') {
-    const opened = await open((params as Orders['open']['params']).home)
+    const opened = await open(params as Orders['open']['params'])
     hosted.set(node, opened)
     return { key: opened.node.parts.author.principal }
   }

@@ -6,7 +6,7 @@ export const ALIAS = 'acme'
 /** What the bench tells one node of a host to do, with what it answers. */
 export interface Orders {
   /** Starts a node on a data directory, which is made when it is not there. */
-  open: { params: { readonly home: string }; answer: { readonly key: string } }
+  open: { params: { readonly home: string; readonly keep: 'all' | 'none' }; answer: { readonly key: string } }
   /** Stops the node. Its data directory stays. */
   close: { params: null; answer: null }
   /** Any call of the product. */
