@@ -10,7 +10,7 @@ import { writePackage } from './packages.ts'
 
 /** Real nodes with real sockets, five in a process, as in the fleet of the public swarm. */
 const FULL = { nodes: 20, processes: 4, bytes: 192 * 1024 * 1024 }
-const QUICK = { nodes: 6, processes: 2, bytes: 48 * 1024 * 1024 }
+const QUICK = { nodes: 6, processes: 2, bytes: 24 * 1024 * 1024 }
 
 /** Of the transfer, before the member is expelled. */
 const BEGUN = 0.02
@@ -53,7 +53,7 @@ export async function* expelFigures(workbench: Workbench): AsyncGenerator<Figure
   yield below({ bench: 'swarm/expel', value: last, unit: 'ms', input }, TARGET_MS)
   const sent = `sent to it by all others in the ${AFTERWARDS_MS / 1000} s after each had cut it`
   yield below({ bench: 'swarm/expel-bytes', value: sentLater, unit: 'bytes', input: sent }, 0)
-  const late = `read from its sockets after the sender of the transfer had cut it, of ${total} in all: what lay in the kernel`
+  const late = `read from its sockets after the sender of the transfer had cut it, of ${total} in all: what lay in the kernel, and what others said until they cut it`
   yield informative({ bench: 'swarm/expel-under-way', value: total - atCut, unit: 'bytes', input: late })
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-const FILE_BYTES = 64 * 1024
+const FILE_BYTES = 256 * 1024
 
 /** Writes a package of so many bytes that nothing can make smaller, and that no other package has. */
 export async function writePackage(
