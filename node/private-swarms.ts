@@ -226,6 +226,13 @@ export class PrivateSwarms {
       gate,
       store,
       envelope: id => facts.get(registry, id),
+      announce: ({ id, bytes }) => {
+        // Nobody listens: reconciliation tells it to whoever comes.
+        swarms
+          .named(name)
+          ?.publishFact(registry, id, bytes)
+          .catch((error: unknown) => log.debug({ error }, 'a fact could not be gossiped'))
+      },
       comparedAt: () => this.#compared.get(registry),
       isConfigured: peer => configured.has(peer),
       connected,
