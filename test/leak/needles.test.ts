@@ -3,6 +3,7 @@ import { base32 } from 'multiformats/bases/base32'
 import { base36 } from 'multiformats/bases/base36'
 import { base58btc } from 'multiformats/bases/base58'
 import { CID } from 'multiformats/cid'
+import { create as createDigest } from 'multiformats/hashes/digest'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { describe, expect, test } from 'vitest'
@@ -121,6 +122,5 @@ test('ten thousand patterns and ten megabytes take no more than a moment', () =>
 })
 
 function digestOf(seed: number) {
-  const digest = sha256(Buffer.from(`block ${seed}`))
-  return { code: 0x12, size: 32, digest, bytes: Uint8Array.from([0x12, 0x20, ...digest]) } as const
+  return createDigest(0x12, Uint8Array.from(sha256(Buffer.from(`block ${seed}`))))
 }

@@ -18,13 +18,13 @@ interface Ends {
   readonly toPort?: number
 }
 
-function tcp(flags: number, { fromPort = 40_000, toPort = 4917 }: Ends, data = Buffer.alloc(0)): Buffer {
+function tcp(flags: number, { fromPort = 40_000, toPort = 4917 }: Ends, data: Buffer = Buffer.alloc(0)): Buffer {
   // Twelve bytes of options, so that data does not begin where a careless reader looks for it.
   const rest = [u32(1), u32(0), Buffer.from([0x80, flags]), Buffer.alloc(6), Buffer.alloc(12)]
   return Buffer.concat([u16(fromPort), u16(toPort), ...rest, data])
 }
 
-function udp({ fromPort = 40_000, toPort = 53 }: Ends, data = Buffer.alloc(0)): Buffer {
+function udp({ fromPort = 40_000, toPort = 53 }: Ends, data: Buffer = Buffer.alloc(0)): Buffer {
   return Buffer.concat([u16(fromPort), u16(toPort), u16(8 + data.length), u16(0), data])
 }
 

@@ -141,7 +141,7 @@ interface Code {
   readonly bits: number
   /** So many bytes make whole characters. */
   readonly group: number
-  encode(bytes: Uint8Array): string
+  readonly encode: (bytes: Uint8Array) => string
 }
 
 /** In base 32 and 64 a character holds bits of two bytes: what the middle looks like depends on where in a message it begins. */

@@ -15,12 +15,13 @@ export function recordingNoise(recording: Recording, ...args: Parameters<typeof 
   const factory = noise(...args)
   return components => {
     const inner = factory(components)
-    const { secureInbound, secureOutbound } = inner
+    const secureInbound = inner.secureInbound.bind(inner)
+    const secureOutbound = inner.secureOutbound.bind(inner)
     return Object.assign(inner, {
       secureInbound: async (...given: Parameters<typeof secureInbound>) =>
-        tapped(recording, 'inbound', await secureInbound.apply(inner, given)),
+        tapped(recording, 'inbound', await secureInbound(...given)),
       secureOutbound: async (...given: Parameters<typeof secureOutbound>) =>
-        tapped(recording, 'outbound', await secureOutbound.apply(inner, given))
+        tapped(recording, 'outbound', await secureOutbound(...given))
     })
   }
 }
