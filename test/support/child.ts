@@ -21,9 +21,10 @@ afterAll(async () => {
 })
 
 /** Starts a child program; what still runs when the test file is done is killed. */
-export function startChild(name: string, args: readonly string[]): Child {
+export function startChild(name: string, args: readonly string[], prefix: readonly string[] = []): Child {
   const script = join(import.meta.dirname, 'children', `${name}.ts`)
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const [command = '', ...rest] = [...prefix, process.execPath, script, ...args]
+  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
   const { pid } = child
   if (pid === undefined) throw new Error(`cannot start ${name}`)
   const closed = once(child, 'close')

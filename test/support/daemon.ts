@@ -23,13 +23,20 @@ export interface DaemonOptions {
   /** The data directory; a new temporary one without it. */
   readonly home?: string
   readonly args?: readonly string[]
+  /** Where it listens; a free loopback port without it. */
+  readonly listen?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** See `CliOptions.prefix`. */
+  readonly prefix?: readonly string[]
 }
 
 /** Starts a daemon and returns when it listens; fails with what it printed when it ends instead. */
-export async function startDaemon({ home, args = [] }: DaemonOptions = {}): Promise<Daemon> {
-  const dir = home ?? (await tempDir('home'))
+export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
+  const { args = [], listen = ['/ip4/127.0.0.1/tcp/0'], env = {}, prefix = [] } = options
+  const dir = options.home ?? (await tempDir('home'))
   const started = performance.now()
-  const cli = await startCli(['--json', 'start', '--listen', '/ip4/127.0.0.1/tcp/0', ...args], { home: dir })
+  const places = listen.flatMap(address => ['--listen', address])
+  const cli = await startCli(['--json', 'start', ...places, ...args], { home: dir, env, prefix })
   const said = JSON.parse(await cli.line(/^\{/)) as { ok: boolean; peerId: string; addresses: string[] }
   if (!said.ok) throw new Error(`the daemon did not start: ${cli.stdout()} ${cli.stderr()}`)
   const startMs = performance.now() - started

@@ -14,6 +14,8 @@ export interface CliOptions {
   /** What the program reads from standard input, which is then closed. */
   readonly input?: string
   readonly timeoutMs?: number
+  /** What goes before the command: a program that becomes the one named after it, as `ip netns exec NAME` does. */
+  readonly prefix?: readonly string[]
 }
 
 export interface CliResult {
@@ -70,7 +72,8 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
 /** Starts `ggen-node ARGS` from the sources and leaves it running. */
 export async function startCli(args: readonly string[], options: CliOptions = {}): Promise<CliProcess> {
   const home = options.home ?? (await tempDir('home'))
-  const child = spawn(process.execPath, [ENTRY, ...args], {
+  const [command = '', ...rest] = [...(options.prefix ?? []), process.execPath, ENTRY, ...args]
+  const child = spawn(command, rest, {
     cwd: options.cwd ?? home,
     env: { ...inherited(), HOME: home, GGEN_NODE_HOME: home, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe']
