@@ -8,7 +8,7 @@ export interface Packet {
   /** Of ARP: whose hardware address is asked for. */
   readonly to: string
   readonly toPort: number
-  readonly payload: Uint8Array
+  readonly payload: Buffer
   /** TCP only: it opens a connection (SYN without ACK). */
   readonly opens: boolean
 }
@@ -66,7 +66,7 @@ const NOTHING: Packet = {
   fromPort: 0,
   to: '',
   toPort: 0,
-  payload: new Uint8Array(),
+  payload: Buffer.alloc(0),
   opens: false
 }
 
@@ -100,14 +100,14 @@ const KINDS: Readonly<Record<number, string>> = { 1: 'icmp', 2: 'igmp', 6: 'tcp'
 
 function parseTransport(protocol: number, body: Uint8Array, ends: Pick<Packet, 'from' | 'to'>): Packet {
   const kind = KINDS[protocol] ?? `ip protocol ${protocol}`
-  if (kind !== 'tcp' && kind !== 'udp') return { ...NOTHING, ...ends, kind, payload: body }
+  if (kind !== 'tcp' && kind !== 'udp') return { ...NOTHING, ...ends, kind, payload: Buffer.from(body) }
   const bodyAt = kind === 'tcp' ? (byte(body, 12) >> 4) * 4 : 8
   return {
     kind,
     ...ends,
     fromPort: u16(body, 0),
     toPort: u16(body, 2),
-    payload: body.subarray(bodyAt),
+    payload: Buffer.from(body.subarray(bodyAt)),
     opens: kind === 'tcp' && (byte(body, 13) & 0x12) === 0x02
   }
 }

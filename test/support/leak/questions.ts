@@ -70,13 +70,17 @@ export const GUESSES: readonly string[] = [
 ]
 
 const QUIET_MS = 400
+const AT_ONCE = 8
 const OPEN_MS = 2_000
 
 /** Asks one peer everything there is to ask over its connection. Bitswap answers later, on streams of its own. */
 export async function askEverything(connection: Connection, rumours: Rumours): Promise<readonly Answer[]> {
   const kads = [PUBLIC_KAD, ...rumours.protocols.filter(name => name.includes('/kad/'))]
   const answers: Answer[] = []
-  for (const protocol of new Set([...GUESSES, ...rumours.protocols])) answers.push(await knock(connection, protocol))
+  const names = [...new Set([...GUESSES, ...rumours.protocols])]
+  while (names.length > 0) {
+    answers.push(...(await Promise.all(names.splice(0, AT_ONCE).map(async name => await knock(connection, name)))))
+  }
   for (const protocol of kads) answers.push(...(await askKad(connection, protocol, rumours.cids)))
   for (const registry of rumours.registries) {
     answers.push(await askFacts(connection, registry, rumours.facts))
@@ -87,9 +91,9 @@ export async function askEverything(connection: Connection, rumours: Rumours): P
   return answers
 }
 
-/** Opens a stream and says a few bytes that mean nothing: what answers, answers; whatever it says is recorded. */
+/** Opens a stream and says nothing, for what is no message would be held against him. Whatever is said there is recorded. */
 async function knock(connection: Connection, protocol: string): Promise<Answer> {
-  const bytes = await exchange(connection, protocol, [encodeFrame(Buffer.from([0xa0]))])
+  const bytes = await exchange(connection, protocol, [])
   const got = bytes === undefined ? 'nothing' : `${bytes.length} bytes`
   return { to: 'protocol', about: protocol, got, tells: false }
 }
