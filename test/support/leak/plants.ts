@@ -57,7 +57,7 @@ export async function plant(parts: NodeParts, order: Plant): Promise<void> {
     }
     case 'mdns': {
       const socket = createSocket('udp4')
-      return void socket.send(order.text, 5353, '224.0.0.251', () => socket.close())
+      return socket.send(order.text, 5353, '224.0.0.251', () => socket.close())
     }
   }
 }

@@ -99,15 +99,15 @@ export async function secretThings(home: string): Promise<readonly Thing[]> {
 
 /** What a swarm secret makes of itself: names that only members know, and keys that nobody is told. */
 export function swarmThings(secret: Uint8Array, registry: RegistryId): readonly Thing[] {
-  const { kadProtocol, mdnsTag, topicOf } = privateNames(secret)
+  const names = privateNames(secret)
   const { hello, psk } = privateKeys(secret)
   return [
     bytesThing('secret', 'the swarm secret', secret),
     bytesThing('secret', 'the key of the hello', hello),
     bytesThing('secret', 'the pre-shared key', psk),
-    textThing('topic', kadProtocol),
-    textThing('topic', topicOf(registry)),
-    textThing('topic', mdnsTag.split('.')[0] ?? '')
+    textThing('topic', names.kadProtocol),
+    textThing('topic', names.topicOf(registry)),
+    textThing('topic', names.mdnsTag.split('.')[0] ?? '')
   ]
 }
 

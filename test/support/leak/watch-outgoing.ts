@@ -15,7 +15,7 @@ export function watchOutgoing(file: string): void {
     // `connect()` normalises its arguments into an array in an array before it calls the method.
     const [first, second] = (Array.isArray(args[0]) ? args[0] : args) as readonly unknown[]
     const { host, port, path } = optionsOf(first, second)
-    if (path === undefined) note(`tcp ${String(host ?? 'localhost')}:${String(port)}`)
+    if (path === undefined) note(`tcp ${typeof host === 'string' ? host : 'localhost'}:${String(port)}`)
   })
   wrap(dgram.Socket.prototype, 'send', args => {
     const at = args.findLastIndex(each => typeof each === 'number')
@@ -49,6 +49,6 @@ function wrap(target: object, name: string, look: (args: readonly unknown[]) => 
   if (typeof before !== 'function') return
   Reflect.set(target, name, function watched(this: unknown, ...args: readonly unknown[]): unknown {
     look(args)
-    return Reflect.apply(before, this, args)
+    return Reflect.apply(before, this, args) as unknown
   })
 }
