@@ -74,7 +74,9 @@ export function filledHome(workbench: Workbench, shape: Shape): Promise<FilledHo
 async function fill(home: string, { registry, facts }: Corpus): Promise<number> {
   const { gate, store, records, close } = await openGate(homePaths(home).store, registry)
   try {
-    await records.putRegistries([{ id: registry, alias: 'bench', isDefault: true, singleSource: true }])
+    await records.putRegistries([
+      { id: registry, alias: 'bench', isDefault: true, singleSource: true, swarm: 'public' }
+    ])
     await admitAll(gate, registry, facts())
     return store.head(registry).count
   } finally {

@@ -30,6 +30,7 @@ import type { ProjectCommand } from './services/project/target.ts'
 import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
+import { swarmApi } from './swarm-api.ts'
 import { takedown } from './takedown.ts'
 import { submissionCalls } from './submissions.ts'
 import { waitFor } from './wait.ts'
@@ -77,8 +78,9 @@ export function createApi(parts: NodeParts): Api {
     },
     ...authorityApi(parts),
     ...documentApi(parts),
+    ...swarmApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
-    takedownList: async () => parts.takedowns.all,
+    takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),
     registryAdd: (params, { signal }) => addRegistry(parts, params, signal),
     registryList: () => Promise.all(registries.all.map(entry => registryStatus(parts, entry))),
@@ -181,7 +183,7 @@ function exactVersion(
 }
 
 async function status(parts: NodeParts): Promise<NodeStatus> {
-  const { mirror, swarm, config, started } = parts
+  const { mirror, swarm, swarms, config, started } = parts
   return {
     version: parts.version,
     home: parts.home,
@@ -190,14 +192,14 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
     peerId: swarm?.peerId ?? null,
     addresses: swarm?.addresses() ?? [],
     uptimeMs: parts.clock.now() - started,
-    peers: swarm?.peers().filter(peer => peer.connected).length ?? 0,
+    peers: swarms.peers().filter(peer => peer.connected).length,
     keep: config.keep,
     kept: mirror.kept,
     fetching: mirror.fetching,
     readOnly: parts.isReadOnly(),
     memoryBytes: process.memoryUsage.rss(),
     disk: await diskSpace(parts.home),
-    activity: parts.meter.activity(parts.clock.now(), swarm?.traffic() ?? { bytesIn: 0, bytesOut: 0 }),
+    activity: parts.meter.activity(parts.clock.now(), swarms.traffic()),
     registries: await Promise.all(parts.registries.all.map(entry => registryStatus(parts, entry)))
   }
 }
@@ -221,9 +223,10 @@ async function registryStatus(parts: NodeParts, entry: FollowedRegistry): Promis
   }
 }
 
-function peers({ swarm }: NodeParts): readonly PeerStatus[] {
-  return (swarm?.peers() ?? []).map(peer => ({
+function peers({ swarms }: NodeParts): readonly PeerStatus[] {
+  return swarms.peers().map(peer => ({
     id: peer.id,
+    swarm: peer.swarm,
     address: peer.address ?? '',
     direction: peer.direction ?? 'outbound',
     agent: peer.agent ?? '',

@@ -10,6 +10,7 @@ import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
+import type { Space } from './spaces.ts'
 
 type Written = Exclude<BackupRecord, { type: 'end' }>
 
@@ -45,13 +46,22 @@ export async function backup(
     if (config !== undefined) yield { type: 'config', text: config }
     const addresses = await parts.records.dialled()
     if (addresses.length > 0) yield { type: 'peers', addresses }
-    for (const { id, alias, isDefault } of all) yield { type: 'registry', id, alias, isDefault }
+    for (const entry of all) yield await registryRecord(parts, entry)
     for (const entry of all) yield* factRecords(parts, entry, { signal, onProgress, tally })
     if (blocks) yield* blockRecords(parts, { signal, onProgress, tally })
   }
   const { bytes } = await writeBackup(file, records())
   const { facts, roots, skipped } = tally
   return { file, bytes, keys: keys.length, registries: all.length, facts, roots, skipped }
+}
+
+/** Of a private registry what its swarm needs to run again; without the sealed keys it does not. */
+async function registryRecord({ privates }: NodeParts, entry: FollowedRegistry): Promise<Written> {
+  const { id, alias, isDefault, swarm } = entry
+  const kept = await privates.recordOf(swarm)
+  if (kept === undefined) return { type: 'registry', id, alias, isDefault }
+  const { secrets, vouched } = kept
+  return { type: 'private', id, alias, isDefault, swarm, epoch: secrets.epoch, psk: secrets.psk, addresses: vouched }
 }
 
 type Making = CallContext & { readonly tally: Tally }
@@ -82,12 +92,20 @@ async function* factRecords(
   if (envelopes.length > 0) yield take()
 }
 
+/** Space after space, the public one first. */
+async function* blockRecords({ spaces }: NodeParts, making: Making): AsyncGenerator<Written> {
+  for (const space of spaces.all) {
+    if (space !== spaces.public) yield { type: 'space', swarm: space.name }
+    yield* spaceRecords(space, making)
+  }
+}
+
 /** Blocks before the root that needs them. A root whose blocks are damaged here is left out and named. */
-async function* blockRecords(parts: NodeParts, { signal, onProgress, tally }: Making): AsyncGenerator<Written> {
+async function* spaceRecords(space: Space, { signal, onProgress, tally }: Making): AsyncGenerator<Written> {
   const written = new Set<string>()
-  for await (const root of parts.records.kept()) {
+  for await (const root of space.kept()) {
     signal.throwIfAborted()
-    const cids = await blocksOf(parts, root, signal)
+    const cids = await blocksOf(space, root, signal)
     if (cids instanceof Error) {
       tally.skipped.push(`${root}: ${messageOf(cids)}`)
       continue
@@ -96,7 +114,7 @@ async function* blockRecords(parts: NodeParts, { signal, onProgress, tally }: Ma
     for (const cid of cids) {
       const key = cid.toString()
       if (written.has(key)) continue
-      const bytes = await readBlock(parts, cid)
+      const bytes = await readBlock(space, cid)
       if (bytes === undefined) {
         tally.skipped.push(`${root}: block ${key} is damaged or missing`)
         isWhole = false
@@ -114,7 +132,7 @@ async function* blockRecords(parts: NodeParts, { signal, onProgress, tally }: Ma
 }
 
 /** The blocks below a root, or why they can't be listed. Only names are kept: at most `LIMITS.content.blocks`. */
-async function blocksOf({ blocks }: NodeParts, root: ContentId, signal: AbortSignal): Promise<readonly CID[] | Error> {
+async function blocksOf({ blocks }: Space, root: ContentId, signal: AbortSignal): Promise<readonly CID[] | Error> {
   const cids: CID[] = []
   try {
     for await (const cid of listBlocks(root, blocks, { signal })) cids.push(cid)
@@ -125,7 +143,7 @@ async function blocksOf({ blocks }: NodeParts, root: ContentId, signal: AbortSig
   }
 }
 
-async function readBlock({ blocks }: NodeParts, cid: CID): Promise<Uint8Array | undefined> {
+async function readBlock({ blocks }: Space, cid: CID): Promise<Uint8Array | undefined> {
   try {
     return await blocks.read(cid)
   } catch (error) {

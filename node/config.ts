@@ -219,6 +219,22 @@ function tableOf(value: unknown, where: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
+/** The variables that say which private swarm a machine without a person is a member of. */
+export const TOKEN_VARIABLES = ['GGEN_NODE_TOKEN', 'GGEN_NODE_TOKEN_FILE'] as const
+
+/**
+ * A member's token, or the file that it is in, as the environment has it.
+ * @throws RegistryError USAGE when it has both
+ */
+export function environmentToken(): { readonly token: string } | { readonly file: string } | undefined {
+  const [inVariable, inFile] = TOKEN_VARIABLES
+  const [token, file] = [variable(inVariable), variable(inFile)]
+  if (token !== undefined && file !== undefined)
+    throw new RegistryError('USAGE', `both $${inVariable} and $${inFile} name a token`, { next: 'set one of them' })
+  if (token !== undefined) return { token }
+  return file === undefined ? undefined : { file: resolve(file) }
+}
+
 /** The only place that reads the environment. An empty variable is as good as none. */
 function variable(name: string): string | undefined {
   const value = process.env[name]

@@ -5,33 +5,31 @@ import { readManifest } from '../storage/content/read-manifest.ts'
 import { unpackTo } from '../storage/content/export-folder.ts'
 import type { UnpackedFolder } from '../storage/content/export-folder.ts'
 import { readTree, readerOf } from '../storage/content/walk-dag.ts'
-import type { Records } from '../storage/records.ts'
-import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import { fetchContent } from './content-fetch.ts'
 import type { DiskGuard } from './disk-guard.ts'
-import type { LateSwarm } from './network.ts'
 import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
-import type { Takedowns } from './services/takedown.ts'
+import type { Spaces } from './spaces.ts'
+import type { Swarms } from './swarms.ts'
 
 export interface SourceComponents {
-  readonly blocks: VerifiedBlocks
-  readonly records: Records
+  readonly spaces: Spaces
   readonly disk: DiskGuard
-  readonly takedowns: Takedowns
 }
 
 /** Reads folders for `publish`: blocks are durable before it returns. */
-export function contentSource({ blocks, records, disk, takedowns }: SourceComponents): ContentSource {
+export function contentSource({ spaces, disk }: SourceComponents): ContentSource {
   return {
     readManifest,
-    async importFolder(folder, { signal }) {
+    async importFolder(folder, { registry, signal }) {
       disk.assertWritable()
+      const { takedowns } = spaces
+      const { blocks, markKept } = spaces.of(registry)
       const imported = await importFolder(folder, blocks, { signal })
       takedowns.assertAllowed(imported.root)
       await takedowns.allow(imported.root, signal)
       await blocks.flush(imported.blocks)
-      await records.markKept(imported.root)
+      await markKept(imported.root)
       return imported
     }
   }
@@ -45,63 +43,64 @@ export interface WantedContent {
 }
 
 export interface FetchComponents {
-  /** Everything on this disk, what is withheld included: other content may need some of it. */
-  readonly allBlocks: VerifiedBlocks
-  readonly takedowns: Takedowns
-  readonly late: LateSwarm
+  readonly spaces: Spaces
+  readonly swarms: Swarms
 }
 
-/** Brings content onto this disk, from peers where it is not here. @throws RegistryError TAKEN_DOWN, and as `fetchContent` */
+/** Brings content into the store of its registry's swarm, from peers of that swarm where it is not here. @throws RegistryError TAKEN_DOWN, and as `fetchContent` */
 export async function fetchInto(
-  { allBlocks, takedowns, late }: FetchComponents,
+  { spaces, swarms }: FetchComponents,
   wanted: WantedContent,
   signal: AbortSignal
 ): Promise<{ readonly fetched: number }> {
+  const { takedowns } = spaces
   takedowns.assertAllowed(wanted.root)
-  const { swarm } = late
+  const swarm = swarms.of(wanted.registry)
   const remote =
     swarm === undefined
       ? undefined
       : { open: (registry: RegistryId | undefined, abort: AbortSignal) => swarm.fetch(registry, { signal: abort }) }
+  // What is withheld included: other content may need some of it.
+  const { allBlocks } = spaces.of(wanted.registry)
   const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
   await takedowns.allow(wanted.root, signal)
   return fetched
 }
 
 interface ContentComponents extends FetchComponents {
-  readonly blocks: VerifiedBlocks
-  readonly records: Records
-  readonly provide: (root: ContentId) => void
+  readonly provide: (registry: RegistryId, root: ContentId) => void
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
 export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter'> {
-  const { blocks, records, provide } = components
+  const { spaces, provide } = components
   const fetch: PackageContent['fetch'] = async (wanted, signal) => {
     const fetched = await fetchInto(components, wanted, signal)
-    await records.markKept(wanted.root)
+    await spaces.of(wanted.registry).markKept(wanted.root)
     return fetched
   }
   return {
-    isHere: root => records.isKept(root),
+    isHere: (root, registry) => spaces.of(registry).isKept(root),
     fetch,
     async unpack(order, signal) {
-      const { root, target, size, digests, executables } = order
+      const { registry, root, target, size, digests, executables } = order
+      const { blocks, forgetKept } = spaces.of(registry)
       // The project's journal knows until all is synced; a process that ends leaves whole packages all the same.
       const options = { declaredSize: size, executables, expectDigests: digests, signal, isDurable: false }
       const unpack = (): Promise<UnpackedFolder> => unpackTo(root, blocks, target, options)
       const { cids } = await unpack().catch(async (error: unknown) => {
         // The record said that all is here, and the disk has lost something since: it is fetched again, once.
         if (!isLostBlock(error)) throw error
-        await records.forgetKept(root)
+        await forgetKept(root)
         await fetch(order, signal)
         return unpack()
       })
-      provide(root)
+      provide(registry, root)
       return cids
     },
-    async filesOf(root) {
+    async filesOf(root, registry) {
       try {
+        const { blocks } = spaces.of(registry)
         const { files } = await readTree(readerOf(blocks, {}), root)
         return new Map(files.map(({ path, cid }) => [path, cid.toString()]))
       } catch {

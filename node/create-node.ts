@@ -1,12 +1,7 @@
 import type { VerifiedFact } from '../protocol/chains.ts'
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
-import { RegistryError } from '../protocol/errors.ts'
-import type { Subject } from '../protocol/fact.ts'
-import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { openBlocks } from '../storage/block-store.ts'
-import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
@@ -15,13 +10,14 @@ import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
-import { contentSource, fetchInto, packageContent } from './content.ts'
+import { contentSource, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { composeDocuments } from './document-services.ts'
 import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
-import type { LateSwarm } from './network.ts'
+import type { Network } from './network.ts'
+import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
@@ -40,20 +36,20 @@ import type { Api } from './services/api.ts'
 import { Author } from './services/author.ts'
 import type { Signer } from './services/author.ts'
 import { tagReader, wordsReader } from './services/documents/words.ts'
+import { roleSince } from '../protocol/roles.ts'
 import { installer } from './services/install.ts'
 import type { InstallComponents } from './services/install.ts'
-import { Mirror } from './services/mirror.ts'
-import type { Wanted } from './services/mirror.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolverWith } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
-import type { Takedowns } from './services/takedown.ts'
 import { yanker } from './services/yank.ts'
-import { openTakedowns } from './takedown.ts'
 import { composeSubmissions } from './submissions.ts'
+import { PrivateSwarms } from './private-swarms.ts'
+import { blockFolders, Spaces } from './spaces.ts'
+import { Swarms } from './swarms.ts'
 
 export interface NodeInit {
   /** Opened and locked by the caller, who also closes it. */
@@ -84,10 +80,8 @@ interface Core {
   readonly facts: FactStore
   readonly lateScrub: LateScrub
   readonly records: Records
-  /** Without what is withheld, and with it. */
-  readonly blocks: VerifiedBlocks
-  readonly allBlocks: VerifiedBlocks
-  readonly takedowns: Takedowns
+  readonly spaces: Spaces
+  readonly swarms: Swarms
   readonly registries: Registries
   readonly signer: OwnSigner
   readonly disk: DiskGuard
@@ -102,12 +96,12 @@ interface Core {
 export async function createNode(init: NodeInit): Promise<RunningNode> {
   await using opening = new AsyncDisposableStack()
   const core = await openCore(init, opening)
-  const late: LateSwarm = { swarm: undefined }
   const changes = new Changes()
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records)
-  const services = composeServices(init, core, { late, changes, sources })
+  const services = composeServices(init, core, { changes, sources })
   const scrub = scrubOver(core, services.gate)
+  const privates = new PrivateSwarms(init, { ...core, changes })
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -116,12 +110,13 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     ...core,
     ...services,
     scrub,
+    privates,
     get swarm() {
-      return late.swarm
+      return core.swarms.public
     },
     caughtUp,
     sources: registry => sources.count(registry),
-    network: () => requireSwarm(late),
+    network: () => core.swarms.require(),
     follow: async registry => {
       await sources.load(registry)
       await follow(parts, registry)
@@ -134,16 +129,17 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   opening.defer(scrubInTime(core, scrub, init.network))
   opening.defer(() => services.documents.close())
   opening.defer(() => services.mirror.stop())
+  await privates.load()
   if (init.network) {
-    const { openNetwork } = await import('./network.ts')
-    late.swarm = await openNetwork(init, { ...core, ...services, changes, caughtUp, sources })
-    const { swarm } = late
-    opening.defer(async () => {
-      late.swarm = undefined
-      await swarm.stop()
-    })
-    opening.defer(watchTraffic(core, late))
-    if (init.config.keep === 'all') await wantEverything(parts)
+    const { Network } = await import('./network.ts')
+    const mirrors = (registry: RegistryId): boolean => services.keeps(registry)
+    const network = new Network(init, { ...core, ...services, changes, caughtUp, sources, mirrors })
+    opening.defer(() => stopAll(core.swarms, network))
+    await network.openPublic()
+    await privates.start(network)
+    opening.defer(() => privates.stop())
+    opening.defer(watchTraffic(core))
+    for (const { id } of core.registries.all) if (services.keeps(id)) await wantAllOf(parts.view, parts.mirror, id)
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
@@ -155,23 +151,22 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const clock = systemClock(error => log.error({ error }, 'a timed task failed'))
   const stopping = new AbortController()
   const opened = await openStore({ home, clock, log, stopping: stopping.signal })
-  const { kv, records } = opened
+  const { kv, records, registries } = opened
   opening.defer(() => opened.close())
   opening.defer(() => stopping.abort())
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
-  const allBlocks = await openBlocks(home.paths.blocks)
-  const { takedowns, blocks } = await openTakedowns(allBlocks, { kv, records, clock })
+  const spaces = await Spaces.open({ ...blockFolders(home), kv, records, clock, registries })
+  const swarms = new Swarms(registries)
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records)
   const meter = new NodeMeter()
   const running = { clock, log, disk, meter, projects }
-  return { ...opened, ...running, stopping: stopping.signal, blocks, allBlocks, takedowns, signer }
+  return { ...opened, ...running, stopping: stopping.signal, spaces, swarms, signer }
 }
 
 interface Late {
-  readonly late: LateSwarm
   readonly changes: Changes
   readonly sources: Sources
 }
@@ -190,19 +185,23 @@ type Services = Pick<
   | 'mirror'
   | 'desk'
   | 'submit'
->
+> & {
+  /** Whether all bytes of a registry are to be kept here. */
+  readonly keeps: (registry: RegistryId) => boolean
+}
 
-function composeServices({ home, config, version }: NodeInit, core: Core, { late, changes, sources }: Late): Services {
-  const { clock, log, facts, signer, projects } = core
+function composeServices({ home, config, version }: NodeInit, core: Core, { changes, sources }: Late): Services {
+  const { clock, log, facts, signer, projects, swarms } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = mirrorOf(core, { late, changes })
+  const mirror = mirrorOf({ ...core, changes })
+  const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
     if (body.registry !== null) submissions.noticed(body.registry, body.subject)
-    if (config.keep === 'all' && body.registry !== null) keepWhatCounts(view, mirror, body.registry, body.subject)
+    if (body.registry !== null && keeps(body.registry)) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
   const gate = new Gate({
@@ -212,18 +211,18 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     onEdited: (registry, subjects) => documents.noted(registry, subjects),
     // A fact that waited and then proved forged: whoever brought it is struck as if it had been told at once.
     onDecided: (admission, peer) => {
-      if (admission.verdict === 'reject') late.swarm?.blame(peer)
+      if (admission.verdict === 'reject') for (const swarm of swarms.all) swarm.blame(peer)
     }
   })
   const { documents, states } = composeDocuments({ ...core, gate, changes })
   const view = new RegistryView(facts, states)
   const reading = { find: view.find.bind(view), documents }
-  const publishing = composeAuthoring(home, core, { gate, view, late })
+  const publishing = composeAuthoring(home, core, { gate, view })
   const { author, authority } = publishing
-  const kept = (root: ContentId): void => {
-    late.swarm?.provide(toLink(root))
+  const provide = (registry: RegistryId, root: ContentId): void => {
+    swarms.of(registry)?.provide(toLink(root))
   }
-  const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes, late })
+  const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const installing: InstallComponents = {
     find: reading.find,
@@ -234,7 +233,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     followed: core.registries,
     solve: resolverWith((registry, name) => view.near(registry, name)),
     open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, late, provide: kept }), meter: meterOf(late) },
+    content: { ...packageContent({ ...core, provide }), meter: meterOf(swarms) },
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
@@ -245,7 +244,8 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
     view,
     author,
     mirror,
-    publish: publisher({ ...publishing, documents, content, provide: kept }),
+    keeps,
+    publish: publisher({ ...publishing, documents, content, provide }),
     yanker: yanker(publishing),
     authority,
     desk: submissions.desk,
@@ -256,45 +256,17 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { late
 }
 
 /** What signs facts of ours, and what publishing and changing who may do what need of it. */
-function composeAuthoring(
-  home: Home,
-  core: Core,
-  { gate, view, late }: Pick<Services, 'gate' | 'view'> & Pick<Late, 'late'>
-) {
-  const { clock, log, facts, signer, disk, registries } = core
+function composeAuthoring(home: Home, core: Core, { gate, view }: Pick<Services, 'gate' | 'view'>) {
+  const { clock, log, facts, signer, disk, registries, swarms } = core
   const author = new Author({ gate: disk.guardOwn(gate), signer, now: () => clock.now() })
   const announce = (registry: RegistryId, fact: { id: VerifiedFact['id']; bytes: Uint8Array }): void => {
-    late.swarm?.publishFact(registry, fact.id, fact.bytes).catch((error: unknown) => {
-      // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
-      log.debug({ error }, 'a fact could not be gossiped')
-    })
+    const told = swarms.of(registry)?.publishFact(registry, fact.id, fact.bytes)
+    // Nobody there, or nobody listening: reconciliation tells it to whoever comes.
+    told?.catch((error: unknown) => log.debug({ error }, 'a fact could not be gossiped'))
   }
   const now = (): number => clock.now()
   const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
   return { author, authority, gate, announce, now, signer: authority.signer }
-}
-
-/** Keeps what is to be kept, one content root after the other. */
-function mirrorOf(core: Core, { late, changes }: Omit<Late, 'sources'>): Mirror {
-  const { clock, log, records, disk } = core
-  return new Mirror({
-    isKept: root => records.isKept(root),
-    markKept: root => records.markKept(root),
-    isRefused: root => core.takedowns.isTakenDown(root),
-    fetch: (wanted, signal) => fetchInto({ ...core, late }, wanted, signal),
-    later: (ms, task) => clock.after(ms, task, core.stopping),
-    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
-    onLooked: () => changes.emit(),
-    onKept: root => {
-      late.swarm?.provide(toLink(root))
-      changes.emit()
-    },
-    onFailed: (root, error) => {
-      disk.note(error)
-      log.info({ root, error }, 'content could not be fetched yet')
-      changes.emit()
-    }
-  })
 }
 
 /** One peer alone has shown what a registry says, and nobody said that this is enough. */
@@ -303,15 +275,22 @@ function isUnconfirmed({ registries }: Core, sources: Sources, registry: Registr
   return sources.count(registry) === 1 && !isAccepted
 }
 
-function meterOf(late: LateSwarm): Meter {
-  return { read: () => new Map(late.swarm?.peers().map(peer => [peer.id, peer.bytesIn])) }
+function meterOf(swarms: Swarms): Meter {
+  return { read: () => new Map(swarms.peers().map(peer => [peer.id, peer.bytesIn])) }
+}
+
+/** Whether our own key was given the role to keep the bytes of a registry. */
+function isMirrorOf(gate: Gate, { principal }: Signer, registry: RegistryId): boolean {
+  const authority = gate.state(registry)?.authority
+  if (authority === undefined) return false
+  return roleSince(authority, { key: principal, roles: ['mirror'], on: 'registry', head: authority.head }) !== undefined
 }
 
 /** Makes store, gate and network ready for one registry. */
 async function follow(parts: NodeParts, registry: RegistryId): Promise<void> {
   await parts.scrub.open(registry)
   parts.documents.open(registry)
-  parts.swarm?.follow(registry)
+  parts.swarms.of(registry)?.follow(registry)
 }
 
 function scrubOver(core: Core, gate: Gate): Scrub {
@@ -353,43 +332,17 @@ function noticeOwnChain(signer: Signer, { body }: VerifiedFact, log: Log): void 
 }
 
 /** Looks at the totals at intervals, so that rates can be told. */
-function watchTraffic({ clock, meter }: Core, late: LateSwarm): () => void {
+function watchTraffic({ clock, meter, swarms }: Core): () => void {
   const stopping = new AbortController()
-  const look = (): void => {
-    if (late.swarm !== undefined) meter.sample(clock.now(), late.swarm.traffic())
-  }
+  const look = (): void => meter.sample(clock.now(), swarms.traffic())
   look()
   clock.every(LIMITS.metrics.sampleMs, look, stopping.signal)
   return () => stopping.abort()
 }
 
-/** What the registries hold already is fetched in the background. */
-async function wantEverything({ registries, view, mirror }: NodeParts): Promise<void> {
-  for (const { id } of registries.all) for (const wanted of await contentsOf(view, id)) mirror.want(wanted)
-}
-
-/** Looks at one package after a fact about it, and at all of them after one about who may do what. */
-function keepWhatCounts(view: RegistryView, mirror: Mirror, registry: RegistryId, subject: Subject): void {
-  mirror.consider(`${registry} ${subject}`, async () => {
-    if (subject === 'registry') return contentsOf(view, registry)
-    const found = await view.find(registry, subject)
-    return found === undefined ? [] : contentsIn(found, registry)
-  })
-}
-
-async function contentsOf(view: RegistryView, registry: RegistryId): Promise<readonly Wanted[]> {
-  const all: Wanted[] = []
-  for await (const found of view.packages(registry)) all.push(...contentsIn(found, registry))
-  return all
-}
-
-function contentsIn({ versions }: PackageView, registry: RegistryId): readonly Wanted[] {
-  return versions.flatMap(({ contents }) => contents.map(({ root, size }) => ({ registry, root, size })))
-}
-
-function requireSwarm({ swarm }: LateSwarm): NonNullable<LateSwarm['swarm']> {
-  if (swarm !== undefined) return swarm
-  throw new RegistryError('USAGE', 'no node is running', {
-    next: 'run ggen-node start in another terminal, then try again'
-  })
+/** All of them, whatever fails. */
+async function stopAll({ names }: Swarms, network: Network): Promise<void> {
+  const stopped = await Promise.allSettled(names.map(name => network.close(name)))
+  const failures = stopped.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []))
+  if (failures.length > 0) throw new AggregateError(failures, 'the network did not stop cleanly')
 }

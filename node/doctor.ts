@@ -12,6 +12,7 @@ import { diskSpace } from '../storage/disk-space.ts'
 import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
+import type { Space } from './spaces.ts'
 import { isFolded } from './row-check.ts'
 import type { Finding } from './services/api.ts'
 
@@ -188,31 +189,38 @@ async function factsFinding(
 }
 
 /** Reads every block below what is kept, and verifies it. All of it, so that one start afterwards repairs all of it. */
-async function blocksFinding(parts: NodeParts, signal: AbortSignal): Promise<Finding> {
-  let read = 0
-  let damaged = 0
-  let first = ''
-  for await (const root of parts.records.kept()) {
-    try {
-      for await (const cid of listBlocks(root, parts.blocks, { signal })) {
-        for await (const part of parts.blocks.get(cid)) read += part.length > 0 ? 1 : 0
-      }
-    } catch (error) {
-      signal.throwIfAborted()
-      // A block that somebody met before us was moved aside then, and is missing now.
-      const isMissing = error instanceof Error && error.name === 'NotFoundError'
-      if (!isRegistryError(error) && !isMissing) throw error
-      damaged += 1
-      if (damaged === 1) first = `${root}: ${messageOf(error)}`
-      await parts.records.forgetKept(root)
-    }
-  }
+async function blocksFinding({ spaces }: NodeParts, signal: AbortSignal): Promise<Finding> {
+  const tally = { read: 0, damaged: 0, first: '' }
+  for (const space of spaces.all) await readAll(space, tally, signal)
+  const { read, damaged, first } = tally
   if (damaged === 0) return { check: 'blocks', ok: true, text: `${read} blocks read and verified` }
   return {
     check: 'blocks',
     ok: false,
     text: `${damaged} packages damaged, first ${first}`,
     next: 'start the node: it fetches the content again from peers'
+  }
+}
+
+async function readAll(
+  { blocks, kept, forgetKept }: Space,
+  tally: { read: number; damaged: number; first: string },
+  signal: AbortSignal
+): Promise<void> {
+  for await (const root of kept()) {
+    try {
+      for await (const cid of listBlocks(root, blocks, { signal })) {
+        for await (const part of blocks.get(cid)) tally.read += part.length > 0 ? 1 : 0
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      // A block that somebody met before us was moved aside then, and is missing now.
+      const isMissing = error instanceof Error && error.name === 'NotFoundError'
+      if (!isRegistryError(error) && !isMissing) throw error
+      tally.damaged += 1
+      if (tally.damaged === 1) tally.first = `${root}: ${messageOf(error)}`
+      await forgetKept(root)
+    }
   }
 }
 

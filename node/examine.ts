@@ -12,6 +12,7 @@ import { daemonAddress, openClient } from './open-client.ts'
 import { ownPackage } from './package-root.ts'
 import { holderOfPort, tryPort } from './port-holder.ts'
 import type { Finding } from './services/api.ts'
+import { swarmFindings } from './swarm-findings.ts'
 
 /**
  * Everything `doctor` looks at: first what can be seen without opening anything (so that a node which can't be opened is
@@ -44,6 +45,7 @@ export async function examine(
     const opened = await openClient({ home, network: false, create: false })
     try {
       findings.push(...(await opened.client.call('doctor', { deep }, { signal })))
+      findings.push(...swarmFindings(await opened.client.call('swarmList', {}, { signal }), Date.now()))
     } finally {
       await opened.close()
     }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseSecret, principalOf } from '../attestation/keys.ts'
 import type { Secret } from '../attestation/keys.ts'
 import { signFact } from '../attestation/sign-fact.ts'
+import { signBinding, signCertificate, signSwarmKey } from '../attestation/sign-membership.ts'
 import { signSubmission } from '../attestation/sign-submission.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import type { Submission } from '../protocol/submission.ts'
@@ -12,9 +13,13 @@ import type { Home } from '../storage/home.ts'
 import { readKey } from '../storage/key-files.ts'
 import { DEFAULT_KEY, readOrMakeKey } from './home.ts'
 import type { Signer } from './services/author.ts'
+import type { MemberSigner } from './services/swarm/signer.ts'
 
-/** The node's own key: it signs facts, and asks for names. */
-export interface OwnSigner extends Signer {
+/** A key of the data directory: it signs facts, and says whose hosts are in a private swarm. */
+export interface KeySigner extends Signer, MemberSigner {}
+
+/** The node's own key: it asks for names too. */
+export interface OwnSigner extends KeySigner {
   signSubmission(body: Submission): Uint8Array
 }
 
@@ -57,12 +62,22 @@ export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<O
  * Another key of the data directory, beside the node's own. It writes under the same chain: a chain is one of an author.
  * @throws RegistryError KEY_NOT_FOUND | UNSAFE_PERMISSIONS
  */
-export async function otherSigner({ paths }: Home, own: Signer, name: string): Promise<Signer> {
+export async function otherSigner({ paths }: Home, own: Signer, name: string): Promise<KeySigner> {
   return signerOf(parseSecret(await readKey(paths.keys, name)), own)
 }
 
-function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 'renewChain'>): Signer {
-  return { principal: principalOf(secret), sign: body => signFact(body, secret), chain, renewChain }
+function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 'renewChain'>): KeySigner {
+  return { ...memberSigner(secret), sign: body => signFact(body, secret), chain, renewChain }
+}
+
+/** What a key says beside the facts. */
+export function memberSigner(secret: Secret): MemberSigner {
+  return {
+    principal: principalOf(secret),
+    signBinding: body => signBinding(body, secret),
+    signCertificate: body => signCertificate(body, secret),
+    signSwarmKey: body => signSwarmKey(body, secret)
+  }
 }
 
 /** The secret of one swarm. Not the signing key: a swarm's peer id says nothing about who publishes. */

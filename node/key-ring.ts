@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import { admitKey, generateSecret, parseSecret, principalOf } from '../attestation/keys.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
-import { RegistryError, isRegistryError } from '../protocol/errors.ts'
+import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths, prepareHome } from '../storage/home.ts'
 import { exportKey, importKey } from '../storage/key-export.ts'
 import { listKeys as listKeyFiles, readKey, writeKey } from '../storage/key-files.ts'
-import { readSmallFile } from '../storage/small-file.ts'
 import { homePath } from './config.ts'
+import { readSecretText, writeSecretText } from './secret-file.ts'
 
 /** A key of the data directory by its name here and its public half. */
 export interface NamedKey {
@@ -50,7 +49,7 @@ export async function exportKeyFile(
   const secret = parseSecret(await readKey(homePaths(homePath(flag)).keys, name))
   const principal = principalOf(secret)
   const text = await exportKey({ principal, secret }, passphrase)
-  await writeNew(file, text)
+  await writeSecretText(file, text)
   return { name, key: principal }
 }
 
@@ -59,7 +58,7 @@ export async function importKeyFile(
   flag: string | undefined,
   { name, file, passphrase }: KeyTransfer
 ): Promise<NamedKey> {
-  const text = await readSmall(file, LIMITS.keys.fileBytes)
+  const text = await readSecretText(file, LIMITS.keys.fileBytes)
   const { keys } = await prepareHome(homePath(flag))
   return importSealedKey(keys, { name, text, passphrase })
 }
@@ -100,7 +99,7 @@ export async function sealKeys(flag: string | undefined, passphrase: string): Pr
 
 /** The first line of a file. */
 export async function readPassphraseFile(file: string): Promise<string> {
-  const text = await readSmall(file, LIMITS.keys.fileBytes)
+  const text = await readSecretText(file, LIMITS.keys.fileBytes)
   return text.split('\n')[0]?.replace(/\r$/, '') ?? ''
 }
 
@@ -112,33 +111,4 @@ function checkPassphrase(passphrase: string): void {
 
 async function principalIn(keys: string, name: string): Promise<Principal> {
   return principalOf(parseSecret(await readKey(keys, name)))
-}
-
-async function writeNew(file: string, text: string): Promise<void> {
-  try {
-    const handle = await open(file, 'wx', 0o600)
-    try {
-      await handle.writeFile(text)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw new RegistryError('UNKNOWN_FILE', `${file} cannot be written`, { cause })
-    }
-    throw new RegistryError('ALREADY_EXISTS', `${file} is there already`, {
-      cause,
-      next: 'choose a file that does not exist'
-    })
-  }
-}
-
-async function readSmall(file: string, maxBytes: number): Promise<string> {
-  try {
-    return (await readSmallFile(file, { maxBytes, followLinks: true, anyKind: true })).toString('utf8')
-  } catch (cause) {
-    if (isRegistryError(cause)) throw cause
-    throw new RegistryError('UNKNOWN_FILE', `${file} cannot be read`, { cause })
-  }
 }

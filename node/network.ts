@@ -6,16 +6,15 @@ import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import { openNetworkStore } from '../storage/network-store.ts'
 import type { Records } from '../storage/records.ts'
-import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { Changes } from './changes.ts'
 import type { Config, SwarmSettings } from './config.ts'
+import { PUBLIC_SWARM } from './config-schema.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
 import type { NodeMeter } from './meter.ts'
-import type { SwarmComponents } from './p2p/components.ts'
+import type { SwarmComponents, SwarmConfig } from './p2p/components.ts'
 import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
-import type { Swarm } from './p2p/swarm.ts'
 import type { Registries } from './registries.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -23,10 +22,13 @@ import type { Gate } from './services/admit.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Sources } from './sources.ts'
+import type { Spaces } from './spaces.ts'
+import type { Swarms } from './swarms.ts'
 
-/** The swarm that parts made before it will use once it runs. */
-export interface LateSwarm {
-  swarm: Swarm | undefined
+export interface NetworkInit {
+  readonly home: Home
+  readonly config: Config
+  readonly version: string
 }
 
 export interface NetworkComponents {
@@ -34,7 +36,8 @@ export interface NetworkComponents {
   readonly log: Log
   readonly facts: FactStore
   readonly records: Records
-  readonly blocks: VerifiedBlocks
+  readonly spaces: Spaces
+  readonly swarms: Swarms
   readonly registries: Registries
   readonly disk: DiskGuard
   readonly gate: Gate
@@ -46,60 +49,87 @@ export interface NetworkComponents {
   readonly sources: Sources
   readonly mirror: Mirror
   readonly desk: Desk
+  /** Filled here, for whatever was opened. */
+  readonly mirrors: (registry: RegistryId) => boolean
 }
 
-/** Opens the swarms of the configuration. Today that is the public one; each private registry will be another. */
-export async function openNetwork(
-  { home, config, version }: { readonly home: Home; readonly config: Config; readonly version: string },
-  components: NetworkComponents
-): Promise<Swarm> {
-  const [settings] = config.swarms
-  if (settings === undefined) throw new Error('a configuration has at least one swarm')
-  const datastore = await openNetworkStore(join(home.paths.dir, `swarm-${settings.name}`))
-  try {
-    const swarm = await startSwarm({ settings, config, version }, components, {
-      privateKey: await swarmKeyOf(await loadSwarmSecret(home, settings.name)),
-      datastore
-    })
-    return {
-      ...swarm,
-      stop: async () => {
+/** What a private host has of its own. */
+export type PrivateHost = Pick<SwarmConfig, 'names' | 'psks'> & {
+  readonly settings: SwarmSettings
+  readonly membership: NonNullable<SwarmComponents['membership']>
+}
+
+/** The peer id that the host of a swarm has in this data directory. */
+export async function peerIdOf(home: Home, swarm: string): Promise<string> {
+  const { peerIdFromPrivateKey } = await import('@libp2p/peer-id')
+  return peerIdFromPrivateKey(await swarmKeyOf(await loadSwarmSecret(home, swarm))).toString()
+}
+
+/** Opens and closes the hosts of a node. */
+export class Network {
+  readonly #init: NetworkInit
+  readonly #components: NetworkComponents
+
+  constructor(init: NetworkInit, components: NetworkComponents) {
+    this.#init = init
+    this.#components = components
+  }
+
+  async openPublic(): Promise<void> {
+    const [settings] = this.#init.config.swarms
+    if (settings === undefined) throw new Error('a configuration has at least one swarm')
+    const bootstrap = [...new Set([...settings.bootstrap, ...(await this.#components.records.dialled())])]
+    await this.#open(PUBLIC_SWARM, { ...settings, bootstrap, names: PUBLIC_NAMES }, {})
+  }
+
+  async openPrivate(name: string, { settings, membership, names, psks = [] }: PrivateHost): Promise<void> {
+    await this.#open(name, { ...settings, names, ...(psks.length > 0 ? { psks } : {}) }, { membership })
+  }
+
+  async close(name: string): Promise<void> {
+    await this.#components.swarms.take(name)?.stop()
+  }
+
+  async #open(
+    name: string,
+    settings: Omit<SwarmConfig, 'agent' | 'roles'>,
+    own: Pick<SwarmComponents, 'membership'>
+  ): Promise<void> {
+    const { home, version } = this.#init
+    const { swarms } = this.#components
+    const datastore = await openNetworkStore(join(home.paths.dir, `swarm-${settings.name}`))
+    try {
+      const privateKey = await swarmKeyOf(await loadSwarmSecret(home, settings.name))
+      const swarm = await createSwarm(
+        { ...settings, agent: `ggen-node/${version}`, roles: this.#isMirror(name) ? ['mirror'] : [] },
+        { ...swarmComponents(name, this.#components), ...own, privateKey, datastore },
+        this.#events()
+      )
+      await swarm.start()
+      const stop = async (): Promise<void> => {
         try {
           await swarm.stop()
         } finally {
           await datastore.close()
         }
       }
+      swarms.started(name, { ...swarm, stop })
+    } catch (error) {
+      // Also after a setting that was refused: this process may well try again, and the store has one owner at a time.
+      await datastore.close()
+      throw error
     }
-  } catch (error) {
-    // Also after a setting that was refused: this process may well try again, and the store has one owner at a time.
-    await datastore.close()
-    throw error
   }
-}
 
-interface SwarmInit {
-  readonly settings: SwarmSettings
-  readonly config: Config
-  readonly version: string
-}
+  #isMirror(name: string): boolean {
+    const { registries, mirrors } = this.#components
+    if (name === PUBLIC_SWARM) return this.#init.config.keep === 'all'
+    return registries.all.some(({ id, swarm }) => swarm === name && mirrors(id))
+  }
 
-async function startSwarm(
-  { settings, config, version }: SwarmInit,
-  components: NetworkComponents,
-  own: Pick<SwarmComponents, 'privateKey' | 'datastore'>
-): Promise<Swarm> {
-  const { caughtUp, sources, changes, mirror, records, log } = components
-  const swarm = await createSwarm(
-    {
-      ...settings,
-      bootstrap: [...new Set([...settings.bootstrap, ...(await records.dialled())])],
-      names: PUBLIC_NAMES,
-      agent: `ggen-node/${version}`,
-      roles: config.keep === 'all' ? ['mirror'] : []
-    },
-    { ...swarmComponents(components), ...own },
-    {
+  #events(): Parameters<typeof createSwarm>[2] {
+    const { caughtUp, sources, changes, mirror, log } = this.#components
+    return {
       onPeer: () => {
         mirror.retry()
         changes.emit()
@@ -114,22 +144,38 @@ async function startSwarm(
         )
       }
     }
-  )
-  await swarm.start()
-  return swarm
+  }
 }
 
-function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, facts, blocks, registries, disk, gate, meter, desk } = components
+/** The registries that one host may speak of. */
+function registriesOf(name: string, { registries, gate }: NetworkComponents): readonly RegistryId[] {
+  const own = registries.all.filter(({ swarm }) => swarm === name).map(({ id }) => id)
+  if (name !== PUBLIC_SWARM) return own
+  // Somebody may have followed a private registry by its id, or a record may have lost its swarm: once its genesis says
+  // what it is, the public host knows it no longer.
+  return own.filter(id => gate.state(id)?.authority?.genesis.visibility !== 'private')
+}
+
+/**
+ * What one host is given. Everything that answers by registry answers for its own ones only. Attack: a peer of the
+ * public swarm asks for the set of a private registry whose id it has heard of.
+ */
+function swarmComponents(
+  name: string,
+  components: NetworkComponents
+): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
+  const { clock, log, spaces, disk, gate, meter, desk } = components
+  const registries = (): readonly RegistryId[] => registriesOf(name, components)
+  const isOurs = (registry: RegistryId): boolean => registries().includes(registry)
   return {
-    blocks,
-    registries: () => registries.ids,
+    blocks: spaces.named(name).blocks,
+    registries,
     gate: meter.watch(disk.guardPeers(gate)),
-    facts: factsOf(facts),
+    facts: factsOf(components.facts, isOurs),
     desk: {
-      curates: () => desk.curatesAny(registries.ids),
-      submit: (envelope, source) => desk.submit(envelope, source),
-      ask: (registry, id, source) => desk.ask(registry, id, source)
+      curates: () => desk.curatesAny(registries()),
+      submit: (envelope, source) => desk.submit(envelope, { ...source, carries: isOurs }),
+      ask: (registry, id, source) => desk.ask(registry, id, { ...source, carries: isOurs })
     },
     clock: {
       now: () => clock.now(),
@@ -148,11 +194,13 @@ function swarmComponents(components: NetworkComponents): Omit<SwarmComponents, '
 }
 
 /** The facts of what is open here: peers may ask about a registry that is being opened, or was closed meanwhile. */
-function factsOf(facts: FactStore): SwarmComponents['facts'] {
+function factsOf(facts: FactStore, isOurs: (registry: RegistryId) => boolean): SwarmComponents['facts'] {
   return {
-    set: registry => (facts.isOpen(registry) ? facts.set(registry) : undefined),
-    known: (registry, ids) => facts.known(registry, ids),
-    get: (registry, id) => facts.get(registry, id),
-    snapshot: registry => facts.snapshot(registry)
+    set: registry => (isOurs(registry) && facts.isOpen(registry) ? facts.set(registry) : undefined),
+    known: async (registry, ids) => (isOurs(registry) ? facts.known(registry, ids) : ids.map(() => undefined)),
+    get: async (registry, id) => (isOurs(registry) ? facts.get(registry, id) : undefined),
+    async *snapshot(registry) {
+      if (isOurs(registry)) yield* facts.snapshot(registry)
+    }
   }
 }

@@ -7,7 +7,6 @@ import type { Install } from './services/install.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
-import type { Takedowns } from './services/takedown.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Submit } from './services/submit/submitter.ts'
 import type { Yanker } from './services/yank.ts'
@@ -15,13 +14,15 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Swarm } from './p2p/swarm.ts'
 import type { FactStore } from '../storage/fact-store.ts'
-import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import type { Records } from '../storage/records.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
+import type { PrivateSwarms } from './private-swarms.ts'
 import type { Scrub } from './scrub.ts'
+import type { Spaces } from './spaces.ts'
+import type { Swarms } from './swarms.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
 export interface NodeParts {
@@ -33,9 +34,9 @@ export interface NodeParts {
   readonly started: number
   readonly facts: FactStore
   readonly records: Records
-  /** Without what is withheld. */
-  readonly blocks: VerifiedBlocks
-  readonly takedowns: Takedowns
+  readonly spaces: Spaces
+  readonly swarms: Swarms
+  readonly privates: PrivateSwarms
   readonly registries: Registries
   readonly gate: Gate
   readonly documents: Documents
@@ -57,7 +58,7 @@ export interface NodeParts {
   readonly caughtUp: ReadonlySet<RegistryId>
   /** With how many peers a registry was ever compared to the end, counted up to two. */
   sources(registry: RegistryId): number
-  /** Undefined in a node that lives without a network. */
+  /** The public one. Undefined in a node that lives without a network. */
   readonly swarm: Swarm | undefined
   /** @throws RegistryError USAGE when there is none */
   network(): Swarm

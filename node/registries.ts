@@ -5,12 +5,22 @@ import { LIMITS } from '../protocol/limits.ts'
 import { parseAlias, parseReference } from '../protocol/reference.ts'
 import type { Reference } from '../protocol/reference.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
+import { PUBLIC_SWARM } from './config-schema.ts'
 
 /** Where the list of followed registries is kept. */
 export interface RegistryRecords {
   registries(): Promise<readonly FollowedRegistry[]>
   putRegistries(registries: readonly FollowedRegistry[]): Promise<void>
   unfollow(registry: RegistryId, others: readonly FollowedRegistry[]): Promise<void>
+}
+
+/** How a registry is followed. */
+export interface AddOptions {
+  readonly alias: string | undefined
+  readonly isDefault: boolean
+  readonly singleSource?: boolean
+  /** The private swarm that carries it; without one the public swarm does, or the one that did before. */
+  readonly swarm?: string
 }
 
 /** The registries that are followed here and the names they go by. At most one is the default. */
@@ -35,10 +45,7 @@ export class Registries {
   }
 
   /** Adds one, or changes its alias. The first one becomes the default. */
-  async add(
-    id: string,
-    { alias, isDefault, singleSource }: { alias: string | undefined; isDefault: boolean; singleSource?: boolean }
-  ): Promise<FollowedRegistry> {
+  async add(id: string, { alias, isDefault, singleSource, swarm }: AddOptions): Promise<FollowedRegistry> {
     const registry = parseId(id)
     const known = this.#all.find(entry => entry.id === registry)
     const name = alias === undefined ? (known?.alias ?? this.#freeAlias()) : parseAlias(alias)
@@ -56,7 +63,8 @@ export class Registries {
       id: registry,
       alias: name,
       isDefault: becomesDefault,
-      singleSource: singleSource ?? known?.singleSource ?? false
+      singleSource: singleSource ?? known?.singleSource ?? false,
+      swarm: swarm ?? known?.swarm ?? PUBLIC_SWARM
     }
     const others = this.#all
       .filter(candidate => candidate.id !== registry)

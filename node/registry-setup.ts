@@ -71,9 +71,10 @@ export async function removeRegistry(
   parts: NodeParts,
   { registry, newDefault, purge }: ApiMethods['registryRemove']['params']
 ): Promise<ApiMethods['registryRemove']['result']> {
+  const swarm = parts.swarms.of(parts.registries.find(registry).id)
   const { id, alias } = await parts.registries.remove(registry, newDefault)
   // In the reverse order of following it: the network first, so that nothing comes for a gate that is gone.
-  parts.swarm?.unfollow(id)
+  swarm?.unfollow(id)
   parts.gate.close(id)
   if (purge) await parts.facts.forget(id)
   // Without its file: a file without a record is a record that the disk lost.

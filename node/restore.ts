@@ -18,6 +18,7 @@ import type { NamedKey } from './key-ring.ts'
 import { ownPackage } from './package-root.ts'
 import type { NodeParts } from './parts.ts'
 import type { Progress } from './services/api.ts'
+import type { Space } from './spaces.ts'
 
 /** How a restore goes about it. */
 export interface RestoreOptions {
@@ -130,6 +131,7 @@ async function takeIn(
   let facts = 0
   let roots = 0
   let waiting = 0
+  let space = parts.spaces.public
   for (let pass = 0; pass < LIMITS.backup.passes; pass++) {
     let taken = 0
     waiting = 0
@@ -140,7 +142,9 @@ async function takeIn(
         taken += admitted.taken
         waiting += admitted.waiting
         onProgress({ text: `${facts + taken} facts`, done: facts + taken })
-      } else if (pass === 0 && (await takeRecord(parts, record, signal))) {
+      } else if (record.type === 'space') {
+        space = spaceOf(parts, record.swarm)
+      } else if (pass === 0 && (await takeRecord(parts, record, { space, signal }))) {
         roots += 1
         onProgress({ text: `${roots} content roots`, done: roots })
       }
@@ -152,12 +156,18 @@ async function takeIn(
 }
 
 /** Everything but keys, settings and facts. True when it was a content root, which is now held as a whole. */
-async function takeRecord(parts: NodeParts, record: BackupRecord, signal: AbortSignal): Promise<boolean> {
-  const { registries, records, blocks } = parts
-  if (record.type === 'registry') {
+async function takeRecord(
+  parts: NodeParts,
+  record: BackupRecord,
+  { space, signal }: { readonly space: Space; readonly signal: AbortSignal }
+): Promise<boolean> {
+  const { registries, records } = parts
+  const { blocks, markKept } = space
+  if (record.type === 'registry' || record.type === 'private') {
     const { id, alias, isDefault } = record
     if (registries.ids.includes(id)) throw new RegistryError('MALFORMED', 'the backup names a registry twice')
-    await registries.add(id, { alias, isDefault })
+    if (record.type === 'private') await parts.privates.restore(record)
+    else await registries.add(id, { alias, isDefault })
     await parts.follow(id)
   } else if (record.type === 'peers') {
     for (const address of record.addresses) await records.putDialled(address)
@@ -167,10 +177,16 @@ async function takeRecord(parts: NodeParts, record: BackupRecord, signal: AbortS
     const cids: CID[] = []
     for await (const cid of listBlocks(record.root, blocks, { signal })) cids.push(cid)
     await blocks.flush(cids)
-    await records.markKept(record.root)
+    await markKept(record.root)
     return true
   }
   return false
+}
+
+/** Attack: a file that names a space of nothing, so that its blocks end up where everybody is served from. */
+function spaceOf({ spaces, registries }: NodeParts, swarm: string): Space {
+  if (registries.all.some(entry => entry.swarm === swarm)) return spaces.named(swarm)
+  throw new RegistryError('MALFORMED', 'the backup holds blocks of a swarm that it does not name')
 }
 
 const REFUSALS: Readonly<Record<string, ErrorCode>> = {

@@ -8,11 +8,11 @@ import { cleanText } from '../protocol/manifest-text.ts'
 import { shortNameOf } from '../protocol/package-name.ts'
 import type { PackageName } from '../protocol/package-name.ts'
 import { parseReference } from '../protocol/reference.ts'
+import { parseSubmission } from '../protocol/submission.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { Changes } from './changes.ts'
 import type { OwnSigner } from './identity.ts'
-import type { LateSwarm } from './network.ts'
 import type { NodeParts } from './parts.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Api, WaitingSubmission } from './services/api.ts'
@@ -23,6 +23,7 @@ import { NameIndex } from './services/submit/name-index.ts'
 import type { NameReader } from './services/submit/name-index.ts'
 import { submitter } from './services/submit/submitter.ts'
 import type { Submit } from './services/submit/submitter.ts'
+import type { Swarms } from './swarms.ts'
 
 export interface SubmissionsInit extends Pick<DeskComponents, 'author' | 'gate' | 'announce'> {
   readonly clock: Clock
@@ -31,7 +32,7 @@ export interface SubmissionsInit extends Pick<DeskComponents, 'author' | 'gate' 
   readonly signer: OwnSigner
   readonly view: Pick<NameReader, 'find'>
   readonly changes: Changes
-  readonly late: LateSwarm
+  readonly swarms: Swarms
 }
 
 /** Asking for names and being asked, over the parts of a node. */
@@ -43,7 +44,7 @@ export interface Submissions {
 }
 
 export function composeSubmissions(init: SubmissionsInit): Submissions {
-  const { author, gate, announce, clock, facts, records, signer, view, late } = init
+  const { author, gate, announce, clock, facts, records, signer, view, swarms } = init
   const names = new NameIndex({
     names: registry => namesOf(facts, registry),
     find: (registry, name) => view.find(registry, name)
@@ -56,10 +57,12 @@ export function composeSubmissions(init: SubmissionsInit): Submissions {
     names,
     desk,
     records,
-    peers: () => (late.swarm?.peers() ?? []).filter(peer => peer.connected),
+    peers: registry => (swarms.of(registry)?.peers() ?? []).filter(peer => peer.connected),
     askPeer: async (peer, request, signal) => {
-      if (late.swarm === undefined) throw new RegistryError('PEER_UNREACHABLE', 'there is no network')
-      return late.swarm.askSubmission(peer, request, signal)
+      const registry = request.type === 'ask' ? request.registry : parseSubmission(request.envelope).body.registry
+      const swarm = swarms.of(registry)
+      if (swarm === undefined) throw new RegistryError('PEER_UNREACHABLE', 'there is no network')
+      return swarm.askSubmission(peer, request, signal)
     },
     arrival: (registry, name, signal) => arrival(init, { registry, name }, signal),
     now,
@@ -74,13 +77,13 @@ async function* namesOf(facts: FactStore, registry: RegistryId): AsyncGenerator<
 
 /** Waits until the claim of a name is here, but not for ever: gossip or the next reading brings it. */
 async function arrival(
-  { view, changes, late }: SubmissionsInit,
+  { view, changes, swarms }: SubmissionsInit,
   { registry, name }: { readonly registry: RegistryId; readonly name: PackageName },
   signal: AbortSignal
 ): Promise<boolean> {
   const isHere = async (): Promise<boolean> => ((await view.find(registry, name))?.claim ?? null) !== null
   const patience = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.submit.arrivalMs)])
-  late.swarm?.reconcile(registry)
+  swarms.of(registry)?.reconcile(registry)
   while (!patience.aborted) {
     // Listening begins before the look, so that nothing comes in between.
     const changed = nextChange(changes, patience)

@@ -3,39 +3,8 @@ import type { ContentId } from '../protocol/cid.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { cleanText } from '../protocol/manifest-text.ts'
-import { listBlocks } from '../storage/content/walk-dag.ts'
-import type { KeyValue } from '../storage/key-value.ts'
-import type { Records } from '../storage/records.ts'
-import { TakedownRecords } from '../storage/takedown-records.ts'
-import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
-import { withheldBlocks } from '../storage/withheld-blocks.ts'
 import type { NodeParts } from './parts.ts'
-import type { Clock } from './runtime/clock.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
-import { Takedowns } from './services/takedown.ts'
-
-export interface TakedownStores {
-  readonly kv: KeyValue
-  readonly records: Records
-  readonly clock: Pick<Clock, 'now'>
-}
-
-/** What is withheld here, and the blocks without it: what the rest of the node and every peer sees. */
-export async function openTakedowns(
-  allBlocks: VerifiedBlocks,
-  { kv, records, clock }: TakedownStores
-): Promise<{ readonly takedowns: Takedowns; readonly blocks: VerifiedBlocks }> {
-  const takedowns = new Takedowns({
-    records: new TakedownRecords(kv),
-    listBlocks: (root, signal) => listBlocks(root, allBlocks, { signal }),
-    kept: () => records.kept(),
-    forgetKept: root => records.forgetKept(root),
-    deleteBlock: cid => allBlocks.delete(cid),
-    now: () => clock.now()
-  })
-  await takedowns.load()
-  return { takedowns, blocks: withheldBlocks(allBlocks, takedowns) }
-}
 
 /** Takes content down, or takes that back. `reference` names one version of a package, or is a content root. */
 export async function takedown(
@@ -54,10 +23,10 @@ export async function takedown(
     signal.throwIfAborted()
     if (!release) {
       results.push({
-        ...(await parts.takedowns.takedown(root, { reference, reason, isDeleted }, signal)),
+        ...(await parts.spaces.takedowns.takedown(root, { reference, reason, isDeleted }, signal)),
         released: false
       })
-    } else if (await parts.takedowns.release(root)) {
+    } else if (await parts.spaces.takedowns.release(root)) {
       results.push({ root, withheld: 0, shared: 0, deleted: 0, released: true })
     }
   }

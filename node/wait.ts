@@ -17,7 +17,7 @@ export async function waitFor(
   return new Promise((resolve, reject) => {
     const look = (): void => {
       const held = parts.facts.head(id).count
-      const connected = parts.swarm?.peers().filter(peer => peer.connected).length ?? 0
+      const connected = (parts.swarms.of(id)?.peers() ?? []).filter(peer => peer.connected).length
       if (held < facts || connected < peers || (kept && parts.mirror.fetching > 0)) return
       finish()
       resolve({ facts: held })
@@ -37,7 +37,7 @@ export async function waitFor(
 }
 
 function timedOut(parts: NodeParts, id: RegistryId, wanted: { facts: number; peers: number }): RegistryError {
-  const connected = parts.swarm?.peers().filter(peer => peer.connected).length ?? 0
+  const connected = (parts.swarms.of(id)?.peers() ?? []).filter(peer => peer.connected).length
   return new RegistryError('TIMEOUT', 'what was waited for did not come', {
     tried: [
       `wanted ${wanted.facts} facts and ${wanted.peers} peers`,

@@ -17,7 +17,8 @@ export interface Cuts {
 
 /**
  * A key that lost every role could go on writing facts for ever, and every node would have to keep them. So what it signs
- * beyond the positions that the revocation recognises leaves the set, unless it cites a head from after a new grant.
+ * beyond the positions that the revocation recognises leaves the set, unless it cites a head from after a new grant, or
+ * after an invite that it has redeemed, or whose key it is.
  * What the decision rests on is never cut. A position that is recognised is not cut whatever head is cited there: two
  * bodies at one position, a fork, must not be told apart by whether they are known.
  */
@@ -26,8 +27,14 @@ export function authorityCuts(roles: Roles, rests: ReadonlySet<FactId>): Cuts {
     roles.revokes.filter(({ role }) => role === null),
     ({ key }) => key
   )
-  const grantsOf = Map.groupBy(
-    roles.grants.filter(({ key }) => byKey.has(key)),
+  const given = [
+    ...roles.grants,
+    // Only so is a use of it in the set: an invite lets its key speak as a grant does.
+    ...roles.invites,
+    ...roles.redemptions.map(({ key, invite }) => ({ key, fact: invite }))
+  ]
+  const givenTo = Map.groupBy(
+    given.filter(({ key }) => byKey.has(key)),
     ({ key }) => key
   )
   const isCutBy = (revoke: CountedRevoke, fact: VerifiedFact): boolean => {
@@ -36,8 +43,8 @@ export function authorityCuts(roles: Roles, rests: ReadonlySet<FactId>): Cuts {
     const at = cited === undefined ? undefined : nodeOf(roles, cited)
     if (ends === undefined || !covers(revoke.scope, fact.body.subject)) return false
     if (isWithin(revoke.heads, fact.body) || spares(revoke, ends, at, fact)) return false
-    const isRegranted = (grantsOf.get(revoke.key) ?? []).some(grant => {
-      const node = nodeOf(roles, grant.fact)
+    const isRegranted = (givenTo.get(revoke.key) ?? []).some(({ fact: id }) => {
+      const node = nodeOf(roles, id)
       return node !== undefined && at !== undefined && isBelow(node, ends) && isAtOrBelow(at, node)
     })
     return !isRegranted

@@ -57,7 +57,8 @@ export function growTree(root: VerifiedFact, facts: readonly VerifiedFact[]): Au
 /** The head that a change changes; undefined for facts that change no head. */
 export function authPrevOf({ payload }: VerifiedFact): FactId | undefined {
   const { type } = payload
-  return type === 'grant' || type === 'revoke' || type === 'resolve' ? payload.value.authPrev : undefined
+  const isChange = type === 'grant' || type === 'revoke' || type === 'resolve' || type === 'invite'
+  return isChange ? payload.value.authPrev : undefined
 }
 
 /** True when `node` was made in the knowledge of `above` and is not `above` itself. */

@@ -9,11 +9,13 @@ import type { FactId, RegistryId } from './cid.ts'
 import type { Principal } from './did.ts'
 import { LIMITS } from './limits.ts'
 import type { Genesis } from './payload.ts'
+import { countRedemptions } from './redemptions.ts'
+import type { RedeemFault } from './redemptions.ts'
 import { rolesOf } from './roles.ts'
 import type { Roles } from './roles.ts'
 
 /** Why a fact about the registry itself does not count. */
-export type AuthoritySetAside = ChangeFault | 'no-effect'
+export type AuthoritySetAside = ChangeFault | RedeemFault | 'no-effect'
 
 /** Who may do what in a registry: a pure fold over the facts about the registry itself. */
 export interface Authority extends Roles, Cuts {
@@ -41,14 +43,18 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
   const idle = facts
     .filter(({ id, payload }) => payload.type === 'cosign' && !result.cosigned.has(id))
     .map(({ id }) => ({ fact: id, reason: 'no-effect' as const }))
-  const roles = rolesOf('registry', owners, result)
+  const changed = rolesOf('registry', owners, result)
+  const redeemed = countRedemptions(changed, facts)
+  const roles = { ...changed, redemptions: redeemed.redemptions }
+  // What a member is a member by stays in the set, with what stands before it.
+  const rests = new Set([...result.rests, ...redeemed.redemptions.map(({ fact }) => fact)])
   return {
     ...roles,
-    ...authorityCuts(roles, withThoseBefore(result.rests, facts)),
+    ...authorityCuts(roles, withThoseBefore(rests, facts)),
     registry,
     genesis,
     recovery: result.recovery ?? recovery,
-    setAside: boundSetAside([...result.setAside, ...idle]),
+    setAside: boundSetAside([...result.setAside, ...redeemed.setAside, ...idle]),
     forks: boundForks(chains.forks, result.away),
     forkedAuthors: chains.forkedAuthors(result.away),
     isForked: author => chains.isForked(author, result.away)
@@ -69,6 +75,8 @@ function withThoseBefore(ids: ReadonlySet<FactId>, facts: readonly VerifiedFact[
 export function authorityRow(authority: Authority): Readonly<Record<string, unknown>> {
   const { registry, genesis, order, head, recovery, setAside, forks } = authority
   const grants = authority.grants.slice(0, LIMITS.view.grants)
+  const invites = authority.invites.slice(0, LIMITS.view.grants)
+  const redemptions = authority.redemptions.slice(0, LIMITS.view.grants)
   const revokes = authority.revokes
     .slice(0, LIMITS.view.grants)
     .map(({ fact, by, key, role, scope, threshold, byRecovery }) => ({
@@ -80,5 +88,7 @@ export function authorityRow(authority: Authority): Readonly<Record<string, unkn
       threshold,
       byRecovery
     }))
-  return { registry, genesis: { ...genesis }, counted: order.size, head, recovery, grants, revokes, setAside, forks }
+  const counted = order.size
+  const shared = { registry, genesis: { ...genesis }, counted, head, recovery, setAside, forks }
+  return { ...shared, grants, revokes, invites, redemptions }
 }

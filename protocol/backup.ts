@@ -18,21 +18,36 @@ export type BackupRecord =
   /** Peers that the node stays connected to. */
   | { readonly type: 'peers'; readonly addresses: readonly string[] }
   | { readonly type: 'registry'; readonly id: RegistryId; readonly alias: string; readonly isDefault: boolean }
+  /** A private registry. The secret of its swarm is the key `secret-<swarm>`. `addresses`: where members were found. */
+  | {
+      readonly type: 'private'
+      readonly id: RegistryId
+      readonly alias: string
+      readonly isDefault: boolean
+      readonly swarm: string
+      readonly epoch: number
+      readonly psk: boolean
+      readonly addresses: readonly string[]
+    }
   /** Envelopes of one registry, each after those that it needs. */
   | { readonly type: 'facts'; readonly registry: RegistryId; readonly envelopes: readonly Uint8Array[] }
+  /** Blocks and roots from here on are those of this private swarm; before the first of these they are public. */
+  | { readonly type: 'space'; readonly swarm: string }
   | { readonly type: 'block'; readonly cid: Uint8Array; readonly bytes: Uint8Array }
   /** Every block below this root is in a record before. */
   | { readonly type: 'root'; readonly root: ContentId }
   | { readonly type: 'end'; readonly records: number; readonly digest: Uint8Array }
 
-/** Where each type stands in a file. Blocks and roots come in turn. */
+/** Where each type stands in a file. Spaces, blocks and roots come in turn. */
 export const BACKUP_RANKS: Readonly<Record<BackupRecord['type'], number>> = {
   head: 0,
   key: 1,
   config: 2,
   peers: 3,
   registry: 4,
+  private: 4,
   facts: 5,
+  space: 6,
   block: 6,
   root: 6,
   end: 7
@@ -41,6 +56,7 @@ export const BACKUP_RANKS: Readonly<Record<BackupRecord['type'], number>> = {
 export function encodeBackupRecord(record: BackupRecord): Uint8Array {
   switch (record.type) {
     case 'registry':
+    case 'private':
       return encodeCbor({ ...record, id: toLink(record.id) })
     case 'facts':
       return encodeCbor({ ...record, registry: toLink(record.registry) })
@@ -50,6 +66,7 @@ export function encodeBackupRecord(record: BackupRecord): Uint8Array {
     case 'key':
     case 'config':
     case 'peers':
+    case 'space':
     case 'block':
     case 'end':
       return encodeCbor(record)
@@ -87,6 +104,8 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
       const registry = factIdFromLink(id) as string as RegistryId
       return { type, id: registry, alias: aliasIn(text(alias, LIMITS.names.aliasChars)), isDefault }
     }
+    case 'private':
+      return privateIn(fields('id', 'alias', 'isDefault', 'swarm', 'epoch', 'psk', 'addresses'))
     case 'facts': {
       const { registry, envelopes } = fields('registry', 'envelopes')
       const all = list(envelopes, LIMITS.backup.factsPerRecord).map(envelope => binary(envelope))
@@ -96,6 +115,8 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
       const { cid, bytes: block } = fields('cid', 'bytes')
       return { type, cid: binary(cid, LIMITS.bitswap.cidBytes), bytes: binary(block, LIMITS.content.blockBytes) }
     }
+    case 'space':
+      return { type, swarm: aliasIn(text(fields('swarm').swarm, LIMITS.names.aliasChars)) }
     case 'root':
       return { type, root: contentIdFromLink(fields('root').root) }
     case 'end': {
@@ -104,6 +125,23 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
     }
     default:
       throw malformed('kind')
+  }
+}
+
+function privateIn(
+  record: Record<'id' | 'alias' | 'isDefault' | 'swarm' | 'epoch' | 'psk' | 'addresses', unknown>
+): BackupRecord {
+  const { id, alias, isDefault, swarm, epoch, psk, addresses } = record
+  if (typeof isDefault !== 'boolean' || typeof psk !== 'boolean') throw malformed('private')
+  return {
+    type: 'private',
+    id: factIdFromLink(id) as string as RegistryId,
+    alias: aliasIn(text(alias, LIMITS.names.aliasChars)),
+    isDefault,
+    swarm: aliasIn(text(swarm, LIMITS.names.aliasChars)),
+    epoch: index(epoch),
+    psk,
+    addresses: list(addresses, LIMITS.membership.tokenAddresses).map(each => text(each, LIMITS.backup.addressChars))
   }
 }
 

@@ -20,7 +20,9 @@ export const FACT_TYPES = [
   'yank',
   'unyank',
   'resolve',
-  'metadata'
+  'metadata',
+  'invite',
+  'redeem'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 
@@ -141,15 +143,18 @@ function parseBody(bytes: Uint8Array): FactBody {
   }
 }
 
-/** Facts about who may do what, and words, are about the registry or about one package; a genesis only about the first. */
+/** Facts about who may do what, and words, are about the registry or about one package. */
 const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve', 'metadata']
+
+/** Nobody is invited into a package. */
+const REGISTRY_ONLY: readonly FactType[] = ['genesis', 'invite', 'redeem']
 
 function parseSubject(type: FactType, subject: string): Subject {
   if (subject === 'registry') {
-    if (type !== 'genesis' && !EITHER.includes(type)) throw malformed('subject')
+    if (!REGISTRY_ONLY.includes(type) && !EITHER.includes(type)) throw malformed('subject')
     return 'registry'
   }
-  if (type === 'genesis') throw malformed('subject')
+  if (REGISTRY_ONLY.includes(type)) throw malformed('subject')
   try {
     return parsePackageName(subject)
   } catch (cause) {

@@ -43,23 +43,31 @@ export interface HelloAnswer {
 
 /** Sorts and bounds the lists, so that a node that follows too many registries still has a hello to say. */
 export function encodeHello(hello: Hello): Uint8Array {
-  const registries = hello.registries.toSorted(compareText).slice(0, LIMITS.hello.registries)
-  return encodeCbor({
-    versions: hello.versions.toSorted((a, b) => a - b),
-    agent: hello.agent,
-    registries: registries.map(toLink),
-    roles: hello.roles.toSorted(compareText)
-  })
+  return encodeCbor(helloRecord(hello))
 }
 
 /** @throws RegistryError MALFORMED */
 export function decodeHello(bytes: Uint8Array): Hello {
-  const { versions, agent, registries, roles } = recordOf(decodeCbor(bytes, 3), [
-    'versions',
-    'agent',
-    'registries',
-    'roles'
-  ])
+  return parseHello(recordOf(decodeCbor(bytes, 3), HELLO_KEYS))
+}
+
+/** What every introduction says, of a private swarm's host too. */
+export const HELLO_KEYS = ['versions', 'agent', 'registries', 'roles'] as const
+
+/** As it goes into dag-cbor. */
+export function helloRecord(hello: Hello): Record<(typeof HELLO_KEYS)[number], unknown> {
+  const registries = hello.registries.toSorted(compareText).slice(0, LIMITS.hello.registries)
+  return {
+    versions: hello.versions.toSorted((a, b) => a - b),
+    agent: hello.agent,
+    registries: registries.map(toLink),
+    roles: hello.roles.toSorted(compareText)
+  }
+}
+
+/** @throws RegistryError MALFORMED */
+export function parseHello(record: Readonly<Record<(typeof HELLO_KEYS)[number], unknown>>): Hello {
+  const { versions, agent, registries, roles } = record
   if (typeof agent !== 'string' || agent.length > LIMITS.hello.agentChars || !isPrintable(agent)) throw malformed()
   return {
     versions: sortedList(versions, LIMITS.hello.versions, parseVersion, (a, b) => a - b),
@@ -80,11 +88,15 @@ export function encodeHelloAnswer(answer: HelloAnswer): Uint8Array {
 
 /** @throws RegistryError MALFORMED */
 export function decodeHelloAnswer(bytes: Uint8Array): HelloAnswer {
-  const { refused } = recordOf(decodeCbor(bytes, 1), ['refused'])
-  if (refused === null) return { refused: null }
-  const known = HELLO_REFUSALS.find(reason => reason === refused)
+  return { refused: parseRefusal(recordOf(decodeCbor(bytes, 1), ['refused']).refused) }
+}
+
+/** A reason, or null for none. @throws RegistryError MALFORMED */
+export function parseRefusal(value: unknown): HelloRefusal | null {
+  if (value === null) return null
+  const known = HELLO_REFUSALS.find(reason => reason === value)
   if (known === undefined) throw malformed()
-  return { refused: known }
+  return known
 }
 
 /** The highest version that both sides speak, or undefined. */

@@ -49,10 +49,13 @@ export function invitePayloadRecord({ type, value }: InvitePayload): unknown {
 }
 
 /** @throws RegistryError MALFORMED */
-export function parseInvitePayload(type: InvitePayload['type'], raw: unknown): InvitePayload {
+export function parseInvitePayload(type: InvitePayload['type'], raw: unknown, author: Principal): InvitePayload {
   if (type === 'redeem') {
-    const { invite, key } = recordOf(raw, ['invite', 'key'])
-    return { type, value: { invite: factIdFromLink(invite), key: parsePrincipal(text(key)) } }
+    const record = recordOf(raw, ['invite', 'key'])
+    const key = parsePrincipal(text(record.key))
+    // Attack: everybody who was ever shown the token has this key. It must never be a member's.
+    if (key === author) throw malformed('key: not that of the invite')
+    return { type, value: { invite: factIdFromLink(record.invite), key } }
   }
   const record = recordOf(raw, ['authPrev', 'head', 'key', 'role', 'scope', 'expires', 'uses'])
   const role = INVITED_ROLES.find(known => known === record.role)
@@ -106,16 +109,17 @@ function lanesOf(uses: number): number {
   return Math.min(uses, LIMITS.fact.chainsPerAuthorAndSubject)
 }
 
-const laneChains = new Map<string, string>()
+const laneChains = new Map<Principal, string[]>()
 
 function laneChain(key: Principal, lane: number): string {
-  const name = `${key} ${lane}`
-  const known = laneChains.get(name)
-  if (known !== undefined) return known
-  const digest = sha256(concatBytes([utf8('ggen invite'), publicKeyOf(key), Uint8Array.of(lane)]))
-  const chain = toHex(digest.slice(0, 16))
+  const known = laneChains.get(key) ?? []
+  const chain = known[lane]
+  if (chain !== undefined) return chain
   // Invites are few; a node that has seen more starts over.
-  if (laneChains.size >= LIMITS.membership.inviteUses) laneChains.clear()
-  laneChains.set(name, chain)
-  return chain
+  if (known.length === 0 && laneChains.size >= LIMITS.membership.inviteUses) laneChains.clear()
+  laneChains.set(key, known)
+  const digest = sha256(concatBytes([utf8('ggen invite'), publicKeyOf(key), Uint8Array.of(lane)]))
+  const made = toHex(digest.slice(0, 16))
+  known[lane] = made
+  return made
 }

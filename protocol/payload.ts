@@ -16,6 +16,8 @@ import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 import { authorityPayloadRecord, parseAuthorityPayload } from './payload-authority.ts'
 import type { AuthorityPayload, Claim, Cosign, Grant, Resolve, Revoke } from './payload-authority.ts'
+import { invitePayloadRecord, parseInvitePayload } from './payload-invite.ts'
+import type { Invite, InvitePayload, Redeem } from './payload-invite.ts'
 import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
 import { parseSemver } from './version.ts'
 import type { Version } from './version.ts'
@@ -79,6 +81,8 @@ export type Payload =
   | { readonly type: 'yank'; readonly value: Yank }
   | { readonly type: 'unyank'; readonly value: Unyank }
   | { readonly type: 'metadata'; readonly value: Metadata }
+  | { readonly type: 'invite'; readonly value: Invite }
+  | { readonly type: 'redeem'; readonly value: Redeem }
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -103,6 +107,9 @@ function toRecord({ type, value }: Payload): unknown {
       return { ...value, yanks: value.yanks.map(toLink), authority: authorityRecord(value.authority) }
     case 'metadata':
       return metadataRecord(value)
+    case 'invite':
+    case 'redeem':
+      return invitePayloadRecord({ type, value } as InvitePayload)
   }
 }
 
@@ -150,6 +157,9 @@ export function parsePayload(body: FactBody): Payload {
         return { type: 'unyank', value: parseUnyank(raw) }
       case 'metadata':
         return { type: 'metadata', value: parseMetadata(raw, body) }
+      case 'invite':
+      case 'redeem':
+        return parseInvitePayload(body.type, raw, body.author)
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -230,6 +240,8 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'genesis':
       return [...payload.value.roots, payload.value.recovery]
     case 'grant':
+    case 'invite':
+    case 'redeem':
       return [payload.value.key]
     case 'claim':
       return payload.value.keys
@@ -260,7 +272,10 @@ export function citedHead(payload: Payload): FactId | undefined {
     case 'cosign':
       return payload.value.head
     case 'claim':
+    case 'invite':
       return payload.value.authPrev
+    case 'redeem':
+      return payload.value.invite
     case 'release':
     case 'yank':
     case 'unyank':

@@ -61,6 +61,11 @@ export function covers(scope: Scope, subject: 'registry' | PackageName): boolean
   return scope.endsWith('*') ? subject.startsWith(scope.slice(0, -1)) : subject === (scope as string)
 }
 
+/** Something that a scope covers and that stands for all of it: what it covers begins with what is left of its star. */
+export function placeIn(scope: Scope): 'registry' | PackageName {
+  return scope === WHOLE ? 'registry' : ((scope as string).replace(/\*$/, '') as PackageName)
+}
+
 function isName(text: string): boolean {
   try {
     parsePackageName(text)

@@ -9,7 +9,8 @@ import type { Principal } from './did.ts'
 import type { Subject } from './fact.ts'
 import { isWithin } from './heads.ts'
 import type { Grant, Revoke } from './payload-authority.ts'
-import { covers, WHOLE } from './role.ts'
+import type { Invite, InvitedRole } from './payload-invite.ts'
+import { covers, placeIn, WHOLE } from './role.ts'
 import type { Role, Scope } from './role.ts'
 
 export interface CountedGrant extends Grant {
@@ -22,6 +23,24 @@ export interface CountedRevoke extends Revoke {
   readonly by: Principal
   /** The recovery key signed it: it takes no release away that was made before the head it changes. */
   readonly byRecovery: boolean
+}
+
+export interface CountedInvite extends Invite {
+  readonly fact: FactId
+  readonly by: Principal
+}
+
+/** A use of an invite that counts (`redemptions.ts`): its key holds the role as if a grant stood where the invite stands. */
+export interface Redemption {
+  readonly fact: FactId
+  readonly invite: FactId
+  readonly key: Principal
+  readonly role: InvitedRole
+  readonly scope: Scope
+  /** Who made the invite. */
+  readonly by: Principal
+  /** When it was redeemed, as the invite's key says. */
+  readonly time: number
 }
 
 /**
@@ -43,11 +62,15 @@ export interface Roles {
   readonly founders: readonly Principal[]
   readonly grants: readonly CountedGrant[]
   readonly revokes: readonly CountedRevoke[]
+  /** Nobody is invited into a package. */
+  readonly invites: readonly CountedInvite[]
+  /** By the order of their invites, then by id. */
+  readonly redemptions: readonly Redemption[]
   /** What a `resolve` decided against. */
   readonly away: ReadonlySet<FactId>
 }
 
-/** What the counted changes of a subject add up to. */
+/** What the counted changes of a subject add up to. Who redeemed an invite is found out of that, and added. */
 export function rolesOf(subject: Subject, founders: readonly Principal[], { counted, away, root }: FoldResult): Roles {
   const inOrder = [...counted.values()].toSorted(
     (a, b) => a.node.depth - b.node.depth || compareText(a.node.fact.id, b.node.fact.id)
@@ -65,6 +88,10 @@ export function rolesOf(subject: Subject, founders: readonly Principal[], { coun
     revokes: inOrder.flatMap(({ node: { fact }, byRecovery }) =>
       fact.payload.type === 'revoke' ? [{ ...fact.payload.value, fact: fact.id, by: fact.body.author, byRecovery }] : []
     ),
+    invites: inOrder.flatMap(({ node: { fact } }) =>
+      fact.payload.type === 'invite' ? [{ ...fact.payload.value, fact: fact.id, by: fact.body.author }] : []
+    ),
+    redemptions: [],
     away
   }
 }
@@ -81,10 +108,14 @@ export interface RoleUse {
   readonly fact?: VerifiedFact
 }
 
-interface Held {
+/** One role that a key was given, and what gave it. */
+export interface Held {
   readonly role: Role
   readonly scope: Scope
+  /** The root, a grant, or the invite that was redeemed. */
   readonly node: TreeNode
+  readonly expires: number | null
+  readonly redemption?: Redemption
 }
 
 /**
@@ -95,7 +126,36 @@ interface Held {
 export function roleSince(roles: Roles, use: RoleUse): number | undefined {
   const at = roles.counted.get(use.head)?.node
   if (at === undefined) return undefined
-  const { held, revokes } = keyIndex(roles).get(use.key) ?? { held: [], revokes: [] }
+  const { held, revokes } = keyIndex(roles).get(use.key) ?? NEVER_NAMED
+  const isHeld = holdingAt(revokes, use, at)
+  const found = held.find(one => use.roles.includes(one.role) && covers(one.scope, use.on) && isHeld(one))
+  return found === undefined ? undefined : roles.order.get(found.node.fact.id)
+}
+
+/**
+ * Roles that a key was given and that stand at the head, each looked at as if it were the only one. Expiry is for the
+ * caller to test.
+ */
+export function standingRoles(roles: Roles, key: Principal): readonly Held[] {
+  const { head } = roles
+  const at = nodeOf(roles, head)
+  const { held, revokes } = keyIndex(roles).get(key) ?? NEVER_NAMED
+  if (at === undefined) return []
+  const byScope = Map.groupBy(held, ({ scope }) => scope)
+  return [...byScope].flatMap(([scope, of]) => of.filter(holdingAt(revokes, { on: placeIn(scope) }, at)))
+}
+
+/** Was a key ever given a role, or told that it has none? */
+export function wasNamed(roles: Roles, key: Principal): boolean {
+  return keyIndex(roles).has(key)
+}
+
+/** Whether something that gives a role gives it at a head, whatever else does. */
+function holdingAt(
+  revokes: OfKey['revokes'],
+  use: Pick<RoleUse, 'on' | 'fact'>,
+  at: TreeNode
+): (held: Pick<Held, 'role' | 'node'>) => boolean {
   // Read once for each role, not once for each grant: who may grant and revoke could do both thousands of times.
   const endings = new Map<Role, readonly TreeNode[]>()
   const endingOf = (role: Role): readonly TreeNode[] => {
@@ -111,13 +171,11 @@ export function roleSince(roles: Roles, use: RoleUse): number | undefined {
     endings.set(role, bounds)
     return bounds
   }
-  for (const { role, scope, node } of held) {
-    if (!use.roles.includes(role) || !covers(scope, use.on) || isBelow(node, at)) continue
+  return ({ role, node }) => {
+    if (isBelow(node, at)) return false
     const [last, ...others] = endingOf(role)
-    const isAgain = last === undefined || (others.length === 0 && isBelow(node, last) && isAtOrBelow(at, node))
-    if (isAgain) return roles.order.get(node.fact.id)
+    return last === undefined || (others.length === 0 && isBelow(node, last) && isAtOrBelow(at, node))
   }
-  return undefined
 }
 
 /** Does a revocation leave alone what was made at a head? */
@@ -170,6 +228,8 @@ interface OfKey {
   readonly revokes: { readonly revoke: CountedRevoke; readonly ends: TreeNode }[]
 }
 
+const NEVER_NAMED: OfKey = { held: [], revokes: [] }
+
 /** Every release of every fold asks, so a registry of a thousand keys is not searched from its first grant on. */
 const indexes = new WeakMap<Roles, ReadonlyMap<Principal, OfKey>>()
 
@@ -184,11 +244,16 @@ function keyIndex(roles: Roles): ReadonlyMap<Principal, OfKey> {
   }
   const root = nodeOf(roles, roles.root)
   if (root !== undefined) {
-    for (const key of roles.founders) of(key).held.push({ role: 'owner', scope: WHOLE, node: root })
+    for (const key of roles.founders) of(key).held.push({ role: 'owner', scope: WHOLE, node: root, expires: null })
   }
-  for (const { fact, key, role, scope } of roles.grants) {
+  for (const { fact, key, role, scope, expires } of roles.grants) {
     const node = nodeOf(roles, fact)
-    if (node !== undefined) of(key).held.push({ role, scope, node })
+    if (node !== undefined) of(key).held.push({ role, scope, node, expires })
+  }
+  for (const redemption of roles.redemptions) {
+    const { invite, key, role, scope } = redemption
+    const node = nodeOf(roles, invite)
+    if (node !== undefined) of(key).held.push({ role, scope, node, expires: null, redemption })
   }
   for (const revoke of roles.revokes) {
     const ends = nodeOf(roles, revoke.fact)

@@ -80,6 +80,18 @@ export async function writeKey(dir: string, name: string, secret: Uint8Array): P
   }
 }
 
+/** Stores a secret in place of whatever was there under that name, durably. Not for keys that people sign with. */
+export async function writeSecretOver(dir: string, name: string, secret: Uint8Array): Promise<void> {
+  const file = fileOf(dir, name)
+  try {
+    const before = await readKey(dir, name).catch(() => undefined)
+    if (before !== undefined && equalBytes(before, secret)) return
+    await writeDurably(file, formatKeyFile(secret), { mode: 0o600 })
+  } catch (cause) {
+    throw toWriteError(cause, `key ${name}`)
+  }
+}
+
 /** Removes a key for good. @throws RegistryError KEY_NOT_FOUND */
 export async function removeKey(dir: string, name: string): Promise<void> {
   try {

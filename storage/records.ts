@@ -13,14 +13,29 @@ export interface FollowedRegistry {
   readonly isDefault: boolean
   /** Accepted although only one peer has been heard about it. */
   readonly singleSource: boolean
+  /** The swarm that carries it: `public`, or the name of a private one. */
+  readonly swarm: string
 }
+
+/** Content roots of one block store that are there as a whole. */
+export interface KeptRoots {
+  readonly isKept: (root: ContentId) => Promise<boolean>
+  readonly markKept: (root: ContentId) => Promise<void>
+  /** A block below it turned out to be damaged or missing. */
+  readonly forgetKept: (root: ContentId) => Promise<void>
+  readonly kept: () => AsyncIterable<ContentId>
+}
+
+/** The swarm of everything that is not private. */
+const PUBLIC = 'public'
 
 /**
  * Small records beside the facts, in the same store:
  *
- *   registry!<id>             -> {alias, isDefault, singleSource}
+ *   registry!<id>             -> {alias, isDefault, singleSource, swarm}
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
- *   kept!<content root>       -> empty: every block below it is here and durable
+ *   kept!<content root>       -> empty: every block below it is in the public block store and durable
+ *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
  *   dial!<peer address>       -> empty: stay connected to it
  *   chain!own                 -> the chain that our own facts in this store were written under
  *   submission!<registry>!<id> -> what a stranger asked of us, and what became of it; opaque here
@@ -43,18 +58,12 @@ export class Records {
 
   /** Writes records of registries together: making one the default takes it from another. */
   async putRegistries(registries: readonly FollowedRegistry[]): Promise<void> {
-    const ops = registries.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
-      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
-    })
-    await this.#kv.batch(ops, { sync: true })
+    await this.#kv.batch(registries.map(putOf), { sync: true })
   }
 
   /** A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default. */
   async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
-    const puts = others.map(({ id, alias, isDefault, singleSource }): KeyValueOp => {
-      return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource }) }
-    })
-    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...puts], { sync: true })
+    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...others.map(putOf)], { sync: true })
   }
 
   async chain(): Promise<string | undefined> {
@@ -83,22 +92,22 @@ export class Records {
     await this.#kv.batch([{ type: 'put', key: `source!${registry}!${peer}`, value: new Uint8Array(0) }])
   }
 
-  async isKept(root: ContentId): Promise<boolean> {
-    return this.#kv.has(`kept!${root}`)
-  }
-
-  async markKept(root: ContentId): Promise<void> {
-    await this.#kv.batch([{ type: 'put', key: `kept!${root}`, value: new Uint8Array(0) }])
-  }
-
-  /** A block below it turned out to be damaged or missing. */
-  async forgetKept(root: ContentId): Promise<void> {
-    await this.#kv.batch([{ type: 'del', key: `kept!${root}` }])
-  }
-
-  async *kept(): AsyncGenerator<ContentId> {
-    for await (const [key] of this.#kv.iterate({ gte: 'kept!', lt: 'kept!~', keysOnly: true })) {
-      yield key.slice('kept!'.length) as ContentId
+  /**
+   * What is held as a whole in the block store of one swarm. Attack: were there one list, a public registry could name
+   * the root of a private package, and this node would believe that it may hand it out in public.
+   */
+  keptIn(swarm: string): KeptRoots {
+    const kv = this.#kv
+    const prefix = swarm === PUBLIC ? 'kept!' : `kept-in!${swarm}!`
+    return {
+      isKept: root => kv.has(`${prefix}${root}`),
+      markKept: root => kv.batch([{ type: 'put', key: `${prefix}${root}`, value: new Uint8Array(0) }]),
+      forgetKept: root => kv.batch([{ type: 'del', key: `${prefix}${root}` }]),
+      async *kept() {
+        for await (const [key] of kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true })) {
+          yield key.slice(prefix.length) as ContentId
+        }
+      }
     }
   }
 
@@ -154,14 +163,19 @@ export class Records {
   }
 }
 
-/** A record from before there were single sources has no word on them. */
+function putOf({ id, ...said }: FollowedRegistry): KeyValueOp {
+  const { alias, isDefault, singleSource, swarm } = said
+  return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource, swarm }) }
+}
+
+/** A record from before there were single sources, or private swarms, has no word on them. */
 function decodeRegistry(value: Uint8Array): Omit<FollowedRegistry, 'id'> {
-  const raw: object = { singleSource: false, ...recordLike(decodeCbor(value, 1)) }
-  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource'])
-  const { alias, isDefault, singleSource } = record
-  if (typeof alias !== 'string' || typeof isDefault !== 'boolean' || typeof singleSource !== 'boolean')
-    throw corrupt('registry')
-  return { alias, isDefault, singleSource }
+  const raw: object = { singleSource: false, swarm: PUBLIC, ...recordLike(decodeCbor(value, 1)) }
+  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource', 'swarm'])
+  const { alias, isDefault, singleSource, swarm } = record
+  if (typeof alias !== 'string' || typeof isDefault !== 'boolean') throw corrupt('registry')
+  if (typeof singleSource !== 'boolean' || typeof swarm !== 'string') throw corrupt('registry')
+  return { alias, isDefault, singleSource, swarm }
 }
 
 function recordLike(value: unknown): object {

@@ -1,5 +1,6 @@
 import { getSettingKeys } from '../../node/config-file.ts'
 import { listKeys } from '../../node/key-ring.ts'
+import type { NodeClient } from '../../node/services/api.ts'
 import { print, safe } from './print.ts'
 import { argument, withNode } from './run.ts'
 import type { Session } from './run.ts'
@@ -18,6 +19,12 @@ async function namesOf(session: Session, kind: string, prefix: string): Promise<
     case 'packages':
     case 'registries':
       return withNode(session, { network: false }, client => client.call('complete', { kind, prefix }))
+    case 'swarms':
+      return withNode(session, { network: false }, async client =>
+        (await client.call('swarmList', {})).map(({ alias }) => alias)
+      )
+    case 'members':
+      return withNode(session, { network: false }, async client => everyMember(client))
     case 'settings':
       return getSettingKeys(session.home)
     case 'keys':
@@ -25,4 +32,11 @@ async function namesOf(session: Session, kind: string, prefix: string): Promise<
     default:
       return []
   }
+}
+
+/** Keys that could be expelled, of all private swarms: the line says which one is meant only to who reads all of it. */
+async function everyMember(client: NodeClient): Promise<readonly string[]> {
+  const swarms = await client.call('swarmList', {})
+  const shown = await Promise.all(swarms.map(({ alias }) => client.call('members', { registry: alias })))
+  return shown.flatMap(({ members }) => members.filter(({ isSelf }) => !isSelf).map(({ key }) => key))
 }

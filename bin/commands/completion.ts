@@ -9,7 +9,8 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const
  * What a place on the command line takes: words that are known now, files or folders, or names that only the data
  * directory knows (the hidden command `__complete` is asked for those).
  */
-type Kind = `words:${string}` | 'files' | 'folders' | 'packages' | 'registries' | 'settings' | 'keys' | ''
+type Kind =
+  `words:${string}` | 'files' | 'folders' | 'packages' | 'registries' | 'swarms' | 'members' | 'settings' | 'keys' | ''
 
 /** One command, as its script needs it. */
 interface Level {
@@ -69,7 +70,7 @@ function uniqueOptions(options: readonly Option[]): Level['options'] {
     const operand = /<([^>]+)>/.exec(option.flags)?.[1] ?? ''
     // These mean a registry that is there already: `--alias` is about to be made up.
     const isRegistry = required && (long === '--registry' || long === '--default')
-    const kind = isRegistry ? 'registries' : kindOf(operand, argChoices)
+    const kind = isRegistry && operand !== 'swarm' ? 'registries' : kindOf(operand, argChoices)
     seen.set(long, { name: long, description, takes: required ? kind : undefined })
   }
   return [...seen.values()]
@@ -85,6 +86,8 @@ function kindOf(operand: string, choices: readonly string[] | undefined): Kind {
   if (/^(?:references?|names)$/.test(operand)) return 'packages'
   if (operand === 'setting') return 'settings'
   if (operand === 'key') return 'keys'
+  if (operand === 'swarm') return 'swarms'
+  if (operand === 'member') return 'members'
   if (operand === 'folder') return 'folders'
   return operand === 'file' ? 'files' : ''
 }
@@ -132,7 +135,7 @@ ${levels.map(levelCase).join('\n')}
   else case $cur in -*) kind="words:$flags" ;; esac; fi
   case $kind in
     words:*) found=\${kind#words:} ;;
-    packages|registries|settings|keys)
+    packages|registries|swarms|members|settings|keys)
       found=$("$program" \${home:+--home} \${home:+"$home"} __complete "$kind" "$cur" 2>/dev/null) ;;
   esac
 }`

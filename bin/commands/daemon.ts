@@ -2,10 +2,12 @@ import { SETTINGS } from '../../node/config-schema.ts'
 import type { SettingValue } from '../../node/config-schema.ts'
 import type { Flags } from '../../node/config.ts'
 import type { NodeStatus } from '../../node/services/api.ts'
+import type { ShownSwarm } from '../../node/services/swarm/methods.ts'
 import { JSON_VERSION, bytesText, print, printJson, report, table } from './print.ts'
 import type { Options, Session } from './run.ts'
 import { sourceLines } from './source-note.ts'
 import { gutter, nextStep } from './style.ts'
+import { aliasText, swarmNotes, swarmRows } from './swarm-text.ts'
 
 /** `ggen-node start`: runs until a signal or `ggen-node stop` ends it. */
 export async function start(session: Session, options: Options): Promise<void> {
@@ -61,8 +63,9 @@ export async function stop(session: Session): Promise<void> {
 
 /** `ggen-node status`. */
 export async function status(session: Session): Promise<void> {
-  const { status: node, isDaemon } = await withStatus(session)
-  report(session, { running: isDaemon, ...node }, () => [
+  const { status: node, swarms, isDaemon } = await withStatus(session)
+  const now = Date.now()
+  report(session, { running: isDaemon, ...node, swarms }, () => [
     ...table([
       ['Node', isDaemon ? `running, process ${node.pid}` : 'not running (ggen-node start)'],
       ['Version', node.version],
@@ -77,11 +80,13 @@ export async function status(session: Session): Promise<void> {
           ? `everything: ${node.kept} roots here, ${node.fetching} to fetch`
           : 'what is installed or published here'
       ],
+      ...swarmRows(swarms, now),
       ...(isDaemon ? activityRows(node) : []),
       ['Memory', bytesText(node.memoryBytes)],
       ['Disk', `${bytesText(node.disk.freeBytes)} free${node.readOnly ? ', nearly full or failing: read-only' : ''}`]
     ]),
-    ...registryLines(node)
+    ...registryLines(node, swarms),
+    ...swarmNotes(swarms, now)
   ])
 }
 
@@ -98,22 +103,29 @@ function activityRows({ uptimeMs, activity }: NodeStatus): readonly (readonly st
   ]
 }
 
-async function withStatus(session: Session): Promise<{ status: NodeStatus; isDaemon: boolean }> {
+interface Seen {
+  readonly status: NodeStatus
+  readonly swarms: readonly ShownSwarm[]
+  readonly isDaemon: boolean
+}
+
+async function withStatus(session: Session): Promise<Seen> {
   const { openClient } = await import('../../node/open-client.ts')
   const opened = await openClient({ home: session.home, network: false, create: false })
   try {
-    return { status: await opened.client.call('status', {}), isDaemon: opened.isDaemon }
+    const { client, isDaemon } = opened
+    return { status: await client.call('status', {}), swarms: await client.call('swarmList', {}), isDaemon }
   } finally {
     await opened.close()
   }
 }
 
-function registryLines({ registries }: NodeStatus): readonly string[] {
+function registryLines({ registries }: NodeStatus, swarms: readonly ShownSwarm[]): readonly string[] {
   if (registries.length === 0) return ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
   const rows = table([
     ['REGISTRY', 'PACKAGES', 'RELEASES', 'FACTS', 'PENDING', 'DIGEST', 'ID'],
     ...registries.map(entry => [
-      `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
+      aliasText(entry, swarms),
       String(entry.packages),
       String(entry.releases),
       String(entry.facts),

@@ -11,7 +11,7 @@ export async function init(session: Session, options: Options): Promise<void> {
     report(session, { home: home.path, key: home.key, registry: null }, () => [
       gutter('Created', home.path),
       gutter('Key', home.key),
-      nextStep('ggen-node registry add ID@ADDRESS')
+      nextStep('ggen-node registry add ID@ADDRESS, or ggen-node join TOKEN')
     ])
     return
   }

@@ -7,6 +7,7 @@ import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 import { addSubmissionVerbs } from './submission-verbs.ts'
+import { addSwarmVerbs } from './swarm-verbs.ts'
 import { addTakedownVerbs } from './takedown-verbs.ts'
 
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
@@ -107,6 +108,8 @@ addAuthorityVerbs(program)
 
 addSubmissionVerbs(program)
 addTakedownVerbs(program)
+
+addSwarmVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

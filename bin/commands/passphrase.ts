@@ -12,6 +12,11 @@ export async function passphraseFor(options: Options, question: string): Promise
   if (!process.stdin.isTTY) {
     throw new RegistryError('USAGE', 'no terminal to ask for the passphrase', { next: 'use --passphrase-file FILE' })
   }
+  return askHidden(question)
+}
+
+/** What a person types at the terminal, without it being shown. */
+export async function askHidden(question: string): Promise<string> {
   process.stderr.write(question)
   // The terminal echoes what readline writes, so readline writes nowhere.
   const output = new Writable({ write: (_chunk, _encoding, done) => done() })

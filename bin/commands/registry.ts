@@ -7,6 +7,7 @@ import type { Options, Session } from './run.ts'
 import { countParam, textParam } from './signed.ts'
 import { sourceLines, sourceNote } from './source-note.ts'
 import { gutter, nextStep, under } from './style.ts'
+import { aliasText } from './swarm-text.ts'
 
 /** `ggen-node registry add`. */
 export async function add(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -110,7 +111,10 @@ export async function remove(session: Session, args: readonly string[], options:
 
 /** `ggen-node registry list`. */
 export async function list(session: Session): Promise<void> {
-  const registries = await withNode(session, { network: false }, client => client.call('registryList', {}))
+  const { registries, swarms } = await withNode(session, { network: false }, async client => ({
+    registries: await client.call('registryList', {}),
+    swarms: await client.call('swarmList', {})
+  }))
   report(session, { registries }, () =>
     registries.length === 0
       ? ['No registry yet: ggen-node init, or ggen-node registry add ID@ADDRESS']
@@ -118,7 +122,7 @@ export async function list(session: Session): Promise<void> {
           ...table([
             ['ALIAS', 'NAME', 'PACKAGES', 'FACTS', 'ID'],
             ...registries.map(entry => [
-              `${entry.alias}${entry.isDefault ? ' (default)' : ''}`,
+              aliasText(entry, swarms),
               entry.name ?? '(genesis not here yet)',
               String(entry.packages),
               String(entry.facts),

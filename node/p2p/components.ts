@@ -139,6 +139,8 @@ export interface SwarmEvents {
   onPeer?(peer: string): void
   onPeerGone?(peer: string): void
   onFact?(fact: { readonly registry: RegistryId; readonly peer: string; readonly way: FactWay }): void
+  /** A peer of a private swarm is no member any more, and everything that was open to it has ended. */
+  onExpelled?(peer: string): void
   onCut?(cut: { readonly peer: string; readonly reason: CutReason; readonly bannedUntil: number }): void
   /** A registry was compared with a peer to the end. `missing` facts were named by it and not delivered. */
   onReconciled?(session: {

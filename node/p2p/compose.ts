@@ -3,7 +3,9 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
+import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { MEMBER_PROTOCOL } from '../../protocol/membership/member-messages.ts'
 import { SUBMIT_PROTOCOL } from '../../protocol/submit-messages.ts'
 import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
@@ -22,13 +24,19 @@ import type { HeliaHost } from './helia.ts'
 import { createHost } from './libp2p.ts'
 import type { Host } from './libp2p.ts'
 import { componentLogger } from './logger.ts'
+import { MemberLine } from './member-line.ts'
+import { memberHandler } from './member-server.ts'
 import { SocketMeter } from './meter.ts'
 import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
+import { privateHello } from './private-hello.ts'
+import { publicHello } from './public-hello.ts'
 import { ContentRouting } from './routing.ts'
+import { Standing } from './standing.ts'
 import { submitHandler } from './submit-server.ts'
 import { Sync } from './sync.ts'
 import { tuningOf } from './tuning.ts'
+import { Veil } from './veil.ts'
 
 /** The parts of one swarm, connected and not started. */
 export interface Parts {
@@ -37,12 +45,20 @@ export interface Parts {
   readonly quota: QuotaDatastore
   readonly peerCache: PeerCache
   readonly peers: Peers
+  /** Of a private swarm. */
+  readonly members: Members | undefined
   readonly gossip: Gossip
   readonly sync: Sync
   readonly routing: ContentRouting
   readonly dialer: Dialer
   readonly meter: SocketMeter
   readonly tuning: SwarmTuning
+}
+
+/** Who may stay, and what members ask each other. */
+export interface Members {
+  readonly standing: Standing
+  readonly line: MemberLine
 }
 
 /** Everything that the parts are made from. */
@@ -56,14 +72,15 @@ export interface Whole {
 /** Connects the parts of a swarm. The only file of this folder that knows them all. */
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
-  const { clock, log, blocks } = components
+  const { clock, log, blocks, membership } = components
   const gater: GaterComponents = {
     bans: new Bans(),
     meter: new SocketMeter(),
     clock,
     tuning: tuningOf(whole.config.tuning),
     allowPeers: new Set(whole.config.allowPeers),
-    allowHosts: checked.hosts
+    allowHosts: checked.hosts,
+    ...(membership === undefined ? {} : { isBarred: peer => membership.isBarred(peer) })
   }
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
@@ -77,25 +94,30 @@ export async function compose(whole: Whole): Promise<Parts> {
       ...whole.events,
       onPeer: peer => {
         sync.onPeer(peer)
+        members?.line.onPeer(peer)
         whole.events.onPeer?.(peer)
       },
       onPeerGone: peer => {
         sync.onPeerGone(peer)
+        members?.line.onPeerGone(peer)
         whole.events.onPeerGone?.(peer)
       }
     },
     connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
   })
-  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers }))
+  const members = membersOf(components, peers, () => host)
+  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers, members }))
   const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
   await serve(host, { components, peers, sync })
   await serveSubmissions(host, components, peers)
+  await serveMembers(host, components, peers)
   return {
     host,
     helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
     quota,
     peerCache,
     peers,
+    members,
     gossip: gossipOf(whole, host, peers, sync),
     sync,
     routing: new ContentRouting(host, clock, log),
@@ -104,7 +126,7 @@ export async function compose(whole: Whole): Promise<Parts> {
       log,
       tuning,
       isConnected: peer => peers.get(peer) !== undefined,
-      dial: async ({ address }, signal) => void (await dial(host, address, signal))
+      dial: async ({ address }, signal) => void (await dial(host, address, { membership, signal }))
     }),
     meter,
     tuning
@@ -116,9 +138,17 @@ async function hostOf(
   { config, checked, components }: Whole,
   gater: GaterComponents,
   datastore: PeerCache,
-  later: () => { readonly host: Host; readonly peers: Peers }
+  later: () => { readonly host: Host; readonly peers: Peers; readonly members: Members | undefined }
 ): Promise<Host> {
-  const { clock, log, privateKey } = components
+  const { clock, log, privateKey, membership } = components
+  const onMalformed = (peer: string): void => later().peers.blame(peer, 'malformed-message')
+  const local = (): Hello => ({
+    versions: config.versions ?? PROTOCOL_VERSIONS,
+    agent: config.agent,
+    registries: components.registries(),
+    roles: components.desk?.curates() === true ? [...config.roles, 'curator'] : config.roles
+  })
+  const self = peerIdFromPrivateKey(privateKey)
   return await createHost({
     config,
     checked,
@@ -128,18 +158,18 @@ async function hostOf(
     logger: componentLogger(log),
     gater,
     hello: {
-      local: () => ({
-        versions: config.versions ?? PROTOCOL_VERSIONS,
-        agent: config.agent,
-        registries: components.registries(),
-        roles: components.desk?.curates() === true ? [...config.roles, 'curator'] : config.roles
-      }),
+      ...(membership === undefined
+        ? { introduce: publicHello(local) }
+        : { introduce: privateHello({ membership, self, local, log, onMalformed }), veil: new Veil() }),
       clock,
       log,
       timeoutMs: gater.tuning.helloTimeoutMs,
-      onMalformed: peer => later().peers.blame(peer, 'malformed-message'),
+      onMalformed,
       onVerdict: (connection, verdict) => {
-        const { host, peers } = later()
+        const { host, peers, members } = later()
+        const peer = connection.remotePeer.toString()
+        const isOver = verdict.accepted && members !== undefined && !members.standing.stillStands(peer, verdict.member)
+        if (isOver) return
         peers.onVerdict(connection, verdict)
         if (verdict.accepted) identifyLater(host, connection, log)
       }
@@ -182,6 +212,27 @@ async function serve(
     maxInboundStreams: streams.sync,
     maxOutboundStreams: streams.sync
   })
+}
+
+function membersOf({ membership, clock, log }: SwarmComponents, peers: Peers, host: () => Host): Members | undefined {
+  if (membership === undefined) return undefined
+  return {
+    standing: new Standing({ membership, peers, clock, connections: () => host().getConnections() }),
+    line: new MemberLine({ membership, peers, clock, log })
+  }
+}
+
+async function serveMembers(host: Host, { membership, clock, log }: SwarmComponents, peers: Peers): Promise<void> {
+  if (membership === undefined) return
+  const handler = memberHandler({
+    membership,
+    memberOf: peer => peers.get(peer)?.member,
+    clock,
+    log,
+    onMalformed: peer => peers.blame(peer, 'malformed-message')
+  })
+  const { streams } = LIMITS.membership
+  await host.handle(MEMBER_PROTOCOL, handler, { maxInboundStreams: streams, maxOutboundStreams: streams })
 }
 
 async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponents, peers: Peers): Promise<void> {

@@ -1,10 +1,32 @@
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
+import type { ErrorCode } from '../../protocol/errors.ts'
+import type { HelloRefusal } from '../../protocol/hello.ts'
+import type { HelloFailure, HelloVerdict } from './hello.ts'
 import type { Host } from './libp2p.ts'
+import type { Membership } from './membership.ts'
 
-/** Dials and waits for the introduction. @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE */
-export async function dial(host: Host, address: Multiaddr, signal: AbortSignal): Promise<string> {
+/**
+ * Dials and waits for the introduction.
+ * @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE | NOT_AUTHORIZED
+ */
+export async function dial(
+  host: Host,
+  address: Multiaddr,
+  { membership, signal }: { readonly membership: Membership | undefined; readonly signal: AbortSignal }
+): Promise<string> {
+  const named = address.getComponents().findLast(({ name }) => name === 'p2p')?.value
+  if (named !== undefined && membership?.isBarred(named) === true) {
+    throw new RegistryError(
+      'NOT_AUTHORIZED',
+      `${named} was a host of somebody who is no member any more: not dialled`,
+      {
+        tried: [address.toString()],
+        next: 'see who is a member with: ggen-node members'
+      }
+    )
+  }
   let connection = await openConnection(host, address, signal)
   let verdict = await host.services.hello.verdict(connection)
   if (!verdict.accepted && verdict.reason === 'closed') {
@@ -14,15 +36,118 @@ export async function dial(host: Host, address: Multiaddr, signal: AbortSignal):
   }
   const peer = connection.remotePeer.toString()
   if (verdict.accepted) return peer
-  if (verdict.reason === 'no-common-version') {
-    throw new RegistryError('PEER_INCOMPATIBLE', `${peer} speaks no protocol version that this node speaks`, {
+  throw refusalError(verdict, peer, address.toString())
+}
+
+interface Reason {
+  readonly code: ErrorCode
+  /** What comes after the peer's name. */
+  readonly text: string
+  readonly next: string
+}
+
+/** What a person reads of each reason, when the other side gave it and when we did. */
+const REASONS: Readonly<Record<HelloRefusal, { readonly them: Reason; readonly us: Reason }>> = {
+  'not-a-member': {
+    them: {
+      code: 'NOT_AUTHORIZED',
+      text: 'does not let this node in: its key is no member of the swarm',
+      next: 'ask an owner for an invite, then: ggen-node join TOKEN'
+    },
+    us: {
+      code: 'NOT_AUTHORIZED',
+      text: 'was not let in: it runs under a key that is no member of the swarm',
+      next: 'see who is a member with: ggen-node members'
+    }
+  },
+  expired: {
+    them: {
+      code: 'NOT_AUTHORIZED',
+      text: "does not let this node in: its certificate, or its member's role, has expired",
+      next: 'connect to the node of an owner or curator that knows this one, or ask an owner for a new invite'
+    },
+    us: {
+      code: 'NOT_AUTHORIZED',
+      text: "was not let in: its certificate, or its member's role, has expired",
+      next: 'have an owner grant the role again, or let that node connect to the node of an owner or curator'
+    }
+  },
+  'invite-over': {
+    them: {
+      code: 'NOT_AUTHORIZED',
+      text: 'does not let this node in: the invite by which it joined is over, and nobody has certified it meanwhile',
+      next: 'ask an owner for a new invite, then: ggen-node join TOKEN'
+    },
+    us: {
+      code: 'NOT_AUTHORIZED',
+      text: 'was not let in: the invite by which it joined is over, and nobody has certified it meanwhile',
+      next: 'have an owner make a new invite for it: ggen-node invite'
+    }
+  },
+  'unknown-issuer': {
+    them: {
+      code: 'NOT_AUTHORIZED',
+      text: 'does not let this node in: whoever issued its certificate may not do so, as far as is known there',
+      next: 'connect to the node of an owner or curator, who can issue another'
+    },
+    us: {
+      code: 'NOT_AUTHORIZED',
+      text: 'was not let in: whoever issued its certificate may not do so, as far as is known here',
+      next: 'try again when this node has caught up with the registry, or have an owner certify that node again'
+    }
+  },
+  'unknown-peer': {
+    them: {
+      code: 'NOT_AUTHORIZED',
+      text: 'does not know this node, and this node does not know it: neither says first who it is',
+      next: 'connect to a node that this one knows, or write the address of the other, with its peer id, into the configuration'
+    },
+    us: {
+      code: 'NOT_AUTHORIZED',
+      text: 'is not known to this node, and did not say first who it is',
+      next: 'write the address of the other node, with its peer id, into the configuration'
+    }
+  },
+  'no-common-version': {
+    them: {
+      code: 'PEER_INCOMPATIBLE',
+      text: 'speaks no protocol version that this node speaks',
       next: 'update the older of the two nodes'
-    })
+    },
+    us: {
+      code: 'PEER_INCOMPATIBLE',
+      text: 'speaks no protocol version that this node speaks',
+      next: 'update the older of the two nodes'
+    }
+  },
+  'too-busy': {
+    them: { code: 'PEER_SILENT', text: 'has too much to do', next: 'try again later' },
+    us: { code: 'PEER_SILENT', text: 'was not let in: this node has too much to do', next: 'try again later' }
   }
-  throw new RegistryError('PEER_SILENT', `${peer} was reached but not accepted: ${verdict.reason}`, {
-    tried: [address.toString()],
+}
+
+const FAILURES: Readonly<Record<HelloFailure, Reason>> = {
+  'no-secret': {
+    code: 'PEER_SILENT',
+    text: 'did not answer to the secret of this swarm',
+    next: 'check that it is a host of this swarm; if the secret was rotated while this node was away, ask for a new token'
+  },
+  silent: silence('silent'),
+  closed: silence('closed'),
+  malformed: silence('malformed')
+}
+
+function silence(reason: string): Reason {
+  return {
+    code: 'PEER_SILENT',
+    text: `was reached but not accepted: ${reason}`,
     next: 'check that a ggen-node of the same swarm listens there'
-  })
+  }
+}
+
+function refusalError(verdict: HelloVerdict & { accepted: false }, peer: string, address: string): RegistryError {
+  const { code, text, next } = 'by' in verdict ? REASONS[verdict.reason][verdict.by] : FAILURES[verdict.reason]
+  return new RegistryError(code, `${peer} ${text}`, { tried: [address], next, detail: { reason: verdict.reason } })
 }
 
 async function openConnection(host: Host, address: Multiaddr, signal: AbortSignal): Promise<Connection> {

@@ -14,6 +14,8 @@ export interface GaterComponents {
   readonly allowPeers: ReadonlySet<string>
   /** Host names that the operator wrote into the configuration. */
   readonly allowHosts: ReadonlySet<string>
+  /** Of a private swarm: who is known to be no member. */
+  readonly isBarred?: (peer: string) => boolean
 }
 
 type Raw = RawConnection & { readonly remoteAddr: HasComponents }
@@ -27,8 +29,9 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
   const rates = new HostRates(components)
   const caps = new AddressCaps(components.tuning)
   const isBanned = (key: string): boolean => bans.has(key, clock.now())
+  const isKeptOut = (peer: string): boolean => isBanned(peer) || components.isBarred?.(peer) === true
   return {
-    denyDialPeer: peer => isBanned(peer.toString()),
+    denyDialPeer: peer => isKeptOut(peer.toString()),
     denyDialMultiaddr: address => isUndialable(address, components),
     denyInboundConnection: connection => {
       const ip = ipOf(connection.remoteAddr)
@@ -36,12 +39,12 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
     },
     denyInboundEncryptedConnection: (peer, connection) => {
       const id = peer.toString()
-      if (isBanned(id) || !caps.take(connection, allowPeers.has(id))) return true
+      if (isKeptOut(id) || !caps.take(connection, allowPeers.has(id))) return true
       meter.track(id, connection)
       return false
     },
     denyOutboundEncryptedConnection: (peer, connection) => {
-      if (isBanned(peer.toString())) return true
+      if (isKeptOut(peer.toString())) return true
       meter.track(peer.toString(), connection)
       return false
     },

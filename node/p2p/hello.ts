@@ -1,27 +1,51 @@
-import type { Connection, Libp2pEvents, Stream, StreamMiddleware } from '@libp2p/interface'
+import type { Connection, Libp2pEvents, PeerId, Stream, StreamMiddleware } from '@libp2p/interface'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
-import {
-  HELLO_PROTOCOL,
-  commonVersion,
-  decodeHello,
-  decodeHelloAnswer,
-  encodeHello,
-  encodeHelloAnswer
-} from '../../protocol/hello.ts'
+import { HELLO_PROTOCOL } from '../../protocol/hello.ts'
 import type { Hello, HelloRefusal } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Log } from './components.ts'
 import { deadline } from './deadline.ts'
 import { FramedStream } from './framed-stream.ts'
+import type { KnownMember } from './membership.ts'
 import { rulesFor, screenStreams } from './message-screen.ts'
 
 /** What became of the introduction on one connection. */
 export type HelloVerdict =
-  | { readonly accepted: true; readonly hello: Hello; readonly version: number }
-  | { readonly accepted: false; readonly reason: HelloRefusal | 'silent' | 'malformed' | 'closed' }
+  | {
+      readonly accepted: true
+      readonly hello: Hello
+      readonly version: number
+      /** Of a private swarm: who it is, and the newest swarm secret that it has. */
+      readonly member?: KnownMember
+      readonly epoch?: number
+    }
+  | { readonly accepted: false; readonly reason: HelloFailure }
+  /** One side said why. */
+  | { readonly accepted: false; readonly reason: HelloRefusal; readonly by: 'us' | 'them' }
+
+/** `no-secret`: one side could not show that it knows the swarm's secret, so the other said nothing. */
+export type HelloFailure = 'silent' | 'malformed' | 'closed' | 'no-secret'
+
+/** Two hosts in the middle of their introduction. */
+export interface Conversation {
+  readonly io: FramedStream
+  /** Whether we have dialled: who dials speaks first. */
+  readonly asks: boolean
+  /** What the handshake has proved. */
+  readonly peer: PeerId
+  readonly signal: AbortSignal
+}
+
+/** How the two sides introduce themselves: what is said, and when it satisfies us. Throws when a side does not keep to it. */
+export type Introduce = (conversation: Conversation) => Promise<HelloVerdict>
 
 export interface HelloComponents {
-  local(): Hello
+  readonly introduce: Introduce
+  /** Of a host whose very protocol names are for nobody who was not introduced. */
+  readonly veil?: {
+    cover(registrar: { getProtocols(): string[] }): void
+    hide(connection: Connection, verdict: Promise<HelloVerdict>): void
+  }
   readonly clock: Clock
   readonly log: Log
   readonly timeoutMs: number
@@ -36,6 +60,7 @@ type OpenEvent = Libp2pEvents['connection:open']
 /** The few things of libp2p that the gate stands on. */
 export interface HelloHost {
   readonly registrar: {
+    getProtocols(): string[]
     getMiddleware(protocol: string): StreamMiddleware[]
     handle(
       protocol: string,
@@ -79,6 +104,7 @@ export class HelloGate {
     // libp2p 3.3.11 pushes the handler of each inbound stream into the very array that `use()` stored, so after one
     // stream the next ones, outbound ones included, run old handlers. A fresh array per call is immune, and it covers
     // protocols that nobody thought of.
+    components.veil?.cover(host.registrar)
     host.registrar.getMiddleware = protocol => {
       if (protocol === HELLO_PROTOCOL) return []
       const rules = rulesFor(protocol)
@@ -137,9 +163,12 @@ export class HelloGate {
 
   readonly #onOpen = ({ detail: connection }: OpenEvent): void => {
     const introduction = this.#introduction(connection)
+    // Taken before it is held back like everybody's: the introduction itself cannot wait for its verdict.
+    const newStream = connection.newStream.bind(connection)
+    this.#components.veil?.hide(connection, introduction.verdict)
     if (connection.direction === 'outbound' && !introduction.started) {
       introduction.started = true
-      void this.#converse(connection, undefined)
+      void this.#converse(connection, signal => newStream(HELLO_PROTOCOL, { signal }))
     }
   }
 
@@ -156,13 +185,15 @@ export class HelloGate {
   }
 
   /** Asks when we dialled, answers when we were dialled. Never throws. */
-  async #converse(connection: Connection, inbound: Stream | undefined): Promise<void> {
-    const { clock, timeoutMs } = this.#components
+  async #converse(connection: Connection, stream: Stream | ((signal: AbortSignal) => Promise<Stream>)): Promise<void> {
+    const { clock, timeoutMs, introduce } = this.#components
     const time = deadline(clock, timeoutMs)
+    const { signal } = time
+    const asks = typeof stream === 'function'
     let io: FramedStream | undefined
     try {
-      io = new FramedStream(inbound ?? (await connection.newStream(HELLO_PROTOCOL, { signal: time.signal })))
-      const verdict = await this.#exchange(io, inbound === undefined, time.signal)
+      io = new FramedStream(asks ? await stream(signal) : stream)
+      const verdict = await introduce({ io, asks, peer: connection.remotePeer, signal })
       // Settled before the stream is ended: from here on the other side may close the connection at any moment.
       this.#settle(connection, verdict)
       await io.end(time.signal)
@@ -174,20 +205,6 @@ export class HelloGate {
     } finally {
       time.clear()
     }
-  }
-
-  async #exchange(io: FramedStream, asks: boolean, signal: AbortSignal): Promise<HelloVerdict> {
-    const local = this.#components.local()
-    if (asks) await io.write(encodeHello(local), signal)
-    const hello = decodeHello(await readMessage(io, signal))
-    const version = commonVersion(local.versions, hello.versions)
-    const refused: HelloRefusal | null = version === undefined ? 'no-common-version' : null
-    if (!asks) await io.write(encodeHello(local), signal)
-    await io.write(encodeHelloAnswer({ refused }), signal)
-    const answer = decodeHelloAnswer(await readMessage(io, signal))
-    if (version === undefined || refused !== null) return { accepted: false, reason: refused ?? 'no-common-version' }
-    if (answer.refused !== null) return { accepted: false, reason: answer.refused }
-    return { accepted: true, hello, version }
   }
 
   #introduction(connection: Connection): Introduction {
@@ -249,10 +266,4 @@ function closedIntroduction(): Introduction {
     started: true,
     waiting: 0
   }
-}
-
-async function readMessage(io: FramedStream, signal: AbortSignal): Promise<Uint8Array> {
-  const message = await io.read(LIMITS.hello.messageBytes, signal)
-  if (message === undefined) throw new RegistryError('PEER_SILENT', 'the peer ended its hello early')
-  return message
 }

@@ -8,12 +8,16 @@ import type { Clock, CutReason, Log, SwarmEvents } from './components.ts'
 import { CUT_BELOW } from './conduct.ts'
 import type { Conduct } from './conduct.ts'
 import type { HelloVerdict } from './hello.ts'
+import type { KnownMember } from './membership.ts'
 
 /** A peer that has introduced itself, and the connections on which it did. */
 export interface KnownPeer {
   readonly id: string
   readonly hello: Hello
   readonly version: number
+  /** Of a private swarm: who it is, and the newest swarm secret that it has. */
+  readonly member: KnownMember | undefined
+  readonly epoch: number | undefined
   readonly connections: ReadonlySet<Connection>
 }
 
@@ -64,7 +68,8 @@ export class Peers {
     const connections = before?.connections ?? new Set<Connection>()
     connections.add(connection)
     // Map and set stay the same object over several connections; the newest hello is the one that holds.
-    this.#known.set(id, { id, hello: verdict.hello, version: verdict.version, connections })
+    const { hello, version, member, epoch } = verdict
+    this.#known.set(id, { id, hello, version, member, epoch, connections })
     connection.addEventListener('close', () => this.#leave(id, connection), { once: true })
     if (connection.status !== 'open') this.#leave(id, connection)
     else if (before === undefined) this.#components.events.onPeer?.(id)
@@ -89,6 +94,19 @@ export class Peers {
     }
     log.warn('peer cut', { peer, reason, bannedUntil })
     events.onCut?.({ peer, reason, bannedUntil })
+  }
+
+  /**
+   * Ends every connection of a peer now, in the middle of whatever is on it. Not a punishment: neither the peer nor its
+   * address is kept out here, and it may come again when it is a member again.
+   */
+  expel(peer: string): void {
+    const { log, events, connectionsOf } = this.#components
+    for (const connection of connectionsOf(peer)) {
+      connection.abort(new RegistryError('NOT_AUTHORIZED', 'the peer is no member of the swarm any more'))
+    }
+    log.info('peer expelled', { peer })
+    events.onExpelled?.(peer)
   }
 
   #leave(id: string, connection: Connection): void {

@@ -48,9 +48,17 @@ export interface Swarm {
   peers(): readonly PeerInfo[]
   /** Bytes over all sockets since the start. */
   traffic(): Traffic
-  /** Dials and waits for the introduction. @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE */
+  /**
+   * Dials and waits for the introduction.
+   * @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE | NOT_AUTHORIZED
+   */
   connect(address: string, options?: { readonly signal?: AbortSignal }): Promise<string>
   disconnect(peer: string): Promise<void>
+  /**
+   * Of a private swarm: looks now whether everybody who is here is still a member, and cuts who is not in the middle of
+   * whatever is open. Returns how many peers were cut.
+   */
+  recheck(): number
   /** Strikes a peer for a fact that the gate rejected later, when what it had waited for came. */
   blame(peer: string): void
   /** Tells a fact that is durable here; returns to how many peers it was handed. */
@@ -94,11 +102,15 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     traffic: () => meter.total(),
     connect: async (address, { signal } = {}) => {
       const target = parseTarget(address)
-      return await dial(host, target, signal ?? AbortSignal.timeout(LIMITS.connections.dialTimeoutMs))
+      return await dial(host, target, {
+        membership: components.membership,
+        signal: signal ?? AbortSignal.timeout(LIMITS.connections.dialTimeoutMs)
+      })
     },
     disconnect: async peer => {
       await Promise.all(host.getConnections().map(async each => await closeIf(each, peer)))
     },
+    recheck: () => parts.members?.standing.recheck() ?? 0,
     blame: peer => peers.blame(peer, 'invalid-facts'),
     publishFact: async (registry, id, envelope) => await gossip.publish(registry, id, envelope),
     askSubmission: async (peer, request, signal) =>
@@ -126,7 +138,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, gossip, sync, dialer }: Parts
+  { helia, quota, peerCache, members, gossip, sync, dialer }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
@@ -147,15 +159,19 @@ async function start(
     sync.follow(registry)
   }
   sync.start()
+  members?.standing.start()
+  members?.line.start()
   dialer.start()
 }
 
 /** In reverse, all of it, whatever fails. */
-async function stop({ host, helia, gossip, sync, dialer, routing, peerCache }: Parts): Promise<void> {
+async function stop({ host, helia, members, gossip, sync, dialer, routing, peerCache }: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
     async () => await dialer.stop(),
+    async () => await members?.line.stop(),
+    async () => members?.standing.stop(),
     async () => await sync.stop(),
     async () => gossip.stop(),
     async () => await routing.stop(),

@@ -13,6 +13,7 @@ import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { PackageSummary } from './registry-view.ts'
+import type { SwarmMethods } from './swarm/methods.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
 import type { SubmitResult } from './submit/submitter.ts'
 import type { YankResult } from './yank.ts'
@@ -81,6 +82,8 @@ export interface NodeStatus {
 
 export interface PeerStatus {
   readonly id: string
+  /** The swarm in which it is a peer: `public`, or the name of a private one. */
+  readonly swarm: string
   readonly address: string
   readonly direction: 'inbound' | 'outbound'
   readonly agent: string
@@ -181,7 +184,7 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods extends AuthorityMethods, DocumentMethods {
+export interface ApiMethods extends AuthorityMethods, DocumentMethods, SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }

@@ -8,10 +8,10 @@ import type { CountedRevoke } from '../../protocol/roles.ts'
 export interface AuthorityChange {
   /**
    * `aside`: while all that counted still counts and nothing is taken away, only packages with facts set aside can change.
-   * `marks`: only how what the keys wrote is marked. `some`: what the keys wrote about, and all with facts set aside.
+   * `keys`: only what the keys wrote, or how it is marked. `some`: what the keys wrote about, and all with facts set aside.
    * `all`: everything.
    */
-  readonly kind: 'none' | 'aside' | 'marks' | 'some' | 'all'
+  readonly kind: 'none' | 'aside' | 'keys' | 'some' | 'all'
   /** Keys whose say changed other than by growing. */
   readonly keys: readonly Principal[]
 }
@@ -28,9 +28,12 @@ export function changeOf(before: Authority | undefined, after: Authority | undef
     ...[...before.forkedAuthors].filter(author => !after.forkedAuthors.has(author)),
     ...[...after.forkedAuthors].filter(author => !before.forkedAuthors.has(author))
   ]
-  const keys = [...new Set([...taken, ...forked])]
+  // A role by an invite is used by its holder alone, so nothing that others wrote is looked at again. Attack: a use that
+  // takes the place of another, over and over, by whoever has the token.
+  const redeemed = [...newUses(before, after), ...newUses(after, before)]
+  const keys = [...new Set([...taken, ...forked, ...redeemed])]
   // Attack: keys that whoever may speak names by the thousand, each of which forks once where it has no say.
-  if (!isGrown && taken.length === 0) return { kind: forked.length > 0 ? 'marks' : 'none', keys }
+  if (!isGrown && taken.length === 0) return { kind: keys.length > 0 ? 'keys' : 'none', keys }
   return { kind: keys.length > 0 ? 'some' : 'aside', keys }
 }
 
@@ -41,8 +44,15 @@ function newIn(before: readonly CountedRevoke[], after: readonly CountedRevoke[]
 }
 
 /** What such keys wrote may cite a head that was not known until now, and so belong to the set only from now on. */
-function namedAgain({ revokedKeys, grants }: Authority): readonly Principal[] {
-  return revokedKeys.size === 0 ? [] : grants.map(({ key }) => key).filter(key => revokedKeys.has(key))
+function namedAgain({ revokedKeys, grants, invites, redemptions }: Authority): readonly Principal[] {
+  if (revokedKeys.size === 0) return []
+  return [...grants, ...invites, ...redemptions].map(({ key }) => key).filter(key => revokedKeys.has(key))
+}
+
+/** Whose uses of invites count after a change and did not before. */
+function newUses(before: Authority, after: Authority): readonly Principal[] {
+  const known = new Set(before.redemptions.map(({ fact }) => fact))
+  return after.redemptions.filter(({ fact }) => !known.has(fact)).map(({ key }) => key)
 }
 
 interface SubjectReader {
@@ -58,5 +68,5 @@ export async function staleSubjects(
 ): Promise<readonly Subject[]> {
   if (kind === 'none') return []
   const of = await Promise.all(keys.map(key => store.subjectsOf(registry, key)))
-  return kind === 'marks' ? of.flat() : [...of.flat(), ...(await store.asideSubjects(registry))]
+  return kind === 'keys' ? of.flat() : [...of.flat(), ...(await store.asideSubjects(registry))]
 }

@@ -163,7 +163,7 @@ async function prepare(components: InstallComponents, { request, store, signal }
   const { find, content } = components
   const plan = await makePlan(
     { store, before: before.lock, target, options },
-    { find, filesOf: root => content.filesOf(root) },
+    { find, filesOf: (root, registry) => content.filesOf(root, registry) },
     signal
   )
   if (request.offline) await assertHere(toPlace(plan), content)

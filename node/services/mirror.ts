@@ -10,9 +10,11 @@ export interface Wanted {
 }
 
 export interface MirrorComponents {
-  /** Roots that are held as a whole, as recorded in the store. */
-  readonly isKept: (root: ContentId) => Promise<boolean>
-  readonly markKept: (root: ContentId) => Promise<void>
+  /** What is held as a whole, as recorded in the store. */
+  readonly isKept: (wanted: Wanted) => Promise<boolean>
+  readonly markKept: (wanted: Wanted) => Promise<void>
+  /** Where it is to be held: one root may be wanted in several places. */
+  readonly placeOf: (wanted: Wanted) => string
   /** Roots that an operator took down: not wanted, whoever says so. */
   readonly isRefused?: (root: ContentId) => boolean
   /** Fetches what is missing below a root and makes it durable. */
@@ -21,7 +23,7 @@ export interface MirrorComponents {
   readonly later: (ms: number, task: () => void) => void
   readonly onLookFailed?: (subject: string, error: unknown) => void
   readonly onLooked?: () => void
-  readonly onKept?: (root: ContentId) => void
+  readonly onKept?: (wanted: Wanted) => void
   readonly onFailed?: (root: ContentId, error: unknown) => void
 }
 
@@ -32,8 +34,8 @@ export interface MirrorComponents {
 export class Mirror {
   readonly #components: MirrorComponents
   readonly #queue: Wanted[] = []
-  readonly #known = new Set<ContentId>()
-  readonly #failed = new Map<ContentId, Wanted>()
+  readonly #known = new Set<string>()
+  readonly #failed = new Map<string, Wanted>()
   readonly #running = new Set<Promise<void>>()
   readonly #abort = new AbortController()
   readonly #looks = new Map<string, () => Promise<readonly Wanted[]>>()
@@ -54,11 +56,12 @@ export class Mirror {
   }
 
   want(wanted: Wanted): void {
-    if (this.#abort.signal.aborted || this.#known.has(wanted.root)) return
+    const name = this.#nameOf(wanted)
+    if (this.#abort.signal.aborted || this.#known.has(name)) return
     if (this.#components.isRefused?.(wanted.root) === true) return
     // Full: the next start, or the next retry, walks the view and asks again.
     if (this.#queue.length >= LIMITS.fetch.mirrorQueue) return
-    this.#known.add(wanted.root)
+    this.#known.add(name)
     this.#queue.push(wanted)
     this.#pump()
   }
@@ -106,7 +109,7 @@ export class Mirror {
     const again = [...this.#failed.values()]
     this.#failed.clear()
     for (const wanted of again) {
-      this.#known.delete(wanted.root)
+      this.#known.delete(this.#nameOf(wanted))
       this.want(wanted)
     }
   }
@@ -129,19 +132,23 @@ export class Mirror {
     }
   }
 
+  #nameOf(wanted: Wanted): string {
+    return `${this.#components.placeOf(wanted)} ${wanted.root}`
+  }
+
   async #keep(wanted: Wanted): Promise<void> {
     const { isKept, markKept, fetch, onKept, onFailed } = this.#components
     try {
-      if (!(await isKept(wanted.root))) {
+      if (!(await isKept(wanted))) {
         const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
         await fetch(wanted, AbortSignal.any([timeout, this.#abort.signal]))
-        await markKept(wanted.root)
+        await markKept(wanted)
       }
       this.#kept += 1
-      onKept?.(wanted.root)
+      onKept?.(wanted)
     } catch (error) {
       if (this.#abort.signal.aborted) return
-      this.#failed.set(wanted.root, wanted)
+      this.#failed.set(this.#nameOf(wanted), wanted)
       onFailed?.(wanted.root, error)
     }
   }

@@ -38,7 +38,10 @@ export interface ImportedContent {
 export interface ContentSource {
   readManifest(folder: string): Promise<{ readonly manifest: Manifest; readonly notes: readonly Note[] }>
   /** Blocks are durable when it returns. */
-  importFolder(folder: string, options: { readonly signal: AbortSignal }): Promise<ImportedContent>
+  importFolder(
+    folder: string,
+    options: { readonly registry: RegistryId; readonly signal: AbortSignal }
+  ): Promise<ImportedContent>
 }
 
 export interface PublishComponents {
@@ -49,7 +52,7 @@ export interface PublishComponents {
   readonly content: ContentSource
   /** Tells the network, after everything is durable. Never fails a publish. */
   readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
-  readonly provide: (root: ContentId) => void
+  readonly provide: (registry: RegistryId, root: ContentId) => void
   readonly documents: EditorComponents['documents'] & Pick<Documents, 'warm'>
 }
 
@@ -127,7 +130,7 @@ async function prepare(
   const name = packageNameOf('ggen', read.name)
   assertMayPublish(await placeOf(gate, registry, name), signer.principal, now())
   if (saysWords(read)) documents.warm(signer.principal)
-  const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { signal })
+  const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { registry, signal })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }
   return { name, release, report: { files, bytes: size, notes, leftOut } }
@@ -160,7 +163,7 @@ async function sign(
   const value = { ...release, version, authority: cited }
   const fact = await author.write(registry, name, { type: 'release', value }, { signer })
   announce(registry, fact)
-  provide(release.root)
+  provide(registry, release.root)
   const ids = [...(own === undefined ? [] : [own]), ...(claim === null ? [] : [claim]), fact.id]
   const awaiting = await awaitedOf(gate, registry, { subject: name, ids })
   // An older line that is published later says nothing new about the package.

@@ -22,6 +22,10 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   evidenceFacts: 4,
   evidenceBytes: 16 * KiB,
   helloBytes: 24 * KiB,
+  /** The same for the two messages before either side has shown that it knows a secret. */
+  openingBytes: 256,
+  /** Streams of `/ggen/member/1` on one connection, each way. */
+  streams: 2,
   /** Members of one private registry, and rows of its roster. */
   members: 10_000,
   rosterPage: 64,
@@ -30,6 +34,12 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   responseBytes: 128 * KiB,
   requestsPerStream: 256,
   requestsInFlight: 16,
+  /** More than one walk through the largest roster. */
+  requestsPerPeerPerMinute: 240,
+  /** Between two walks through the roster of one peer. */
+  rosterEveryMs: 10 * MINUTE,
+  /** Peers whose rosters and requests are told apart. */
+  peersTracked: 1_024,
   timeoutMs: 10 * SECOND,
   clockSkewMs: 5 * MINUTE,
   /** How often standings and certificates are looked at when nothing else makes anybody look. */
@@ -41,8 +51,15 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   /** Old secrets that a hello is still held under during an overlap. */
   oldSecrets: 1,
   swarmKeyBytes: 1 * KiB,
+  /** How far one record may be ahead of the secret that is known. */
+  epochsAtOnce: 1_024,
+  /** Hosts whose proof is kept to be weighed again, and hosts of expelled members that no row of the roster names. */
+  shownHosts: 4_096,
+  /** Certified keys that no fact here names yet. */
+  unknownMembers: 1_024,
   tokenChars: 2_048,
   tokenAddresses: 4,
+  tokenAddressChars: 255,
   /** Private swarms of one node. */
   swarms: 32,
   joinTries: 8

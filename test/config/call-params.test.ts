@@ -13,7 +13,14 @@ test.each([
   ['edit', { reference: 'a', edits: [{ op: 'delete', path: [], value: null }] }],
   ['edit', { reference: 'a', edits: [], whole: [{ field: 'title', entries: [{ path: ['title'], value: 'T' }] }] }],
   ['bundleAdd', { name: 'starter', members: [] }],
-  ['bundleCreate', { name: 'starter', title: 'T', minScore: 0 }]
+  ['bundleCreate', { name: 'starter', title: 'T', minScore: 0 }],
+  ['swarmCreate', { name: 'acme', listen: ['/ip4/127.0.0.1/tcp/0'], psk: true }],
+  ['invite', {}],
+  ['invite', { registry: 'acme', role: 'member', uses: 3, ci: false, out: '/x' }],
+  ['join', { token: 'ggen1x' }],
+  ['expel', { member: 'did:key:z6Mk', compromised: false, rotate: true }],
+  ['swarmRotate', { overlap: '12h' }],
+  ['swarmLeave', { registry: 'acme', purge: false }]
 ] as const)('%s takes %j', (method, params) => {
   expect(() => checkParams(method, params)).not.toThrow()
 })
@@ -45,7 +52,21 @@ test.each([
   ['edit', { reference: 'a', edits: [], whole: [{ field: 'title', entries: [{ path: ['title'], value: null }] }] }],
   ['edit', { reference: 'a', edits: [], whole: { field: 'title', entries: [] } }],
   ['bundleAdd', { name: 'starter', members: [1] }],
-  ['history', { reference: 'a', limit: -1 }]
+  ['history', { reference: 'a', limit: -1 }],
+  ['swarmCreate', {}],
+  ['swarmCreate', { name: 'acme', listen: '/ip4/127.0.0.1/tcp/0' }],
+  ['swarmCreate', { name: 'acme', psk: 'yes' }],
+  ['invite', { uses: -1 }],
+  ['invite', { uses: 1.5 }],
+  ['invite', { out: 'here' }],
+  ['join', {}],
+  ['join', { token: ['ggen1x'] }],
+  ['join', { token: 'ggen1x', mirror: 1 }],
+  ['members', { registry: 1 }],
+  ['expel', { member: 'did:key:z6Mk', compromised: false }],
+  ['expel', { compromised: false, rotate: false }],
+  ['swarmRotate', { overlap: 12 }],
+  ['swarmLeave', { registry: 'acme' }]
 ] as const)('%s refuses %j', (method, params) => {
   expect(() => checkParams(method, params)).toThrow(RegistryError)
 })

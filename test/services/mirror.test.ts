@@ -12,6 +12,7 @@ function mirrorWith(overrides: Partial<MirrorComponents> = {}) {
   const tasks: (() => void)[] = []
   const done = Promise.withResolvers<void>()
   const mirror: Mirror = new Mirror({
+    placeOf: () => 'public',
     isKept: () => Promise.resolve(false),
     markKept: () => Promise.resolve(),
     fetch: ({ root }) => {

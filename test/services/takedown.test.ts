@@ -2,7 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
-import { openTakedowns } from '../../node/takedown.ts'
+import { Spaces } from '../../node/spaces.ts'
+import type { KeyValue } from '../../storage/key-value.ts'
 import { toLink } from '../../protocol/cid.ts'
 import type { ContentId } from '../../protocol/cid.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
@@ -18,18 +19,28 @@ const signal = new AbortController().signal
 async function setUp() {
   const allBlocks = memoryBlocks()
   const kv = memoryKeyValue()
-  const records = new Records(kv)
+  const kept = new Records(kv).keptIn('public')
   const clock = { now: () => 1_700_000_000_000 }
   const add = async (files: Readonly<Record<string, string>>): Promise<ContentId> => {
     const folder = await tempDir('takedown')
     await mkdir(folder, { recursive: true })
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
     const { root } = await importFolder(folder, allBlocks, { signal })
-    await records.markKept(root)
+    await kept.markKept(root)
     return root
   }
-  const open = (store = kv) => openTakedowns(allBlocks, { kv: store, records, clock })
-  return { allBlocks, kv, records, add, open, ...(await open()) }
+  const open = async (store: KeyValue = kv) => {
+    const spaces = await Spaces.open({
+      openBlocks: () => Promise.resolve(allBlocks),
+      deleteBlocks: () => Promise.resolve(),
+      kv: store,
+      records: new Records(kv),
+      clock,
+      registries: { all: [] }
+    })
+    return { takedowns: spaces.takedowns, blocks: spaces.public.blocks }
+  }
+  return { allBlocks, kv, kept, add, open, ...(await open()) }
 }
 
 async function cidsOf(root: ContentId, blocks: ReturnType<typeof memoryBlocks>): Promise<readonly CID[]> {
@@ -42,7 +53,7 @@ const A = { 'a.txt': 'only in a', 'both.txt': 'in both' }
 const B = { 'b.txt': 'only in b', 'both.txt': 'in both' }
 
 test('what was taken down is neither read nor reported as had, and what others need still is', async () => {
-  const { add, allBlocks, takedowns, blocks, records } = await setUp()
+  const { add, allBlocks, takedowns, blocks, kept } = await setUp()
   const [a, b] = [await add(A), await add(B)]
   const result = await takedowns.takedown(a, { reference: 'ggen/a@1.0.0' }, signal)
   expect(result).toEqual({ root: a, withheld: 2, shared: 1, deleted: 0 })
@@ -60,7 +71,7 @@ test('what was taken down is neither read nor reported as had, and what others n
   const listed: string[] = []
   for await (const { cid } of blocks.getAll()) listed.push(cid.toString())
   expect(listed).toHaveLength(3)
-  expect(await records.isKept(a)).toBe(false)
+  expect(await kept.isKept(a)).toBe(false)
   expect(() => takedowns.assertAllowed(a)).toThrow(/withholds this content: ggen\/a@1\.0\.0/)
 })
 
@@ -87,9 +98,9 @@ test('a restart keeps it down, and a release brings all of it back', async () =>
 })
 
 test('a block of two takedowns is withheld until both are taken back', async () => {
-  const { add, allBlocks, takedowns, blocks, records } = await setUp()
+  const { add, allBlocks, takedowns, blocks, kept } = await setUp()
   const [a, b] = [await add(A), await add(B)]
-  await records.forgetKept(b)
+  await kept.forgetKept(b)
   await takedowns.takedown(a, { reference: 'a' }, signal)
   await takedowns.takedown(b, { reference: 'b' }, signal)
   const inB = new Set((await cidsOf(b, allBlocks)).map(String))
@@ -102,9 +113,9 @@ test('a block of two takedowns is withheld until both are taken back', async () 
 })
 
 test('content that comes later is handed out whole, but for the roots that were taken down', async () => {
-  const { add, allBlocks, takedowns, blocks, open, records } = await setUp()
+  const { add, allBlocks, takedowns, blocks, open, kept } = await setUp()
   const [a, b] = [await add(A), await add(B)]
-  await records.forgetKept(b)
+  await kept.forgetKept(b)
   await takedowns.takedown(a, { reference: 'a' }, signal)
   await takedowns.allow(b, signal)
   for (const each of [blocks, (await open()).blocks]) {

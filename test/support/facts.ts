@@ -15,6 +15,8 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import { encodePayload, parsePayload } from '../../protocol/payload.ts'
 import type { CitedAuthority, Genesis, Payload } from '../../protocol/payload.ts'
 import { headsOf } from '../../protocol/heads.ts'
+import { usePosition } from '../../protocol/payload-invite.ts'
+import type { InvitedRole } from '../../protocol/payload-invite.ts'
 import { parseScope } from '../../protocol/role.ts'
 import type { Role } from '../../protocol/role.ts'
 import { parseSemver } from '../../protocol/version.ts'
@@ -121,6 +123,36 @@ export class FactWriter {
       reason: ''
     }
     return this.write(by, 'registry', { type: 'revoke', value })
+  }
+
+  /** Lets whoever has `key` give a role away. */
+  invite(
+    key: Principal,
+    options: {
+      by?: Person
+      authPrev?: FactId
+      role?: InvitedRole
+      scope?: string
+      uses?: number
+      expires?: number
+    } = {}
+  ): Made {
+    const { by = this.root, authPrev = this.genesis.id, role = 'publisher', scope = '*', uses = 1 } = options
+    const { expires = 1_800_000_000_000 } = options
+    const value = { authPrev, head: null, key, role, scope: parseScope(scope), expires, uses }
+    return this.write(by, 'registry', { type: 'invite', value })
+  }
+
+  /** Uses an invite at its `use`th position, or wherever `at` says. */
+  redeem(
+    invite: Made,
+    key: Principal,
+    { by, use = 0, at = {} }: { by: Person; use?: number; at?: Partial<FactBody> }
+  ): Made {
+    const payload = parsePayload(invite.body)
+    if (payload.type !== 'invite') throw new Error(`${payload.type} ${invite.id} is no invite`)
+    const { chain } = usePosition(payload.value, use)
+    return this.write({ ...by, chain }, 'registry', { type: 'redeem', value: { invite: invite.id, key } }, at)
   }
 
   /** The same about one package; `authPrev` is the package's own head. */

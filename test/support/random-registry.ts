@@ -2,15 +2,19 @@ import fc from 'fast-check'
 import { encodePayload, parsePayload } from '../../protocol/payload.ts'
 import type { Payload } from '../../protocol/payload.ts'
 import type { FactId } from '../../protocol/cid.ts'
+import type { Principal } from '../../protocol/did.ts'
 import type { Role } from '../../protocol/role.ts'
 import { FactWriter, make, person, subject } from './facts.ts'
 import type { Made, Person } from './facts.ts'
 
-const NAMES = ['root', 'ann', 'bob', 'eve', 'zoe', 'recovery']
+const NAMES = ['root', 'ann', 'bob', 'eve', 'zoe', 'recovery', 'kim']
 const people = NAMES.map(name => person(name))
 const devices = NAMES.map((name, i) => ({ ...(people[i] ?? person(name)), chain: person(`device of ${name}`).chain }))
+/** Keys of invites, so few that one of them is made the key of several. */
+const doors = [person('front door'), person('back door')]
+const INVITED = ['publisher', 'curator', 'member'] as const
 const ROLES: readonly Role[] = ['owner', 'owner', 'publisher', 'curator', 'mirror']
-const CHANGES: ReadonlySet<string> = new Set(['genesis', 'grant', 'revoke', 'resolve'])
+const CHANGES: ReadonlySet<string> = new Set(['genesis', 'grant', 'revoke', 'resolve', 'invite'])
 const PLACE = 1_000
 
 /** One move in a registry where anybody may try anything, at any head, from any of two devices. */
@@ -36,6 +40,13 @@ const KINDS = [
   'fork',
   'fork',
   'recovery',
+  'invite',
+  'invite',
+  'redeem',
+  'redeem',
+  'redeem',
+  'redouble',
+  'endInvite',
   'claim',
   'claim',
   'release',
@@ -49,7 +60,7 @@ export function moves(maxLength: number): fc.Arbitrary<readonly Move[]> {
     fc.record({
       kind: fc.constantFrom(...KINDS),
       // Those who may are tried most often, so that much of it counts.
-      by: fc.oneof(fc.constantFrom(0, 1, 6, 7), fc.nat(people.length * 2 - 1)),
+      by: fc.oneof(fc.constantFrom(0, 1, people.length, people.length + 1), fc.nat(people.length * 2 - 1)),
       about: fc.nat(people.length - 1),
       at: fc.nat(PLACE),
       more: fc.nat(PLACE),
@@ -107,6 +118,24 @@ function act(facts: FactWriter, { kind, by: index, about: other, at, more, heads
     case 'recovery':
       facts.grant(did, 'recovery', { by: more % 2 === 0 ? who(5) : by, authPrev })
       return
+    case 'invite': {
+      const uses = 1 + (heads % 3)
+      const scope = more % 5 === 0 ? 'ggen/al*' : '*'
+      facts.invite(door(more).did, { by, authPrev, role: pick(INVITED, heads), scope, uses })
+      return
+    }
+    case 'redeem':
+      redeem(facts, did, { at, more })
+      return
+    case 'redouble':
+      redouble(facts, did, more)
+      return
+    case 'endInvite': {
+      const { did: ended } = door(more)
+      const used = facts.all.filter(({ body }) => body.author === ended)
+      facts.revoke(ended, { by, authPrev, heads: used.slice(0, Math.round((heads / PLACE) * used.length)) })
+      return
+    }
     case 'revoke': {
       const role = more % 4 === 0 ? { role: pick(ROLES, heads) } : {}
       const isWhole = more % 6 !== 0
@@ -139,6 +168,32 @@ function act(facts: FactWriter, { kind, by: index, about: other, at, more, heads
     case 'packageRevoke':
       facts.packageRevoke(name, did, { by, authPrev: own0, head: authPrev })
   }
+}
+
+function door(at: number): Person {
+  return doors[at % doors.length] ?? who(0)
+}
+
+/** Uses an invite: at a place of its own or beyond, now and then under a key that is not its. */
+function redeem(facts: FactWriter, key: Principal, { at, more }: { at: number; more: number }): void {
+  const invites = about(facts, 'registry').filter(({ body }) => body.type === 'invite')
+  if (invites.length === 0) return
+  const invite = pick(invites, at)
+  const payload = parsePayload(invite.body)
+  const own = doors.find(({ did }) => payload.type === 'invite' && payload.value.key === did)
+  facts.redeem(invite, key, { by: more % 7 === 0 ? door(at) : (own ?? door(at)), use: more % 4 })
+}
+
+/** Uses a position once more, for another key. */
+function redouble(facts: FactWriter, key: Principal, at: number): void {
+  const uses = about(facts, 'registry').filter(({ body }) => body.type === 'redeem')
+  if (uses.length === 0) return
+  const { body } = pick(uses, at)
+  const payload = parsePayload(body)
+  const by = doors.find(({ did }) => did === body.author)
+  if (payload.type !== 'redeem' || by === undefined) return
+  const again: Payload = { type: 'redeem', value: { ...payload.value, key } }
+  facts.all.push(make({ ...body, time: body.time + at, payload: encodePayload(again) }, by))
 }
 
 /** Signs a position once more, with another time or under another head. */

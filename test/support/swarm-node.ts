@@ -145,6 +145,7 @@ export class Emitted {
     onPeer: [],
     onPeerGone: [],
     onFact: [],
+    onExpelled: [],
     onCut: [],
     onReconciled: []
   }
@@ -159,6 +160,7 @@ export class Emitted {
       onPeer: value => add('onPeer', value),
       onPeerGone: value => add('onPeerGone', value),
       onFact: value => add('onFact', value),
+      onExpelled: value => add('onExpelled', value),
       onCut: value => add('onCut', value),
       onReconciled: value => add('onReconciled', value)
     }

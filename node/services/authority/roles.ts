@@ -9,7 +9,8 @@ import { LIMITS } from '../../../protocol/limits.ts'
 import { cleanText } from '../../../protocol/manifest-text.ts'
 import { isRole, PACKAGE_ROLES, ROLES, WHOLE } from '../../../protocol/role.ts'
 import type { Role, Scope } from '../../../protocol/role.ts'
-import { roleSince } from '../../../protocol/roles.ts'
+import { standingRoles } from '../../../protocol/roles.ts'
+import type { Held } from '../../../protocol/roles.ts'
 import type { Signer } from '../author.ts'
 import { headForRevoke, partsOf, positionsIn } from './cut.ts'
 import { parseExpiry } from './expiry.ts'
@@ -281,8 +282,11 @@ function registryRoles(authority: Place['authority']): readonly HeldRole[] {
   const founding = authority.founders
     .filter(key => owners.includes(key))
     .map(key => ({ key, role: 'owner' as const, scope: WHOLE, expires: null }))
-  const granted = authority.grants
-    .filter(grant => grant.role !== 'recovery' && isStanding(authority, grant))
+  const named = new Set([...authority.grants, ...authority.redemptions].map(({ key }) => key))
+  const granted = [...named]
+    .flatMap(key => standingRoles(authority, key).map(held => ({ key, ...held })))
+    .filter(({ role, node }) => role !== 'recovery' && node.parent !== undefined)
+    .toSorted((a, b) => placeOfNode(authority, a) - placeOfNode(authority, b))
     .map(({ key, role, scope, expires }) => ({ key, role, scope, expires }))
   const recovery = { key: authority.recovery, role: 'recovery' as const, scope: WHOLE, expires: null }
   const all = [...founding, ...granted, recovery]
@@ -290,12 +294,8 @@ function registryRoles(authority: Place['authority']): readonly HeldRole[] {
   return [...last.values()]
 }
 
-/** Whether a grant still gives its role: asked of the fold, as if it were the only one. */
-function isStanding(authority: Place['authority'], grant: Place['authority']['grants'][number]): boolean {
-  const { key, role, scope } = grant
-  const on = (scope === WHOLE ? 'registry' : scope.replace(/\*$/, '')) as Subject
-  const alone = { ...authority, founders: [], grants: [grant] }
-  return roleSince(alone, { key, roles: [role], on, head: authority.head }) !== undefined
+function placeOfNode(authority: Place['authority'], { node }: Pick<Held, 'node'>): number {
+  return authority.order.get(node.fact.id) ?? 0
 }
 
 function roleFrom(text: string, subject: Subject): Role {

@@ -2,6 +2,8 @@ import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { Heads } from '../../../protocol/heads.ts'
 import type { Grant, Revoke } from '../../../protocol/payload-authority.ts'
+import type { Invite } from '../../../protocol/payload-invite.ts'
+import { WHOLE } from '../../../protocol/role.ts'
 import { shortNameOf } from '../../../protocol/package-name.ts'
 
 /** What a fact says, in words that a person can check before signing it. */
@@ -12,6 +14,10 @@ export function describe({ body, payload }: VerifiedFact): string {
       const { name, roots, threshold } = payload.value
       return `found registry ${name} with ${roots.length} owners, of whom ${threshold} must sign`
     }
+    case 'invite':
+      return describeInvite(payload.value)
+    case 'redeem':
+      return `use invite ${payload.value.invite} for ${payload.value.key}`
     case 'grant':
       return describeGrant(subject, payload.value)
     case 'revoke':
@@ -46,6 +52,12 @@ function describeGrant(subject: Subject, { key, role, scope, expires, threshold 
   const over = subject === 'registry' && scope !== '*' ? ` of ${scope}` : ` of ${shortOf(subject)}`
   const until = expires === null ? '' : ` until ${dateText(expires)}`
   return `make ${key} ${role}${over}${until}${thresholdText(threshold)}`
+}
+
+function describeInvite({ key, role, scope, expires, uses }: Invite): string {
+  const over = scope === WHOLE ? '' : ` of ${scope}`
+  const whom = uses === 1 ? 'one key' : `${uses} keys`
+  return `let whoever holds the secret of ${key} make ${whom} ${role}${over} until ${dateText(expires)}`
 }
 
 function describeRevoke(subject: Subject, { key, role, scope, heads, threshold, reason }: Revoke): string {

@@ -25,7 +25,7 @@ export interface UnpackOrder {
 /** Packages' bytes, on this disk and at peers. */
 export interface PackageContent {
   /** Whether all bytes below a root are here, as far as is recorded. */
-  isHere(root: ContentId): Promise<boolean>
+  isHere(root: ContentId, registry: RegistryId): Promise<boolean>
   /** Brings what is missing here. `fetched`: bytes of blocks from peers. */
   fetch(
     order: Pick<UnpackOrder, 'registry' | 'root' | 'size'>,
@@ -34,7 +34,7 @@ export interface PackageContent {
   /** Verifies, writes beside the target, renames; does not wait for the disk. Returns the content ids of the files. */
   unpack(order: UnpackOrder, signal: AbortSignal): Promise<ReadonlyMap<string, string>>
   /** The files of a package, from blocks that are on this disk; undefined when they are not. */
-  filesOf(root: ContentId): Promise<ReadonlyMap<string, string> | undefined>
+  filesOf(root: ContentId, registry: RegistryId): Promise<ReadonlyMap<string, string> | undefined>
   readonly meter: Meter
 }
 
@@ -153,7 +153,7 @@ export async function assertHere(steps: readonly Step[], content: PackageContent
 }
 
 async function missingOf(steps: readonly Step[], content: PackageContent): Promise<readonly Step[]> {
-  const here = await Promise.all(steps.map(({ pack }) => content.isHere(pack.cid)))
+  const here = await Promise.all(steps.map(({ pack }) => content.isHere(pack.cid, pack.registry)))
   return steps.filter((_, i) => here[i] !== true)
 }
 

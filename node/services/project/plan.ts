@@ -1,4 +1,4 @@
-import type { ContentId } from '../../../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { ecosystemOf, shortNameOf } from '../../../protocol/package-name.ts'
@@ -41,7 +41,7 @@ export interface PlanOptions {
 export interface PlanComponents {
   readonly find: FindPackage
   /** The files of a package, from blocks that are on this disk. */
-  readonly filesOf: (root: ContentId) => Promise<ReadonlyMap<string, string> | undefined>
+  readonly filesOf: (root: ContentId, registry: RegistryId) => Promise<ReadonlyMap<string, string> | undefined>
 }
 
 /** Where a package lives in a project: two registries with one name never collide. */
@@ -226,8 +226,9 @@ async function changedFiles(
   { pack, path, was }: Edited,
   { store, history, components, signal }: Comparing
 ): Promise<readonly string[]> {
-  const files = history.placed.get(path)?.files ?? (await components.filesOf((was ?? pack).cid))
-  if (files === undefined) return [`${path} is not what the lockfile has: ${(was ?? pack).cid}`]
+  const held = was ?? pack
+  const files = history.placed.get(path)?.files ?? (await components.filesOf(held.cid, held.registry))
+  if (files === undefined) return [`${path} is not what the lockfile has: ${held.cid}`]
   return changeLines(path, await store.compare(path, files, signal))
 }
 

@@ -20,7 +20,15 @@ import type { NameIndex } from './name-index.ts'
 import { curates, mayName } from './naming.ts'
 
 /** Who hands a submission in: a peer and the block of addresses it comes from, or this node itself. */
-export type SubmissionSource = 'self' | { readonly peer: string; readonly range: string; readonly isPrivate: boolean }
+export type SubmissionSource =
+  | 'self'
+  | {
+      readonly peer: string
+      readonly range: string
+      readonly isPrivate: boolean
+      /** The registries of the swarm in which it is asked. Of all others nobody is told whether they are known here. */
+      readonly carries?: (registry: RegistryId) => boolean
+    }
 
 export interface DeskComponents {
   readonly author: {
@@ -70,6 +78,7 @@ export class Desk {
   async submit(bytes: Uint8Array, source: SubmissionSource): Promise<SubmitAnswer> {
     const envelope = parseSubmission(bytes)
     if (!this.#mayAsk(source)) return refused('over-rate')
+    if (!carries(source, envelope.body.registry)) return refused('unknown-registry')
     const asked = this.#asked(envelope)
     if ('refused' in asked) return refused(asked.refused)
     // Nothing beyond the shape is believed before this line.
@@ -86,7 +95,7 @@ export class Desk {
   async ask(registry: RegistryId, id: SubmissionId, source: SubmissionSource): Promise<SubmitAnswer> {
     if (source !== 'self' && !this.#rates.asks.take(source.peer)) return refused('over-rate')
     const { gate, inbox } = this.#components
-    if (gate.state(registry) === undefined) return refused('unknown-registry')
+    if (gate.state(registry) === undefined || !carries(source, registry)) return refused('unknown-registry')
     const kept = await inbox.get(registry, id)
     return kept?.state ?? refused('unknown-submission')
   }
@@ -200,6 +209,10 @@ function nameIn(text: string): PackageName | undefined {
   } catch {
     return undefined
   }
+}
+
+function carries(source: SubmissionSource, registry: RegistryId): boolean {
+  return source === 'self' || source.carries?.(registry) !== false
 }
 
 function refused(reason: SubmitRefusal): SubmitAnswer {

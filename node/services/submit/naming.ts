@@ -2,7 +2,7 @@ import type { Authority } from '../../../protocol/authority.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
-import type { Scope } from '../../../protocol/role.ts'
+import { placeIn } from '../../../protocol/role.ts'
 import { roleSince, thresholdAt } from '../../../protocol/roles.ts'
 
 /** Whether a key gives out a name on its own: as a curator, or as an owner where one owner is enough. */
@@ -14,7 +14,8 @@ export function mayName(authority: Authority, key: Principal, name: PackageName,
 export function curates(authority: Authority, key: Principal, now: number): boolean {
   const current = unexpired(authority, now)
   if (holdsNaming(current, key, 'registry')) return true
-  return current.grants.some(grant => grant.key === key && holdsNaming(current, key, placeIn(grant.scope)))
+  const given = [...current.grants, ...current.redemptions].filter(grant => grant.key === key)
+  return given.some(({ scope }) => holdsNaming(current, key, placeIn(scope)))
 }
 
 function holdsNaming(authority: Authority, key: Principal, on: Subject): boolean {
@@ -23,11 +24,6 @@ function holdsNaming(authority: Authority, key: Principal, on: Subject): boolean
   return (
     thresholdAt(authority, authority.head) === 1 && roleSince(authority, { ...use, roles: ['owner'] }) !== undefined
   )
-}
-
-/** What a scope covers begins with what is left of its star, so that stands for any name in it. */
-function placeIn(scope: Scope): Subject {
-  return (scope as string).replace(/\*$/, '') as PackageName
 }
 
 /** Expiry is tested where a role is used, and here it is used. */

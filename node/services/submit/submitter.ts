@@ -36,7 +36,8 @@ export interface SubmitterComponents {
     putAsked(registry: RegistryId, name: string, bytes: Uint8Array): Promise<void>
     forgetAsked(registry: RegistryId, name: string): Promise<void>
   }
-  readonly peers: () => readonly AskablePeer[]
+  /** Who may be asked about a registry. */
+  readonly peers: (registry: RegistryId) => readonly AskablePeer[]
   readonly askPeer: (peer: string, request: SubmitRequest, signal: AbortSignal) => Promise<SubmitAnswer>
   /** Waits a while until a name is given out here; whether it is. */
   readonly arrival: (registry: RegistryId, name: PackageName, signal: AbortSignal) => Promise<boolean>
@@ -212,7 +213,7 @@ interface Said {
 async function askCurators(components: SubmitterComponents, asked: Asked, signal: AbortSignal): Promise<Told> {
   const { registry, name } = asked.envelope.body
   const said: Said[] = []
-  for (const peer of inOrder(components.peers(), registry, asked.curator).slice(0, LIMITS.submit.asked)) {
+  for (const peer of inOrder(components.peers(registry), registry, asked.curator).slice(0, LIMITS.submit.asked)) {
     signal.throwIfAborted()
     try {
       const answer = await askOne(components, { peer, asked, signal })

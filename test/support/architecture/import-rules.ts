@@ -106,7 +106,11 @@ const ZONES: Readonly<Record<string, Zone>> = {
     builtins: 'any'
   },
   'node/stubs': { own: [], packages: ['@helia/interface', '@libp2p/interface'], builtins: 'none' },
-  bin: { own: ['node', 'node/create-node.ts', ...NODE_PARTS, 'protocol'], packages: ['commander'], builtins: 'any' },
+  bin: {
+    own: ['node', 'node/create-node.ts', ...NODE_PARTS, 'protocol'],
+    packages: ['commander', 'qr'],
+    builtins: 'any'
+  },
   'bin/build': { own: ['protocol'], packages: ['rolldown'], builtins: 'any' },
   web: { own: ['protocol'], packages: [], builtins: 'none' },
   '.ci': { own: [], packages: [], builtins: 'any' }

@@ -1,0 +1,72 @@
+import { toLink } from '../protocol/cid.ts'
+import type { RegistryId } from '../protocol/cid.ts'
+import type { Subject } from '../protocol/fact.ts'
+import type { PackageView } from '../protocol/fold.ts'
+import type { Changes } from './changes.ts'
+import { fetchInto } from './content.ts'
+import type { DiskGuard } from './disk-guard.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Log } from './runtime/log.ts'
+import { Mirror } from './services/mirror.ts'
+import type { Wanted } from './services/mirror.ts'
+import type { RegistryView } from './services/registry-view.ts'
+import type { Spaces } from './spaces.ts'
+import type { Swarms } from './swarms.ts'
+
+export interface KeepingInit {
+  readonly clock: Clock
+  readonly log: Log
+  readonly disk: DiskGuard
+  /** Aborted when the node begins to close its stores. */
+  readonly stopping: AbortSignal
+  readonly spaces: Spaces
+  readonly swarms: Swarms
+  readonly changes: Changes
+}
+
+/** Keeps what is to be kept, one content root after the other. */
+export function mirrorOf({ clock, log, disk, stopping, spaces, swarms, changes }: KeepingInit): Mirror {
+  return new Mirror({
+    placeOf: ({ registry }) => spaces.of(registry).name,
+    isKept: ({ registry, root }) => spaces.of(registry).isKept(root),
+    markKept: ({ registry, root }) => spaces.of(registry).markKept(root),
+    isRefused: root => spaces.takedowns.isTakenDown(root),
+    fetch: (wanted, signal) => fetchInto({ spaces, swarms }, wanted, signal),
+    later: (ms, task) => clock.after(ms, task, stopping),
+    onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
+    onLooked: () => changes.emit(),
+    onKept: ({ registry, root }) => {
+      swarms.of(registry)?.provide(toLink(root))
+      changes.emit()
+    },
+    onFailed: (root, error) => {
+      disk.note(error)
+      log.info({ root, error }, 'content could not be fetched yet')
+      changes.emit()
+    }
+  })
+}
+
+/** What a registry holds already is fetched in the background. */
+export async function wantAllOf(view: RegistryView, mirror: Mirror, registry: RegistryId): Promise<void> {
+  for (const wanted of await contentsOf(view, registry)) mirror.want(wanted)
+}
+
+/** Looks at one package after a fact about it, and at all of them after one about who may do what. */
+export function keepWhatCounts(view: RegistryView, mirror: Mirror, registry: RegistryId, subject: Subject): void {
+  mirror.consider(`${registry} ${subject}`, async () => {
+    if (subject === 'registry') return contentsOf(view, registry)
+    const found = await view.find(registry, subject)
+    return found === undefined ? [] : contentsIn(found, registry)
+  })
+}
+
+async function contentsOf(view: RegistryView, registry: RegistryId): Promise<readonly Wanted[]> {
+  const all: Wanted[] = []
+  for await (const found of view.packages(registry)) all.push(...contentsIn(found, registry))
+  return all
+}
+
+function contentsIn({ versions }: PackageView, registry: RegistryId): readonly Wanted[] {
+  return versions.flatMap(({ contents }) => contents.map(({ root, size }) => ({ registry, root, size })))
+}

@@ -1,0 +1,171 @@
+import { messageOf } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { parseCertificate } from '../../protocol/membership/certificate.ts'
+import type { Certificate } from '../../protocol/membership/certificate.ts'
+import type { Role } from '../../protocol/role.ts'
+import type { Clock, Log } from './components.ts'
+import { isLie } from './facts-client.ts'
+import { askCertificate, askSwarmKey, readRoster } from './member-client.ts'
+import type { Asking } from './member-client.ts'
+import type { Membership } from './membership.ts'
+import type { KnownPeer, Peers } from './peers.ts'
+
+export interface MemberLineComponents {
+  readonly membership: Membership
+  readonly peers: Pick<Peers, 'all' | 'get' | 'connection' | 'blame'>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const ISSUERS: readonly Role[] = ['owner', 'curator']
+
+/**
+ * What the hosts of a private swarm ask each other of their own accord: a newer swarm secret, a certificate, who else is
+ * there. Whoever is here is visited when it comes, when something has changed and at intervals; a visit at which nothing
+ * is due asks nothing.
+ *
+ * Invariants:
+ * 1. One visit to a peer at a time.
+ * 2. A roster is read at most once in `rosterEveryMs` of each peer; nobody is asked twice within `recheckMs` for a
+ *    certificate or a secret on one connection.
+ * 3. A certificate of ours that holds for long enough is not asked for, and neither is a secret that we have.
+ */
+export class MemberLine {
+  readonly #components: MemberLineComponents
+  readonly #visits = new Map<string, Promise<void>>()
+  /** Peers that are to be visited once more when the visit that runs is over. */
+  readonly #again = new Set<string>()
+  /** When each peer was last asked for a roster, also of those who left: coming again must not cost a walk each time. */
+  readonly #rosters = new Map<string, number>()
+  readonly #asked = new Map<string, { certificate?: number; secret?: number }>()
+  readonly #abort = new AbortController()
+  #stopListening: () => void = () => {}
+  #cancel: () => void = () => {}
+
+  constructor(components: MemberLineComponents) {
+    this.#components = components
+  }
+
+  start(): void {
+    this.#stopListening = this.#components.membership.onChange(() => this.#visitAll())
+    this.#later()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopListening()
+    this.#cancel()
+    this.#abort.abort()
+    await Promise.all(this.#visits.values())
+  }
+
+  onPeer(peer: string): void {
+    this.#visit(peer)
+  }
+
+  onPeerGone(peer: string): void {
+    this.#asked.delete(peer)
+  }
+
+  #visitAll(): void {
+    for (const { id } of this.#components.peers.all()) this.#visit(id)
+  }
+
+  #later(): void {
+    this.#cancel = this.#components.clock.after(LIMITS.membership.recheckMs, () => {
+      this.#visitAll()
+      this.#later()
+    })
+  }
+
+  #visit(peer: string): void {
+    if (this.#abort.signal.aborted) return
+    if (this.#visits.has(peer)) return void this.#again.add(peer)
+    const visit = this.#ask(peer).finally(() => {
+      this.#visits.delete(peer)
+      if (this.#again.delete(peer)) this.#visit(peer)
+    })
+    this.#visits.set(peer, visit)
+  }
+
+  /** Never throws. */
+  async #ask(peer: string): Promise<void> {
+    const { peers, log } = this.#components
+    for (const step of [this.#secret, this.#certificate, this.#roster]) {
+      const known = peers.get(peer)
+      if (known === undefined || this.#abort.signal.aborted) return
+      try {
+        await step(known)
+      } catch (error) {
+        log.debug('a member could not be asked', { peer, error: messageOf(error) })
+        if (isLie(error)) peers.blame(peer, 'malformed-message')
+      }
+    }
+  }
+
+  readonly #secret = async ({ id, epoch }: KnownPeer): Promise<void> => {
+    const { membership } = this.#components
+    const ours = membership.secrets()[0]?.epoch ?? 0
+    if (epoch === undefined || epoch <= ours || !this.#mayAsk(id, 'secret')) return
+    const record = await this.#with(id, askSwarmKey)
+    if (record !== undefined) await membership.takeSwarmKey(record)
+  }
+
+  readonly #certificate = async ({ id, member }: KnownPeer): Promise<void> => {
+    const { membership, log } = this.#components
+    if (member === undefined || !ISSUERS.includes(member.role)) return
+    if (!(await this.#needsCertificate()) || !this.#mayAsk(id, 'certificate')) return
+    const certificate = await this.#with(id, askCertificate)
+    if (certificate === undefined || (await membership.takeCertificate(certificate))) return
+    log.warn('a certificate is of no use', { peer: id })
+  }
+
+  readonly #roster = async ({ id }: KnownPeer): Promise<void> => {
+    const { membership, clock } = this.#components
+    const { rosterEveryMs, peersTracked } = LIMITS.membership
+    const now = clock.now()
+    if (now - (this.#rosters.get(id) ?? -Infinity) < rosterEveryMs) return
+    this.#rosters.delete(id)
+    this.#rosters.set(id, now)
+    if (this.#rosters.size > peersTracked) {
+      const oldest = this.#rosters.keys().next().value
+      if (oldest !== undefined) this.#rosters.delete(oldest)
+    }
+    const read = await this.#with(
+      id,
+      async asking => await readRoster(asking, async page => await membership.takeRoster(page))
+    )
+    // A busy peer is asked again sooner.
+    if (read === false) this.#rosters.set(id, now - rosterEveryMs + LIMITS.membership.recheckMs)
+  }
+
+  /** From a third of its life on: 10 days of 30. */
+  async #needsCertificate(): Promise<boolean> {
+    const { membership, clock } = this.#components
+    const { certificate } = await membership.proof()
+    const life = certificate === null ? undefined : lifeOf(certificate)
+    return life === undefined || life.expires - clock.now() <= (life.expires - life.issued) / 3
+  }
+
+  #mayAsk(peer: string, what: 'certificate' | 'secret'): boolean {
+    const now = this.#components.clock.now()
+    const asked = this.#asked.get(peer) ?? {}
+    if (now - (asked[what] ?? -Infinity) < LIMITS.membership.recheckMs) return false
+    this.#asked.set(peer, { ...asked, [what]: now })
+    return true
+  }
+
+  async #with<T>(peer: string, ask: (asking: Asking) => Promise<T>): Promise<T | undefined> {
+    const connection = this.#components.peers.connection(peer)
+    if (connection === undefined) return undefined
+    return await ask({ connection, clock: this.#components.clock, signal: this.#abort.signal })
+  }
+}
+
+/** Ours may be damaged, which is no fault of the peer that is visited. */
+function lifeOf(certificate: Uint8Array): Certificate | undefined {
+  try {
+    return parseCertificate(certificate).body
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,177 @@
+import { compareText, equalBytes } from '../../../protocol/bytes.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import { parseCertificate } from '../../../protocol/membership/certificate.ts'
+import type { Certificate } from '../../../protocol/membership/certificate.ts'
+import type { SignedRecord } from '../../../protocol/membership/signed-record.ts'
+import type { RosterRow, SwarmStore } from './swarm-store.ts'
+
+/** A host of a member, as it is known here. */
+export interface Host {
+  readonly peer: string
+  readonly member: Principal
+  readonly certificate: SignedRecord<Certificate> | null
+  /** When it proved itself to us last; null for who is only known from others. */
+  readonly lastSeen: number | null
+}
+
+export interface RosterComponents {
+  readonly store: Pick<SwarmStore, 'roster' | 'putRoster' | 'deleteRoster'>
+  readonly onFailed: (error: unknown) => void
+}
+
+/**
+ * The hosts of a swarm that showed themselves here or were passed on: who may be shown something first, whose host is
+ * whose, and who was seen when. A cache with a bound, and no authority: each row is held against the facts when it is used.
+ *
+ * Invariants:
+ * 1. What a host has shown of itself is not overwritten by what others say whose it is.
+ * 2. Memory is ahead of the store by writes under way, and those are made in turn.
+ */
+export class Roster {
+  readonly #components: RosterComponents
+  readonly #hosts = new Map<string, Host>()
+  /** Peer ids in their order; undefined after a host came or went. */
+  #sorted: readonly string[] | undefined
+  #last: Promise<void> = Promise.resolve()
+
+  private constructor(components: RosterComponents) {
+    this.#components = components
+  }
+
+  static async open(components: RosterComponents): Promise<Roster> {
+    const roster = new Roster(components)
+    for (const { certificate, ...row } of await components.store.roster()) {
+      roster.#set({ ...row, certificate: certificate === null ? null : parseCertificate(certificate) })
+    }
+    return roster
+  }
+
+  get(peer: string): Host | undefined {
+    return this.#hosts.get(peer)
+  }
+
+  all(): IterableIterator<Host> {
+    return this.#hosts.values()
+  }
+
+  of(member: Principal): readonly Host[] {
+    return [...this.#hosts.values()].filter(host => host.member === member)
+  }
+
+  /** In the order of their peer ids, those after the one named. */
+  *after(peer: string | null): Generator<Host> {
+    this.#sorted ??= [...this.#hosts.keys()].toSorted(compareText)
+    for (const at of this.#sorted.slice(peer === null ? 0 : firstAfter(this.#sorted, peer))) {
+      const host = this.#hosts.get(at)
+      if (host !== undefined) yield host
+    }
+  }
+
+  /** A host proved itself to us. */
+  seen(host: Host & { readonly lastSeen: number }): void {
+    const before = this.#hosts.get(host.peer)
+    const isSame = before?.member === host.member
+    const certificate = isSame ? later(before.certificate, host.certificate) : host.certificate
+    this.#set({ ...host, certificate })
+    const isFresh = isSame && before.lastSeen !== null && host.lastSeen - before.lastSeen < LIMITS.membership.graceMs
+    // A peer that connects again and again costs no write each time.
+    if (!isFresh || !isEqual(before.certificate, certificate)) this.#write([{ ...host, certificate }])
+  }
+
+  /** Certificates that hold, passed on by others. */
+  learn(certificates: readonly SignedRecord<Certificate>[]): void {
+    const fresh: Host[] = []
+    for (const certificate of certificates) {
+      const { peer, member } = certificate.body
+      const before = this.#hosts.get(peer)
+      if (!this.isNews(certificate)) continue
+      const host = { peer, member, certificate, lastSeen: before?.lastSeen ?? null }
+      this.#set(host)
+      fresh.push(host)
+    }
+    if (fresh.length > 0) this.#write(fresh)
+  }
+
+  /** Would a certificate tell something that is not known here? Asked before its signature is looked at. */
+  isNews({ body }: SignedRecord<Certificate>): boolean {
+    const before = this.#hosts.get(body.peer)
+    if (before === undefined) return this.#hosts.size < LIMITS.membership.members
+    // Attack: whoever may certify gives the host of an honest member to one that was expelled.
+    if (before.lastSeen !== null && before.member !== body.member) return false
+    return before.certificate === null || before.certificate.body.expires < body.expires
+  }
+
+  /** Forgets hosts that were neither seen nor certified for as long as a certificate lives. */
+  prune(now: number): void {
+    const old = [...this.#hosts.values()].filter(({ lastSeen, certificate }) => {
+      const last = Math.max(lastSeen ?? 0, certificate?.body.expires ?? 0)
+      return last + LIMITS.membership.certificateMs < now
+    })
+    if (old.length === 0) return
+    for (const { peer } of old) this.#hosts.delete(peer)
+    this.#sorted = undefined
+    this.#inTurn(() => this.#components.store.deleteRoster(old.map(({ peer }) => peer)))
+  }
+
+  /** Resolves when all that was said so far is in the store, or has failed to get there. */
+  settled(): Promise<void> {
+    return this.#last
+  }
+
+  #set(host: Host): void {
+    if (!this.#hosts.has(host.peer)) {
+      if (this.#hosts.size >= LIMITS.membership.members) this.#makeRoom()
+      this.#sorted = undefined
+    }
+    this.#hosts.set(host.peer, host)
+  }
+
+  /** Who is only known from others goes first, then who was seen longest ago. */
+  #makeRoom(): void {
+    let oldest: Host | undefined
+    for (const host of this.#hosts.values()) {
+      if (oldest === undefined || (host.lastSeen ?? 0) < (oldest.lastSeen ?? 0)) oldest = host
+    }
+    if (oldest === undefined) return
+    const { peer } = oldest
+    this.#hosts.delete(peer)
+    this.#inTurn(() => this.#components.store.deleteRoster([peer]))
+  }
+
+  #write(hosts: readonly Host[]): void {
+    const rows = hosts.map(({ certificate, ...host }): RosterRow => ({
+      ...host,
+      certificate: certificate?.bytes ?? null
+    }))
+    this.#inTurn(() => this.#components.store.putRoster(rows))
+  }
+
+  /** A row that is not written is learned again: nothing else depends on it. */
+  #inTurn(task: () => Promise<void>): void {
+    this.#last = this.#last.then(task).catch((error: unknown) => this.#components.onFailed(error))
+  }
+}
+
+/** The index of the first text that sorts after another. */
+function firstAfter(sorted: readonly string[], text: string): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (compareText(sorted[middle] ?? '', text) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function later(
+  a: SignedRecord<Certificate> | null,
+  b: SignedRecord<Certificate> | null
+): SignedRecord<Certificate> | null {
+  if (a === null || b === null) return a ?? b
+  return b.body.expires >= a.body.expires ? b : a
+}
+
+function isEqual(a: SignedRecord<Certificate> | null, b: SignedRecord<Certificate> | null): boolean {
+  return a === b || (a !== null && b !== null && equalBytes(a.bytes, b.bytes))
+}

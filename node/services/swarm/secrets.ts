@@ -1,0 +1,133 @@
+import { verifySwarmKey } from '../../../attestation/sign-membership.ts'
+import type { Authority } from '../../../protocol/authority.ts'
+import { compareBytes, equalBytes } from '../../../protocol/bytes.ts'
+import type { RegistryId } from '../../../protocol/cid.ts'
+import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import { privateKeys } from '../../../protocol/membership/names.ts'
+import type { SignedRecord } from '../../../protocol/membership/signed-record.ts'
+import { parseSwarmKey } from '../../../protocol/membership/swarm-key.ts'
+import type { SwarmKey } from '../../../protocol/membership/swarm-key.ts'
+import { isOwner } from './standings.ts'
+import type { SwarmSecrets, SwarmStore } from './swarm-store.ts'
+
+/** `HelloSecret` of `node/p2p/membership.ts`. */
+export interface SecretOfHello {
+  readonly epoch: number
+  readonly key: Uint8Array
+}
+
+export interface SecretsComponents {
+  readonly registry: RegistryId
+  readonly store: Pick<SwarmStore, 'putSecrets'>
+  readonly authority: () => Authority | undefined
+  readonly now: () => number
+}
+
+/**
+ * The secrets of a swarm: the one it is called by now, and the one before for as long as they overlap.
+ *
+ * Invariants:
+ * 1. A secret is durable before it is used.
+ * 2. All that hear of the same records end with the same secret, in whatever order they hear of them: the highest epoch,
+ *    and of one epoch the record that sorts first.
+ */
+export class Secrets {
+  readonly #components: SecretsComponents
+  #current: SwarmSecrets
+  #last: Promise<unknown> = Promise.resolve()
+  readonly #helloKeys = new WeakMap<Uint8Array, Uint8Array>()
+
+  constructor(components: SecretsComponents, secrets: SwarmSecrets) {
+    this.#components = components
+    this.#current = secrets
+  }
+
+  get current(): SwarmSecrets {
+    return this.#current
+  }
+
+  /** The newest first. */
+  forHello(): readonly SecretOfHello[] {
+    const { secret, epoch, previous } = this.#current
+    const newest = { epoch, key: this.#helloKey(secret) }
+    if (previous === null || previous.until <= this.#components.now()) return [newest]
+    return [newest, { epoch: previous.epoch, key: this.#helloKey(previous.secret) }]
+  }
+
+  /**
+   * Takes over a record, if it is newer than what is known and an owner has signed it.
+   * @returns true when something changed
+   * @throws RegistryError MALFORMED
+   */
+  take(bytes: Uint8Array): Promise<boolean> {
+    const record = read(bytes)
+    return this.#inTurn(async () => {
+      const known = this.#current
+      if (!this.#isNewer(record, known) || !this.#isSigned(record)) return false
+      const { secret, epoch, psk, overlapUntil } = record.body
+      // Who hears of two records of one epoch has met both sides under the secret before.
+      const isOther = epoch > known.epoch && !equalBytes(secret, known.secret)
+      const previous = isOther ? { secret: known.secret, epoch: known.epoch, until: overlapUntil } : known.previous
+      await this.#put({ secret, epoch, psk, previous, record: bytes })
+      return true
+    })
+  }
+
+  /** Takes over what a token says, if it is newer. Whoever has it was given it to be let in. */
+  adopt({ secret, epoch, psk }: Pick<SwarmSecrets, 'secret' | 'epoch' | 'psk'>): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const known = this.#current
+      if (epoch <= known.epoch || equalBytes(secret, known.secret)) return false
+      const until = this.#components.now() + LIMITS.membership.overlapDefaultMs
+      const previous = { secret: known.secret, epoch: known.epoch, until }
+      await this.#put({ secret, epoch, psk, previous, record: null })
+      return true
+    })
+  }
+
+  async #put(secrets: SwarmSecrets): Promise<void> {
+    await this.#components.store.putSecrets(secrets)
+    this.#current = secrets
+  }
+
+  #isNewer({ bytes, body }: SignedRecord<SwarmKey>, known: SwarmSecrets): boolean {
+    // Attack: one record uses up all numbers that there are, and nobody can rotate again.
+    if (body.epoch > known.epoch) return body.epoch - known.epoch <= LIMITS.membership.epochsAtOnce
+    if (body.epoch < known.epoch) return false
+    // What came with a token gets its record, or gives way to one that an owner has signed.
+    return known.record === null || compareBytes(bytes, known.record) < 0
+  }
+
+  #isSigned(record: SignedRecord<SwarmKey>): boolean {
+    const { registry, authority, now } = this.#components
+    const { body } = record
+    const known = authority()
+    if (body.registry !== registry || known === undefined) return false
+    if (body.time > now() + LIMITS.membership.clockSkewMs) return false
+    return isOwner(known, body.by, now()) && verifySwarmKey(record)
+  }
+
+  #helloKey(secret: Uint8Array): Uint8Array {
+    const known = this.#helloKeys.get(secret)
+    if (known !== undefined) return known
+    const key = privateKeys(secret).hello
+    this.#helloKeys.set(secret, key)
+    return key
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(task, task)
+    this.#last = run.catch(() => undefined)
+    return run
+  }
+}
+
+function read(bytes: Uint8Array): SignedRecord<SwarmKey> {
+  try {
+    return parseSwarmKey(bytes)
+  } catch (cause) {
+    if (!isRegistryError(cause) || cause.code === 'MALFORMED') throw cause
+    throw new RegistryError('MALFORMED', 'the record of a swarm secret is too large', { cause })
+  }
+}

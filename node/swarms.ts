@@ -1,0 +1,79 @@
+import { RegistryError } from '../protocol/errors.ts'
+import type { RegistryId } from '../protocol/cid.ts'
+import type { FollowedRegistry } from '../storage/records.ts'
+import { PUBLIC_SWARM } from './config-schema.ts'
+import type { Traffic } from './meter.ts'
+import type { PeerInfo, Swarm } from './p2p/swarm.ts'
+
+/** A peer, and the swarm in which it is one. */
+export interface SwarmPeer extends PeerInfo {
+  readonly swarm: string
+}
+
+/** The hosts that run in this process: the public one, and one for each private registry. They share nothing. */
+export class Swarms {
+  readonly #running = new Map<string, Swarm>()
+  readonly #registries: { readonly all: readonly Pick<FollowedRegistry, 'id' | 'swarm'>[] }
+  /** Bytes of hosts that have stopped. */
+  #past: Traffic = { bytesIn: 0, bytesOut: 0 }
+
+  constructor(registries: { readonly all: readonly Pick<FollowedRegistry, 'id' | 'swarm'>[] }) {
+    this.#registries = registries
+  }
+
+  /** Undefined in a node that lives without a network. */
+  get public(): Swarm | undefined {
+    return this.#running.get(PUBLIC_SWARM)
+  }
+
+  get all(): readonly Swarm[] {
+    return [...this.#running.values()]
+  }
+
+  get names(): readonly string[] {
+    return [...this.#running.keys()]
+  }
+
+  named(name: string): Swarm | undefined {
+    return this.#running.get(name)
+  }
+
+  /** The one host that may speak of a registry. Attack: whatever is not known to be public must never go there. */
+  of(registry: RegistryId): Swarm | undefined {
+    const name = this.#registries.all.find(({ id }) => id === registry)?.swarm
+    return name === undefined ? undefined : this.#running.get(name)
+  }
+
+  /** @throws RegistryError USAGE when there is none */
+  require(name: string = PUBLIC_SWARM): Swarm {
+    const swarm = this.#running.get(name)
+    if (swarm !== undefined) return swarm
+    throw new RegistryError('USAGE', name === PUBLIC_SWARM ? 'no node is running' : `swarm ${name} is not running`, {
+      next: 'run ggen-node start in another terminal, then try again'
+    })
+  }
+
+  peers(): readonly SwarmPeer[] {
+    return [...this.#running].flatMap(([swarm, host]) => host.peers().map(peer => ({ ...peer, swarm })))
+  }
+
+  traffic(): Traffic {
+    return this.all.map(swarm => swarm.traffic()).reduce(sum, this.#past)
+  }
+
+  started(name: string, swarm: Swarm): void {
+    this.#running.set(name, swarm)
+  }
+
+  /** Nobody uses it from here on; whoever took it out stops it. */
+  take(name: string): Swarm | undefined {
+    const swarm = this.#running.get(name)
+    this.#running.delete(name)
+    if (swarm !== undefined) this.#past = sum(this.#past, swarm.traffic())
+    return swarm
+  }
+}
+
+function sum(a: Traffic, b: Traffic): Traffic {
+  return { bytesIn: a.bytesIn + b.bytesIn, bytesOut: a.bytesOut + b.bytesOut }
+}
