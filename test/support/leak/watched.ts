@@ -9,6 +9,7 @@ import type { Plant } from './plants.ts'
 export interface WatchedDaemon extends Daemon {
   /** Everything that it was told, decrypted. */
   readonly recording: string
+  readonly outgoingFile: string
   /** Whatever it reached out for so far: `tcp 127.0.0.1:4917`. */
   outgoing(): Promise<readonly string[]>
   /** Makes it leak. */
@@ -32,6 +33,7 @@ export async function startWatched(options: DaemonOptions = {}): Promise<Watched
   return {
     ...daemon,
     recording,
+    outgoingFile: outgoing,
     outgoing: async () => (await readFile(outgoing, 'utf8')).split('\n').filter(line => line !== ''),
     plant: async order => {
       await writeFile(planted, JSON.stringify(order))
