@@ -16,8 +16,9 @@ export interface Finding {
 }
 
 export interface ScanOptions {
-  /** Only what came from then on. */
+  /** Only what came from then on, and before then. */
   readonly since?: number
+  readonly until?: number
 }
 
 /** Looks through recordings for private things. */
@@ -34,7 +35,10 @@ export class Detector {
   }
 
   /** Each thing once for each place where it was told. */
-  find(received: readonly Received[], { since = 0 }: ScanOptions = {}): readonly Finding[] {
+  find(
+    received: readonly Received[],
+    { since = 0, until = Number.POSITIVE_INFINITY }: ScanOptions = {}
+  ): readonly Finding[] {
     const findings = new Map<string, Finding>()
     for (const { name, pieces } of sift(received)) {
       const scan = this.#scanner.stream()
@@ -43,7 +47,7 @@ export class Detector {
           const { kind, label } = needle.thing
           const finding: Finding = { kind, label, spelling: needle.spelling, where: name, at }
           const key = `${kind} ${label} ${name}`
-          if (at >= since && !findings.has(key)) findings.set(key, finding)
+          if (at >= since && at < until && !findings.has(key)) findings.set(key, finding)
         }
       }
     }

@@ -1,5 +1,7 @@
 /** One packet as it was on the cable. */
 export interface Packet {
+  /** Milliseconds since 1970. */
+  readonly at: number
   /** `tcp`, `udp`, `icmp`, `icmp6`, `igmp`, `arp`, or a number where it is something else. */
   readonly kind: string
   readonly from: string
@@ -41,10 +43,16 @@ export function parsePcap(file: Uint8Array): readonly Packet[] {
     if (held < length) throw new Error('a packet was not captured whole')
     const start = at + RECORD_HEADER_BYTES
     if (start + held > file.length) break
-    packets.push(parseFrame(file.subarray(start, start + held), link))
+    packets.push({ ...parseFrame(file.subarray(start, start + held), link), at: timeOf(view, at, little) })
     at = start + held
   }
   return packets
+}
+
+/** Seconds, then millionths, or billionths where the magic says so. */
+function timeOf(view: DataView, at: number, little: boolean): number {
+  const isFine = view.getUint32(0, little) === 0xa1b23c4d
+  return view.getUint32(at, little) * 1000 + view.getUint32(at + 4, little) / (isFine ? 1_000_000 : 1000)
 }
 
 const VLAN = new Set([0x8100, 0x88a8])
@@ -61,6 +69,7 @@ function parseFrame(frame: Uint8Array, link: { readonly type: number; readonly b
 }
 
 const NOTHING: Packet = {
+  at: 0,
   kind: '',
   from: '',
   fromPort: 0,
@@ -103,6 +112,7 @@ function parseTransport(protocol: number, body: Uint8Array, ends: Pick<Packet, '
   if (kind !== 'tcp' && kind !== 'udp') return { ...NOTHING, ...ends, kind, payload: Buffer.from(body) }
   const bodyAt = kind === 'tcp' ? (byte(body, 12) >> 4) * 4 : 8
   return {
+    at: 0,
     kind,
     ...ends,
     fromPort: u16(body, 0),

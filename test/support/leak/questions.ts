@@ -69,8 +69,8 @@ export const GUESSES: readonly string[] = [
   '/http/1.1'
 ]
 
-const QUIET_MS = 400
-const AT_ONCE = 8
+const QUIET_MS = 300
+const AT_ONCE = 12
 const OPEN_MS = 2_000
 
 /** Asks one peer everything there is to ask over its connection. Bitswap answers later, on streams of its own. */

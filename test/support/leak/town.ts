@@ -5,6 +5,7 @@ import { privateNames } from '../../../protocol/membership/names.ts'
 import { readKey } from '../../../storage/key-files.ts'
 import { caughtUp } from '../daemon.ts'
 import type { Daemon } from '../daemon.ts'
+import { freePort } from '../free-port.ts'
 import { packageFolder } from '../package-folder.ts'
 import type { PackageSpec } from '../package-folder.ts'
 import { tempDir } from '../temp-dir.ts'
@@ -65,9 +66,9 @@ export interface Town {
   readonly square: string
   /** Private. */
   readonly vault: string
-  /** Addresses where the node listens: in public, and for members. */
-  publicAddress(): string
-  privateAddress(): Promise<string>
+  /** Where the node listens through all its starts: in public, and for members. */
+  readonly publicDoor: string
+  readonly privateDoor: string
 }
 
 export async function buildTown(init: TownInit): Promise<Town> {
@@ -83,10 +84,12 @@ export async function buildTown(init: TownInit): Promise<Town> {
     peer: friend.daemon.address,
     isDefault: true
   })
-  const listen = [`/ip4/${init.node.address}/tcp/0`]
-  const vault = (
-    await node.daemon.client.call('swarmCreate', { name: VAULT, listen, ...(init.psk === true ? { psk: true } : {}) })
-  ).registry
+  const created = await node.daemon.client.call('swarmCreate', {
+    name: VAULT,
+    listen: [`/ip4/${init.node.address}/tcp/${await freePort()}`],
+    ...(init.psk === true ? { psk: true } : {})
+  })
+  const vault = created.registry
   for (const name of CONTESTED) await publish(node.daemon, { name }, VAULT)
   await publish(node.daemon, secretPackage('vault-ledger'), VAULT)
   const town: Town = {
@@ -96,17 +99,11 @@ export async function buildTown(init: TownInit): Promise<Town> {
     former: await settle(init.former),
     square,
     vault,
-    publicAddress: () => node.daemon.address,
-    privateAddress: async () => (await swarmOf(node.daemon, vault)).addresses[0] ?? ''
+    publicDoor: node.daemon.address,
+    privateDoor: created.addresses[0] ?? ''
   }
   for (const each of [town.member, town.former]) await bringIn(town, each)
   return town
-}
-
-async function swarmOf(daemon: Daemon, registry: string) {
-  const found = (await daemon.client.call('swarmList', {})).find(swarm => swarm.registry === registry)
-  if (found === undefined) throw new Error('the node is not in the swarm')
-  return found
 }
 
 /** A package that only members may know of. */

@@ -1,4 +1,5 @@
 import { Detector, told } from './findings.ts'
+import type { ScanOptions } from './findings.ts'
 import type { Thing } from './needles.ts'
 import { cidThing } from './needles.ts'
 import type { Answer, Rumours } from './questions.ts'
@@ -17,52 +18,54 @@ export interface Watchers {
   visit(): Promise<void>
   /** What was answered, in all. */
   readonly answers: Answer[]
-  readonly accepted: number[]
+  /** Whether the public host took them in, for each visit. */
+  readonly accepted: boolean[]
   end(): Promise<void>
 }
 
-/** @param ports which of the node's ports are tried at each visit; its own two without it */
-export async function startWatchers(town: Town, places: { readonly curious: Place; readonly knowing: Place }) {
-  const start = async (label: string, place: Place): Promise<Stranger> => {
-    const stranger = await startStranger(label, place.prefix)
-    await stranger.host([`/ip4/${place.address}/tcp/0`], [town.square])
+export interface WatchersInit {
+  readonly curious: Place
+  readonly knowing: Place
+}
+
+export async function startWatchers(town: Town, places: WatchersInit): Promise<Watchers> {
+  const start = async (label: string, { address, prefix }: Place): Promise<Stranger> => {
+    const stranger = await startStranger(label, prefix)
+    await stranger.host([`/ip4/${address}/tcp/0`], [town.square])
     return stranger
   }
-  const curious = await start('curious', places.curious)
-  const knowing = await start('knowing', places.knowing)
+  const [curious, knowing] = [await start('curious', places.curious), await start('knowing', places.knowing)]
   const rumours = await rumoursOf(town)
   const answers: Answer[] = []
-  const accepted: number[] = []
-  const control: Rumours = { ...NO_RUMOURS, registries: [town.square] }
-  const watchers: Watchers = {
+  const accepted: boolean[] = []
+  // What everybody may know is asked for too: who is not told that has asked wrongly.
+  const open: Rumours = { ...NO_RUMOURS, registries: [town.square] }
+  const both: Rumours = { ...rumours, registries: [...rumours.registries, town.square] }
+  const visitAs = async (stranger: Stranger, heard: Rumours): Promise<void> => {
+    const { publicDoor, privateDoor } = town
+    const visit = await stranger.visit(publicDoor, { rumours: heard })
+    // It may be about to start again.
+    if (visit.connected) accepted.push(visit.accepted)
+    answers.push(...visit.answers)
+    for (const greets of [true, false]) {
+      const refused = await stranger.visit(privateDoor, { greets, rumours: heard })
+      if (refused.accepted) throw new Error('a stranger was let into the private swarm')
+      answers.push(...refused.answers)
+    }
+    await stranger.knock(hostOf(publicDoor), [portOf(publicDoor), portOf(privateDoor)])
+  }
+  return {
     curious,
     knowing,
     rumours,
     answers,
     accepted,
-    visit: async () => {
-      const [open, hidden] = [town.publicAddress(), await town.privateAddress()]
-      for (const [stranger, heard] of [
-        [curious, control],
-        [knowing, { ...rumours, registries: [...rumours.registries, town.square] }]
-      ] as const) {
-        const inPublic = await stranger.visit(open, { rumours: heard })
-        accepted.push(inPublic.accepted ? 1 : 0)
-        answers.push(...inPublic.answers)
-        for (const greets of [true, false]) {
-          const visit = await stranger.visit(hidden, { greets, rumours: heard })
-          if (visit.accepted) throw new Error('a stranger was let into the private swarm')
-          answers.push(...visit.answers)
-        }
-        await stranger.knock(hostOf(open), [portOf(open), portOf(hidden)])
-      }
-    },
+    visit: async () => void (await Promise.all([visitAs(curious, open), visitAs(knowing, both)])),
     end: async () => {
       await curious.end()
       await knowing.end()
     }
   }
-  return watchers
 }
 
 function hostOf(address: string): string {
@@ -84,9 +87,9 @@ export function unasked(things: readonly Thing[], { cids, registries, facts, top
 }
 
 /** All that these recordings hold of the things, as lines. */
-export async function toldIn(things: readonly Thing[], recordings: readonly string[], since = 0) {
+export async function toldIn(things: readonly Thing[], recordings: readonly string[], options: ScanOptions = {}) {
   const detector = new Detector(things)
   const lines: string[] = []
-  for (const recording of recordings) lines.push(...told(await detector.read(recording, { since })))
+  for (const recording of recordings) lines.push(...told(await detector.read(recording, options)))
   return lines
 }
