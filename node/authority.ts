@@ -13,25 +13,33 @@ import type { Home } from '../storage/home.ts'
 import { readSmallFile } from '../storage/small-file.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import { otherSigner } from './identity.ts'
+import type { KeySigner } from './identity.ts'
 import type { Registries } from './registries.ts'
 import type { Gate } from './services/admit.ts'
-import type { Author, Signer } from './services/author.ts'
+import type { Author } from './services/author.ts'
 import type { ConflictComponents } from './services/authority/conflicts.ts'
 import type { CosignComponents, Located } from './services/authority/cosign.ts'
 import type { Files } from './services/authority/fact-files.ts'
 import type { RoleComponents } from './services/authority/roles.ts'
 import type { ShowComponents } from './services/authority/show.ts'
+import type { MemberSigner } from './services/swarm/signer.ts'
 import type { RegistryView } from './services/registry-view.ts'
 
 /** Everything that signing and showing who may do what uses. */
-export type AuthorityComponents = RoleComponents & CosignComponents & ConflictComponents & ShowComponents
+export type AuthorityComponents = RoleComponents &
+  CosignComponents &
+  ConflictComponents &
+  ShowComponents & {
+    /** What a key says beside the facts. @throws RegistryError KEY_NOT_FOUND */
+    readonly memberSigner: (name: string | undefined) => Promise<MemberSigner>
+  }
 
 export interface AuthorityInit {
   readonly home: Home
   readonly gate: Gate
   readonly disk: DiskGuard
   readonly author: Author
-  readonly signer: Signer
+  readonly signer: KeySigner
   readonly facts: FactStore
   readonly view: RegistryView
   readonly registries: Registries
@@ -60,6 +68,7 @@ export function authorityComponents(init: AuthorityInit): AuthorityComponents {
     now,
     files,
     signer: signerNamed(init),
+    memberSigner: signerNamed(init),
     admitKey: key => admitKey(publicKeyOf(key)),
     envelope: (registry, id) => facts.get(registry, id),
     locate: (id, registry) => locate(facts, registry === undefined ? registries.ids : [registry], id),
@@ -73,7 +82,7 @@ export function authorityComponents(init: AuthorityInit): AuthorityComponents {
 
 /** The node's own key, or another one of the data directory by its name. */
 export function signerNamed({ home, signer }: Pick<AuthorityInit, 'home' | 'signer'>) {
-  return async (name: string | undefined): Promise<Signer> =>
+  return async (name: string | undefined): Promise<KeySigner> =>
     name === undefined ? signer : otherSigner(home, signer, name)
 }
 

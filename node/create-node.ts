@@ -1,6 +1,7 @@
 import type { VerifiedFact } from '../protocol/chains.ts'
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { FactStore, Loss } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
@@ -49,6 +50,7 @@ import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
 import { PrivateSwarms } from './private-swarms.ts'
 import { blockFolders, Spaces } from './spaces.ts'
+import { joinSwarm } from './swarm-join.ts'
 import { Swarms } from './swarms.ts'
 
 export interface NodeInit {
@@ -58,6 +60,8 @@ export interface NodeInit {
   readonly version: string
   /** False: no socket is opened; what is local can still be read, published and installed. */
   readonly network: boolean
+  /** A member's own token (docs/spec/membership.md): the node signs with the key in it, and is in its swarm. */
+  readonly token?: string
   /** Where the node logs; without it, standard error at the configured level. */
   readonly log?: Log
   readonly onStopRequest?: () => void
@@ -97,11 +101,13 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   await using opening = new AsyncDisposableStack()
   const core = await openCore(init, opening)
   const changes = new Changes()
+  const late: Late['late'] = { privates: undefined }
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records)
-  const services = composeServices(init, core, { changes, sources })
+  const services = composeServices(init, core, { changes, sources, late })
   const scrub = scrubOver(core, services.gate)
-  const privates = new PrivateSwarms(init, { ...core, changes })
+  const privates = new PrivateSwarms(init, { ...core, ...services, changes })
+  late.privates = privates
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -133,12 +139,14 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   if (init.network) {
     const { Network } = await import('./network.ts')
     const mirrors = (registry: RegistryId): boolean => services.keeps(registry)
-    const network = new Network(init, { ...core, ...services, changes, caughtUp, sources, mirrors })
+    const onCompared = (registry: RegistryId): void => privates.compared(registry)
+    const network = new Network(init, { ...core, ...services, changes, caughtUp, sources, mirrors, onCompared })
     opening.defer(() => stopAll(core.swarms, network))
     await network.openPublic()
     await privates.start(network)
     opening.defer(() => privates.stop())
     opening.defer(watchTraffic(core))
+    if (init.token !== undefined) await enterByToken(parts, init.token)
     for (const { id } of core.registries.all) if (services.keeps(id)) await wantAllOf(parts.view, parts.mirror, id)
   }
   const closing = opening.move()
@@ -160,13 +168,14 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const swarms = new Swarms(registries)
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())
-  const signer = await loadSigner(home, records)
+  const signer = await loadSigner(home, records, init.token)
   const meter = new NodeMeter()
   const running = { clock, log, disk, meter, projects }
   return { ...opened, ...running, stopping: stopping.signal, spaces, swarms, signer }
 }
 
 interface Late {
+  readonly late: { privates: PrivateSwarms | undefined }
   readonly changes: Changes
   readonly sources: Sources
 }
@@ -190,7 +199,7 @@ type Services = Pick<
   readonly keeps: (registry: RegistryId) => boolean
 }
 
-function composeServices({ home, config, version }: NodeInit, core: Core, { changes, sources }: Late): Services {
+function composeServices({ home, config, version }: NodeInit, core: Core, { changes, sources, late }: Late): Services {
   const { clock, log, facts, signer, projects, swarms } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
@@ -201,6 +210,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
     if (body.registry !== null) submissions.noticed(body.registry, body.subject)
+    if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
     if (body.registry !== null && keeps(body.registry)) keepWhatCounts(view, mirror, body.registry, body.subject)
     changes.emit()
   }
@@ -338,6 +348,16 @@ function watchTraffic({ clock, meter, swarms }: Core): () => void {
   look()
   clock.every(LIMITS.metrics.sampleMs, look, stopping.signal)
   return () => stopping.abort()
+}
+
+/** A machine of minutes is in its swarm from its first command on. That nobody answers just now keeps it from nothing else. */
+async function enterByToken(parts: NodeParts, token: string): Promise<void> {
+  try {
+    await joinSwarm(parts, { token }, { signal: AbortSignal.timeout(LIMITS.sync.patienceMs), onProgress: () => {} })
+  } catch (error) {
+    if (isRegistryError(error) && (error.code === 'NOT_AUTHORIZED' || error.code === 'USAGE')) throw error
+    parts.log.warn({ error }, 'no member of the swarm of $GGEN_NODE_TOKEN was reached')
+  }
 }
 
 /** All of them, whatever fails. */

@@ -6,7 +6,7 @@ import { ERROR_CODES, RegistryError } from '../protocol/errors.ts'
 import type { Principal } from '../protocol/did.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
-import { homePath } from './config.ts'
+import { homePath, tokenOfMember } from './config.ts'
 import type { StartSettings } from './config.ts'
 import { effectiveConfig } from './config-file.ts'
 import { checkParams } from './call-params.ts'
@@ -44,6 +44,7 @@ export async function runDaemon(
     config,
     version: ownPackage().version,
     network: true,
+    ...(await tokenOfMember()),
     onStopRequest: () => asked.abort()
   })
   stack.defer(() => node.stop())

@@ -7,6 +7,7 @@ import { signFact } from '../attestation/sign-fact.ts'
 import { signBinding, signCertificate, signSwarmKey } from '../attestation/sign-membership.ts'
 import { signSubmission } from '../attestation/sign-submission.ts'
 import { RegistryError } from '../protocol/errors.ts'
+import { parseToken } from '../protocol/membership/token.ts'
 import type { Submission } from '../protocol/submission.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
@@ -36,8 +37,8 @@ export interface ChainRecord {
  * Invariant: the file and the store name the same chain, or a new one begins. A store that was removed, or put back from
  * another time, does not know which positions were signed; a crash between the two writes costs one more chain.
  */
-export async function loadSigner({ paths }: Home, store: ChainRecord): Promise<OwnSigner> {
-  const secret = await readOrMakeKey(paths.keys, DEFAULT_KEY)
+export async function loadSigner({ paths }: Home, store: ChainRecord, token?: string): Promise<OwnSigner> {
+  const secret = token === undefined ? await readOrMakeKey(paths.keys, DEFAULT_KEY) : keyIn(token)
   const file = join(paths.dir, 'chain')
   let chain = await readChain(file)
   const renewChain = async (): Promise<string> => {
@@ -68,6 +69,15 @@ export async function otherSigner({ paths }: Home, own: Signer, name: string): P
 
 function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 'renewChain'>): KeySigner {
   return { ...memberSigner(secret), sign: body => signFact(body, secret), chain, renewChain }
+}
+
+/** The key of a member's token, which is never written to this disk. @throws RegistryError MALFORMED | USAGE */
+function keyIn(text: string): Secret {
+  const { kind, key } = parseToken(text)
+  if (kind === 'member') return parseSecret(key)
+  throw new RegistryError('USAGE', 'the token in $GGEN_NODE_TOKEN is an invite: it is used once, to join', {
+    next: 'ggen-node join TOKEN; for machines that live for minutes make another one with ggen-node invite --ci'
+  })
 }
 
 /** What a key says beside the facts. */

@@ -49,8 +49,9 @@ export interface NetworkComponents {
   readonly sources: Sources
   readonly mirror: Mirror
   readonly desk: Desk
-  /** Filled here, for whatever was opened. */
+  /** Whether all bytes of a registry are kept here: members and neighbours are told. */
   readonly mirrors: (registry: RegistryId) => boolean
+  readonly onCompared: (registry: RegistryId) => void
 }
 
 /** What a private host has of its own. */
@@ -128,7 +129,7 @@ export class Network {
   }
 
   #events(): Parameters<typeof createSwarm>[2] {
-    const { caughtUp, sources, changes, mirror, log } = this.#components
+    const { caughtUp, sources, changes, mirror, log, onCompared } = this.#components
     return {
       onPeer: () => {
         mirror.retry()
@@ -137,6 +138,7 @@ export class Network {
       onPeerGone: () => changes.emit(),
       onReconciled: ({ peer, registry }) => {
         caughtUp.add(registry)
+        onCompared(registry)
         changes.emit()
         sources.add(registry, peer).then(
           () => changes.emit(),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths } from '../storage/home.ts'
-import { homePath } from './config.ts'
+import { homePath, tokenOfMember } from './config.ts'
 import { untilCaughtUp } from './caught-up.ts'
 import { effectiveConfig } from './config-file.ts'
 import { homeExists, takeHome } from './home.ts'
@@ -34,7 +34,8 @@ export async function openClient({ home: flag, network, create, signal }: OpenCl
   const path = homePath(flag)
   const address = await daemonAddress(path)
   if (address !== undefined) return { client: localClient(address), isDaemon: true, close: () => Promise.resolve() }
-  if (!create && !(await homeExists(path))) {
+  // A machine that lives for minutes begins with nothing but its token.
+  if (!create && !('token' in (await tokenOfMember())) && !(await homeExists(path))) {
     throw new RegistryError('NO_REGISTRY', `there is no data directory at ${path}`, {
       tried: [`looked for ${path}`],
       next: 'make one with ggen-node init, or follow a registry: ggen-node registry add ID@ADDRESS'
@@ -54,7 +55,8 @@ async function inProcess(path: string, network: boolean, signal: AbortSignal): P
       home,
       config: { ...config, swarms, keep: 'none' },
       version: ownPackage().version,
-      network
+      network,
+      ...(await tokenOfMember())
     })
     if (network) {
       await connected(node.parts, signal).catch(async (error: unknown) => {

@@ -11,13 +11,16 @@ import type { Genesis } from '../protocol/payload.ts'
 import type { ApiMethods, RegistryRecord } from './services/api.ts'
 import { keyFrom } from './services/authority/roles.ts'
 import { untilCaughtUp } from './caught-up.ts'
+import { PUBLIC_SWARM } from './config-schema.ts'
 import { recoveryKey } from './home.ts'
 import type { NodeParts } from './parts.ts'
+import { leaveSwarm } from './swarm-join.ts'
 
 /** Makes a registry, follows it and names it. This node's key is among its roots, and without others the only one. */
 export async function createRegistry(
   parts: NodeParts,
-  { name, alias, admission: asked = 'curated', roots = [], threshold = 1 }: ApiMethods['registryCreate']['params']
+  { name, alias, admission: asked = 'curated', roots = [], threshold = 1 }: ApiMethods['registryCreate']['params'],
+  { swarm }: { readonly swarm?: string } = {}
 ): Promise<RegistryRecord> {
   const fault = registryNameFault(name)
   if (fault !== undefined)
@@ -35,7 +38,7 @@ export async function createRegistry(
     name,
     ...owners,
     recovery: await recoveryKey(parts.home),
-    visibility: 'public',
+    visibility: swarm === undefined ? 'public' : 'private',
     nonce: new Uint8Array(randomBytes(16))
   }
   const { id, bytes } = parts.author.genesis(genesis)
@@ -48,7 +51,14 @@ export async function createRegistry(
     throw new RegistryError('INTERNAL', `our own genesis was refused: ${admission.reason}`)
   const isDefault = parts.registries.all.length === 0
   // Nobody else can confirm what was said here first.
-  return parts.registries.add(id, { alias: wanted, isDefault, singleSource: true })
+  const entry = await parts.registries.add(id, {
+    alias: wanted,
+    isDefault,
+    singleSource: true,
+    ...(swarm === undefined ? {} : { swarm })
+  })
+  parts.swarms.of(registry)?.follow(registry)
+  return entry
 }
 
 /** Who founds a registry, as its genesis says it. @throws RegistryError USAGE | INADMISSIBLE_KEY */
@@ -71,7 +81,12 @@ export async function removeRegistry(
   parts: NodeParts,
   { registry, newDefault, purge }: ApiMethods['registryRemove']['params']
 ): Promise<ApiMethods['registryRemove']['result']> {
-  const swarm = parts.swarms.of(parts.registries.find(registry).id)
+  const found = parts.registries.find(registry)
+  if (found.swarm !== PUBLIC_SWARM) {
+    const left = await leaveSwarm(parts, { registry, purge, ...(newDefault === undefined ? {} : { newDefault }) })
+    return { ...left, id: left.registry }
+  }
+  const swarm = parts.swarms.of(found.id)
   const { id, alias } = await parts.registries.remove(registry, newDefault)
   // In the reverse order of following it: the network first, so that nothing comes for a gate that is gone.
   swarm?.unfollow(id)

@@ -3,13 +3,15 @@ import { dirname } from 'node:path'
 import { CID } from 'multiformats/cid'
 import type { BackupRecord } from '../protocol/backup.ts'
 import type { Principal } from '../protocol/did.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { checkBackup, readBackup } from '../storage/backup-file.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { writeDurably } from '../storage/durable.ts'
 import { homePaths, prepareHome } from '../storage/home.ts'
+import { readKey } from '../storage/key-files.ts'
+import { keyName } from '../storage/swarm-records.ts'
 import { DEFAULT_CONFIG, homePath, parseConfigFile } from './config.ts'
 import { createNode } from './create-node.ts'
 import { takeHome } from './home.ts'
@@ -166,7 +168,7 @@ async function takeRecord(
   if (record.type === 'registry' || record.type === 'private') {
     const { id, alias, isDefault } = record
     if (registries.ids.includes(id)) throw new RegistryError('MALFORMED', 'the backup names a registry twice')
-    if (record.type === 'private') await parts.privates.restore(record)
+    if (record.type === 'private') await parts.privates.restore(record, await secretOf(parts, record.swarm))
     else await registries.add(id, { alias, isDefault })
     await parts.follow(id)
   } else if (record.type === 'peers') {
@@ -181,6 +183,16 @@ async function takeRecord(
     return true
   }
   return false
+}
+
+/** The swarm's secret, when the backup held keys and this one was among them. */
+async function secretOf({ home }: NodeParts, swarm: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readKey(homePaths(home).keys, keyName(swarm))
+  } catch (error) {
+    if (isRegistryError(error) && error.code === 'KEY_NOT_FOUND') return undefined
+    throw error
+  }
 }
 
 /** Attack: a file that names a space of nothing, so that its blocks end up where everybody is served from. */

@@ -62,5 +62,8 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   tokenAddressChars: 255,
   /** Private swarms of one node. */
   swarms: 32,
-  joinTries: 8
+  joinTries: 8,
+  joinAgainMs: 250,
+  /** Who has just joined waits so long for a certificate. */
+  certifyPatienceMs: 5 * SECOND
 })

@@ -11,7 +11,7 @@ import type { SignedRecord } from '../../../protocol/membership/signed-record.ts
 import { evidenceOf } from './evidence.ts'
 import type { Proof } from './showing.ts'
 import type { HostSigner, MemberSigner } from './signer.ts'
-import { holdsExpiringGrant } from './standings.ts'
+import { couldCertify, holdsExpiringGrant } from './standings.ts'
 import type { SwarmStore } from './swarm-store.ts'
 import { mayIssue } from './weigh.ts'
 
@@ -51,15 +51,15 @@ export class Credentials {
 
   /** What is shown now. Whoever may issue certificates has a good one after it. */
   async proof(): Promise<Proof> {
-    const { authority, signer } = this.#components
-    await this.renew()
+    const { authority, signer, now } = this.#components
     const known = authority()
-    const isMember = known !== undefined && standingOf(known, signer.principal, this.#components.now()) === 'member'
+    const isMember = known !== undefined && standingOf(known, signer.principal, now()) === 'member'
     if (!isMember && this.#guest !== undefined)
       return { certificate: null, binding: this.#bind(this.#guest), evidence: [] }
+    await this.renew()
     const evidence = known === undefined ? [] : await this.#evidenceOf(known)
     // The member's own word goes with every certificate: it holds on when the issuer is cut off, and lets others renew it.
-    return { certificate: this.#shown()?.bytes ?? null, binding: this.#bind(signer), evidence }
+    return { certificate: this.#believed(known)?.bytes ?? null, binding: this.#bind(signer), evidence }
   }
 
   /** Whether an owner or curator should be asked for a certificate. */
@@ -110,38 +110,38 @@ export class Credentials {
     const certificate = readCertificate(bytes)
     if (certificate === undefined || known === undefined || !this.#isOurs(certificate.body)) return false
     if (!mayIssue(known, certificate.body, this.#components.now()) || !verifyCertificate(certificate)) return false
-    const before = this.#shown()
-    const isBetter = before === null || this.#isStale(before, known) || before.body.expires < certificate.body.expires
-    if (!isBetter) return false
+    const before = this.#believed(known)
+    const isStale = before === null || !mayIssue(known, before.body, this.#components.now())
+    if (!isStale && before.body.expires >= certificate.body.expires) return false
     await this.#keep(bytes)
     return true
   }
 
+  /** Of this host and this key, and good by our clock: one that was ahead has dated ours into a time that others refuse. */
   #isOurs({ registry, peer, member, issued, expires }: Certificate): boolean {
     const { now, signer, ...own } = this.#components
     const isInTime = expires > now() && issued <= now() + LIMITS.membership.clockSkewMs
     return isInTime && registry === own.registry && peer === own.peer && member === signer.principal
   }
 
-  /** Ours, unless it is over. */
-  #shown(): SignedRecord<Certificate> | null {
+  /** Ours, as far as others believe it: together with our own word also when its issuer was cut off meanwhile. */
+  #believed(authority: Authority | undefined): SignedRecord<Certificate> | null {
     const certificate = this.#certificate
-    return certificate === null || certificate.body.expires <= this.#components.now() ? null : certificate
+    if (certificate === null || !this.#isOurs(certificate.body)) return null
+    if (authority === undefined || mayIssue(authority, certificate.body, this.#components.now())) return certificate
+    const { issuer, member } = certificate.body
+    return issuer !== member && couldCertify(authority, issuer) ? certificate : null
   }
 
   /** From a third of its life left on, or when its issuer can no longer vouch for anybody. */
   #isDue(authority: Authority | undefined): boolean {
-    const certificate = this.#shown()
-    if (certificate === null || this.#isStale(certificate, authority)) return true
+    const now = this.#components.now()
+    const certificate = this.#believed(authority)
+    if (certificate === null) return true
+    if (authority !== undefined && !mayIssue(authority, certificate.body, now)) return true
     const { issued, expires } = certificate.body
     const { certificateMs, renewFromLeftMs } = LIMITS.membership
-    return expires - this.#components.now() <= ((expires - issued) * renewFromLeftMs) / certificateMs
-  }
-
-  #isStale({ body }: SignedRecord<Certificate>, authority: Authority | undefined): boolean {
-    // Attack: none, but a clock that was ahead has dated ours into a time that others refuse.
-    if (body.issued > this.#components.now() + LIMITS.membership.clockSkewMs) return true
-    return !this.#isOurs(body) || (authority !== undefined && !mayIssue(authority, body, this.#components.now()))
+    return expires - now <= ((expires - issued) * renewFromLeftMs) / certificateMs
   }
 
   #bind(signer: HostSigner): Uint8Array {

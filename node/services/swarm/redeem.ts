@@ -106,7 +106,7 @@ interface Use {
 
 function bodyOf({ pick, now }: RedeemComponents, place: Place, { invite, member }: Use): FactBody {
   const { authority, facts, registry } = place
-  const use = freeUse(authority, facts, { invite: invite.fact, pick })
+  const use = freeUse(authority, facts, invite.fact, pick)
   if (use === undefined) throw usedUp(authority, invite)
   return {
     v: 1,

@@ -1,0 +1,231 @@
+import { randomInt } from 'node:crypto'
+import { parseSecret, principalOf } from '../attestation/keys.ts'
+import type { RegistryId } from '../protocol/cid.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { rolesOfMember } from '../protocol/membership/members.ts'
+import { parseToken } from '../protocol/membership/token.ts'
+import type { Token } from '../protocol/membership/token.ts'
+import { untilCaughtUp } from './caught-up.ts'
+import type { NodeParts } from './parts.ts'
+import type { PrivateSwarm } from './private-swarms.ts'
+import type { ApiMethods, CallContext } from './services/api.ts'
+import { showCertificate, warningsOf } from './services/swarm/list.ts'
+import { guestOf, redeemInvite } from './services/swarm/redeem.ts'
+import type { Swarm } from './p2p/swarm.ts'
+
+type Joined = ApiMethods['join']['result']
+
+/** What joining needs beside the token. */
+export interface JoinOptions {
+  readonly alias?: string
+  readonly listen?: readonly string[]
+}
+
+/**
+ * Makes this node a member of a private swarm, or finds that it is one. In order: what is written down here, the host, a
+ * member who lets the holder of the invite in, the facts, the redemption, and in again as the member that this key is
+ * then. A crash, or a wire that is cut, leaves a swarm that the same command goes on with; an invite that lets nobody in
+ * leaves nothing.
+ * @throws RegistryError MALFORMED | USAGE | NOT_AUTHORIZED | PEER_UNREACHABLE
+ */
+export async function joinSwarm(
+  parts: NodeParts,
+  { token: text, ...options }: ApiMethods['join']['params'],
+  context: CallContext
+): Promise<Joined> {
+  const token = parseToken(text)
+  if (!parts.privates.isNetworked) {
+    throw new RegistryError('USAGE', 'joining needs a network, and this node lives without one')
+  }
+  if (token.kind === 'member' && principalOf(parseSecret(token.key)) !== parts.author.principal) {
+    throw new RegistryError('USAGE', 'the token holds a key of its own: this node signs with another one', {
+      next: 'give it in $GGEN_NODE_TOKEN, or as a file in $GGEN_NODE_TOKEN_FILE, to every command of that machine'
+    })
+  }
+  const wasFollowed = parts.registries.ids.includes(token.registry)
+  const swarm = await prepared(parts, token, options)
+  try {
+    return await enter(parts, { token, swarm }, context)
+  } catch (error) {
+    const isFinal = isRegistryError(error) && error.code === 'NOT_AUTHORIZED'
+    if (!wasFollowed && isFinal) await leaveSwarm(parts, { registry: swarm.name, purge: true })
+    throw error
+  }
+}
+
+/** Writes down what the token says, follows the registry and starts the host. */
+async function prepared(parts: NodeParts, token: Token, { alias, listen = [] }: JoinOptions): Promise<PrivateSwarm> {
+  const { registry, secret, epoch, psk, addresses } = token
+  const known = parts.registries.all.find(({ id }) => id === registry)
+  if (known !== undefined) {
+    const swarm = parts.privates.of(registry)
+    await swarm.members.keys.adopt({ secret, epoch, psk })
+    await swarm.store.putVouched(addresses)
+    return parts.privates.open(known.swarm, registry)
+  }
+  const name = alias ?? token.name.replaceAll('.', '-')
+  await parts.privates.record(name, {
+    secrets: { secret, epoch, psk, previous: null, record: null },
+    vouched: addresses,
+    listen
+  })
+  await parts.registries.add(registry, { alias: name, isDefault: false, swarm: name })
+  await parts.follow(registry)
+  return parts.privates.open(name, registry)
+}
+
+interface Entering {
+  readonly token: Token
+  readonly swarm: PrivateSwarm
+}
+
+async function enter(parts: NodeParts, { token, swarm }: Entering, context: CallContext): Promise<Joined> {
+  const { registry } = token
+  const { members } = swarm
+  const { signal, onProgress } = context
+  const host = (): Swarm => parts.swarms.require(swarm.name)
+  const member = parts.author.principal
+  if (token.kind === 'invite') members.enterAs(guestOf(token))
+  onProgress({ text: 'looking for a member who answers' })
+  const peer = await knock(host(), token.addresses, signal)
+  onProgress({ text: 'reading the registry' })
+  host().reconcile(registry)
+  await untilCaughtUp(parts, [registry], { patienceMs: LIMITS.sync.patienceMs, signal })
+  const already = token.kind === 'member' || isMember(parts, registry)
+  if (token.kind === 'invite') {
+    await redeem(parts, token)
+    members.enterAs(undefined)
+  }
+  if (!already) await enterAgain(parts, host(), { peer, token, signal })
+  await members.recheck()
+  if (token.kind === 'invite' && !already) await redeem(parts, token)
+  await certified(swarm, signal)
+  const { authority } = parts.gate.state(registry) ?? {}
+  if (authority === undefined || !isMember(parts, registry)) {
+    throw new RegistryError(
+      'NOT_AUTHORIZED',
+      `${member} is no member of the registry, as far as its facts are known here`,
+      {
+        next: 'ask an owner of the registry for a new token'
+      }
+    )
+  }
+  const now = parts.clock.now()
+  const entry = parts.registries.find(registry)
+  const role = rolesOfMember(authority, member, now)[0] ?? 'member'
+  return {
+    registry,
+    alias: entry.alias,
+    name: swarm.name,
+    member,
+    role,
+    peer,
+    facts: parts.facts.head(registry).count,
+    packages: (await parts.view.counts(registry)).packages,
+    certificate: showCertificate(members.credentials.certificate),
+    already,
+    warnings: warningsOf({ authority, members, self: member, now })
+  }
+}
+
+function isMember(parts: NodeParts, registry: RegistryId): boolean {
+  const authority = parts.gate.state(registry)?.authority
+  return authority !== undefined && rolesOfMember(authority, parts.author.principal, parts.clock.now()).length > 0
+}
+
+async function redeem(parts: NodeParts, token: Extract<Token, { kind: 'invite' }>): Promise<void> {
+  const { gate, announce } = parts.authority
+  await redeemInvite(
+    {
+      gate: { ...gate, admit: (bytes, source) => parts.gate.admit(bytes, source) },
+      announce,
+      pick: n => randomInt(n),
+      now: () => parts.clock.now()
+    },
+    token,
+    parts.author.principal
+  )
+}
+
+/** The first of the token's addresses that lets us in; whoever was found on the local network meanwhile is as good. */
+async function knock(host: Swarm, addresses: readonly string[], signal: AbortSignal): Promise<string> {
+  const tried: string[] = []
+  let refusal: RegistryError | undefined
+  for (const address of addresses) {
+    signal.throwIfAborted()
+    try {
+      return await host.connect(address, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(LIMITS.connections.dialTimeoutMs)])
+      })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (isRegistryError(error) && error.code === 'NOT_AUTHORIZED') refusal = error
+      tried.push(`${address}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  const [here] = host.peers().filter(({ connected }) => connected)
+  if (here !== undefined) return here.id
+  if (refusal !== undefined) throw refusal
+  throw new RegistryError('PEER_UNREACHABLE', 'no member of the swarm could be reached', {
+    tried,
+    next: 'check that a node of the swarm runs at one of these addresses, then join again with the same token'
+  })
+}
+
+/**
+ * Whoever let the holder of the invite in gets to know the member that it has become. The other side may just be ending the
+ * connection of the one whose invite is used up, so this is tried more than once.
+ */
+async function enterAgain(
+  { clock }: NodeParts,
+  host: Swarm,
+  { peer, token, signal }: { readonly peer: string; readonly token: Token; readonly signal: AbortSignal }
+): Promise<void> {
+  await host.disconnect(peer)
+  for (let tries = 1; ; tries++) {
+    try {
+      return void (await knock(host, token.addresses, signal))
+    } catch (error) {
+      const isPassing = isRegistryError(error) && error.code === 'PEER_UNREACHABLE'
+      if (!isPassing || tries >= LIMITS.membership.joinTries) throw error
+      await clock.sleep(LIMITS.membership.joinAgainMs, signal)
+    }
+  }
+}
+
+/** Gives owners and curators that are here a moment to certify this host. Without any, the invite goes on letting it in. */
+async function certified({ members }: PrivateSwarm, signal: AbortSignal): Promise<void> {
+  if (!members.needsCertificate()) return
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.membership.certifyPatienceMs)])
+  await new Promise<void>(resolve => {
+    const finish = (): void => {
+      stop()
+      patience.removeEventListener('abort', finish)
+      resolve()
+    }
+    const stop = members.onChange(() => {
+      if (!members.needsCertificate()) finish()
+    })
+    patience.addEventListener('abort', finish, { once: true })
+    if (patience.aborted || !members.needsCertificate()) finish()
+  })
+  signal.throwIfAborted()
+}
+
+/** Forgets how to be in a swarm, and with `purge` all that its registry holds. */
+export async function leaveSwarm(
+  parts: NodeParts,
+  { registry, newDefault, purge }: ApiMethods['swarmLeave']['params']
+): Promise<ApiMethods['swarmLeave']['result']> {
+  const swarm = parts.privates.of(parts.registries.find(registry).id)
+  // The registry first: what is left of the swarm after a crash belongs to nothing, and the next start clears it.
+  const { id, alias } = await parts.registries.remove(registry, newDefault)
+  await parts.privates.close(swarm.name, { forget: true })
+  parts.gate.close(id)
+  if (purge) await parts.facts.forget(id)
+  else await parts.facts.release(id)
+  await parts.spaces.remove(swarm.name, { purge })
+  const next = parts.registries.all.find(({ isDefault }) => isDefault)
+  return { registry: id, alias, purged: purge, newDefault: next?.alias ?? null }
+}
