@@ -25,7 +25,8 @@ export interface Visit {
 export interface Heard {
   /** Registries that anybody named in a hello. */
   readonly registries: readonly string[]
-  readonly topics: readonly string[]
+  /** Topics by who said that he listens to them. */
+  readonly topics: readonly { readonly peer: string; readonly topics: readonly string[] }[]
   readonly answers: readonly Answer[]
   /** Peers that are known, and what they are known to speak. */
   readonly peers: readonly { readonly id: string; readonly protocols: readonly string[] }[]
@@ -80,7 +81,7 @@ async function report({ libp2p, hellos, topics, answers }: StrangerHost): Promis
   const peers = await libp2p.peerStore.all()
   return {
     registries: [...new Set(hellos.flatMap(({ registries }) => registries))],
-    topics: [...topics],
+    topics: [...topics].map(([peer, named]) => ({ peer, topics: [...named] })),
     answers,
     peers: peers.map(({ id, protocols }) => ({ id: id.toString(), protocols }))
   }

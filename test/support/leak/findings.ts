@@ -19,6 +19,8 @@ export interface ScanOptions {
   /** Only what came from then on, and before then. */
   readonly since?: number
   readonly until?: number
+  /** Nothing that came from these peers: what one witness says to another is no leak of the node's. */
+  readonly exceptFrom?: readonly string[]
 }
 
 /** Looks through recordings for private things. */
@@ -37,10 +39,11 @@ export class Detector {
   /** Each thing once for each place where it was told. */
   find(
     received: readonly Received[],
-    { since = 0, until = Number.POSITIVE_INFINITY }: ScanOptions = {}
+    { since = 0, until = Number.POSITIVE_INFINITY, exceptFrom = [] }: ScanOptions = {}
   ): readonly Finding[] {
     const findings = new Map<string, Finding>()
-    for (const { name, pieces } of sift(received)) {
+    for (const { name, channel, pieces } of sift(received)) {
+      if (exceptFrom.some(peer => channel.endsWith(` ${peer}`))) continue
       const scan = this.#scanner.stream()
       for (const { at, bytes } of pieces) {
         for (const { needle } of scan(bytes)) {

@@ -36,8 +36,8 @@ export interface StrangerHost {
   greet(connection: Connection): Promise<boolean>
   /** What others said of themselves in their hello. */
   readonly hellos: readonly Hello[]
-  /** Topics that others said they listen to. */
-  readonly topics: ReadonlySet<string>
+  /** Topics that others said they listen to, by who said it. */
+  readonly topics: ReadonlyMap<string, ReadonlySet<string>>
   /** What bitswap told, in the order in which it came. */
   readonly answers: readonly Answer[]
 }
@@ -51,7 +51,7 @@ const signal = (): AbortSignal => AbortSignal.timeout(5_000)
  */
 export async function strangerHost({ recording, listen, registries }: StrangerInit): Promise<StrangerHost> {
   const hellos: Hello[] = []
-  const topics = new Set<string>()
+  const topics = new Map<string, Set<string>>()
   const answers: Answer[] = []
   const own: Hello = {
     versions: [1],
@@ -74,8 +74,9 @@ export async function strangerHost({ recording, listen, registries }: StrangerIn
   })
   const { pubsub } = libp2p.services
   pubsub.addEventListener('subscription-change', ({ detail }) => {
+    const peer = detail.peerId.toString()
     for (const { topic } of detail.subscriptions) {
-      topics.add(topic)
+      topics.set(peer, (topics.get(peer) ?? new Set()).add(topic))
       pubsub.subscribe(topic)
     }
   })

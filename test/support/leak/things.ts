@@ -120,7 +120,11 @@ export async function peerThing(home: string, keyName: string): Promise<Thing> {
 /** What is only among the first: a key that also signs in public is no secret. */
 export function without(things: readonly Thing[], open: readonly Thing[]): readonly Thing[] {
   const known = new Set(open.map(keyOf))
-  return [...new Map(things.map(thing => [keyOf(thing), thing])).values()].filter(thing => !known.has(keyOf(thing)))
+  // What is said first of a thing says best what it is.
+  return things.filter(thing => {
+    const key = keyOf(thing)
+    return known.has(key) ? false : known.add(key)
+  })
 }
 
 function keyOf({ form, bytes }: Thing): string {

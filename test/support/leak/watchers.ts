@@ -14,6 +14,8 @@ export interface Watchers {
   readonly curious: Stranger
   readonly knowing: Stranger
   readonly rumours: Rumours
+  /** The peer id of the one who has heard of it, and lets everybody know: what comes from him is not the node's doing. */
+  readonly gossip: string
   /** Both ask everything, at both doors. */
   visit(): Promise<void>
   /** What was answered, in all. */
@@ -29,12 +31,13 @@ export interface WatchersInit {
 }
 
 export async function startWatchers(town: Town, places: WatchersInit): Promise<Watchers> {
-  const start = async (label: string, { address, prefix }: Place): Promise<Stranger> => {
+  const start = async (label: string, { address, prefix }: Place): Promise<readonly [Stranger, string]> => {
     const stranger = await startStranger(label, prefix)
-    await stranger.host([`/ip4/${address}/tcp/0`], [town.square])
-    return stranger
+    const { peerId } = await stranger.host([`/ip4/${address}/tcp/0`], [town.square])
+    return [stranger, peerId]
   }
-  const [curious, knowing] = [await start('curious', places.curious), await start('knowing', places.knowing)]
+  const [curious] = await start('curious', places.curious)
+  const [knowing, gossip] = await start('knowing', places.knowing)
   const rumours = await rumoursOf(town)
   const answers: Answer[] = []
   const accepted: boolean[] = []
@@ -57,6 +60,7 @@ export async function startWatchers(town: Town, places: WatchersInit): Promise<W
   return {
     curious,
     knowing,
+    gossip,
     rumours,
     answers,
     accepted,
