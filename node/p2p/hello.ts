@@ -81,6 +81,8 @@ interface Introduction {
   readonly cancelTimer: () => void
   settled: HelloVerdict | undefined
   started: boolean
+  /** Ends, and never fails, when all that came has been read. */
+  conversation: Promise<void> | undefined
   waiting: number
 }
 
@@ -97,6 +99,8 @@ export class HelloGate {
   readonly #components: HelloComponents
   readonly #host: HelloHost
   readonly #introductions = new Map<Connection, Introduction>()
+  /** Why connections that are closed were refused: libp2p may hand one out to somebody who dials just then. */
+  readonly #past = new WeakMap<Connection, HelloVerdict & { accepted: false }>()
 
   constructor(components: HelloComponents, host: HelloHost) {
     this.#components = components
@@ -168,11 +172,15 @@ export class HelloGate {
     this.#components.veil?.hide(connection, introduction.verdict)
     if (connection.direction === 'outbound' && !introduction.started) {
       introduction.started = true
-      void this.#converse(connection, signal => newStream(HELLO_PROTOCOL, { signal }))
+      introduction.conversation = this.#converse(connection, signal => newStream(HELLO_PROTOCOL, { signal }))
     }
   }
 
-  readonly #onClose = ({ detail: connection }: OpenEvent): void => this.#forget(connection)
+  readonly #onClose = ({ detail: connection }: OpenEvent): void => {
+    // Who refuses says why and closes. The close must not overtake the reason, which is here and not read yet.
+    const conversation = this.#introductions.get(connection)?.conversation ?? Promise.resolve()
+    void conversation.then(() => this.#forget(connection))
+  }
 
   readonly #onStream = (stream: Stream, connection: Connection): void => {
     const introduction = this.#introduction(connection)
@@ -181,7 +189,7 @@ export class HelloGate {
       return
     }
     introduction.started = true
-    void this.#converse(connection, stream)
+    introduction.conversation = this.#converse(connection, stream)
   }
 
   /** Asks when we dialled, answers when we were dialled. Never throws. */
@@ -212,7 +220,7 @@ export class HelloGate {
     if (known !== undefined) return known
     const { promise, resolve } = Promise.withResolvers<HelloVerdict>()
     // A late stream of a closed connection must not bring back an entry that nobody would remove.
-    if (connection.status !== 'open') return closedIntroduction()
+    if (connection.status !== 'open') return closedIntroduction(this.#past.get(connection))
     const cancelTimer = this.#components.clock.after(this.#components.timeoutMs, () =>
       this.#settle(connection, { accepted: false, reason: 'silent' })
     )
@@ -222,15 +230,18 @@ export class HelloGate {
       cancelTimer,
       settled: undefined,
       started: false,
+      conversation: undefined,
       waiting: 0
     }
     this.#introductions.set(connection, introduction)
     return introduction
   }
 
-  #settle(connection: Connection, verdict: HelloVerdict): void {
+  #settle(connection: Connection, reached: HelloVerdict): void {
     const introduction = this.#introductions.get(connection)
     if (introduction === undefined || introduction.settled !== undefined) return
+    const isLate = reached.accepted && connection.status !== 'open'
+    const verdict: HelloVerdict = isLate ? { accepted: false, reason: 'closed' } : reached
     introduction.settled = verdict
     introduction.cancelTimer()
     introduction.settle(verdict)
@@ -252,18 +263,22 @@ export class HelloGate {
 
   #forget(connection: Connection): void {
     this.#settle(connection, { accepted: false, reason: 'closed' })
+    const settled = this.#introductions.get(connection)?.settled
+    if (settled?.accepted === false) this.#past.set(connection, settled)
     this.#introductions.delete(connection)
   }
 }
 
-function closedIntroduction(): Introduction {
-  const settled: HelloVerdict = { accepted: false, reason: 'closed' }
+function closedIntroduction(
+  settled: HelloVerdict & { accepted: false } = { accepted: false, reason: 'closed' }
+): Introduction {
   return {
     verdict: Promise.resolve(settled),
     settle: () => {},
     cancelTimer: () => {},
     settled,
     started: true,
+    conversation: undefined,
     waiting: 0
   }
 }

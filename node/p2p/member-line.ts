@@ -1,7 +1,5 @@
 import { messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { parseCertificate } from '../../protocol/membership/certificate.ts'
-import type { Certificate } from '../../protocol/membership/certificate.ts'
 import type { Role } from '../../protocol/role.ts'
 import type { Clock, Log } from './components.ts'
 import { isLie } from './facts-client.ts'
@@ -113,7 +111,7 @@ export class MemberLine {
   readonly #certificate = async ({ id, member }: KnownPeer): Promise<void> => {
     const { membership, log } = this.#components
     if (member === undefined || !ISSUERS.includes(member.role)) return
-    if (!(await this.#needsCertificate()) || !this.#mayAsk(id, 'certificate')) return
+    if (!membership.needsCertificate() || !this.#mayAsk(id, 'certificate')) return
     const certificate = await this.#with(id, askCertificate)
     if (certificate === undefined || (await membership.takeCertificate(certificate))) return
     log.warn('a certificate is of no use', { peer: id })
@@ -138,14 +136,6 @@ export class MemberLine {
     if (read === false) this.#rosters.set(id, now - rosterEveryMs + LIMITS.membership.recheckMs)
   }
 
-  /** From a third of its life on: 10 days of 30. */
-  async #needsCertificate(): Promise<boolean> {
-    const { membership, clock } = this.#components
-    const { certificate } = await membership.proof()
-    const life = certificate === null ? undefined : lifeOf(certificate)
-    return life === undefined || life.expires - clock.now() <= (life.expires - life.issued) / 3
-  }
-
   #mayAsk(peer: string, what: 'certificate' | 'secret'): boolean {
     const now = this.#components.clock.now()
     const asked = this.#asked.get(peer) ?? {}
@@ -158,14 +148,5 @@ export class MemberLine {
     const connection = this.#components.peers.connection(peer)
     if (connection === undefined) return undefined
     return await ask({ connection, clock: this.#components.clock, signal: this.#abort.signal })
-  }
-}
-
-/** Ours may be damaged, which is no fault of the peer that is visited. */
-function lifeOf(certificate: Uint8Array): Certificate | undefined {
-  try {
-    return parseCertificate(certificate).body
-  } catch {
-    return undefined
   }
 }

@@ -57,6 +57,8 @@ export interface Membership {
 
   /** A fresh certificate for an accepted member, when our key may issue one. */
   certify(peer: string, member: KnownMember): Promise<Uint8Array | undefined>
+  /** Should an owner or curator be asked for a certificate of our own? */
+  needsCertificate(): boolean
   /** Takes over a certificate of our own that somebody has issued. False: it is of no use. */
   takeCertificate(certificate: Uint8Array): Promise<boolean>
   /** Certificates of members that are known here, in the order of their peer ids, after the one named. */

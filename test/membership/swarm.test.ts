@@ -1,6 +1,9 @@
 import { join } from 'node:path'
-import { stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { afterEach, describe, expect, test } from 'vitest'
+import { fetchInto } from '../../node/content.ts'
+import { listKeys } from '../../node/key-ring.ts'
+import { parseContentId, parseRegistryId, toLink } from '../../protocol/cid.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -31,7 +34,7 @@ describe('a private swarm', () => {
     expect(joined.certificate?.issuer).toBe(node.key)
     const project = await tempDir('project')
     const { installed } = await other.call('install', { references: ['acme:tool'], project })
-    expect(installed[0]).toMatchObject({ name: 'acme:tool', action: 'added' })
+    expect(installed[0]).toMatchObject({ name: 'tool', action: 'added' })
     await stat(join(project, '.ggen/packages'))
     const { members } = await node.call('members', { registry: 'acme' })
     expect(members.map(({ key, roles }) => [key, roles])).toEqual(
@@ -41,4 +44,124 @@ describe('a private swarm', () => {
       ])
     )
   })
+
+  test('knows its members after a restart, and they find each other at the same place', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    await node.stop()
+    const again = await runningNode({ home: node.home })
+    await expect
+      .poll(async () => (await again.call('swarmList', {}))[0], { timeout: 15_000 })
+      .toMatchObject({ name: 'acme', running: true, peers: 1, warnings: [] })
+    expect((await other.call('swarmList', {}))[0]).toMatchObject({ peers: 1, epoch: 0 })
+  }, 40_000)
+
+  test('cuts who is expelled, and lets him in no more', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    const { node: third } = await newcomer(node)
+    const result = await node.call('expel', { registry: 'acme', member: other.key, compromised: false, rotate: false })
+    expect(result).toMatchObject({ member: other.key, missing: 0, cut: 1, rotated: false })
+    const peersOf = async (each: TestRunningNode) => (await each.call('swarmList', {}))[0]?.peers
+    await expect.poll(() => peersOf(other), { timeout: 15_000 }).toBe(0)
+    const { addresses = [] } = (await node.call('swarmList', {}))[0] ?? {}
+    const host = other.parts.swarms.require('acme')
+    await expect(host.connect(addresses[0] ?? '')).rejects.toThrow()
+    await expect.poll(() => peersOf(third)).toBe(1)
+    // What comes after it stays with the members.
+    await node.call('publish', { folder: await packageFolder({ name: 'secret-plan' }), registry: 'acme' })
+    const held = await other.call('search', { query: 'secret-plan', registry: 'acme', limit: 5 })
+    expect(held).toEqual([])
+    const { members, invites } = await node.call('members', { registry: 'acme' })
+    expect(members.map(({ key }) => key)).not.toContain(other.key)
+    expect(invites.every(({ state }) => state === 'used-up' || state === 'ended')).toBe(true)
+  }, 40_000)
+
+  test('goes over to a new secret, and whoever was away follows while the old one is good', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    const { node: away } = await newcomer(node)
+    await away.stop()
+    const { epoch } = await node.call('swarmRotate', { registry: 'acme' })
+    expect(epoch).toBe(1)
+    const back = await runningNode({ home: away.home })
+    for (const each of [node, other, back]) {
+      await expect
+        .poll(async () => (await each.call('swarmList', {}))[0], { timeout: 15_000 })
+        .toMatchObject({ epoch: 1, running: true })
+    }
+    await node.call('publish', { folder: await packageFolder({ name: 'later' }), registry: 'acme' })
+    for (const each of [other, back]) {
+      const found = () => each.call('search', { query: 'later', registry: 'acme', limit: 5 })
+      await expect.poll(found, { timeout: 15_000 }).toHaveLength(1)
+    }
+  }, 60_000)
+
+  test('tells the second holder of a used invite who used it, and leaves nothing behind', async () => {
+    const { node } = await founder()
+    const { token } = await newcomer(node)
+    const late = await runningNode()
+    await expect(late.call('join', { token })).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
+    expect(await late.call('registryList', {})).toEqual([])
+    expect(await late.call('swarmList', {})).toEqual([])
+  }, 40_000)
+
+  test('is left without a trace', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    await other.call('install', { references: ['acme:tool'], project: await tempDir('project') })
+    await other.call('swarmLeave', { registry: 'acme', purge: true })
+    expect(await other.call('registryList', {})).toEqual([])
+    const names = await readdir(other.home, { recursive: true })
+    expect(names.filter(name => name.includes('acme') && !name.startsWith('swarm-acme'))).toEqual([])
+  }, 40_000)
+
+  test('is nothing that the public swarm hears of', async () => {
+    const { node, registry } = await founder()
+    const stranger = await runningNode()
+    await stranger.call('connect', { address: node.address })
+    const [seen] = stranger.parts.network().peers()
+    expect(seen?.registries).toEqual([])
+    // Following it by its id brings nothing, and asks nobody twice.
+    await stranger.call('registryAdd', { id: registry, isDefault: true })
+    stranger.parts.network().reconcile(parseRegistryId(registry))
+    const { contents } = (await node.call('show', { reference: 'acme:tool' })).versions[0] ?? { contents: [] }
+    const root = toLink(parseContentId(contents[0]?.cid ?? ''))
+    const session = stranger.parts.network().fetch(undefined, { signal: AbortSignal.timeout(2_000) })
+    await expect(session.block(root)).rejects.toThrow()
+    session.close()
+    expect(stranger.parts.facts.head(parseRegistryId(registry)).count).toBe(0)
+    // The private host says nothing at all to who does not know its secret.
+    const { addresses = [] } = (await node.call('swarmList', {}))[0] ?? {}
+    await expect(stranger.call('connect', { address: addresses[0] ?? '' })).rejects.toMatchObject({
+      code: 'PEER_SILENT'
+    })
+  }, 40_000)
+
+  test('keeps its blocks from the public swarm, also when a public registry names them', async () => {
+    const { node } = await founder()
+    const { contents } = (await node.call('show', { reference: 'acme:tool' })).versions[0] ?? { contents: [] }
+    const root = parseContentId(contents[0]?.cid ?? '')
+    expect(await node.parts.spaces.named('acme').blocks.has(toLink(root))).toBe(true)
+    expect(await node.parts.spaces.public.blocks.has(toLink(root))).toBe(false)
+    const open = await node.call('registryCreate', { name: 'open' })
+    const wanted = { registry: open.id, root, size: 100_000 }
+    await expect(fetchInto(node.parts, wanted, AbortSignal.timeout(3_000))).rejects.toThrow()
+    expect(await node.parts.spaces.public.isKept(root)).toBe(false)
+  })
+
+  test('has members without a person, who sign with the key of their token', async () => {
+    const { node } = await founder()
+    const { token, member } = await node.call('invite', { registry: 'acme', ci: true, role: 'publisher' })
+    const machine = await runningNode({ token })
+    expect(machine.key).toBe(member)
+    await expect
+      .poll(async () => (await machine.call('swarmList', {}))[0], { timeout: 15_000 })
+      .toMatchObject({ name: 'acme', running: true, peers: 1 })
+    await machine.call('publish', { folder: await packageFolder({ name: 'tool', version: '1.1.0' }), registry: 'acme' })
+    const found = async () =>
+      (await node.call('show', { reference: 'acme:tool' })).versions.map(({ version }) => version)
+    await expect.poll(found, { timeout: 15_000 }).toContain('1.1.0')
+    expect((await listKeys(machine.home)).map(({ key }) => key)).not.toContain(member)
+  }, 40_000)
 })

@@ -14,7 +14,7 @@ import {
   preAuthEncoding,
   recordOf
 } from '../../protocol/fact.ts'
-import type { FactBody } from '../../protocol/fact.ts'
+import type { FactBody, FactType } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { codeOf } from '../support/error-code.ts'
 import { FactWriter, person } from '../support/facts.ts'
@@ -73,6 +73,8 @@ test.each<[string, Record<string, unknown>]>([
   ['a genesis with a registry', { type: 'genesis', subject: 'registry' }],
   ['a genesis about a package', { type: 'genesis', registry: null }],
   ['a genesis about a package', { type: 'genesis', registry: null, seq: 0, prev: null }],
+  ['an invite into a package', { type: 'invite' }],
+  ['an invite into a package that is redeemed', { type: 'redeem' }],
   ['one key more', { extra: 1 }]
 ])('refuses %s', (_, changes) => {
   expect(verdict(envelopeOf(wireBody(changes)))).toBe('MALFORMED')
@@ -166,9 +168,11 @@ test('cbor nested too deeply is refused before it is decoded', () => {
   )
 })
 
+const ABOUT_THE_REGISTRY: readonly FactType[] = ['genesis', 'invite', 'redeem']
+
 const bodies = fc.record({
   subject: fc.constantFrom('ggen/alpha', 'ggen/b.c_d-e', 'npm/@scope/x'),
-  type: fc.constantFrom(...FACT_TYPES.filter(type => type !== 'genesis' && type !== 'grant')),
+  type: fc.constantFrom(...FACT_TYPES.filter(type => !ABOUT_THE_REGISTRY.includes(type) && type !== 'grant')),
   chain: fc.uint8Array({ minLength: 16, maxLength: 16 }).map(toHex),
   seq: fc.integer({ min: 0, max: LIMITS.fact.seq }),
   time: fc.maxSafeNat(),

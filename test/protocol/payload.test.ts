@@ -21,6 +21,9 @@ const release = facts.release('alpha', '1.0.0', cited)
 const yank = facts.yank('alpha', '1.0.0', cited)
 const unyank = facts.unyank('alpha', '1.0.0', [yank.id], { authority: cited })
 
+const invite = facts.invite(ann.did, { uses: 2 })
+const redeem = facts.redeem(invite, bob.did, { by: ann })
+
 type Wire = Readonly<Record<string, unknown>>
 
 function wireOf({ body }: Made): Wire {
@@ -38,7 +41,9 @@ const all: readonly (readonly [string, Made])[] = [
   ['claim', claim],
   ['release', release],
   ['yank', yank],
-  ['unyank', unyank]
+  ['unyank', unyank],
+  ['invite', invite],
+  ['redeem', redeem]
 ]
 
 test.each(all)('a %s is read and encodes to the same bytes', (_, made) => {
@@ -136,7 +141,20 @@ test.each<[string, Made, Wire]>([
   ['unyank: too many yanks', unyank, { yanks: sixtyFive }],
   ['unyank: yanks out of order', unyank, { yanks: sixtyFive.slice(0, 2).toReversed() }],
   ['unyank: a yank twice', unyank, { yanks: [link, link] }],
-  ['unyank: a yank that is text', unyank, { yanks: [yank.id] }]
+  ['unyank: a yank that is text', unyank, { yanks: [yank.id] }],
+  ['invite: a head, as about a package', invite, { head: link }],
+  ['invite: a role that decides about others', invite, { role: 'owner' }],
+  ['invite: the recovery key', invite, { role: 'recovery' }],
+  ['invite: a role named like a method of objects', invite, { role: 'constructor' }],
+  ['invite: a scope that is a pattern', invite, { scope: 'ggen/a*b' }],
+  ['invite: for ever', invite, { expires: null }],
+  ['invite: an expiry that is a fraction', invite, { expires: 0.5 }],
+  ['invite: no uses', invite, { uses: 0 }],
+  ['invite: too many uses', invite, { uses: LIMITS.membership.inviteUses + 1 }],
+  ['invite: a key that is bytes', invite, { key: new Uint8Array(32) }],
+  ['redeem: an invite that is text', redeem, { invite: invite.id }],
+  ['redeem: an invite that is content', redeem, { invite: content }],
+  ['redeem: the key of the invite itself', redeem, { key: ann.did }]
 ])('refuses %s', (_, made, changes) => {
   expect(code(made, changes)).toBe('MALFORMED')
 })
@@ -148,7 +166,9 @@ test.each<[string, Made, Wire]>([
   ['the longest reason', yank, { reason: 'x'.repeat(LIMITS.fact.reasonChars) }],
   ['no reason', yank, { reason: '' }],
   ['the longest list of yanks', unyank, { yanks: sixtyFive.slice(1) }],
-  ['a grant that expires', grant, { expires: 1 }]
+  ['a grant that expires', grant, { expires: 1 }],
+  ['an invite with the most uses', invite, { uses: LIMITS.membership.inviteUses }],
+  ['an invite into a part', invite, { scope: 'ggen/al*', role: 'mirror' }]
 ])('takes %s', (_, made, changes) => {
   expect(code(made, changes)).toBe('none')
 })
@@ -159,7 +179,7 @@ test('a payload that is not cbor is refused', () => {
   }
 })
 
-test('genesis, grant and claim name keys, and nothing else does', () => {
+test('genesis, grant, claim, invite and redeem name keys, and nothing else does', () => {
   const named = all.map(([type, { body }]) => [type, namedKeys(parsePayload(body)).length])
   expect(named).toEqual([
     ['genesis', 2],
@@ -167,8 +187,11 @@ test('genesis, grant and claim name keys, and nothing else does', () => {
     ['claim', 1],
     ['release', 0],
     ['yank', 0],
-    ['unyank', 0]
+    ['unyank', 0],
+    ['invite', 1],
+    ['redeem', 1]
   ])
   expect(namedKeys(parsePayload(grant.body))).toEqual([ann.did])
+  expect(namedKeys(parsePayload(redeem.body))).toEqual([bob.did])
   expect(facts.cite(claim).package satisfies FactId).toBe(claim.id)
 })

@@ -1,5 +1,5 @@
 import { noise } from '@libp2p/noise'
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { Connection, Libp2p, Stream, StreamMuxerFactory } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -12,17 +12,38 @@ import { realClock } from './swarm-node.ts'
 
 const hosts: Libp2p[] = []
 
-/** A libp2p host that knows nothing of ggen: what a stranger or an attacker brings. */
-export async function rawPeer(): Promise<Libp2p> {
+/**
+ * A libp2p host that knows nothing of ggen: what a stranger or an attacker brings.
+ * @param onDecrypted told of all that comes over any connection, behind the encryption: frames of yamux
+ */
+export async function rawPeer(onDecrypted?: (bytes: Uint8Array) => void): Promise<Libp2p> {
   const host = await createLibp2p({
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [onDecrypted === undefined ? yamux() : listeningYamux(onDecrypted)],
     connectionMonitor: { enabled: false }
   })
   hosts.push(host)
   return host
+}
+
+function listeningYamux(onDecrypted: (bytes: Uint8Array) => void): () => StreamMuxerFactory {
+  return () => {
+    const inner = yamux()()
+    const create = inner.createStreamMuxer.bind(inner)
+    inner.createStreamMuxer = connection => {
+      const dispatch = connection.dispatchEvent.bind(connection)
+      connection.dispatchEvent = (event: Event): boolean => {
+        if (event.type === 'message' && 'data' in event) {
+          onDecrypted(Uint8Array.from((event.data as { subarray(): Uint8Array }).subarray()))
+        }
+        return dispatch(event)
+      }
+      return create(connection)
+    }
+    return inner
+  }
 }
 
 export async function stopRawPeers(): Promise<void> {

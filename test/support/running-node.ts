@@ -27,9 +27,11 @@ const running = new Set<TestRunningNode>()
 export interface RunningNodeOptions {
   /** The data directory; a new temporary one without it. */
   readonly home?: string
+  /** A member's own token. */
+  readonly token?: string
 }
 
-export async function runningNode({ home: dir }: RunningNodeOptions = {}): Promise<TestRunningNode> {
+export async function runningNode({ home: dir, token }: RunningNodeOptions = {}): Promise<TestRunningNode> {
   const path = dir ?? (await tempDir('home'))
   const home = await takeHome(path)
   const swarms = DEFAULT_CONFIG.swarms.map(swarm => ({ ...swarm, mdns: false, listen: ['/ip4/127.0.0.1/tcp/0'] }))
@@ -38,6 +40,7 @@ export async function runningNode({ home: dir }: RunningNodeOptions = {}): Promi
     config: { ...DEFAULT_CONFIG, swarms },
     version: '0.0.0-test',
     network: true,
+    ...(token === undefined ? {} : { token }),
     log: await openLog({ level: 'silent' })
   })
   const call = dispatch(node.api)

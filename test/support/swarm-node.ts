@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { FsBlockstore } from 'blockstore-fs'
 import { LevelDatastore } from 'datastore-level'
 import { verifyFact } from '../../attestation/sign-fact.ts'
@@ -20,6 +21,7 @@ import type {
   SwarmEvents,
   Verdict
 } from '../../node/p2p/components.ts'
+import type { Membership } from '../../node/p2p/membership.ts'
 import { createSwarm } from '../../node/p2p/swarm.ts'
 import type { Swarm } from '../../node/p2p/swarm.ts'
 import { tempDir } from './temp-dir.ts'
@@ -187,6 +189,8 @@ export interface TestNodeOptions {
   readonly wrapBlocks?: (blocks: Blockstore) => Blockstore
   readonly start?: boolean
   readonly clock?: Clock
+  /** Makes the swarm a private one; given the peer id of the host. */
+  readonly membership?: (peer: string) => Membership
 }
 
 const running: TestNode[] = []
@@ -201,6 +205,8 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
   const blocks = options.wrapBlocks?.(store) ?? store
   const facts = options.facts ?? new MapFacts()
   const events = new Emitted()
+  const privateKey = await generateKeyPair('Ed25519')
+  const membership = options.membership?.(peerIdFromPrivateKey(privateKey).toString())
   const swarm = await createSwarm(
     {
       name: 'test',
@@ -214,12 +220,13 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       ...options.config
     },
     {
-      privateKey: await generateKeyPair('Ed25519'),
+      privateKey,
       datastore,
       blocks,
       registries: () => options.registries ?? [],
       gate: facts,
       facts,
+      ...(membership === undefined ? {} : { membership }),
       clock: options.clock ?? realClock,
       log: silent
     },

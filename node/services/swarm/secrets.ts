@@ -9,7 +9,7 @@ import type { SignedRecord } from '../../../protocol/membership/signed-record.ts
 import { parseSwarmKey } from '../../../protocol/membership/swarm-key.ts'
 import type { SwarmKey } from '../../../protocol/membership/swarm-key.ts'
 import { isOwner } from './standings.ts'
-import type { SwarmSecrets, SwarmStore } from './swarm-store.ts'
+import type { PreviousSecret, SwarmSecrets, SwarmStore } from './swarm-store.ts'
 
 /** `HelloSecret` of `node/p2p/membership.ts`. */
 export interface SecretOfHello {
@@ -65,11 +65,8 @@ export class Secrets {
     return this.#inTurn(async () => {
       const known = this.#current
       if (!this.#isNewer(record, known) || !this.#isSigned(record)) return false
-      const { secret, epoch, psk, overlapUntil } = record.body
-      // Who hears of two records of one epoch has met both sides under the secret before.
-      const isOther = epoch > known.epoch && !equalBytes(secret, known.secret)
-      const previous = isOther ? { secret: known.secret, epoch: known.epoch, until: overlapUntil } : known.previous
-      await this.#put({ secret, epoch, psk, previous, record: bytes })
+      const { secret, epoch, psk } = record.body
+      await this.#put({ secret, epoch, psk, previous: previousOf(known, record.body), record: bytes })
       return true
     })
   }
@@ -121,6 +118,13 @@ export class Secrets {
     this.#last = run.catch(() => undefined)
     return run
   }
+}
+
+/** Who hears of two records of one epoch has met both sides under the secret before. */
+function previousOf(known: SwarmSecrets, { epoch, secret, overlapUntil }: SwarmKey): PreviousSecret | null {
+  if (epoch > known.epoch && !equalBytes(secret, known.secret))
+    return { secret: known.secret, epoch: known.epoch, until: overlapUntil }
+  return known.previous === null ? null : { ...known.previous, until: overlapUntil }
 }
 
 function read(bytes: Uint8Array): SignedRecord<SwarmKey> {
