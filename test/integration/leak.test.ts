@@ -14,7 +14,7 @@ beforeAll(async () => {
   const town = await buildTown({ node: LOOPBACK, friend: LOOPBACK, member: LOOPBACK, former: LOOPBACK })
   const watchers = await startWatchers(town, { curious: LOOPBACK, knowing: LOOPBACK })
   day = await aDay(town, watchers, () => workInTown(town, { untilMs: 0, every: 1 }))
-}, 240_000)
+}, 600_000)
 
 afterAll(async () => {
   await day?.watchers.end()

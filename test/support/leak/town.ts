@@ -1,5 +1,6 @@
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
+import { vi } from 'vitest'
 import { parseRegistryId } from '../../../protocol/cid.ts'
 import { privateNames } from '../../../protocol/membership/names.ts'
 import { readKey } from '../../../storage/key-files.ts'
@@ -45,6 +46,8 @@ export interface TownInit {
 
 /** One of the daemons, through all its starts. */
 export interface Resident {
+  /** `friend`, for messages. */
+  readonly role: string
   daemon: WatchedDaemon
   readonly home: string
   readonly recordings: string[]
@@ -69,15 +72,17 @@ export interface Town {
   /** Where the node listens through all its starts: in public, and for members. */
   readonly publicDoor: string
   readonly privateDoor: string
+  /** Peer ids of all hosts that ever ran, with whose they are. */
+  readonly hosts: Map<string, string>
 }
 
 export async function buildTown(init: TownInit): Promise<Town> {
-  const friend = await settle(init.friend)
+  const friend = await settle('friend', init.friend)
   const square = (await friend.daemon.client.call('registryCreate', { name: SQUARE })).id
   await publish(friend.daemon, { name: 'square-fountain', files: { 'water.txt': 'clear\n' } })
   for (const name of CONTESTED) await publish(friend.daemon, { name, version: BEATS_ALL })
 
-  const node = await settle(init.node, init.args)
+  const node = await settle('node', init.node, init.args)
   await node.daemon.client.call('registryAdd', {
     id: square,
     alias: 'square',
@@ -95,12 +100,17 @@ export async function buildTown(init: TownInit): Promise<Town> {
   const town: Town = {
     node,
     friend,
-    member: await settle(init.member),
-    former: await settle(init.former),
+    member: await settle('member', init.member),
+    former: await settle('former', init.former),
     square,
     vault,
     publicDoor: node.daemon.address,
-    privateDoor: created.addresses[0] ?? ''
+    privateDoor: created.addresses[0] ?? '',
+    hosts: new Map([
+      [friend.daemon.peerId, 'friend'],
+      [node.daemon.peerId, 'node'],
+      [created.peerId ?? '', 'node in private']
+    ])
   }
   for (const each of [town.member, town.former]) await bringIn(town, each)
   return town
@@ -117,10 +127,10 @@ export async function publish(daemon: Daemon, spec: PackageSpec, registry?: stri
   return (await daemon.client.call('publish', { folder, ...(registry === undefined ? {} : { registry }) })).cid
 }
 
-async function settle(place: Place, args: readonly string[] = []): Promise<Resident> {
+async function settle(role: string, place: Place, args: readonly string[] = []): Promise<Resident> {
   const daemon = await startWatched({ ...lifeAt(place), args })
   const { home, recording, outgoingFile } = daemon
-  return { daemon, home, recordings: [recording], outgoing: [outgoingFile], place, args }
+  return { role, daemon, home, recordings: [recording], outgoing: [outgoingFile], place, args }
 }
 
 function lifeAt({ address, prefix }: Place): {
@@ -147,34 +157,50 @@ async function bringIn(town: Town, resident: Resident): Promise<void> {
   await client.call('registryAdd', { id: square, alias: 'square', peer: friend.daemon.address, isDefault: true })
   const { token } = await node.daemon.client.call('invite', { registry: VAULT })
   await client.call('join', { token, listen: [`/ip4/${resident.place.address}/tcp/0`], mirror: true })
+  const [swarm] = await client.call('swarmList', {})
+  town.hosts.set(resident.daemon.peerId, resident.role).set(swarm?.peerId ?? '', `${resident.role} in private`)
   await caughtUp(node.daemon, resident.daemon, vault, { kept: true })
 }
 
 /** A newcomer joins, installs what members may, and is gone: his home remains. */
 export async function visitAsMember(town: Town, name: string, project: string): Promise<string> {
-  const resident = await settle(town.member.place)
+  const resident = await settle('newcomer', town.member.place)
   await bringIn(town, resident)
   await resident.daemon.client.call('install', { references: [`${VAULT}:${name}`], project, force: false })
   await resident.daemon.stop()
   return resident.home
 }
 
+/** The former member is cut, and comes back. */
+export interface Expulsion {
+  /** From when on he must be told nothing. */
+  readonly since: number
+  /** Until the last member had cut him. */
+  readonly cutMs: number
+}
+
 /**
  * The former member is expelled while he is connected. What he is afterwards is his whole data directory from before, on
- * which the program knows nothing of it. Returns from when on he must be told nothing.
+ * which the program knows nothing of it.
  */
-export async function expelFormer({ node, former, vault }: Town): Promise<number> {
+export async function expelFormer({ node, member, former, vault }: Town): Promise<Expulsion> {
   const before = join(await tempDir('former'), 'home')
   const { key } = await former.daemon.client.call('status', {})
   await former.daemon.stop()
   await cp(former.home, before, { recursive: true })
   await startAgain(former)
   await node.daemon.client.call('waitFor', { registry: vault, facts: 0, peers: 2, kept: false, timeoutMs: 30_000 })
+  const started = performance.now()
   await node.daemon.client.call('expel', { member: key, registry: VAULT, compromised: false, rotate: false })
-  const since = Date.now()
+  // Who has not heard of it yet may let him in once more, so that is waited for first.
+  await caughtUp(node.daemon, member.daemon, vault)
+  const isCut = async (): Promise<boolean> =>
+    (await former.daemon.client.call('peers', {})).every(({ swarm, verdict }) => swarm !== VAULT || verdict === 'gone')
+  await vi.waitUntil(isCut, { timeout: 30_000, interval: 100 })
+  const expulsion = { since: Date.now(), cutMs: performance.now() - started }
   await former.daemon.stop()
   await startAgain(former, before)
-  return since
+  return expulsion
 }
 
 /** What a stranger may have heard of from somebody who did not keep it to himself. */
