@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { aDay, claims } from '../support/leak/claims.ts'
+import { PLANTS, aDay, claims, isFound, reopen } from '../support/leak/claims.ts'
 import type { Day } from '../support/leak/claims.ts'
 import { LOOPBACK, buildTown } from '../support/leak/town.ts'
 import { workInTown } from '../support/leak/traffic.ts'
@@ -13,7 +13,7 @@ let day: Day
 beforeAll(async () => {
   const town = await buildTown({ node: LOOPBACK, friend: LOOPBACK, member: LOOPBACK, former: LOOPBACK })
   const watchers = await startWatchers(town, { curious: LOOPBACK, knowing: LOOPBACK })
-  day = await aDay(town, watchers, () => workInTown(town, { untilMs: 0, every: 1 }))
+  day = await aDay(town, watchers, () => workInTown(town, { untilMs: 0, every: 2 }))
 }, 600_000)
 
 afterAll(async () => {
@@ -28,4 +28,22 @@ describe('of a node in a public and a private swarm', () => {
     expect(lines).toContain('tcp 127.0.0.1:')
     expect(lines.split('\n').filter(line => line !== '' && !line.startsWith('tcp 127.0.0.1:'))).toEqual([])
   })
+})
+
+describe('a leak that is planted is found', () => {
+  beforeAll(async () => {
+    await reopen(day.town)
+  }, 60_000)
+
+  afterAll(async () => {
+    for (const { daemon } of [day.town.node, day.town.friend]) await daemon.stop()
+  })
+
+  test.each(PLANTS)(
+    '%s',
+    async (_, order) => {
+      expect(await isFound(day, order(day))).not.toEqual([])
+    },
+    90_000
+  )
 })

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Heard } from './stranger.ts'
 import type { Thing } from './needles.ts'
+import type { Plant } from './plants.ts'
 import type { Traffic } from './traffic.ts'
 import { endTown, expelFormer, startAgain, vaultThings } from './town.ts'
 import type { Expulsion, Town } from './town.ts'
@@ -20,7 +21,6 @@ export interface Day {
 
 /** Lets work happen while the strangers look on and the former member comes back as if nothing had been. */
 export async function aDay(town: Town, watchers: Watchers, work: () => Promise<Traffic>): Promise<Day> {
-  await watchers.visit()
   const expulsion = await expelFormer(town)
   const traffic = await work()
   await watchers.visit()
@@ -63,7 +63,7 @@ export function claims(day: () => Day): void {
 
   test('nothing private is told to a stranger or to a friend, in any spelling', async () => {
     const { watchers, things, town } = day()
-    const exceptFrom = [watchers.gossip]
+    const exceptFrom = watchers.gossips
     expect(await toldIn(things, [watchers.curious.recording], { exceptFrom })).toEqual([])
     expect(await toldIn(things, town.friend.recordings, { exceptFrom })).toEqual([])
   })
@@ -79,7 +79,7 @@ export function claims(day: () => Day): void {
     const { heard, town, watchers } = day()
     for (const { registries, topics, peers } of heard) {
       expect(registries).toEqual([town.square])
-      const named = topics.filter(({ peer }) => peer !== watchers.gossip).flatMap(each => each.topics)
+      const named = topics.filter(({ peer }) => !watchers.gossips.includes(peer)).flatMap(each => each.topics)
       expect(new Set(named)).toEqual(new Set([`/ggen/1/${town.square}/facts`]))
       const spoken = new Set(peers.flatMap(({ protocols }) => protocols))
       expect(spoken).toContain('/ggen/kad/1.0.0')
@@ -96,7 +96,7 @@ export function claims(day: () => Day): void {
     expect(await toldIn(things, recordings, { until: expulsion.since })).not.toEqual([])
     const dialled = await readFile(outgoing.at(-1) ?? '', 'utf8')
     expect(dialled).toContain(`:${portOf(town.privateDoor)}\n`)
-    expect(await toldIn(things, recordings, { since: expulsion.since, exceptFrom: [watchers.gossip] })).toEqual([])
+    expect(await toldIn(things, recordings, { since: expulsion.since, exceptFrom: watchers.gossips })).toEqual([])
   })
 
   test('a private name that the public registry offers in a higher version is never taken from there', () => {
@@ -110,4 +110,40 @@ export function claims(day: () => Day): void {
 export async function reopen({ node, friend }: Town): Promise<void> {
   await startAgain(friend)
   await startAgain(node)
+}
+
+const hidden = (day: Day, kind: Thing['kind']): string =>
+  day.things.find(({ kind: each, label }) => each === kind && !day.watchers.rumours.cids.includes(label))?.label ?? ''
+
+/** Leaks that the witnesses must find. What the last one opens stays open, so it is the last. */
+export const PLANTS: readonly (readonly [string, (day: Day) => Plant])[] = [
+  [
+    'a topic of the private swarm on the public host',
+    day => ({ plant: 'topic', topic: day.watchers.rumours.topics[0] ?? '' })
+  ],
+  [
+    'the private DHT on the public host',
+    day => ({ plant: 'protocol', protocol: day.watchers.rumours.protocols[0] ?? '' })
+  ],
+  ['private content announced in the public DHT', day => ({ plant: 'provide', cid: hidden(day, 'content') })],
+  ['private content looked for in the public DHT', day => ({ plant: 'look-up', cid: hidden(day, 'content') })],
+  ['private content asked for in the public swarm', day => ({ plant: 'want', cid: hidden(day, 'content') })],
+  ['private blocks behind the public bitswap', () => ({ plant: 'blocks' })],
+  ['the private registry followed in public', day => ({ plant: 'follow', registry: day.town.vault })]
+]
+
+/** Plants one leak in the running node and waits until a witness was told. */
+export async function isFound(day: Day, order: Plant): Promise<readonly string[]> {
+  const { town, watchers, things } = day
+  const options = { since: Date.now(), exceptFrom: watchers.gossips }
+  await town.node.daemon.plant(order)
+  await watchers.visit('public')
+  const look = async (): Promise<readonly string[]> => [
+    ...(await linesIn(things, [watchers.curious.recording, town.friend.daemon.recording], options)),
+    ...(await linesIn(unasked(things, watchers.rumours), [watchers.knowing.recording], options))
+  ]
+  return await vi.waitUntil(async () => await look().then(lines => lines.length > 0 && lines), {
+    timeout: 30_000,
+    interval: 500
+  })
 }

@@ -14,10 +14,10 @@ export interface Watchers {
   readonly curious: Stranger
   readonly knowing: Stranger
   readonly rumours: Rumours
-  /** The peer id of the one who has heard of it, and lets everybody know: what comes from him is not the node's doing. */
-  readonly gossip: string
-  /** Both ask everything, at both doors. */
-  visit(): Promise<void>
+  /** Their peer ids. They tell each other and everybody else what they have heard: that is not the node's doing. */
+  readonly gossips: readonly string[]
+  /** Both ask everything, at both doors, or at the public one. */
+  visit(doors?: 'both' | 'public'): Promise<void>
   /** What was answered, in all. */
   readonly answers: Answer[]
   /** Whether the public host took them in, for each visit. */
@@ -36,20 +36,21 @@ export async function startWatchers(town: Town, places: WatchersInit): Promise<W
     const { peerId } = await stranger.host([`/ip4/${address}/tcp/0`], [town.square])
     return [stranger, peerId]
   }
-  const [curious] = await start('curious', places.curious)
-  const [knowing, gossip] = await start('knowing', places.knowing)
+  const [curious, first] = await start('curious', places.curious)
+  const [knowing, second] = await start('knowing', places.knowing)
   const rumours = await rumoursOf(town)
   const answers: Answer[] = []
   const accepted: boolean[] = []
   // What everybody may know is asked for too: who is not told that has asked wrongly.
   const open: Rumours = { ...NO_RUMOURS, registries: [town.square] }
   const both: Rumours = { ...rumours, registries: [...rumours.registries, town.square] }
-  const visitAs = async (stranger: Stranger, heard: Rumours): Promise<void> => {
+  const visitAs = async (stranger: Stranger, heard: Rumours, doors: 'both' | 'public'): Promise<void> => {
     const { publicDoor, privateDoor } = town
     const visit = await stranger.visit(publicDoor, { rumours: heard })
     // It may be about to start again.
     if (visit.connected) accepted.push(visit.accepted)
     answers.push(...visit.answers)
+    if (doors === 'public') return
     for (const greets of [true, false]) {
       const refused = await stranger.visit(privateDoor, { greets, rumours: heard })
       if (refused.accepted) throw new Error('a stranger was let into the private swarm')
@@ -60,11 +61,12 @@ export async function startWatchers(town: Town, places: WatchersInit): Promise<W
   return {
     curious,
     knowing,
-    gossip,
+    gossips: [first, second],
     rumours,
     answers,
     accepted,
-    visit: async () => void (await Promise.all([visitAs(curious, open), visitAs(knowing, both)])),
+    visit: async (doors = 'both') =>
+      void (await Promise.all([visitAs(curious, open, doors), visitAs(knowing, both, doors)])),
     end: async () => {
       await curious.end()
       await knowing.end()
