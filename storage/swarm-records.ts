@@ -32,7 +32,6 @@ interface Row {
 interface Said {
   readonly secrets: Secrets
   readonly certificate: Uint8Array | null
-  readonly redeem: Uint8Array | null
   readonly vouched: readonly string[]
 }
 
@@ -44,7 +43,6 @@ export type ListenAddresses = readonly string[]
  *
  *   swarm!<name>!secrets      -> {secret, epoch, psk, previous, record}
  *   swarm!<name>!certificate  -> our own, as it was signed
- *   swarm!<name>!redeem       -> the envelope of our own redemption
  *   swarm!<name>!vouched      -> [multiaddr] of the token that let us in
  *   swarm!<name>!listen       -> [multiaddr]
  *   roster!<name>!<peer>      -> {member, certificate, lastSeen}
@@ -81,7 +79,6 @@ export class SwarmRecords {
     return {
       secrets,
       certificate: await this.#get('certificate', bytes => bytes),
-      redeem: await this.#get('redeem', bytes => bytes),
       vouched: (await this.#get('vouched', parseAddresses)) ?? []
     }
   }
@@ -94,10 +91,6 @@ export class SwarmRecords {
 
   async putCertificate(certificate: Uint8Array | null): Promise<void> {
     await this.#put('certificate', certificate)
-  }
-
-  async putRedeem(redeem: Uint8Array | null): Promise<void> {
-    await this.#put('redeem', redeem)
   }
 
   async putVouched(addresses: readonly string[]): Promise<void> {
@@ -139,7 +132,7 @@ export class SwarmRecords {
 
   /** Forgets the swarm. Its key files are for whoever calls. */
   async forget(): Promise<void> {
-    const what = ['secrets', 'certificate', 'redeem', 'vouched', 'listen']
+    const what = ['secrets', 'certificate', 'vouched', 'listen']
     const ops = what.map((part): KeyValueOp => ({ type: 'del', key: `swarm!${this.#name}!${part}` }))
     await this.deleteRoster((await this.roster()).map(({ peer }) => peer))
     await this.#kv.batch(ops, { sync: true })

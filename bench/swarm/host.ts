@@ -161,7 +161,7 @@ async function open({ home: path, keep }: Orders['open']['params']): Promise<Hos
   const home = await takeHome(path)
   const read = withSettings(await readConfig(home), { keep, listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false })
   // Nodes of a private swarm find each other by token, roster and DHT, as they do when no cable joins them.
-  const own = { name: ALIAS, listen: [], bootstrap: [], mdns: false, allowPeers: [] }
+  const own = { name: ALIAS, listen: [], bootstrap: [], mdns: false, relay: true, allowPeers: [] }
   const config = { ...read, swarms: [...read.swarms, own] }
   const log = await openLog({ level: 'error' })
   const node = await createNode({ home, config, version: '0.0.0', network: true, log })

@@ -114,8 +114,9 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
       const since = Date.now()
       const { address } = machines.node
       await town.node.daemon.plant({ plant: 'page', host: address, port: 8081, text: `here is ${VAULT}` })
-      const { knock, recording } = day.watchers.curious
-      await expect.poll(async () => await knock(address, ALL_PORTS), { timeout: 60_000 }).toContain(8081)
+      const { curious } = day.watchers
+      const { recording } = curious
+      await expect.poll(async () => await curious.knock(address, ALL_PORTS), { timeout: 60_000 }).toContain(8081)
       expect(await toldIn(day.things, [recording], { since })).toContainEqual(containing(':8081'))
     }, 90_000)
 

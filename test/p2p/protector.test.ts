@@ -51,7 +51,7 @@ const ours = async (...psks: readonly Uint8Array[]): Promise<Libp2p> => await ho
 const theirs = async (psk: Uint8Array): Promise<Libp2p> =>
   await host(() => {
     const file = Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${Buffer.from(psk).toString('hex')}`)
-    return preSharedKey({ psk: new Uint8Array(file) })() as ConnectionProtector
+    return preSharedKey({ psk: new Uint8Array(file) })()
   })
 
 /** Sends bytes there and back, and says whether the same came back. */

@@ -156,7 +156,7 @@ async function bringIn(town: Town, resident: Resident): Promise<void> {
   const { square, vault, node, friend } = town
   await client.call('registryAdd', { id: square, alias: 'square', peer: friend.daemon.address, isDefault: true })
   const { token } = await node.daemon.client.call('invite', { registry: VAULT })
-  await client.call('join', { token, listen: [`/ip4/${resident.place.address}/tcp/0`], mirror: true })
+  await client.call('join', { token, listen: [`/ip4/${resident.place.address}/tcp/0`] })
   const [swarm] = await client.call('swarmList', {})
   town.hosts.set(resident.daemon.peerId, resident.role).set(swarm?.peerId ?? '', `${resident.role} in private`)
   await caughtUp(node.daemon, resident.daemon, vault, { kept: true })
