@@ -1,7 +1,9 @@
 import { createPublicKey, hash, verify as verifyWithNode } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import * as ed25519 from '@noble/ed25519'
+import { base58btc } from 'multiformats/bases/base58'
 import type { Brand } from '../protocol/brand.ts'
+import { concatBytes } from '../protocol/bytes.ts'
 import { formatPrincipal } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
@@ -28,6 +30,15 @@ export function parseSecret(bytes: Uint8Array): Secret {
 /** The public name of a secret. */
 export function principalOf(secret: Secret): Principal {
   return formatPrincipal(ed25519.getPublicKey(secret))
+}
+
+/**
+ * The libp2p peer id of the host that has this secret (libp2p specs, peer-ids): base58btc of the identity multihash over the
+ * protobuf of the public key.
+ */
+export function peerIdOf(secret: Uint8Array): string {
+  const head = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20)
+  return base58btc.baseEncode(concatBytes([head, ed25519.getPublicKey(parseSecret(secret))]))
 }
 
 /** The 64-byte Ed25519 signature of a message (RFC 8032 section 5.1.6): deterministic, 0.5 ms. */

@@ -75,7 +75,7 @@ async function fill(home: string, { registry, facts }: Corpus): Promise<number> 
   const { gate, store, records, close } = await openGate(homePaths(home).store, registry)
   try {
     await records.putRegistries([
-      { id: registry, alias: 'bench', isDefault: true, singleSource: true, swarm: 'public' }
+      { id: registry, alias: 'bench', isDefault: true, singleSource: true, swarm: 'public', made: true, order: 1 }
     ])
     await admitAll(gate, registry, facts())
     return store.head(registry).count

@@ -10,12 +10,15 @@ export interface BenchGroup {
 }
 
 const SUFFIX = '.bench.ts'
+const QUICK = '--quick'
 
 /**
  * `npm run bench [-- NAME…]`: runs the groups (one `NAME.bench.ts` each), or those that the names select (`startup`, or
  * one figure: `startup/help`), and prints one line of JSON per figure. Fails when a group fails, not when a target is missed.
+ * With `--quick` groups that run many nodes for minutes run few of them for seconds: it shows that they run, and no more.
  */
-async function main(wanted: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
+  const wanted = args.filter(arg => arg !== QUICK)
   const files = (await readdir(import.meta.dirname)).filter(name => name.endsWith(SUFFIX)).sort()
   const groups = files.map(name => name.slice(0, -SUFFIX.length))
   const unknown = wanted.filter(name => !groups.includes(name.split('/')[0] ?? ''))
@@ -24,7 +27,7 @@ async function main(wanted: readonly string[]): Promise<number> {
     return 2
   }
   let failed = 0
-  const workbench = await openWorkbench(wanted)
+  const workbench = await openWorkbench(wanted, { isQuick: args.includes(QUICK) })
   try {
     for (const name of groups) {
       if (wanted.length > 0 && !wanted.some(one => one.split('/')[0] === name)) continue

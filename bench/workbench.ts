@@ -16,6 +16,8 @@ export interface Ran {
 export interface Workbench {
   /** Whether this figure was asked for; ask before work that only it needs. */
   wants(figure: string): boolean
+  /** Small numbers will do: nobody reads the figures. */
+  readonly isQuick: boolean
   /** A new empty folder, until `clear`. */
   tempDir(): Promise<string>
   /** Makes something in a folder of its own that all groups of the run use; made on the first call. */
@@ -45,7 +47,10 @@ export interface Started {
 }
 
 /** A workbench for one run. */
-export async function openWorkbench(wanted: readonly string[] = []): Promise<Workbench> {
+export async function openWorkbench(
+  wanted: readonly string[] = [],
+  { isQuick = false }: { readonly isQuick?: boolean } = {}
+): Promise<Workbench> {
   const root = await mkdtemp(join(tmpdir(), 'ggen-bench-'))
   const bench = { root, running: new Set<ChildProcess>() }
   const folders: string[] = []
@@ -60,6 +65,7 @@ export async function openWorkbench(wanted: readonly string[] = []): Promise<Wor
     for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true, maxRetries: 3 })
   }
   return {
+    isQuick,
     wants: figure => wanted.length === 0 || wanted.some(name => figure === name || figure.startsWith(`${name}/`)),
     tempDir: async () => {
       const folder = await mkdtemp(join(root, 'dir-'))

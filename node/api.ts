@@ -1,16 +1,18 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex } from '../protocol/bytes.ts'
-import { isRegistryError, RegistryError } from '../protocol/errors.ts'
+import { RegistryError } from '../protocol/errors.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { authorityApi, filing } from './authority-api.ts'
-import { documentApi, documentOf } from './document-api.ts'
+import { documentApi } from './document-api.ts'
 import { backup } from './backup.ts'
 import { complete } from './complete.ts'
 import { diagnose } from './doctor.ts'
+import { choosing, search, show } from './lookup.ts'
+import { ownReference } from './meant.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
   Api,
@@ -20,14 +22,12 @@ import type {
   NodeStatus,
   PeerStatus,
   ProjectParams,
-  RegistryStatus,
-  ShownPackage
+  RegistryStatus
 } from './services/api.ts'
 import type { InstallRequest } from './services/install.ts'
 import type { Published } from './services/publish.ts'
 import type { YankResult, YankTarget } from './services/yank.ts'
 import type { ProjectCommand } from './services/project/target.ts'
-import { summarise } from './services/registry-view.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
 import { swarmApi } from './swarm-api.ts'
@@ -37,7 +37,7 @@ import { waitFor } from './wait.ts'
 
 /** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
 export function createApi(parts: NodeParts): Api {
-  const { registries, view, yanker } = parts
+  const { registries, yanker } = parts
   return {
     status: () => status(parts),
     peers: async () => peers(parts),
@@ -60,20 +60,14 @@ export function createApi(parts: NodeParts): Api {
     remove: ({ names, ...params }, context) =>
       parts.installer(ordered({ kind: 'remove', names, registry: undefined }, params), context),
     outdated: ({ project }, { signal }) => parts.outdated(project, signal),
-    search: ({ query, registry, limit }) => view.search(registries.find(registry).id, query, limit),
-    show: async ({ reference: text }) => {
-      const { reference, registry } = registries.resolve(text)
-      const found = await view.package(registry.id, reference.name)
-      const document =
-        found.document === null ? null : await documentOf(parts, registry.id, reference.name).catch(unmade)
-      return { ...shown(found, registry), document }
-    },
-    yank: ({ reference, reason, key, out }) => {
-      const target = { ...exactVersion(parts, reference), key }
+    search: params => search(parts, params),
+    show: params => show(parts, params),
+    yank: async ({ reference, reason, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
       return yanked(parts, { target, out }, () => yanker.yank(target, reason))
     },
-    unyank: ({ reference, key, out }) => {
-      const target = { ...exactVersion(parts, reference), key }
+    unyank: async ({ reference, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
       return yanked(parts, { target, out }, () => yanker.unyank(target))
     },
     ...authorityApi(parts),
@@ -96,27 +90,22 @@ export function createApi(parts: NodeParts): Api {
   }
 }
 
-/** Versions are shown whatever became of the words: `document` and `history` say why there are none. */
-function unmade(error: unknown): null {
-  if (isRegistryError(error) && error.code === 'DOCUMENT_FAILED') return null
-  throw error
-}
-
 async function publishTo(
   parts: NodeParts,
   { folder, registry: which, key, out }: ApiMethods['publish']['params'],
   signal: AbortSignal
 ): Promise<ApiMethods['publish']['result']> {
-  const registry = parts.registries.find(which).id
+  const registry = which === undefined ? choosing(parts) : parts.registries.find(which).id
   let published: Published | undefined
   const { file } = await filing(parts, out, async () => {
     published = await parts.publish({ registry, folder, key }, signal)
     const { name: subject, fact, claim, metadata } = published
     const facts = [fact, claim, metadata].filter(id => id !== null).map(id => ({ id, subject }))
-    return { registry, facts }
+    return { registry: published.registry, facts }
   })
   if (published === undefined) throw new RegistryError('INTERNAL', 'nothing was published')
-  return { ...published, file }
+  const { alias, isDefault } = parts.registries.find(published.registry)
+  return { ...published, alias, isDefault, file }
 }
 
 async function yanked(
@@ -135,7 +124,7 @@ async function yanked(
 }
 
 async function importFolder(
-  { registries, publish }: NodeParts,
+  parts: NodeParts,
   { folder, registry, key }: ApiMethods['importFolder']['params'],
   { signal, onProgress }: CallContext
 ): Promise<ApiMethods['importFolder']['result']> {
@@ -145,8 +134,8 @@ async function importFolder(
   const names = entries.filter(entry => entry.isDirectory() && !entry.name.startsWith('.')).map(entry => entry.name)
   if (names.length > LIMITS.content.entries) throw new RegistryError('LIMIT_EXCEEDED', `${folder} has too many folders`)
   return importFolders(
-    publish,
-    { registry: registries.find(registry).id, key },
+    parts.publish,
+    { registry: registry === undefined ? choosing(parts) : parts.registries.find(registry).id, key },
     {
       folders: names.toSorted().map(name => join(folder, name)),
       signal,
@@ -156,7 +145,10 @@ async function importFolder(
 }
 
 /** What a person did not ask for is off. */
-function ordered(command: ProjectCommand, { project, ...given }: ProjectParams & InstallOptions): InstallRequest {
+function ordered(
+  command: Pick<ProjectCommand, 'kind' | 'names' | 'registry'>,
+  { project, ...given }: ProjectParams & InstallOptions
+): InstallRequest {
   const off = {
     force: false,
     frozen: false,
@@ -164,16 +156,17 @@ function ordered(command: ProjectCommand, { project, ...given }: ProjectParams &
     dryRun: false,
     noDeps: false,
     singleSource: false,
-    sync: false
+    sync: false,
+    acceptMoves: false
   }
   return { ...off, ...given, ...command, project }
 }
 
-function exactVersion(
-  { registries }: NodeParts,
+async function exactVersion(
+  parts: NodeParts,
   text: string
-): { registry: FollowedRegistry['id']; name: PackageView['name']; version: string } {
-  const { reference, registry } = registries.resolve(text)
+): Promise<{ registry: FollowedRegistry['id']; name: PackageView['name']; version: string }> {
+  const { reference, registry } = await ownReference(parts, text)
   if (reference.range === undefined) {
     throw new RegistryError('INVALID_REFERENCE', 'name the version: yank and unyank are about one version', {
       next: `ggen-node yank ${text}@VERSION`
@@ -235,31 +228,4 @@ function peers({ swarms }: NodeParts): readonly PeerStatus[] {
     bytesIn: peer.bytesIn,
     bytesOut: peer.bytesOut
   }))
-}
-
-function shown(view: PackageView, { id, alias }: FollowedRegistry): Omit<ShownPackage, 'document'> {
-  const best = summarise(view)
-  const manifest = view.versions.find(entry => entry.version === best?.version)?.contents[0]?.manifest ?? null
-  return {
-    name: view.name,
-    registry: id,
-    alias,
-    owners: view.claim?.keys ?? [],
-    manifest,
-    versions: view.versions.map(({ version, contents, yanks }) => ({
-      version,
-      state: contents.length > 1 ? 'conflict' : yanks.length > 0 ? 'yanked' : 'ok',
-      reasons: yanks.map(yank => yank.reason).filter(reason => reason !== ''),
-      contents: contents.map(({ root, size, by, fact, time, marks, digests }) => ({
-        cid: root,
-        size,
-        by,
-        fact,
-        time,
-        marks,
-        digests: { sha256: toHex(digests.sha256), sha512: toHex(digests.sha512), archiveBytes: digests.archiveBytes }
-      }))
-    })),
-    setAside: view.setAside
-  }
 }

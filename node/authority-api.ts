@@ -3,6 +3,7 @@ import { parseFactId } from '../protocol/cid.ts'
 import type { FactId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseSemver } from '../protocol/version.ts'
+import { ownReference, ownReferenceIn } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import { removeRegistry } from './registry-setup.ts'
 import type { Api } from './services/api.ts'
@@ -26,16 +27,16 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
     },
     registryRemove: params => removeRegistry(parts, params),
     roleList: async params => {
-      const { id, alias, subject } = aboutOf(parts, params)
+      const { id, alias, subject } = await aboutOf(parts, params)
       return { ...(await showRoles(authority, id, subject)), alias }
     },
     roleGrant: ({ to, role, scope, expires, threshold, ...params }) =>
       authoring(parts, params, async () => [
-        await grantRole(authority, signingAbout(parts, params), { key: to, role, scope, expires, threshold })
+        await grantRole(authority, await signingAbout(parts, params), { key: to, role, scope, expires, threshold })
       ]),
     roleRevoke: ({ from, role, scope, reason = '', threshold, compromised, keep, ...params }) =>
-      authoring(parts, params, () =>
-        revokeRole(authority, signingAbout(parts, params), {
+      authoring(parts, params, async () =>
+        revokeRole(authority, await signingAbout(parts, params), {
           key: from,
           role,
           scope,
@@ -56,7 +57,7 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
       return { ...authored, skipped }
     },
     transfer: ({ to, ...params }) =>
-      authoring(parts, params, () => transferPackage(authority, signingAbout(parts, params), to)),
+      authoring(parts, params, async () => transferPackage(authority, await signingAbout(parts, params), to)),
     ...signingApi(parts),
     ...conflictApi(parts)
   }
@@ -86,7 +87,7 @@ function conflictApi(parts: NodeParts): Pick<Api, 'conflictList' | 'resolve' | '
     },
     resolve: ({ reference: text, keep, ...params }) =>
       authoring(parts, params, async () => {
-        const { reference, registry } = registries.resolve(text)
+        const { reference, registry } = await ownReference(parts, text)
         const { name, range } = reference
         if (range === undefined) {
           throw new RegistryError('INVALID_REFERENCE', 'name the version that is in conflict', {
@@ -142,25 +143,25 @@ export async function filing(
   return { file: out }
 }
 
-interface Meant extends Pick<About, 'subject'> {
+interface Subjected extends Pick<About, 'subject'> {
   readonly id: RegistryId
   readonly alias: string
 }
 
 /** What a command is about. Attack: none, but a package of one registry and the name of another would be half ignored. */
-function aboutOf({ registries }: NodeParts, params: { registry?: string; package?: string }): Meant {
+async function aboutOf(parts: NodeParts, params: { registry?: string; package?: string }): Promise<Subjected> {
   if (params.package === undefined) {
-    const { id, alias } = registries.find(params.registry)
+    const { id, alias } = parts.registries.find(params.registry)
     return { id, alias, subject: 'registry' }
   }
-  const { reference, registry } = registries.resolveIn(params.package, params.registry)
+  const { reference, registry } = await ownReferenceIn(parts, params.package, params.registry)
   if (reference.range !== undefined)
     throw new RegistryError('INVALID_REFERENCE', 'a role is about a package, not about one version of it')
   return { id: registry.id, alias: registry.alias, subject: reference.name }
 }
 
-function signingAbout(parts: NodeParts, params: AboutParams): About {
-  const { id, subject } = aboutOf(parts, params)
+async function signingAbout(parts: NodeParts, params: AboutParams): Promise<About> {
+  const { id, subject } = await aboutOf(parts, params)
   return { registry: id, subject, key: params.key }
 }
 

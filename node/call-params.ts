@@ -26,6 +26,7 @@ const PARAMS: {
     dryRun: 'flag?',
     singleSource: 'flag?',
     sync: 'flag?',
+    acceptMoves: 'flag?',
     frozen: 'flag?',
     noDeps: 'flag?',
     registry: 'text?'
@@ -37,7 +38,8 @@ const PARAMS: {
     offline: 'flag?',
     dryRun: 'flag?',
     singleSource: 'flag?',
-    sync: 'flag?'
+    sync: 'flag?',
+    acceptMoves: 'flag?'
   },
   remove: {
     project: 'path',
@@ -46,7 +48,8 @@ const PARAMS: {
     offline: 'flag?',
     dryRun: 'flag?',
     singleSource: 'flag?',
-    sync: 'flag?'
+    sync: 'flag?',
+    acceptMoves: 'flag?'
   },
   outdated: { project: 'path' },
   search: { query: 'text', registry: 'text?', limit: 'number' },
@@ -109,7 +112,7 @@ const PARAMS: {
     uses: 'number?',
     ci: 'flag?'
   },
-  join: { token: 'text', alias: 'text?', listen: 'texts?', mirror: 'flag?' },
+  join: { token: 'text', alias: 'text?', listen: 'texts?' },
   members: { registry: 'text?' },
   expel: { ...SIGNING, member: 'text', registry: 'text?', reason: 'text?', compromised: 'flag', rotate: 'flag' },
   swarmRotate: { registry: 'text?', overlap: 'text?', key: 'text?' },

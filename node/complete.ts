@@ -15,15 +15,20 @@ export async function complete(
   const colon = prefix.indexOf(':')
   const alias = colon > 0 ? prefix.slice(0, colon) : undefined
   const typed = prefix.slice(colon + 1)
-  const { id } = registries.find(alias)
+  const looked = alias === undefined ? registries.all : [registries.find(alias)]
   const hasEcosystem = isEcosystem(typed.slice(0, Math.max(0, typed.indexOf('/'))))
   const from = hasEcosystem ? typed : `ggen/${typed}`
-  const found: string[] = []
-  for await (const [subject] of facts.rows(id, from as PackageName)) {
-    if (!subject.startsWith(from) || found.length >= LIMITS.search.completions) break
-    const name = hasEcosystem ? subject : subject.slice('ggen/'.length)
-    found.push(alias === undefined ? name : `${alias}:${name}`)
+  const names = new Set<string>()
+  for (const { id } of looked) {
+    let taken = 0
+    for await (const [subject] of facts.rows(id, from as PackageName)) {
+      if (!subject.startsWith(from) || taken >= LIMITS.search.completions) break
+      const name = hasEcosystem ? subject : subject.slice('ggen/'.length)
+      names.add(alias === undefined ? name : `${alias}:${name}`)
+      taken += 1
+    }
   }
+  const found = [...names].toSorted().slice(0, LIMITS.search.completions)
   if (alias !== undefined || registries.all.length < 2) return found
   return [...found, ...aliases.filter(other => other.startsWith(prefix)).map(other => `${other}:`)]
 }

@@ -111,7 +111,19 @@ export const SETTINGS: readonly Setting[] = [
     env: 'GGEN_NODE_MDNS',
     flag: 'mdns',
     operand: '',
-    description: 'find peers on the local network',
+    description: 'find peers on the local network; in a private swarm true unless told otherwise',
+    fault: anything
+  },
+  {
+    key: 'relay',
+    type: 'switch',
+    scope: 'swarm',
+    choices: [],
+    fallback: false,
+    env: 'GGEN_NODE_RELAY',
+    flag: 'relay',
+    operand: '',
+    description: 'carry connections between peers that cannot reach each other',
     fault: anything
   },
   {
@@ -127,6 +139,14 @@ export const SETTINGS: readonly Setting[] = [
     fault: text => (isPeerId(text) ? undefined : 'it is no peer id')
   }
 ]
+
+/**
+ * What holds when nobody said anything. A private swarm looks around on the local network, where it shows strangers a
+ * name that tells them nothing; the public one speaks to nobody whom it was not told of.
+ */
+export function fallbackOf(setting: Setting, swarm: string): SettingValue {
+  return setting.key === 'mdns' ? swarm !== PUBLIC_SWARM : setting.fallback
+}
 
 /** The full name of a setting in `config.toml`: `keep`, `swarm.public.listen`. */
 export function fullKey({ scope, key }: Setting, swarm: string): string {

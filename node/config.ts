@@ -7,6 +7,7 @@ import { readSmallFile } from '../storage/small-file.ts'
 import { nearest } from '../protocol/nearest.ts'
 import {
   checkedValue,
+  fallbackOf,
   fullKey,
   HOME_SETTING,
   KEEPS,
@@ -23,6 +24,8 @@ export interface SwarmSettings {
   readonly listen: readonly string[]
   readonly bootstrap: readonly string[]
   readonly mdns: boolean
+  /** Carries connections between peers that cannot reach each other. */
+  readonly relay: boolean
   /** Peer ids that no limit by address applies to. */
   readonly allowPeers: readonly string[]
 }
@@ -164,7 +167,7 @@ export function resolveSettings(
       if (text !== undefined) return value('environment', valueOfText(setting, [text], `$${setting.env}`))
     }
     const inFile = file.values.get(key)
-    return inFile === undefined ? value('default', setting.fallback) : value('file', inFile)
+    return inFile === undefined ? value('default', fallbackOf(setting, swarm)) : value('file', inFile)
   })
 }
 
@@ -191,6 +194,7 @@ export function configOf(settings: readonly ResolvedSetting[]): Config {
       listen: listOf(`swarm.${name}.listen`),
       bootstrap: listOf(`swarm.${name}.bootstrap`),
       mdns: values.get(`swarm.${name}.mdns`) === true,
+      relay: values.get(`swarm.${name}.relay`) === true,
       allowPeers: listOf(`swarm.${name}.allow_peers`)
     }))
   }

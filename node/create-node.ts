@@ -22,6 +22,7 @@ import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
+import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
 import type { Registries } from './registries.ts'
 import { Scrub } from './scrub.ts'
@@ -44,7 +45,7 @@ import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
 import { statedRelease } from './services/project/stated-release.ts'
-import { resolverWith } from './services/resolve.ts'
+import { resolveNodes } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
 import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
@@ -185,6 +186,7 @@ type Services = Pick<
   | 'documents'
   | 'gate'
   | 'view'
+  | 'precedence'
   | 'author'
   | 'publish'
   | 'yanker'
@@ -234,6 +236,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   }
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
+  const precedence = composePrecedence({ ...core, gate, view, sources })
   const installing: InstallComponents = {
     find: reading.find,
     words: wordsReader(reading),
@@ -241,7 +244,8 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
-    solve: resolverWith((registry, name) => view.near(registry, name)),
+    precedence,
+    solve: resolveNodes,
     open: folder => projects.open(folder),
     content: { ...packageContent({ ...core, provide }), meter: meterOf(swarms) },
     version,
@@ -252,6 +256,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     documents,
     gate,
     view,
+    precedence,
     author,
     mirror,
     keeps,

@@ -9,6 +9,8 @@ import type { Catalogue } from '../protocol/document/words.ts'
 import type { Edit } from '../protocol/document/edits.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { filing } from './authority-api.ts'
+import { meantReference, ownReference } from './meant.ts'
+import type { Meant } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import type { Api } from './services/api.ts'
 import { placeOf } from './services/authority/place.ts'
@@ -39,7 +41,7 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
   const { gate, registries, documents } = parts
   return {
     edit: async ({ reference, edits, whole = [], ...params }) => {
-      const { registry, name } = packageIn(parts, reference)
+      const { registry, name } = packageOf(await ownReference(parts, reference))
       await parts.view.package(registry.id, name)
       if (edits.length > 0 && whole.length > 0)
         throw new RegistryError('USAGE', 'either edits or whole fields, not both')
@@ -55,7 +57,7 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
       return { ...edited, name, notes: await notesOn(parts, registry.id, edited.changed) }
     },
     rollover: async ({ reference, registry: which, ...params }) => {
-      const named = reference === undefined ? undefined : packageIn(parts, reference)
+      const named = reference === undefined ? undefined : packageOf(await ownReference(parts, reference))
       if (named !== undefined) await parts.view.package(named.registry.id, named.name)
       const registry = named?.registry ?? registries.find(which)
       const subject: Subject = named?.name ?? 'registry'
@@ -72,7 +74,7 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
       return { name: named?.name ?? null, registry: id, alias, fact, folded, notes: [], file }
     },
     document: async ({ reference }) => {
-      const { registry, name } = packageIn(parts, reference)
+      const { registry, name } = packageOf(await meantReference(parts, reference))
       await parts.view.package(registry.id, name)
       return {
         name,
@@ -82,7 +84,7 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
       }
     },
     history: async ({ reference, limit }) => {
-      const { registry, name } = packageIn(parts, reference)
+      const { registry, name } = packageOf(await meantReference(parts, reference))
       await parts.view.package(registry.id, name)
       const standings = await documents.standings(registry.id, name)
       const { facts } = await placeOf(gate, registry.id, name)
@@ -189,8 +191,7 @@ function editorOf({ authority, documents }: NodeParts): Parameters<typeof edit>[
   return { ...authority, documents }
 }
 
-function packageIn({ registries }: NodeParts, text: string): { registry: FollowedRegistry; name: PackageName } {
-  const { reference, registry } = registries.resolve(text)
+function packageOf({ reference, registry }: Meant): { registry: FollowedRegistry; name: PackageName } {
   if (reference.range === undefined) return { registry, name: reference.name }
   throw new RegistryError('INVALID_REFERENCE', 'words are about a package, not about one version of it', {
     next: 'name it without a version'

@@ -51,9 +51,10 @@ export function assertText(value: unknown, name: string): asserts value is strin
 export function withSettings(config: Config, settings: NodeSettings): Config {
   const { keep = config.keep, listen = [] } = settings
   const swarms = config.swarms.map((swarm, index) => {
-    if (index > 0) return { ...swarm, listen: [] }
+    if (index > 0) return { ...swarm, listen: [], relay: false }
     const { bootstrap = swarm.bootstrap, mdns = swarm.mdns, allowPeers = swarm.allowPeers } = settings
-    return { ...swarm, listen, bootstrap, mdns, allowPeers }
+    // Whom nobody can dial is no relay.
+    return { ...swarm, listen, bootstrap, mdns, allowPeers, relay: swarm.relay && listen.length > 0 }
   })
   return { ...config, keep, swarms }
 }

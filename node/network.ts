@@ -60,12 +60,6 @@ export type PrivateHost = Pick<SwarmConfig, 'names' | 'psks'> & {
   readonly membership: NonNullable<SwarmComponents['membership']>
 }
 
-/** The peer id that the host of a swarm has in this data directory. */
-export async function peerIdOf(home: Home, swarm: string): Promise<string> {
-  const { peerIdFromPrivateKey } = await import('@libp2p/peer-id')
-  return peerIdFromPrivateKey(await swarmKeyOf(await loadSwarmSecret(home, swarm))).toString()
-}
-
 /** Opens and closes the hosts of a node. */
 export class Network {
   readonly #init: NetworkInit

@@ -1,4 +1,5 @@
 import type { AuthorityComponents } from './authority.ts'
+import type { Precedence } from './services/precedence.ts'
 import type { Publish } from './services/publish.ts'
 import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
@@ -14,7 +15,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Swarm } from './p2p/swarm.ts'
 import type { FactStore } from '../storage/fact-store.ts'
-import type { Records } from '../storage/records.ts'
+import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { NodeMeter } from './meter.ts'
@@ -41,6 +42,8 @@ export interface NodeParts {
   readonly gate: Gate
   readonly documents: Documents
   readonly view: RegistryView
+  /** Which registry a name without an alias means. */
+  readonly precedence: Precedence<FollowedRegistry>
   readonly author: Author
   readonly publish: Publish
   readonly yanker: Yanker

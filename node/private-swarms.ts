@@ -2,6 +2,7 @@ import type { BackupRecord } from '../protocol/backup.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { peerIdOf } from '../attestation/keys.ts'
 import { privateKeys, privateNames } from '../protocol/membership/names.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
@@ -11,6 +12,7 @@ import { keyName, SwarmRecords } from '../storage/swarm-records.ts'
 import type { Changes } from './changes.ts'
 import type { Config, SwarmSettings } from './config.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
+import { loadSwarmSecret } from './identity.ts'
 import type { KeySigner } from './identity.ts'
 import type { Network } from './network.ts'
 import type { Registries } from './registries.ts'
@@ -208,8 +210,7 @@ export class PrivateSwarms {
 
   async #open(name: string, registry: RegistryId): Promise<Entry> {
     const { facts, gate, signer, clock, log, swarms } = this.#components
-    const { peerIdOf } = await import('./network.ts')
-    const peerId = await peerIdOf(this.#init.home, name)
+    const peerId = peerIdOf(await loadSwarmSecret(this.#init.home, name))
     const store = this.#storeOf(name)
     const connected = (): readonly string[] =>
       (swarms.named(name)?.peers() ?? []).filter(peer => peer.connected).map(({ id }) => id)
@@ -225,6 +226,13 @@ export class PrivateSwarms {
       gate,
       store,
       envelope: id => facts.get(registry, id),
+      announce: ({ id, bytes }) => {
+        // Nobody listens: reconciliation tells it to whoever comes.
+        swarms
+          .named(name)
+          ?.publishFact(registry, id, bytes)
+          .catch((error: unknown) => log.debug({ error }, 'a fact could not be gossiped'))
+      },
       comparedAt: () => this.#compared.get(registry),
       isConfigured: peer => configured.has(peer),
       connected,
@@ -289,7 +297,8 @@ export class PrivateSwarms {
 
   /** What the operator wrote down for this swarm, if anything. */
   #settings(name: string): SwarmSettings {
-    const none = { name, listen: [], bootstrap: [], mdns: true, allowPeers: [] }
+    // Members find each other on the local network and carry each other's bytes: nobody else can ask them to.
+    const none = { name, listen: [], bootstrap: [], mdns: true, relay: true, allowPeers: [] }
     return this.#init.config.swarms.slice(1).find(swarm => swarm.name === name) ?? none
   }
 

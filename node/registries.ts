@@ -21,6 +21,8 @@ export interface AddOptions {
   readonly singleSource?: boolean
   /** The private swarm that carries it; without one the public swarm does, or the one that did before. */
   readonly swarm?: string
+  /** It is founded here and now. */
+  readonly made?: boolean
 }
 
 /** The registries that are followed here and the names they go by. At most one is the default. */
@@ -36,6 +38,7 @@ export class Registries {
     this.#all = await this.#records.registries()
   }
 
+  /** In the order of following. */
   get all(): readonly FollowedRegistry[] {
     return this.#all
   }
@@ -45,7 +48,7 @@ export class Registries {
   }
 
   /** Adds one, or changes its alias. The first one becomes the default. */
-  async add(id: string, { alias, isDefault, singleSource, swarm }: AddOptions): Promise<FollowedRegistry> {
+  async add(id: string, { alias, isDefault, ...given }: AddOptions): Promise<FollowedRegistry> {
     const registry = parseId(id)
     const known = this.#all.find(entry => entry.id === registry)
     const name = alias === undefined ? (known?.alias ?? this.#freeAlias()) : parseAlias(alias)
@@ -63,14 +66,16 @@ export class Registries {
       id: registry,
       alias: name,
       isDefault: becomesDefault,
-      singleSource: singleSource ?? known?.singleSource ?? false,
-      swarm: swarm ?? known?.swarm ?? PUBLIC_SWARM
+      singleSource: given.singleSource ?? known?.singleSource ?? false,
+      swarm: given.swarm ?? known?.swarm ?? PUBLIC_SWARM,
+      made: given.made ?? known?.made ?? false,
+      order: known?.order ?? Math.max(0, ...this.#all.map(({ order }) => order)) + 1
     }
     const others = this.#all
       .filter(candidate => candidate.id !== registry)
       .map(candidate => (becomesDefault ? { ...candidate, isDefault: false } : candidate))
     await this.#records.putRegistries([entry, ...others])
-    this.#all = [...others, entry]
+    this.#all = [...others, entry].toSorted((a, b) => a.order - b.order)
     return entry
   }
 

@@ -55,6 +55,7 @@ export async function createRegistry(
     alias: wanted,
     isDefault,
     singleSource: true,
+    made: true,
     ...(swarm === undefined ? {} : { swarm })
   })
   parts.swarms.of(registry)?.follow(registry)

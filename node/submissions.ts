@@ -13,6 +13,7 @@ import type { FactStore } from '../storage/fact-store.ts'
 import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { Changes } from './changes.ts'
 import type { OwnSigner } from './identity.ts'
+import { ownReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Api, WaitingSubmission } from './services/api.ts'
@@ -116,7 +117,7 @@ export function submissionCalls(parts: NodeParts): SubmissionCalls {
   const { desk } = parts
   return {
     submit: async ({ reference, registry: alias, owners, threshold, note }, { signal }) => {
-      const { name, registry } = nameAndRegistry(parts, reference, alias)
+      const { name, registry } = await nameAndRegistry(parts, reference, alias)
       const wish = { name, owners: owners.map(parseOwner), threshold, note }
       return { ...(await parts.submit(registry.id, wish, signal)), alias: registry.alias }
     },
@@ -145,14 +146,18 @@ export function submissionCalls(parts: NodeParts): SubmissionCalls {
   }
 }
 
-function nameAndRegistry(
-  { registries }: NodeParts,
+async function nameAndRegistry(
+  parts: NodeParts,
   text: string,
   alias: string | undefined
-): { readonly name: PackageName; readonly registry: FollowedRegistry } {
+): Promise<{ readonly name: PackageName; readonly registry: FollowedRegistry }> {
   const reference = parseReference(text)
-  if (reference.range === undefined)
-    return { name: reference.name, registry: registries.find(alias ?? reference.alias) }
+  if (reference.range === undefined) {
+    // Attack: an accident. Asking strangers for a private name tells them that there is one.
+    const { registry } =
+      alias === undefined ? await ownReference(parts, text) : { registry: parts.registries.find(alias) }
+    return { name: reference.name, registry }
+  }
   throw new RegistryError('INVALID_REFERENCE', 'a name is asked for, not a version of it', {
     next: `ggen-node submit ${shortNameOf(reference.name)}`
   })

@@ -20,4 +20,4 @@ export function swarmFindings(swarms: readonly ShownSwarm[], now: number): reado
 }
 
 const RENEW =
-  'let the node run until it has met an owner or curator of the registry; ggen-node members shows who they are'
+  'let the node run until it has met an owner or curator (ggen-node members shows them), or ask one for a new invite'

@@ -3,6 +3,7 @@ import type { ContentId } from '../protocol/cid.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { cleanText } from '../protocol/manifest-text.ts'
+import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
 
@@ -37,16 +38,16 @@ export async function takedown(
 }
 
 /** A version in conflict has several contents, and all are meant. */
-async function rootsOf({ registries, view }: NodeParts, text: string): Promise<readonly ContentId[]> {
+async function rootsOf(parts: NodeParts, text: string): Promise<readonly ContentId[]> {
   const root = contentIdIn(text)
   if (root !== undefined) return [root]
-  const { reference, registry } = registries.resolve(text)
+  const { reference, registry } = await meantReference(parts, text)
   if (reference.range === undefined) {
     throw new RegistryError('INVALID_REFERENCE', 'name the version: a takedown is about the bytes of one version', {
       next: `ggen-node takedown ${text}@VERSION`
     })
   }
-  const { versions } = await view.package(registry.id, reference.name)
+  const { versions } = await parts.view.package(registry.id, reference.name)
   const found = versions.find(({ version }) => version === reference.range)
   if (found !== undefined) return found.contents.map(content => content.root)
   throw new RegistryError('UNKNOWN_VERSION', `no version ${reference.range} of ${reference.name} in the registry`)

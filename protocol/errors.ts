@@ -1,6 +1,7 @@
 /** What each code means to the shell and to the person who reads it. The README's table is checked against this one. */
 export const ERROR_CODES = {
   ALREADY_EXISTS: { exit: 4, cause: 'something of that name is there already' },
+  AMBIGUOUS_NAME: { exit: 10, cause: 'nobody can tell which registry a name without an alias means' },
   BAD_PASSPHRASE: { exit: 3, cause: 'the passphrase does not open this key file' },
   BAD_SIGNATURE: { exit: 6, cause: 'a signature does not belong to the bytes it came with' },
   CANCELLED: { exit: 130, cause: 'interrupted before it was done' },
@@ -48,6 +49,7 @@ export const ERROR_CODES = {
   PROJECT_LOCKED: { exit: 9, cause: 'another command is working on this project' },
   PROJECT_READ_ONLY: { exit: 8, cause: 'the project folder cannot be written to' },
   READ_ONLY: { exit: 8, cause: 'the node takes no writes because the disk is nearly full or a write failed' },
+  REGISTRY_CHANGED: { exit: 4, cause: 'a locked name would now be taken from another registry' },
   STORE_CORRUPT: { exit: 8, cause: 'the store lost or changed records without being told to' },
   STORE_FORMAT: { exit: 8, cause: 'the store was written by a newer ggen-node' },
   TAKEN_DOWN: { exit: 6, cause: 'an operator of this node withholds this content' },

@@ -1,5 +1,6 @@
 import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
+import { REACH_LIMITS } from './reach-limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
 import { SYNC_LIMITS } from './sync/limits.ts'
 
@@ -200,6 +201,8 @@ export const LIMITS = Object.freeze({
     perPrivateRange: 128,
     upgradeTimeoutMs: 5 * SECOND,
     dialTimeoutMs: 10 * SECOND,
+    /** one address of several: behind a router, the first ones are often those of another site, where nobody answers */
+    addressDialMs: 3 * SECOND,
     negotiationTimeoutMs: 5 * SECOND,
     dialQueue: 200,
     parallelDials: 32,
@@ -290,7 +293,8 @@ export const LIMITS = Object.freeze({
   solver: SOLVER_LIMITS,
   document: DOCUMENT_LIMITS,
   membership: MEMBERSHIP_LIMITS,
-  search: Object.freeze({ queryChars: 200, results: 100, completions: 500 }),
+  reach: REACH_LIMITS,
+  search: Object.freeze({ queryChars: 200, results: 100, completions: 500, nearNames: 6 }),
   localApi: Object.freeze({
     requestBytes: 1 * MiB,
     responseBytes: 64 * MiB,

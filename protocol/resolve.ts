@@ -2,10 +2,11 @@ import { RegistryError } from './errors.ts'
 import type { PackageView } from './fold.ts'
 import type { ContentView } from './fold-versions.ts'
 import { LIMITS } from './limits.ts'
-import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 import { explanationText } from './solver/explain.ts'
 import type { Explanation } from './solver/explain.ts'
+import { PLAIN_WORDS } from './solver/node-name.ts'
+import type { NodeName, Words } from './solver/node-name.ts'
 import type { PickedVersion } from './solver/tree.ts'
 import type { Version } from './version.ts'
 
@@ -19,51 +20,60 @@ export interface Pick {
 /** The picked version with what it is made of. */
 export function toPick({ name, version }: PickedVersion, view: PackageView | undefined): Pick {
   const [content] = view?.versions.find(entry => entry.version === version)?.contents ?? []
-  if (content === undefined)
-    throw new RegistryError('INTERNAL', `${shortNameOf(name)}@${version} was picked out of nothing`)
-  return { name, version, content }
+  if (view === undefined || content === undefined)
+    throw new RegistryError('INTERNAL', `${name}@${version} was picked out of nothing`)
+  return { name: view.name, version, content }
 }
 
 export interface FailureContext {
-  readonly viewOf: (name: PackageName) => PackageView | undefined
+  readonly viewOf: (node: NodeName) => PackageView | undefined
   /** What somebody may have meant by a name that the registry does not hold. */
-  readonly near: ReadonlyMap<PackageName, readonly string[]>
+  readonly near: ReadonlyMap<NodeName, readonly string[]>
+  readonly words?: Words
 }
 
 /** The error of a resolution that failed: what is wrong in one line, how that follows, what to do. */
-export function toResolveError(explanation: Explanation, { viewOf, near }: FailureContext): RegistryError {
+export function toResolveError(
+  explanation: Explanation,
+  { viewOf, near, words = PLAIN_WORDS }: FailureContext
+): RegistryError {
   const { code, summary, lines, facts } = explanation
   // What a single line would say again is left away.
   const told = explanationText(
-    lines.length === 1 && code !== 'UNSOLVABLE' ? { ...explanation, lines: [] } : explanation
+    lines.length === 1 && code !== 'UNSOLVABLE' ? { ...explanation, lines: [] } : explanation,
+    words
   )
   const who = lines.length === 0 ? [] : facts.filter(fact => fact !== summary).slice(0, LIMITS.solver.versionsShown)
   const [absent] = explanation.absent
   const isSimple = code === 'UNKNOWN_PACKAGE' && absent !== undefined
-  return new RegistryError(code, isSimple ? `the registry has no package ${shortNameOf(absent)}` : summary, {
-    tried: [...(lines.length === 1 ? who : []), ...told, ...contentsInConflict(explanation, viewOf)],
-    next: nextStep(explanation, near)
+  return new RegistryError(code, isSimple ? words.absent(absent) : summary, {
+    tried: [...(lines.length === 1 ? who : []), ...told, ...contentsInConflict(explanation, viewOf, words)],
+    next: nextStep(explanation, near, words)
   })
 }
 
-function contentsInConflict({ code, known }: Explanation, viewOf: FailureContext['viewOf']): readonly string[] {
+function contentsInConflict(
+  { code, known }: Explanation,
+  viewOf: FailureContext['viewOf'],
+  { called }: Words
+): readonly string[] {
   if (code !== 'VERSION_CONFLICT') return []
   return known.flatMap(({ name, versions }) => {
     const inConflict = new Set(versions.filter(({ state }) => state === 'conflict').map(({ version }) => version))
     const entries = viewOf(name)?.versions.filter(({ version }) => inConflict.has(version)) ?? []
     return entries
       .flatMap(({ version, contents }) =>
-        contents.map(({ root, by }) => `${shortNameOf(name)} ${version} is ${root} signed by ${by}`)
+        contents.map(({ root, by }) => `${called(name)} ${version} is ${root} signed by ${by}`)
       )
       .slice(0, LIMITS.solver.versionsShown)
   })
 }
 
-function nextStep({ code, known, absent }: Explanation, near: FailureContext['near']): string {
+function nextStep({ code, known, absent }: Explanation, near: FailureContext['near'], { called }: Words): string {
   const [unknown] = absent
   const [first] = known
   const meant = unknown === undefined ? [] : (near.get(unknown) ?? [])
-  const name = unknown === undefined ? first && shortNameOf(first.name) : shortNameOf(unknown)
+  const name = unknown === undefined ? first && called(first.name) : called(unknown)
   switch (code) {
     case 'UNKNOWN_PACKAGE':
       return meant.length > 0 ? `perhaps you meant ${meant.join(' or ')}` : 'run ggen-node search to see what there is'
@@ -74,7 +84,7 @@ function nextStep({ code, known, absent }: Explanation, near: FailureContext['ne
     case 'UNKNOWN_VERSION': {
       const usable = first?.versions.find(({ state }) => state === 'usable')
       if (first === undefined || usable === undefined) return `ask the owners of ${name ?? 'it'} to publish a version`
-      return `try ${shortNameOf(first.name)}@${usable.version}`
+      return `try ${called(first.name)}@${usable.version}`
     }
     case 'VERSION_CONFLICT':
       return 'ask the owners of the package to resolve the conflict, or choose another version'

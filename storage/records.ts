@@ -15,6 +15,10 @@ export interface FollowedRegistry {
   readonly singleSource: boolean
   /** The swarm that carries it: `public`, or the name of a private one. */
   readonly swarm: string
+  /** It was founded in this data directory: whatever it says was said here. */
+  readonly made: boolean
+  /** Its place in the order of following. */
+  readonly order: number
 }
 
 /** Content roots of one block store that are there as a whole. */
@@ -32,7 +36,7 @@ const PUBLIC = 'public'
 /**
  * Small records beside the facts, in the same store:
  *
- *   registry!<id>             -> {alias, isDefault, singleSource, swarm}
+ *   registry!<id>             -> {alias, isDefault, singleSource, swarm, made, order}
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
  *   kept!<content root>       -> empty: every block below it is in the public block store and durable
  *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
@@ -53,7 +57,8 @@ export class Records {
     for await (const [key, value] of this.#kv.iterate({ gte: 'registry!', lt: 'registry!~' })) {
       found.push({ id: parseRegistryId(key.slice('registry!'.length)), ...decodeRegistry(value) })
     }
-    return found
+    // Records from before there was an order come first, as their keys are sorted.
+    return found.toSorted((a, b) => a.order - b.order)
   }
 
   /** Writes records of registries together: making one the default takes it from another. */
@@ -163,19 +168,26 @@ export class Records {
   }
 }
 
-function putOf({ id, ...said }: FollowedRegistry): KeyValueOp {
-  const { alias, isDefault, singleSource, swarm } = said
-  return { type: 'put', key: `registry!${id}`, value: encodeCbor({ alias, isDefault, singleSource, swarm }) }
+/** What a record says that was written before there was a word for it. */
+const BEFORE = { singleSource: false, swarm: PUBLIC, made: false, order: 0 }
+
+function putOf({ id, ...record }: FollowedRegistry): KeyValueOp {
+  return { type: 'put', key: `registry!${id}`, value: encodeCbor(record) }
 }
 
-/** A record from before there were single sources, or private swarms, has no word on them. */
 function decodeRegistry(value: Uint8Array): Omit<FollowedRegistry, 'id'> {
-  const raw: object = { singleSource: false, swarm: PUBLIC, ...recordLike(decodeCbor(value, 1)) }
-  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource', 'swarm'])
-  const { alias, isDefault, singleSource, swarm } = record
-  if (typeof alias !== 'string' || typeof isDefault !== 'boolean') throw corrupt('registry')
-  if (typeof singleSource !== 'boolean' || typeof swarm !== 'string') throw corrupt('registry')
-  return { alias, isDefault, singleSource, swarm }
+  const raw: object = { ...BEFORE, ...recordLike(decodeCbor(value, 1)) }
+  const record = recordOf(raw, ['alias', 'isDefault', 'singleSource', 'swarm', 'made', 'order'])
+  const { alias, isDefault, singleSource, swarm, made, order } = record
+  const isSound =
+    typeof alias === 'string' &&
+    typeof isDefault === 'boolean' &&
+    typeof singleSource === 'boolean' &&
+    typeof swarm === 'string' &&
+    typeof made === 'boolean' &&
+    typeof order === 'number'
+  if (!isSound) throw corrupt('registry')
+  return { alias, isDefault, singleSource, swarm, made, order }
 }
 
 function recordLike(value: unknown): object {

@@ -1,8 +1,8 @@
-import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { RegistryId } from '../../protocol/cid.ts'
 import type { Workbench } from '../workbench.ts'
-import type { Answer, Order, OrderName, Orders } from './orders.ts'
+import type { OrderName, Orders } from './orders.ts'
+import { Remote } from './remote.ts'
 
 /** Real nodes with real sockets, in a few processes. */
 const NODES = 20
@@ -39,7 +39,10 @@ export interface Fleet {
 
 /** Starts the nodes one after the other; each dials some that are there, and all others that it then learns of. */
 export async function startFleet(workbench: Workbench): Promise<Fleet> {
-  const hosts = Array.from({ length: HOSTS }, () => new FleetHost(workbench.fork(join(import.meta.dirname, 'host.ts'))))
+  const hosts = Array.from(
+    { length: HOSTS },
+    () => new Remote<Orders>(workbench.fork(join(import.meta.dirname, 'host.ts')))
+  )
   const folder = await workbench.tempDir()
   const ships: Ship[] = []
   const owners: (readonly [string, Orders['open']['answer']['key']])[] = []
@@ -67,34 +70,4 @@ export async function startFleet(workbench: Workbench): Promise<Fleet> {
 /** Resolves when all nodes hold so many facts, or the time is up, with how many each of them holds. */
 export async function holdAll(ships: readonly Ship[], wanted: Orders['hold']['params']): Promise<readonly number[]> {
   return Promise.all(ships.map(async ({ order }) => (await order('hold', wanted)).facts))
-}
-
-/** A process that holds nodes. */
-class FleetHost {
-  readonly #child: ChildProcess
-  readonly #waiting = new Map<number, (answer: Answer) => void>()
-  #serial = 0
-
-  constructor(child: ChildProcess) {
-    this.#child = child
-    child.on('message', (answer: Answer) => {
-      this.#waiting.get(answer.serial)?.(answer)
-      this.#waiting.delete(answer.serial)
-    })
-    const gone = (): void => {
-      for (const [serial, settle] of this.#waiting) settle({ serial, failure: 'the host has ended' })
-      this.#waiting.clear()
-    }
-    child.once('close', gone)
-  }
-
-  async order<N extends OrderName>(node: number, name: N, params: Orders[N]['params']): Promise<Orders[N]['answer']> {
-    const serial = this.#serial++
-    const answered = new Promise<Answer>(resolve => this.#waiting.set(serial, resolve))
-    const order: Order = { serial, node, name, params }
-    this.#child.send(order)
-    const answer = await answered
-    if ('failure' in answer) throw new Error(`node ${node} could not ${name}: ${answer.failure}`)
-    return answer.answer as Orders[N]['answer']
-  }
 }

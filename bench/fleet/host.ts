@@ -5,16 +5,18 @@ import { withSettings } from '../../node/embed-settings.ts'
 import { readConfig, takeHome } from '../../node/home.ts'
 import { openLog } from '../../node/runtime/log.ts'
 import type { CallContext } from '../../node/services/api.ts'
-import { isRegistryError, messageOf } from '../../protocol/errors.ts'
+import { isRegistryError } from '../../protocol/errors.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { parseGgenName } from '../../protocol/package-name.ts'
 import type { Payload } from '../../protocol/payload.ts'
 import { parseSemver } from '../../protocol/version.ts'
 import type { Home } from '../../storage/home.ts'
 import { contentIdOf, subject } from '../../test/support/facts.ts'
-import type { Answer, Look, Order, OrderName, Orders, Published } from './orders.ts'
+import type { Look, OrderName, Orders, Published } from './orders.ts'
 import { partitionOf } from './partition.ts'
 import type { Partition } from './partition.ts'
+import { serveOrders } from './remote.ts'
+import type { Order } from './remote.ts'
 
 /** A process that holds several nodes, each with its own data directory, keys, sockets and stores, and obeys the bench. */
 interface Hosted {
@@ -124,7 +126,7 @@ function releaseOf(
   return { type: 'release', value: { version, manifest, root: contentIdOf(content), size: 4_096, digests, authority } }
 }
 
-async function obey({ node, name, params }: Order): Promise<unknown> {
+async function obey({ node, name, params }: Order<Orders>): Promise<unknown> {
   if (name === 'open') {
     const opened = await open(params as Orders['open']['params'])
     hosted.set(node, opened)
@@ -137,29 +139,9 @@ async function obey({ node, name, params }: Order): Promise<unknown> {
   return (handlers[name] as (hosted: Hosted, params: unknown) => Promise<unknown>)(found, params)
 }
 
-async function stop(): Promise<void> {
+serveOrders(obey, async () => {
   for (const { node, home } of hosted.values()) {
     await node.stop()
     await home.close()
   }
-  if (process.connected) process.disconnect()
-}
-
-process.on('message', (order: Order) => {
-  const { serial } = order
-  const tell = (answer: Answer): void => void process.send?.(answer)
-  obey(order).then(
-    answer => tell({ serial, answer }),
-    (error: unknown) => tell({ serial, failure: messageOf(error) })
-  )
 })
-let stopping: Promise<void> | undefined
-// A bench that was killed leaves nobody running.
-for (const event of ['SIGTERM', 'disconnect'] as const) {
-  process.once(event, () => {
-    stopping ??= stop().catch((error: unknown) => {
-      console.error('a host did not stop:', error)
-      process.exit(1)
-    })
-  })
-}

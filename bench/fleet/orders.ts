@@ -44,16 +44,3 @@ export interface Look {
 }
 
 export type OrderName = keyof Orders
-
-/** From the bench to a host. */
-export interface Order {
-  readonly serial: number
-  /** Which node of the host. */
-  readonly node: number
-  readonly name: OrderName
-  readonly params: unknown
-}
-
-/** From a host to the bench. */
-export type Answer =
-  { readonly serial: number; readonly answer: unknown } | { readonly serial: number; readonly failure: string }

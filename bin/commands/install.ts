@@ -92,24 +92,36 @@ function paramsOf(options: Options): Required<ProjectParams> {
     offline: options['offline'] === true,
     dryRun: options['dryRun'] === true,
     singleSource: options['singleSource'] === true,
-    sync: options['sync'] === true
+    sync: options['sync'] === true,
+    acceptMoves: options['acceptMoves'] === true
   }
 }
 
 /** What an install, an update or a removal did. */
 export function installLines(result: InstallResult): readonly string[] {
-  const { installed, changes, removed, left, warnings, deprecated, dryRun, packages, projectChanged } = result
+  const {
+    installed,
+    changes,
+    removed,
+    left,
+    warnings,
+    deprecated,
+    dryRun,
+    packages,
+    projectChanged,
+    severalRegistries
+  } = result
   const gone = changes.filter(({ to }) => to === null)
   // What was left out for packages that stay as they were has been said before.
   const isNews = ({ by }: { readonly by: string }): boolean =>
     changes.some(({ id, to }) => to !== null && by === `${id}@${to}`)
   const same = installed.filter(({ action }) => action === 'unchanged')
   return [
-    ...installed.flatMap(one => packageLine(one, dryRun)),
+    ...installed.flatMap(one => packageLine(one, result)),
     ...(removed.length > 0 && gone.length === 0
       ? removed.map(path => gutter(dryRun ? 'Would remove' : 'Removed', path, 'note'))
       : []),
-    ...(same.length === 0 ? [] : [gutter('Unchanged', countText(same), 'same')]),
+    ...(same.length === 0 ? [] : [gutter('Unchanged', countText(same, severalRegistries), 'same')]),
     ...left
       .filter(isNews)
       .map(({ name, range, why }) => gutter('Skipped', safe(`${name} ${range}  ${whyText(why)}`), 'note')),
@@ -121,16 +133,18 @@ export function installLines(result: InstallResult): readonly string[] {
     ...(projectChanged && changes.length === 0
       ? [gutter(dryRun ? 'Would change' : 'Changed', 'what the project file asks for')]
       : []),
-    ...changeLines(changes, dryRun)
+    ...changeLines(result)
   ]
 }
 
 /** What became different, as a tree, and where to look next. */
-function changeLines(changes: readonly LockChange[], dryRun: boolean): readonly string[] {
+function changeLines({ changes, dryRun, severalRegistries }: InstallResult): readonly string[] {
   if (changes.length === 0) return []
-  const branches = changes.map(({ id, from, to }) => {
-    if (from === null) return { label: `+ ${id} ${to ?? ''}`, children: [] }
-    return { label: to === null ? `- ${id} ${from}` : `~ ${id} ${from} -> ${to}`, children: [] }
+  const branches = changes.map(change => {
+    const { from, to } = change
+    const name = sourced(change, severalRegistries)
+    if (from === null) return { label: `+ ${name} ${to ?? ''}`, children: [] }
+    return { label: to === null ? `- ${name} ${from}` : `~ ${name} ${from} -> ${to}`, children: [] }
   })
   return [
     gutter(dryRun ? 'Would change' : 'Changed', countOf(changes.length, 'package')),
@@ -139,8 +153,17 @@ function changeLines(changes: readonly LockChange[], dryRun: boolean): readonly 
   ]
 }
 
-function packageLine(one: InstalledPackage, dryRun: boolean): readonly string[] {
-  const { name, version, was, path, action, from, bytes, ms } = one
+/** A package's name, and where it may be of several registries also whose it is. */
+function sourced({ id, name, alias }: Pick<LockChange, 'alias' | 'id' | 'name'>, isOneOfSeveral: boolean): string {
+  return safe(isOneOfSeveral || id.includes(':') ? `${alias}:${name}` : name)
+}
+
+function packageLine(
+  one: InstalledPackage,
+  { dryRun, severalRegistries }: Pick<InstallResult, 'dryRun' | 'severalRegistries'>
+): readonly string[] {
+  const { version, was, path, action, from, bytes, ms } = one
+  const name = sourced(one, severalRegistries)
   if (action === 'unchanged') return []
   if (action === 'left') return [gutter('Left', `${name} ${version}  ${path}`, 'same')]
   const isUpdate = was !== null && was !== version
@@ -150,10 +173,10 @@ function packageLine(one: InstalledPackage, dryRun: boolean): readonly string[] 
   return [gutter(isUpdate ? 'Updated' : 'Installed', `${what}  ${source}`)]
 }
 
-function countText(packages: readonly InstalledPackage[]): string {
+function countText(packages: readonly InstalledPackage[], isOneOfSeveral: boolean): string {
   const [only] = packages
   return packages.length === 1 && only !== undefined
-    ? `${only.name} ${only.version}`
+    ? `${sourced(only, isOneOfSeveral)} ${only.version}`
     : countOf(packages.length, 'package')
 }
 

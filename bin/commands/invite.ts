@@ -4,6 +4,7 @@ import type { InviteResult } from '../../node/services/swarm/methods.ts'
 import { checkUses, parseCiExpiry, parseInvitedRole, parseInviteExpiry } from '../../node/services/swarm/terms.ts'
 import { shortKey, timeText } from './member-key.ts'
 import { countOf, print, report } from './print.ts'
+import type { Canvas } from './qr.ts'
 import { textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { countParam, fileLines, signingParams, textParam } from './signed.ts'
@@ -37,7 +38,13 @@ export async function invite(session: Session, options: Options): Promise<void> 
   report(session, { ...said, token: where === null ? token : null, tokenFile: where }, () =>
     inviteLines(made, { tokenFile: where, isReachable })
   )
-  if (where === null && !session.json) await drawToken(token, options)
+  const canvas = session.json ? undefined : canvasFor(options, process.stdout)
+  if (canvas === undefined) return
+  const { drawQr } = await import('./qr.ts')
+  const drawn = drawQr(token, canvas)
+  if (typeof drawn === 'number')
+    print(gutter('No code', `it needs ${drawn} columns, and this terminal has ${canvas.columns}`, 'same'))
+  else for (const line of drawn) print(line)
 }
 
 /** The call that a command line means. @throws RegistryError USAGE */
@@ -102,15 +109,21 @@ export function inviteLines(made: InviteResult, { tokenFile, isReachable }: Surr
   ]
 }
 
-/** On a terminal unless told otherwise; elsewhere, where nobody holds up a camera, only when asked for. */
-async function drawToken(token: string, options: Options): Promise<void> {
-  const { stdout } = process
-  const isTerminal = stdout.isTTY === true
-  if (options['qr'] === false || (options['qr'] !== true && !isTerminal)) return
-  const { drawQr } = await import('./qr.ts')
-  const columns = isTerminal ? stdout.columns : Number.POSITIVE_INFINITY
-  const drawn = drawQr(token, { colours: isTerminal && stdout.hasColors(256), columns })
-  if (typeof drawn === 'number')
-    print(gutter('No code', `it needs ${drawn} columns, and this terminal has ${columns}`, 'same'))
-  else for (const line of drawn) print(line)
+/** What standard output is, as far as a code on it is concerned. */
+export interface Screen {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  hasColors?(count: number): boolean
+}
+
+/**
+ * Where a code is drawn: on a terminal, unless the token went to a file; elsewhere, where nobody holds up a camera, only
+ * when asked for.
+ */
+export function canvasFor(options: Options, screen: Screen): Canvas | undefined {
+  const isTerminal = screen.isTTY === true
+  const wanted = options['qr'] ?? (isTerminal && options['outToken'] === undefined)
+  if (wanted !== true) return undefined
+  if (!isTerminal) return { colours: false, columns: Number.POSITIVE_INFINITY }
+  return { colours: screen.hasColors?.(256) === true, columns: screen.columns ?? 80 }
 }

@@ -23,8 +23,7 @@ export async function join(session: Session, args: readonly string[], options: O
   const params = {
     token,
     ...textParam(options, 'alias'),
-    ...listenParam(options),
-    ...(options['mirror'] === true ? { mirror: true } : {})
+    ...listenParam(options)
   }
   const joined = await withProgress(session, onProgress =>
     withNode(session, { network: true, create: true }, client =>
@@ -38,7 +37,7 @@ export async function join(session: Session, args: readonly string[], options: O
 const ON_COMMAND_LINE =
   'other users of this machine can see a command line, and a shell remembers it: ggen-node join - or --token-file keeps a token out of both'
 
-/** One token, from the one place that it was said in. @throws RegistryError USAGE | UNKNOWN_FILE */
+/** One token, from the one place that it was said in. @throws RegistryError USAGE | MALFORMED | UNKNOWN_FILE */
 export async function handedToken(operand: string | undefined, options: Options): Promise<Handed> {
   const file = textOption(options, 'tokenFile')
   if (operand !== undefined && file !== undefined)

@@ -67,7 +67,7 @@ program
   .command('search')
   .description('find packages by words in name, title, keywords and description')
   .argument('[words...]')
-  .option('--registry <alias>', 'which registry (default: the default one)')
+  .option('--registry <alias>', 'only this registry (default: all that are followed)')
   .option('--limit <n>', 'at most so many', '20')
   .action(action(async (session, { args, options }) => (await import('./query.ts')).search(session, args, options)))
 

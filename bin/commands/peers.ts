@@ -13,8 +13,9 @@ export async function peers(session: Session): Promise<void> {
     ...(found.length === 0
       ? [isRunning ? 'No peers yet: ggen-node connect ADDRESS' : 'No node is running: ggen-node start']
       : table([
-          ['PEER', 'ADDRESS', 'WAY', 'STATE', 'IN', 'OUT', 'AGENT'],
+          ['SWARM', 'PEER', 'ADDRESS', 'WAY', 'STATE', 'IN', 'OUT', 'AGENT'],
           ...found.map(peer => [
+            peer.swarm,
             peer.id,
             peer.address,
             peer.direction,

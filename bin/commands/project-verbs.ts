@@ -4,6 +4,9 @@ import { action } from './run.ts'
 /** The option of every command that may take what one peer alone says. */
 export const SINGLE_SOURCE = ['--single-source', 'what one peer alone says of a registry is good enough'] as const
 
+/** The option of every command that resolves a project. */
+const ACCEPT_MOVES = ['--accept-moves', 'locked names may move to the registry that they mean now'] as const
+
 /** The commands that work on a project folder. What each does is loaded when it runs. */
 export function addProjectVerbs(program: Command): void {
   changing(program.command('install'))
@@ -12,6 +15,7 @@ export function addProjectVerbs(program: Command): void {
     .option('--frozen', 'fail when the lockfile or the project file would change')
     .option('--no-deps', 'put only what is named in its place, not what it needs')
     .option('--registry <alias>', 'the registry that names without one mean')
+    .option(...ACCEPT_MOVES)
     .option(...SINGLE_SOURCE)
     .action(
       action(async (session, { args, options }) => (await import('./install.ts')).install(session, args, options))
@@ -19,6 +23,7 @@ export function addProjectVerbs(program: Command): void {
   changing(program.command('update'))
     .description('resolve again within the ranges of the project: everything, or what is named')
     .argument('[names...]')
+    .option(...ACCEPT_MOVES)
     .option(...SINGLE_SOURCE)
     .action(action(async (session, { args, options }) => (await import('./install.ts')).update(session, args, options)))
   changing(program.command('remove'))

@@ -4,6 +4,7 @@ import { readProjectLock, verifyProject } from '../../node/installed.ts'
 import type { VerifiedPackage } from '../../node/installed.ts'
 import { treeOf, whyOf } from '../../node/services/project/graph.ts'
 import type { TreeNode } from '../../node/services/project/graph.ts'
+import type { Lock, PackId } from '../../node/services/project/lock-format.ts'
 import { findLocked } from '../../node/services/project/wishes.ts'
 import { report, safe, table } from './print.ts'
 import { argument, textOption, withNode } from './run.ts'
@@ -19,7 +20,7 @@ export async function list(session: Session, options: Options): Promise<void> {
     return { id, name, version, registry, alias, cid, requested: requested ?? null }
   })
   report(session, { installed }, () => [
-    ...table(installed.map(({ id, version, alias, cid }) => [`${id}@${version}`, alias, cid])),
+    ...table(installed.map(({ id, version, alias, cid }) => [`${shownId(packs, id)}@${version}`, alias, cid])),
     ...(installed.length === 0 ? ['Nothing is installed here'] : [])
   ])
 }
@@ -29,21 +30,30 @@ export async function tree(session: Session, options: Options): Promise<void> {
   const lock = await readProjectLock(folderOf(options))
   const roots = treeOf(lock)
   report(session, { tree: roots }, () => [
-    ...roots.flatMap(root => [nodeText(root), ...branches(root.children, '')]),
+    ...roots.flatMap(root => [nodeText(root, lock), ...branches(root.children, '', lock)]),
     ...(roots.length === 0 ? ['Nothing is installed here'] : [])
   ])
 }
 
-function branches(nodes: readonly TreeNode[], before: string): readonly string[] {
+function branches(nodes: readonly TreeNode[], before: string, lock: Lock): readonly string[] {
   return nodes.flatMap((node, i) => {
     const isLast = i === nodes.length - 1
-    const line = `${before}${isLast ? '└── ' : '├── '}${nodeText(node)}`
-    return [line, ...branches(node.children, `${before}${isLast ? '    ' : '│   '}`)]
+    const line = `${before}${isLast ? '└── ' : '├── '}${nodeText(node, lock)}`
+    return [line, ...branches(node.children, `${before}${isLast ? '    ' : '│   '}`, lock)]
   })
 }
 
-function nodeText({ id, version, again }: TreeNode): string {
-  return `${id}@${version}${again ? ' (see above)' : ''}`
+function nodeText({ id, version, again }: TreeNode, { packs }: Lock): string {
+  return `${shownId(packs, id)}@${version}${again ? ' (see above)' : ''}`
+}
+
+/** An id as it can be typed: a registry's alias in place of its id. */
+function shownId(packs: Lock['packs'], id: PackId): string {
+  return readable(id, packs.get(id)?.alias)
+}
+
+function readable(id: PackId, alias: string | undefined): string {
+  return alias === undefined ? id : id.replace(/^[^:]+:(?:ggen\/)?/, `${alias}:`)
 }
 
 /** `ggen-node why`: which wishes lead to a package. */
@@ -52,8 +62,12 @@ export async function why(session: Session, args: readonly string[], options: Op
   const { id, version, requested = null } = findLocked(lock, parseReference(argument(args, 0)))
   const paths = whyOf(lock, id)
   report(session, { id, version, requested, paths }, () => [
-    `${id}@${version}`,
-    ...paths.map(path => (path.length === 1 ? `  this project wants it: ${requested ?? ''}` : `  ${path.join(' > ')}`))
+    `${shownId(lock.packs, id)}@${version}`,
+    ...paths.map(path =>
+      path.length === 1
+        ? `  this project wants it: ${requested ?? ''}`
+        : `  ${path.map(each => shownId(lock.packs, each)).join(' > ')}`
+    )
   ])
 }
 
@@ -67,7 +81,12 @@ export async function outdated(session: Session, options: Options): Promise<void
       ? [`All ${result.packages} packages are the latest`]
       : table([
           ['PACKAGE', 'CURRENT', 'WANTED', 'LATEST'],
-          ...result.outdated.map(({ id, current, wanted, latest }) => [id, current, wanted ?? '-', latest ?? '-'])
+          ...result.outdated.map(({ id, alias, current, wanted, latest }) => [
+            readable(id, alias),
+            current,
+            wanted ?? '-',
+            latest ?? '-'
+          ])
         ])),
     ...(result.unsolvable === null ? [] : [safe(`  warning: it cannot be resolved anew: ${result.unsolvable}`)])
   ])

@@ -16,7 +16,7 @@ export async function publish(session: Session, args: readonly string[], options
   report(session, published, () => [
     gutter(
       published.already ? 'Unchanged' : 'Published',
-      `${nameOf(published)}  ${countOf(published.files, 'file')}, ${bytesText(published.bytes)}`,
+      `${published.isDefault ? '' : `${published.alias}:`}${nameOf(published)}  ${countOf(published.files, 'file')}, ${bytesText(published.bytes)}`,
       published.already ? 'same' : 'done'
     ),
     under(published.cid),
@@ -26,7 +26,11 @@ export async function publish(session: Session, args: readonly string[], options
     ...neededLines(published.awaiting === null ? [] : [published.awaiting], published.file),
     ...(published.already || published.awaiting !== null
       ? []
-      : [nextStep(`ggen-node show ${nameOf(published).split('@')[0] ?? ''}`)])
+      : [
+          nextStep(
+            `ggen-node show ${published.isDefault ? '' : `${published.alias}:`}${nameOf(published).split('@')[0] ?? ''}`
+          )
+        ])
   ])
 }
 

@@ -1,3 +1,4 @@
+import type { ApiMethods } from '../../node/services/api.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { cut, report, safe, table } from './print.ts'
@@ -16,13 +17,33 @@ export async function search(session: Session, args: readonly string[], options:
   const results = await withNode(session, { network: false }, client =>
     client.call('search', { query, limit, ...(registry === undefined ? {} : { registry }) })
   )
+  // With one registry there is nothing to tell apart.
+  const isMany = results.some(({ alias }) => alias !== results[0]?.alias) || results.some(isRanked)
   report(session, { query, results }, () => [
-    ...table(
-      results.map(({ name, version, title, description, yanked }) => [
-        `${name.replace(/^ggen\//, '')}@${version}${yanked ? ' (yanked)' : ''}`,
-        cut(safe(title === '' ? description : title), 200)
-      ])
-    ).map(line => fit(line)),
+    ...table(results.map(found => rowOf(found, isMany))).map(line => fit(line)),
     ...(results.length === 0 ? [`Nothing found for "${safe(query)}"`] : [])
   ])
+}
+
+type Found = ApiMethods['search']['result'][number]
+
+/** Whether another registry holds a package of that name. */
+function isRanked({ hides, hiddenBy }: Found): boolean {
+  return hides.length > 0 || hiddenBy !== null
+}
+
+/** `acme:tool@1.2.0 (hides main:tool)`: where there are several registries, the source is shown. */
+function rowOf(found: Found, isMany: boolean): readonly string[] {
+  const { version, title, description, yanked, alias, hides, hiddenBy } = found
+  const name = found.name.replace(/^ggen\//, '')
+  const marks = [
+    ...(yanked ? ['yanked'] : []),
+    ...hides.map(other => `hides ${other}:${name}`),
+    ...(hiddenBy === null ? [] : [`${hiddenBy}:${name} hides it`])
+  ]
+  const shown = `${isMany ? `${alias}:` : ''}${name}@${version}`
+  return [
+    `${shown}${marks.length === 0 ? '' : ` (${marks.join(', ')})`}`,
+    cut(safe(title === '' ? description : title), 200)
+  ]
 }

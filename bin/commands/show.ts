@@ -101,8 +101,12 @@ export function shownLines(shown: ShownPackage): readonly string[] {
   ]
 }
 
-function factRows({ name, alias, owners, manifest, document }: ShownPackage): readonly (readonly string[])[] {
+function factRows({ name, alias, owners, manifest, document, others }: ShownPackage): readonly (readonly string[])[] {
   const rows: (readonly string[])[] = [['Package', `${name} in ${alias}`]]
+  for (const other of others) {
+    const why = other.hidden ? ', which the name alone does not mean' : ', which the name alone means'
+    rows.push(['Also in', `${other.alias}${why}: ${other.alias}:${shortOf(name)}`])
+  }
   const title = document?.title ?? manifest?.title
   const description = document?.description ?? manifest?.description
   if (title !== undefined) rows.push(['Title', safe(title)])

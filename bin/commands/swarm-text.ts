@@ -27,7 +27,7 @@ export function swarmLines(swarms: readonly ShownSwarm[], now: number): readonly
   if (swarms.length === 0) return ['No private swarm yet: ggen-node swarm create NAME, or ggen-node join TOKEN']
   return [
     ...table([
-      ['SWARM', 'HOST', 'PEERS', 'SECRET', 'CERTIFICATE', 'REGISTRY'],
+      ['SWARM', 'HOST', 'PEERS', 'EPOCH', 'CERTIFICATE', 'REGISTRY'],
       ...swarms.map(swarm => [
         swarm.name === swarm.alias ? swarm.name : `${swarm.name} (${swarm.alias})`,
         swarm.running ? 'running' : 'stopped',
@@ -68,7 +68,7 @@ export function rotatedLines(
   now: number
 ): readonly string[] {
   return [
-    gutter('Rotated', `${alias}  secret number ${epoch}: members pass it on to each other`),
+    gutter('Rotated', `${alias}  epoch ${epoch}: members pass the new secret on to each other`),
     ...(overlapUntil > now
       ? [
           gutter('Overlap', `the one before is good until ${timeText(overlapUntil)}`, 'same'),

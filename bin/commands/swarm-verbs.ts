@@ -74,7 +74,6 @@ function addEntryVerbs(parent: Command): void {
     .option('--token-file <file>', 'read the token from a file')
     .option('--alias <alias>', 'a short name for its registry here (default: its name)')
     .addOption(listenOption())
-    .option('--mirror', 'keep the bytes of every release')
     .action(action(async (session, { args, options }) => (await import('./join.ts')).join(session, args, options)))
 }
 

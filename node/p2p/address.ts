@@ -16,9 +16,22 @@ PRIVATE.addAddress('::1', 'ipv6')
 PRIVATE.addSubnet('fc00::', 7, 'ipv6')
 PRIVATE.addSubnet('fe80::', 10, 'ipv6')
 
-/** The IP address in a multiaddr, or undefined when it names a host or a relay. */
+/** The IP address of whom a multiaddr leads to, or undefined when it names a host, or leads through a relay to nobody knows where. */
 export function ipOf(address: HasComponents): string | undefined {
+  return relayOf(address) === undefined ? firstIpOf(address) : undefined
+}
+
+/** The IP address that the first packet goes to: the relay's, when there is one. */
+export function firstIpOf(address: HasComponents): string | undefined {
   return address.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')?.value
+}
+
+/** The peer id of the relay that a multiaddr leads through; an empty text when it names none. */
+export function relayOf(address: HasComponents): string | undefined {
+  const parts = address.getComponents()
+  const at = parts.findLastIndex(({ name }) => name === 'p2p-circuit')
+  if (at < 0) return undefined
+  return parts.slice(0, at).findLast(({ name }) => name === 'p2p')?.value ?? ''
 }
 
 /** Is an address one that only this machine or this site can reach? The unspecified address counts: it names no place. */
@@ -28,6 +41,11 @@ export function isPrivateIp(ip: string): boolean {
   if (family === 0) return false
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1]
   return mapped === undefined ? PRIVATE.check(ip, family === 6 ? 'ipv6' : 'ipv4') : PRIVATE.check(mapped, 'ipv4')
+}
+
+/** Is an address one that only this machine can reach? */
+export function isLoopbackIp(ip: string): boolean {
+  return ip === '::1' || (isIP(ip) === 4 && ip.startsWith('127.'))
 }
 
 /** The block of addresses that one customer usually holds: /24, or /48 for IPv6. */

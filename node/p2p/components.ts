@@ -114,7 +114,10 @@ export interface SwarmConfig {
   readonly listen: readonly string[]
   /** Multiaddrs that end in `/p2p/<peer id>`; dialled again whenever they are not connected. */
   readonly bootstrap: readonly string[]
+  /** Looks for peers on the local network, unless nobody there could reach it. */
   readonly mdns: boolean
+  /** Carries connections between peers that cannot reach each other. */
+  readonly relay: boolean
   /** What it calls itself where strangers may look. */
   readonly names: SwarmNames
   /** A private swarm has an outer wall too: every connection is under this pre-shared key. Newest first, during a rotation two. */

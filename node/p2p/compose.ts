@@ -31,6 +31,8 @@ import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { privateHello } from './private-hello.ts'
 import { publicHello } from './public-hello.ts'
+import { Rejoiner } from './rejoin.ts'
+import { RememberedPeers } from './remembered.ts'
 import { ContentRouting } from './routing.ts'
 import { Standing } from './standing.ts'
 import { submitHandler } from './submit-server.ts'
@@ -51,6 +53,8 @@ export interface Parts {
   readonly sync: Sync
   readonly routing: ContentRouting
   readonly dialer: Dialer
+  readonly remembered: RememberedPeers
+  readonly rejoiner: Rejoiner
   readonly meter: SocketMeter
   readonly tuning: SwarmTuning
 }
@@ -73,15 +77,7 @@ export interface Whole {
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
   const { clock, log, blocks, membership } = components
-  const gater: GaterComponents = {
-    bans: new Bans(),
-    meter: new SocketMeter(),
-    clock,
-    tuning: tuningOf(whole.config.tuning),
-    allowPeers: new Set(whole.config.allowPeers),
-    allowHosts: checked.hosts,
-    ...(membership === undefined ? {} : { isBarred: peer => membership.isBarred(peer) })
-  }
+  const gater = gaterOf(whole)
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
   const quota = new QuotaDatastore(components.datastore, self.toString())
@@ -106,7 +102,20 @@ export async function compose(whole: Whole): Promise<Parts> {
     connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
   })
   const members = membersOf(components, peers, () => host)
-  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers, members }))
+  const remembered = new RememberedPeers({ datastore: quota, clock, log, internet: checked.internet })
+  const rejoiner: Rejoiner = new Rejoiner({
+    clock,
+    log,
+    remembered,
+    isConnected: peer => peers.get(peer) !== undefined,
+    peers: () => peers.all().length,
+    dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
+  })
+  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers, members, remembered, rejoiner }))
+  // When it was asked, and whenever it says of its own accord that something has changed.
+  host.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
+    if (peers.get(peerId.toString()) !== undefined) remembered.note(peerId.toString(), { said: listenAddrs })
+  })
   const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
   await serve(host, { components, peers, sync })
   await serveSubmissions(host, components, peers)
@@ -128,17 +137,39 @@ export async function compose(whole: Whole): Promise<Parts> {
       isConnected: peer => peers.get(peer) !== undefined,
       dial: async ({ address }, signal) => void (await dial(host, address, { membership, signal }))
     }),
+    remembered,
+    rejoiner,
     meter,
     tuning
   }
 }
 
-/** @param later what does not exist before the host does, but does before any connection */
+function gaterOf({ config, checked, components: { clock, membership } }: Whole): GaterComponents {
+  return {
+    bans: new Bans(),
+    meter: new SocketMeter(),
+    clock,
+    tuning: tuningOf(config.tuning),
+    allowPeers: new Set(config.allowPeers),
+    allowHosts: checked.hosts,
+    ...(membership === undefined ? {} : { isBarred: (peer: string) => membership.isBarred(peer) })
+  }
+}
+
+/** What does not exist before the host does, but does before any connection. */
+interface Later {
+  readonly host: Host
+  readonly peers: Peers
+  readonly members: Members | undefined
+  readonly remembered: RememberedPeers
+  readonly rejoiner: Rejoiner
+}
+
 async function hostOf(
   { config, checked, components }: Whole,
   gater: GaterComponents,
   datastore: PeerCache,
-  later: () => { readonly host: Host; readonly peers: Peers; readonly members: Members | undefined }
+  later: () => Later
 ): Promise<Host> {
   const { clock, log, privateKey, membership } = components
   const onMalformed = (peer: string): void => later().peers.blame(peer, 'malformed-message')
@@ -166,14 +197,15 @@ async function hostOf(
       timeoutMs: gater.tuning.helloTimeoutMs,
       onMalformed,
       onVerdict: (connection, verdict) => {
-        const { host, peers, members } = later()
+        const { peers, members } = later()
         const peer = connection.remotePeer.toString()
         const isOver = verdict.accepted && members !== undefined && !members.standing.stillStands(peer, verdict.member)
         if (isOver) return
         peers.onVerdict(connection, verdict)
-        if (verdict.accepted) identifyLater(host, connection, log)
+        if (verdict.accepted) identifyLater(later(), connection, log)
       }
-    }
+    },
+    onNeighbour: ({ id, multiaddrs }) => later().rejoiner.onNeighbour(id.toString(), multiaddrs)
   })
 }
 
@@ -246,9 +278,11 @@ async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponent
 }
 
 /** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */
-function identifyLater(host: Host, connection: Connection, log: Log): void {
+function identifyLater({ host, remembered }: Later, connection: Connection, log: Log): void {
   const options = { signal: AbortSignal.timeout(LIMITS.hello.timeoutMs) }
+  const peer = connection.remotePeer.toString()
+  if (connection.direction === 'outbound') remembered.note(peer, { dialled: connection.remoteAddr })
   host.services.identify.identify(connection, options).catch((error: unknown) => {
-    log.debug('identify failed', { peer: connection.remotePeer.toString(), error: messageOf(error) })
+    log.debug('identify failed', { peer, error: messageOf(error) })
   })
 }

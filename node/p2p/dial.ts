@@ -13,16 +13,17 @@ import type { Membership } from './membership.ts'
  */
 export async function dial(
   host: Host,
-  address: Multiaddr,
+  address: Multiaddr | Multiaddr[],
   { membership, signal }: { readonly membership: Membership | undefined; readonly signal: AbortSignal }
 ): Promise<string> {
-  const named = address.getComponents().findLast(({ name }) => name === 'p2p')?.value
+  const tried = [address].flat()
+  const named = tried[0]?.getComponents().findLast(({ name }) => name === 'p2p')?.value
   if (named !== undefined && membership?.isBarred(named) === true) {
     throw new RegistryError(
       'NOT_AUTHORIZED',
       `${named} was a host of somebody who is no member any more: not dialled`,
       {
-        tried: [address.toString()],
+        tried: tried.map(String),
         next: 'see who is a member with: ggen-node members'
       }
     )
@@ -36,7 +37,7 @@ export async function dial(
   }
   const peer = connection.remotePeer.toString()
   if (verdict.accepted) return peer
-  throw refusalError(verdict, peer, address.toString())
+  throw refusalError(verdict, peer, tried.map(String))
 }
 
 interface Reason {
@@ -145,19 +146,23 @@ function silence(reason: string): Reason {
   }
 }
 
-function refusalError(verdict: HelloVerdict & { accepted: false }, peer: string, address: string): RegistryError {
+function refusalError(
+  verdict: HelloVerdict & { accepted: false },
+  peer: string,
+  tried: readonly string[]
+): RegistryError {
   const { code, text, next } = 'by' in verdict ? REASONS[verdict.reason][verdict.by] : FAILURES[verdict.reason]
-  return new RegistryError(code, `${peer} ${text}`, { tried: [address], next, detail: { reason: verdict.reason } })
+  return new RegistryError(code, `${peer} ${text}`, { tried, next, detail: { reason: verdict.reason } })
 }
 
-async function openConnection(host: Host, address: Multiaddr, signal: AbortSignal): Promise<Connection> {
+async function openConnection(host: Host, address: Multiaddr | Multiaddr[], signal: AbortSignal): Promise<Connection> {
   try {
     return await host.dial(address, { signal })
   } catch (cause) {
     if (isRegistryError(cause)) throw cause
-    throw new RegistryError('PEER_UNREACHABLE', `no connection to ${address.toString()}: ${messageOf(cause)}`, {
+    throw new RegistryError('PEER_UNREACHABLE', `no connection to ${String(address)}: ${messageOf(cause)}`, {
       cause,
-      tried: [address.toString()],
+      tried: [address].flat().map(String),
       next: 'check the address and that the node runs'
     })
   }

@@ -1,6 +1,6 @@
 import type { ConnectionGater } from '@libp2p/interface'
 import { LIMITS } from '../../protocol/limits.ts'
-import { ipOf, isPrivateIp, needsDns, subnetOf } from './address.ts'
+import { firstIpOf, ipOf, isPrivateIp, needsDns, relayOf, subnetOf } from './address.ts'
 import type { HasComponents } from './address.ts'
 import type { Bans } from './bans.ts'
 import type { Clock, SwarmTuning } from './components.ts'
@@ -26,7 +26,7 @@ type Raw = RawConnection & { readonly remoteAddr: HasComponents }
  */
 export function connectionGater(components: GaterComponents): ConnectionGater {
   const { bans, meter, clock, allowPeers } = components
-  const rates = new HostRates(components)
+  const rates = new HostRates(clock)
   const caps = new AddressCaps(components.tuning)
   const isBanned = (key: string): boolean => bans.has(key, clock.now())
   const isKeptOut = (peer: string): boolean => isBanned(peer) || components.isBarred?.(peer) === true
@@ -35,8 +35,15 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
     denyDialMultiaddr: address => isUndialable(address, components),
     denyInboundConnection: connection => {
       const ip = ipOf(connection.remoteAddr)
-      return ip !== undefined && (isBanned(`ip:${ip}`) || !rates.take(ip))
+      if (ip !== undefined) return isBanned(`ip:${ip}`) || !rates.take(ip, rateOf(ip, components.tuning))
+      // Behind a relay anybody may be anybody: all that come through it share one rate.
+      const relay = relayOf(connection.remoteAddr)
+      return relay !== undefined && !rates.take(`relay:${relay}`, LIMITS.reach.relay.inboundPerRelayPerSecond)
     },
+    // Who is kept out gets no place at this relay, nor anybody through it, nor in here through another one.
+    denyInboundRelayReservation: peer => isBanned(peer.toString()),
+    denyOutboundRelayedConnection: (from, to) => isBanned(from.toString()) || isBanned(to.toString()),
+    denyInboundRelayedConnection: (relay, peer) => isBanned(relay.toString()) || isBanned(peer.toString()),
     denyInboundEncryptedConnection: (peer, connection) => {
       const id = peer.toString()
       if (isKeptOut(id) || !caps.take(connection, allowPeers.has(id))) return true
@@ -58,23 +65,25 @@ function isUndialable(address: HasComponents, { allowHosts, bans, clock }: Gater
   if (needsDns(address)) {
     return address.getComponents().some(({ name, value }) => name.startsWith('dns') && !allowHosts.has(value ?? ''))
   }
-  const ip = ipOf(address)
+  const ip = firstIpOf(address)
   return ip !== undefined && bans.has(`ip:${ip}`, clock.now())
 }
 
-/** New connections per second and address: a token bucket that is as deep as it is fast. */
+function rateOf(ip: string, tuning: SwarmTuning): number {
+  return isPrivateIp(ip) ? tuning.inboundPerPrivateHostPerSecond : LIMITS.connections.inboundPerHostPerSecond
+}
+
+/** New connections per second and address, or relay: a token bucket that is as deep as it is fast. */
 class HostRates {
   readonly #buckets = new Map<string, { tokens: number; at: number }>()
-  readonly #components: GaterComponents
+  readonly #clock: Clock
 
-  constructor(components: GaterComponents) {
-    this.#components = components
+  constructor(clock: Clock) {
+    this.#clock = clock
   }
 
-  take(ip: string): boolean {
-    const { clock, tuning } = this.#components
-    const rate = isPrivateIp(ip) ? tuning.inboundPerPrivateHostPerSecond : LIMITS.connections.inboundPerHostPerSecond
-    const now = clock.now()
+  take(ip: string, rate: number): boolean {
+    const now = this.#clock.now()
     const before = this.#buckets.get(ip) ?? { tokens: rate, at: now }
     const tokens = Math.min(rate, before.tokens + (Math.max(0, now - before.at) / 1000) * rate)
     this.#buckets.delete(ip)
@@ -108,7 +117,7 @@ class AddressCaps {
   #keysOf(connection: Raw): readonly (readonly [string, number])[] {
     const all = ['all', this.#tuning.inbound] as const
     const ip = ipOf(connection.remoteAddr)
-    if (ip === undefined) return [all]
+    if (ip === undefined) return [all, ...relayKeysOf(connection)]
     if (isPrivateIp(ip)) return [all, ['private', this.#tuning.perPrivateRange]]
     return [all, [`ip:${ip}`, LIMITS.connections.perAddress], [`net:${subnetOf(ip)}`, LIMITS.connections.perSubnet]]
   }
@@ -118,4 +127,14 @@ class AddressCaps {
     if (count > 0) this.#counts.set(key, count)
     else this.#counts.delete(key)
   }
+}
+
+function relayKeysOf({ remoteAddr }: Raw): readonly (readonly [string, number])[] {
+  const relay = relayOf(remoteAddr)
+  if (relay === undefined) return []
+  const { inbound, inboundPerRelay } = LIMITS.reach.relay
+  return [
+    ['relayed', inbound],
+    [`relay:${relay}`, inboundPerRelay]
+  ]
 }

@@ -8,6 +8,7 @@ import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors
 import { encodeAnnouncement, parseGossipMessage } from '../../protocol/gossip-message.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { relayOf } from './address.ts'
 import type { Gate, Log, SwarmEvents, Verdict } from './components.ts'
 import { CUT_BELOW } from './conduct.ts'
 import { SCORE_THRESHOLDS, TOPIC_SCORE, peerScoreParams } from './gossip-params.ts'
@@ -85,6 +86,13 @@ export class Gossip {
   constructor(components: GossipComponents) {
     this.#components = components
     this.#internals = internalsOf(components.pubsub)
+    const { score } = this.#internals
+    const addIp = score.addIP.bind(score)
+    // Who comes through a relay would be taken for a neighbour of all others that do, and from the fourth on be punished for it.
+    score.addIP = (peer, ip) => {
+      const connections = [...(components.peers.get(peer)?.connections ?? [])]
+      if (connections.some(({ remoteAddr }) => relayOf(remoteAddr) === undefined)) addIp(peer, ip)
+    }
   }
 
   start(): void {
@@ -211,6 +219,7 @@ const REJECT = 'reject' as TopicValidatorResult.Reject
 interface Internals {
   readonly allowedTopics: Set<string>
   readonly topicScores: Record<string, TopicScoreParams>
+  readonly score: { addIP(peer: string, ip: string): void }
   getScore(peer: string): number
 }
 
@@ -225,12 +234,16 @@ function internalsOf(pubsub: GossipSub): Internals {
     (at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined),
     pubsub
   )
-  if (!(allowedTopics instanceof Set) || typeof score !== 'function' || typeof topicScores !== 'object') {
+  const table: unknown = Reflect.get(pubsub, 'score')
+  const hasAddresses = typeof table === 'object' && table !== null && typeof Reflect.get(table, 'addIP') === 'function'
+  const hasScores = typeof score === 'function' && typeof topicScores === 'object' && hasAddresses
+  if (!(allowedTopics instanceof Set) || !hasScores) {
     throw new RegistryError('INTERNAL', 'gossipsub no longer keeps its tables where they can be changed')
   }
   return {
     allowedTopics: allowedTopics as Set<string>,
     topicScores: topicScores as Record<string, TopicScoreParams>,
+    score: table as Internals['score'],
     getScore: peer => Number(Reflect.apply(score, pubsub, [peer]))
   }
 }

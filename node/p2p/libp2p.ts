@@ -1,13 +1,18 @@
-import { identify } from '@libp2p/identify'
-import type { ComponentLogger, Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
+import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
+import { dcutr } from '@libp2p/dcutr'
+import { identify, identifyPush } from '@libp2p/identify'
+import type { ComponentLogger, Libp2p, PeerDiscovery, PeerInfo, PrivateKey, ServiceMap } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { mdns } from '@libp2p/mdns'
+import type { MulticastDNSComponents } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p } from 'libp2p'
 import type { Libp2pOptions, ServiceFactoryMap } from 'libp2p'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { CheckedConfig } from './assertions.ts'
+import { announceOwn } from './announce.ts'
+import { assertHost } from './assert-host.ts'
 import type { Datastore, SwarmConfig, SwarmTuning } from './components.ts'
 import { dht } from './dht.ts'
 import { connectionGater } from './gater.ts'
@@ -17,14 +22,22 @@ import type { GossipSub } from './gossip.ts'
 import { HelloGate } from './hello.ts'
 import type { HelloComponents } from './hello.ts'
 import { muxer } from './muxer.ts'
+import { PskProtector } from './protector.ts'
+import { ANY_RELAY, relayClient, relayServer } from './relay.ts'
+import { isWebSocket, webSockets } from './websockets.ts'
 
 /** What runs on every host. */
 export interface Services extends ServiceMap {
   readonly hello: HelloGate
   readonly identify: ReturnType<ReturnType<typeof identify>>
+  readonly identifyPush: ReturnType<ReturnType<typeof identifyPush>>
   readonly ping: ReturnType<ReturnType<typeof ping>>
   readonly dht: ReturnType<ReturnType<typeof dht>>
   readonly pubsub: GossipSub
+  readonly announce: object
+  readonly dcutr: ReturnType<ReturnType<typeof dcutr>>
+  /** Of those that relay for others. */
+  readonly relay?: CircuitRelayService
 }
 
 export type Host = Libp2p<Services>
@@ -38,30 +51,55 @@ export interface HostComponents {
   readonly logger: ComponentLogger
   readonly gater: GaterComponents
   readonly hello: HelloComponents
+  /** Somebody on the local network says that it is of this swarm. */
+  readonly onNeighbour: (peer: PeerInfo) => void
 }
 
 /** A libp2p host that is not started yet, with the bounds of docs/spec/limits.md and no default of the public network. */
 export async function createHost(components: HostComponents): Promise<Host> {
   const { config, checked, privateKey, datastore, logger } = components
-  return await createLibp2p<Services>({
+  const { psks = [] } = config
+  const gater = connectionGater(components.gater)
+  const host = await createLibp2p<Services>({
     start: false,
     privateKey,
     datastore,
     logger,
     nodeInfo: { name: 'ggen-node', version: '1', userAgent: config.agent },
-    addresses: { listen: checked.listen.map(address => address.toString()) },
-    transports: [tcp()],
+    addresses: { listen: [...checked.listen.map(address => address.toString()), ...relays(config)] },
+    transports: [tcp(), await webSockets(checked.listen.some(isWebSocket)), relayClient()],
+    ...(psks.length > 0 && { connectionProtector: () => new PskProtector(psks) }),
     connectionEncrypters: [noise()],
     streamMuxers: [muxer()],
-    connectionGater: connectionGater(components.gater),
+    connectionGater: gater,
     connectionManager: connectionLimits(components.tuning),
-    peerDiscovery: config.mdns ? [mdns({ serviceTag: config.names.mdnsTag })] : [],
+    peerDiscovery: checked.mdns ? [neighbours(components)] : [],
     services: services(components)
   })
+  assertHost(host, { config, gater })
+  return host
+}
+
+/**
+ * Asks the local network who is there, and answers. What goes out in the clear: the service's name, a label of 63 random
+ * characters that is new with each start, this host's peer id and its addresses in private ranges.
+ */
+function neighbours({ config, onNeighbour }: HostComponents): (components: MulticastDNSComponents) => PeerDiscovery {
+  const create = mdns({ serviceTag: config.names.mdnsTag })
+  return components => {
+    const service = create(components)
+    service.addEventListener('peer', ({ detail }) => onNeighbour(detail))
+    return service
+  }
+}
+
+/** Whoever relays for others is reachable; the rest keep places at relays. */
+function relays({ relay }: SwarmConfig): readonly string[] {
+  return relay ? [] : Array.from({ length: LIMITS.reach.relay.used }, () => ANY_RELAY)
 }
 
 function services({ config, checked, gater, hello }: HostComponents): ServiceFactoryMap<Services> {
-  const { streams, peers } = LIMITS
+  const { streams, peers, reach } = LIMITS
   return {
     // First, so that its gate is there before any other service registers a handler.
     hello: host => new HelloGate(hello, host),
@@ -73,9 +111,23 @@ function services({ config, checked, gater, hello }: HostComponents): ServiceFac
       maxOutboundStreams: streams.identify,
       maxMessageSize: peers.identifyBytes
     }),
+    // A place at a relay is an address that comes later than the introduction.
+    identifyPush: identifyPush({
+      maxInboundStreams: streams.identify,
+      maxOutboundStreams: streams.identify,
+      maxMessageSize: peers.identifyBytes
+    }),
     ping: ping({ maxInboundStreams: streams.ping, maxOutboundStreams: streams.ping }),
     dht: dht(config.names.kadProtocol, checked.internet),
-    pubsub: gossipService(gater.allowPeers)
+    pubsub: gossipService(gater.allowPeers),
+    announce: announceOwn(),
+    dcutr: dcutr({
+      timeout: reach.holePunch.timeoutMs,
+      retries: reach.holePunch.retries,
+      maxInboundStreams: reach.holePunch.streams,
+      maxOutboundStreams: reach.holePunch.streams
+    }),
+    ...(config.relay && { relay: relayServer() })
   }
 }
 
@@ -88,6 +140,7 @@ function connectionLimits(tuning: SwarmTuning): NonNullable<Libp2pOptions['conne
     inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
     inboundUpgradeTimeout: connections.upgradeTimeoutMs,
     dialTimeout: connections.dialTimeoutMs,
+    addressDialTimeout: connections.addressDialMs,
     inboundStreamProtocolNegotiationTimeout: connections.negotiationTimeoutMs,
     outboundStreamProtocolNegotiationTimeout: connections.negotiationTimeoutMs,
     maxDialQueueLength: connections.dialQueue,

@@ -46,7 +46,7 @@ export interface Membership {
   /** What we show. Called for every introduction: a certificate may have been renewed. */
   proof(): Promise<MemberProof>
   /** May we show it to this peer before it has shown us anything? Peers that proved themselves before, are in the token
-   * that let us in, or in the configuration. */
+   * that let us in, or in the configuration; never one whose member no longer stands. */
   isKnown(peer: string): boolean
   /** Known to run under a key that is no member, or to have been cut: not dialled, not let in. Called for every connection. */
   isBarred(peer: string): boolean

@@ -11,6 +11,13 @@ interface Socket {
   readonly bytesWritten: number
 }
 
+/** What a relayed connection has carried so far, and the peer through whose socket it came. */
+export interface Carried {
+  bytesRead: number
+  bytesWritten: number
+  readonly via: string
+}
+
 /** The raw connection below the encryption. */
 export interface RawConnection {
   addEventListener(type: 'close', listener: () => void, options: { once: true }): void
@@ -28,6 +35,12 @@ export class SocketMeter {
   track(peer: string, connection: RawConnection): void {
     const socket = socketOf(connection)
     if (socket === undefined) return
+    this.#add(peer, socket, connection)
+    // What one peer has sent through another was counted at that one's socket: there it is taken off again.
+    if ('via' in socket) this.#add(socket.via, less(socket), connection)
+  }
+
+  #add(peer: string, socket: Socket, connection: RawConnection): void {
     const sockets = this.#live.get(peer) ?? new Set()
     if (sockets.has(socket)) return
     sockets.add(socket)
@@ -78,11 +91,27 @@ export class SocketMeter {
   }
 }
 
-/** libp2p's TCP connection keeps its `net.Socket` in a field that its types do not name; other transports have none. */
-function socketOf(connection: RawConnection): Socket | undefined {
-  if (!('socket' in connection)) return undefined
-  const { socket } = connection
-  if (typeof socket !== 'object' || socket === null || !('bytesRead' in socket) || !('bytesWritten' in socket))
-    return undefined
-  return socket as Socket
+/**
+ * libp2p's TCP connection keeps its `net.Socket` in a field that its types do not name, and the WebSocket that was accepted
+ * one of `ws`, which keeps it one deeper. A WebSocket that was dialled shows none. relay.ts leaves its count in the same field.
+ */
+function socketOf(connection: RawConnection): Socket | Carried | undefined {
+  const socket = fieldOf(connection, 'socket') ?? fieldOf(fieldOf(connection, 'websocket'), '_socket')
+  const counts = [fieldOf(socket, 'bytesRead'), fieldOf(socket, 'bytesWritten')]
+  return counts.every(count => typeof count === 'number') ? (socket as Socket | Carried) : undefined
+}
+
+function less(carried: Carried): Socket {
+  return {
+    get bytesRead() {
+      return -carried.bytesRead
+    },
+    get bytesWritten() {
+      return -carried.bytesWritten
+    }
+  }
+}
+
+function fieldOf(owner: unknown, name: string): unknown {
+  return typeof owner === 'object' && owner !== null ? Reflect.get(owner, name) : undefined
 }

@@ -27,7 +27,7 @@ import type { HelloSecret, KnownMember, Membership } from './membership.ts'
 export interface PrivateHelloComponents {
   readonly membership: Membership
   readonly self: PeerId
-  local(): Hello
+  readonly local: () => Hello
   readonly log: Log
   /** A peer that knows a secret of the swarm sent what no honest program sends. */
   readonly onMalformed: (peer: string) => void
@@ -84,7 +84,7 @@ class Dialogue {
     const secret = secrets.find(({ key }) => isSameMac(replyMac(key, this.#sides, nonces), reply.mac))
     if (secret === undefined) return NO_SECRET
     return await this.#blaming(async () => {
-      const goesFirst = membership.isKnown(this.#peer)
+      const goesFirst = this.#mayGoFirst()
       const introduction = goesFirst ? await this.#ours() : null
       await this.#write(encodeProof({ mac: proofMac(secret.key, this.#sides, nonces), introduction }))
       const { refused, introduction: theirs } = await this.#readTurn()
@@ -107,7 +107,7 @@ class Dialogue {
     if (proof === undefined || !isSameMac(proofMac(secret.key, this.#sides, nonces), proof.mac)) return NO_SECRET
     return await this.#blaming(async () => {
       if (proof.introduction !== null) return await this.#speakThenWait(proof.introduction)
-      if (!this.#components.membership.isKnown(this.#peer)) return await this.#refuse('unknown-peer')
+      if (!this.#mayGoFirst()) return await this.#refuse('unknown-peer')
       await this.#write(encodeTurn({ introduction: await this.#ours(), refused: null }))
       const { refused, introduction } = await this.#readTurn()
       if (refused !== null) return { accepted: false, reason: refused, by: 'them' }
@@ -133,6 +133,12 @@ class Dialogue {
     if (refused !== null) return { accepted: false, reason: refused, by: 'them' }
     if (introduction !== null) throw malformed()
     return accepted(theirs, judged)
+  }
+
+  /** Attack: an expelled host that is still remembered as one that proved itself. It must show first what it has. */
+  #mayGoFirst(): boolean {
+    const { membership } = this.#components
+    return membership.isKnown(this.#peer) && !membership.isBarred(this.#peer)
   }
 
   async #judge(theirs: Introduction): Promise<Judged> {

@@ -7,6 +7,7 @@ import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { SubmitAnswer, SubmitRequest } from '../../protocol/submit-messages.ts'
+import { assertProtocols } from './assert-host.ts'
 import { assertConfig } from './assertions.ts'
 import type { SwarmComponents, SwarmConfig, SwarmEvents } from './components.ts'
 import { compose } from './compose.ts'
@@ -82,13 +83,13 @@ export async function createSwarm(
   components: SwarmComponents,
   events: SwarmEvents = {}
 ): Promise<Swarm> {
-  const checked = assertConfig(config)
+  const checked = assertConfig(config, components)
   const parts = await compose({ config, checked, components, events })
   return swarmOf(config, components, parts)
 }
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
-  const { host, helia, peers, gossip, sync, routing, meter, tuning } = parts
+  const { host, helia, peers, gossip, sync, routing, meter, tuning, remembered } = parts
   const { blocks, clock } = components
   return {
     name: config.name,
@@ -108,6 +109,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
       })
     },
     disconnect: async peer => {
+      remembered.forget(peer)
       await Promise.all(host.getConnections().map(async each => await closeIf(each, peer)))
     },
     recheck: () => parts.members?.standing.recheck() ?? 0,
@@ -138,10 +140,11 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, members, gossip, sync, dialer }: Parts
+  { helia, quota, peerCache, members, gossip, sync, dialer, remembered, rejoiner }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
+  await remembered.load()
   try {
     await helia.start()
   } catch (cause) {
@@ -153,6 +156,12 @@ async function start(
       next: 'stop the other program, or choose another port with --listen'
     })
   }
+  try {
+    assertProtocols(helia.libp2p.getProtocols(), config)
+  } catch (error) {
+    await helia.stop()
+    throw error
+  }
   gossip.start()
   for (const registry of components.registries()) {
     gossip.follow(registry)
@@ -162,13 +171,26 @@ async function start(
   members?.standing.start()
   members?.line.start()
   dialer.start()
+  rejoiner.start()
 }
 
 /** In reverse, all of it, whatever fails. */
-async function stop({ host, helia, members, gossip, sync, dialer, routing, peerCache }: Parts): Promise<void> {
+async function stop({
+  host,
+  helia,
+  members,
+  gossip,
+  sync,
+  dialer,
+  routing,
+  peerCache,
+  remembered,
+  rejoiner
+}: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
+    async () => await rejoiner.stop(),
     async () => await dialer.stop(),
     async () => await members?.line.stop(),
     async () => members?.standing.stop(),
@@ -178,6 +200,7 @@ async function stop({ host, helia, members, gossip, sync, dialer, routing, peerC
     async () => void (await helia.stop()),
     async () => await host.stop(),
     async () => clearTimers(),
+    async () => await remembered.stop(),
     async () => await peerCache.close()
   ]
   for (const step of steps) {

@@ -12,7 +12,7 @@ import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
-import type { PackageSummary } from './registry-view.ts'
+import type { FoundPackage } from './search.ts'
 import type { SwarmMethods } from './swarm/methods.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
 import type { SubmitResult } from './submit/submitter.ts'
@@ -118,6 +118,8 @@ export interface ShownPackage {
   readonly setAside: readonly SetAside[]
   /** What people said of it beside its manifests; null when nobody did. */
   readonly document: ShownDocument | null
+  /** Other registries that hold a package of that name. `hidden`: its name alone never means that one. */
+  readonly others: readonly { readonly registry: RegistryId; readonly alias: string; readonly hidden: boolean }[]
 }
 
 export interface Finding {
@@ -151,6 +153,8 @@ export interface ProjectParams {
   readonly singleSource?: boolean
   /** Answers when all that was installed is on the disk too. */
   readonly sync?: boolean
+  /** Locked names may move to the registry that they mean now. */
+  readonly acceptMoves?: boolean
 }
 
 export interface InstallOptions {
@@ -188,7 +192,10 @@ export interface ApiMethods extends AuthorityMethods, DocumentMethods, SwarmMeth
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
-  publish: { params: SigningParams & { folder: string; registry?: string }; result: Published & Filed }
+  publish: {
+    params: SigningParams & { folder: string; registry?: string }
+    result: Published & Filed & Pick<RegistryRecord, 'alias' | 'isDefault'>
+  }
   importFolder: { params: { folder: string; registry?: string; key?: string }; result: ImportResult }
   /** Adds what `references` name to a project, or with none makes the project's folders what its lockfile says. */
   install: {
@@ -199,7 +206,7 @@ export interface ApiMethods extends AuthorityMethods, DocumentMethods, SwarmMeth
   update: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
   remove: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
   outdated: { params: { readonly project: string }; result: OutdatedResult }
-  search: { params: { query: string; registry?: string; limit: number }; result: readonly PackageSummary[] }
+  search: { params: { query: string; registry?: string; limit: number }; result: readonly FoundPackage[] }
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: SigningParams & { reference: string; reason: string }; result: YankResult & Filed }
   unyank: { params: SigningParams & { reference: string }; result: YankResult & Filed }

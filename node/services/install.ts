@@ -50,6 +50,9 @@ export interface InstallRequest extends ProjectCommand {
 export interface InstalledPackage {
   readonly id: PackId
   readonly name: string
+  readonly registry: RegistryId
+  /** What the registry is called, here or in the lockfile. */
+  readonly alias: string
   readonly version: Version
   /** The version that was locked before; null for a package that was not. */
   readonly was: Version | null
@@ -68,6 +71,8 @@ export interface InstalledPackage {
 /** One line of what is different in the lockfile. */
 export interface LockChange {
   readonly id: PackId
+  readonly name: string
+  readonly alias: string
   readonly from: Version | null
   readonly to: Version | null
 }
@@ -96,6 +101,8 @@ export interface InstallResult {
   readonly lockChanged: boolean
   readonly projectChanged: boolean
   readonly dryRun: boolean
+  /** Packages come from several registries, or could. */
+  readonly severalRegistries: boolean
   /** Nothing had to be done, and nothing was: no file was written and nobody was asked. */
   readonly upToDate: boolean
 }
@@ -235,6 +242,7 @@ async function resultOf(
     lockChanged,
     projectChanged,
     dryRun,
+    severalRegistries: components.precedence.all.length > 1,
     upToDate: isIdle(work)
   }
 }
@@ -272,6 +280,8 @@ function installedOf({ pack, path, action, was }: Step, arrived: Arrived | undef
   return {
     id: pack.id,
     name: shortNameOf(pack.name),
+    registry: pack.registry,
+    alias: pack.alias,
     version: pack.version,
     was: was ?? null,
     cid: pack.cid,
@@ -289,9 +299,10 @@ export function changesBetween(before: Lock, after: Lock): readonly LockChange[]
   const ids = [...new Set([...before.packs.keys(), ...after.packs.keys()])].toSorted()
   return ids.flatMap(id => {
     const [from, to] = [before.packs.get(id), after.packs.get(id)]
-    return from?.cid === to?.cid && from?.version === to?.version
-      ? []
-      : [{ id, from: from?.version ?? null, to: to?.version ?? null }]
+    const pack = to ?? from
+    if (pack === undefined || (from?.cid === to?.cid && from?.version === to?.version)) return []
+    const named = { id, name: shortNameOf(pack.name), alias: pack.alias }
+    return [{ ...named, from: from?.version ?? null, to: to?.version ?? null }]
   })
 }
 

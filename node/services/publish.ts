@@ -57,6 +57,7 @@ export interface PublishComponents {
 }
 
 export interface Published {
+  readonly registry: RegistryId
   readonly name: PackageName
   readonly version: Version
   readonly cid: ContentId
@@ -75,8 +76,11 @@ export interface Published {
   readonly awaiting: Awaiting | null
 }
 
+/** Where a package goes whose publisher did not say it. */
+export type ChooseRegistry = (manifest: Manifest) => Promise<RegistryId>
+
 export interface PublishRequest {
-  readonly registry: RegistryId
+  readonly registry: RegistryId | ChooseRegistry
   readonly folder: string
   /** Another key of the data directory. */
   readonly key?: string | undefined
@@ -103,7 +107,7 @@ export function publisher(components: PublishComponents): Publish {
       const prepared = await prepare(components, { ...request, signer }, signal)
       await turn
       signal.throwIfAborted()
-      return await sign(components, { ...request, signer }, prepared)
+      return await sign(components, signer, prepared)
     } finally {
       end()
     }
@@ -111,6 +115,7 @@ export function publisher(components: PublishComponents): Publish {
 }
 
 interface Prepared {
+  readonly registry: RegistryId
   readonly name: PackageName
   readonly release: ReleaseContent
   readonly report: Pick<Published, 'files' | 'bytes' | 'notes' | 'leftOut'>
@@ -123,30 +128,31 @@ interface Signing extends PublishRequest {
 /** Reads and checks the folder and makes its blocks durable. */
 async function prepare(
   { gate, content, documents, now }: PublishComponents,
-  { registry, folder, signer }: Signing,
+  { registry: wanted, folder, signer }: Signing,
   signal: AbortSignal
 ): Promise<Prepared> {
   const { manifest: read, notes } = await content.readManifest(folder)
   const name = packageNameOf('ggen', read.name)
+  const registry = typeof wanted === 'string' ? wanted : await wanted(read)
   assertMayPublish(await placeOf(gate, registry, name), signer.principal, now())
   if (saysWords(read)) documents.warm(signer.principal)
   const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { registry, signal })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }
-  return { name, release, report: { files, bytes: size, notes, leftOut } }
+  return { registry, name, release, report: { files, bytes: size, notes, leftOut } }
 }
 
 /** Signs what the registry, as it is now, needs to hold the release. */
 async function sign(
   components: PublishComponents,
-  { registry, signer }: Signing,
-  { name, release, report }: Prepared
+  signer: Signer,
+  { registry, name, release, report }: Prepared
 ): Promise<Published> {
   const { author, gate, announce, provide, now } = components
   const place = await placeOf(gate, registry, name)
   assertMayPublish(place, signer.principal, now())
   const { version } = release.manifest
-  const published = { ...report, name, version, cid: release.root, claim: null, metadata: null }
+  const published = { ...report, registry, name, version, cid: release.root, claim: null, metadata: null }
   const known = findSame(place.view, release) ?? findOwn(place, signer.principal, release)
   if (known !== undefined) {
     const ids = [...claimsAwaited(place, signer.principal), known]

@@ -39,6 +39,11 @@ export interface PackageSummary {
   readonly yanked: boolean
 }
 
+export interface RankedSummary {
+  readonly score: number
+  readonly summary: PackageSummary
+}
+
 /** Reads what the facts of a registry add up to. Never writes, never asks the network. */
 export class RegistryView {
   readonly #rows: RowReader
@@ -78,12 +83,21 @@ export class RegistryView {
     query: string,
     limit: number = LIMITS.search.results
   ): Promise<readonly PackageSummary[]> {
+    return (await this.ranked(registry, query, limit)).map(({ summary }) => summary)
+  }
+
+  /** The same, with how well each matches: what several registries found can be put in one order. */
+  async ranked(
+    registry: RegistryId,
+    query: string,
+    limit: number = LIMITS.search.results
+  ): Promise<readonly RankedSummary[]> {
     const words = query
       .slice(0, LIMITS.search.queryChars)
       .toLowerCase()
       .split(/\s+/)
       .filter(word => word !== '')
-    const found: { readonly score: number; readonly summary: PackageSummary }[] = []
+    const found: RankedSummary[] = []
     for await (const [view, said] of this.#withWords(registry)) {
       const summary = summarise(view, said)
       const score = summary === undefined ? 0 : scoreOf(summary, labelsOf(view, said), words)
@@ -92,7 +106,6 @@ export class RegistryView {
     return found
       .toSorted((a, b) => b.score - a.score || compareText(a.summary.name, b.summary.name))
       .slice(0, Math.max(0, Math.min(limit, LIMITS.search.results)))
-      .map(({ summary }) => summary)
   }
 
   /** Packages with what people say of them. A document that is behind the facts says nothing: a search waits for nobody. */

@@ -1,14 +1,16 @@
 import { RegistryError } from '../errors.ts'
 import type { PackageView } from '../fold.ts'
 import { LIMITS } from '../limits.ts'
-import { ecosystemOf, packageNameOf, shortNameOf } from '../package-name.ts'
+import { ecosystemOf, packageNameOf } from '../package-name.ts'
 import type { PackageName } from '../package-name.ts'
 import { orderingOf } from '../version.ts'
 import type { Ordering, Version } from '../version.ts'
+import { nameOfNode, PLAIN_WORDS } from './node-name.ts'
+import type { NodeName, Words } from './node-name.ts'
 import { indicesOf, isEqual, setOf } from './version-set.ts'
 import type { VersionSet } from './version-set.ts'
 
-/** What a version needs of another package of the same registry. */
+/** What a version needs of another package, which it knows by its name alone. */
 export interface Need {
   readonly name: PackageName
   readonly range: string
@@ -28,12 +30,12 @@ export interface CatalogueVersion {
 
 /** What a registry says of one name: all its versions, in any order. */
 export interface CataloguePackage {
-  readonly name: PackageName
+  readonly name: NodeName
   readonly versions: readonly CatalogueVersion[]
 }
 
 /** The part of a package's view that resolution reads. */
-export function cataloguePackage(view: PackageView): CataloguePackage {
+export function cataloguePackage(view: PackageView, node: NodeName = view.name): CataloguePackage {
   const versions = view.versions.map(({ version, contents, yanks }): CatalogueVersion => {
     const [content, ...others] = contents
     const isConflict = content === undefined || others.length > 0
@@ -48,7 +50,7 @@ export function cataloguePackage(view: PackageView): CataloguePackage {
       external: dependencies.flatMap(({ kind, name, range }) => (kind === 'external' ? [{ name, range }] : []))
     }
   })
-  return { name: view.name, versions }
+  return { name: node, versions }
 }
 
 /** Why a package's versions are fewer, or more, than its range alone would say. */
@@ -57,11 +59,12 @@ export interface CandidateRules {
   readonly locked: Version | undefined
   /** Ranges of the person or the project: the pre-releases that they name are open to everybody's ranges. */
   readonly ownRanges: readonly string[]
+  readonly words?: Words
 }
 
 /** The versions of one package that may be picked, numbered from 1 in ascending order. */
 export class Candidates {
-  readonly name: PackageName
+  readonly name: NodeName
   /** All versions, highest first, unusable ones too: what is told when nothing fits. */
   readonly known: readonly CatalogueVersion[]
   readonly #usable: readonly CatalogueVersion[]
@@ -70,15 +73,15 @@ export class Candidates {
   readonly #open: ReadonlySet<number>
   #sharing: ReadonlyMap<string, VersionSet> | undefined
 
-  constructor({ name, versions }: CataloguePackage, { locked, ownRanges }: CandidateRules) {
+  constructor({ name, versions }: CataloguePackage, { locked, ownRanges, words = PLAIN_WORDS }: CandidateRules) {
     if (versions.length > LIMITS.solver.versionsPerPackage) {
       throw new RegistryError(
         'LIMIT_EXCEEDED',
-        `${shortNameOf(name)} has more than ${LIMITS.solver.versionsPerPackage} versions, which nobody resolves`
+        `${words.called(name)} has more than ${LIMITS.solver.versionsPerPackage} versions, which nobody resolves`
       )
     }
     this.name = name
-    this.#ordering = orderingOf(ecosystemOf(name))
+    this.#ordering = orderingOf(ecosystemOf(nameOfNode(name)))
     const { compare, isPrerelease } = this.#ordering
     const isSorted = versions.every(
       ({ version }, i) => i === 0 || compare(versions[i - 1]?.version ?? version, version) > 0
@@ -100,7 +103,7 @@ export class Candidates {
   /** @throws RegistryError INTERNAL when there is no such version */
   at(index: number): CatalogueVersion {
     const found = this.#usable[index - 1]
-    if (found === undefined) throw new RegistryError('INTERNAL', `${shortNameOf(this.name)} has no version ${index}`)
+    if (found === undefined) throw new RegistryError('INTERNAL', `${this.name} has no version ${index}`)
     return found
   }
 

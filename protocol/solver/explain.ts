@@ -1,10 +1,10 @@
 import type { ErrorCode } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import { shortNameOf } from '../package-name.ts'
-import type { PackageName } from '../package-name.ts'
 import type { Version } from '../version.ts'
 import type { CatalogueVersion } from './catalogue.ts'
 import type { Asked, Incompatibility } from './incompatibility.ts'
+import { PLAIN_WORDS } from './node-name.ts'
+import type { NodeName, Words } from './node-name.ts'
 import { leavesOf, stepsOf } from './proof.ts'
 import type { Step } from './proof.ts'
 import type { Shelf } from './shelf.ts'
@@ -20,7 +20,7 @@ export interface ExplanationLine {
 
 /** The versions of a package that somebody's ranges do not agree about. */
 export interface KnownVersions {
-  readonly name: PackageName
+  readonly name: NodeName
   /** Highest first, at most `LIMITS.solver.versionsShown` of them. */
   readonly versions: readonly {
     readonly version: Version
@@ -44,7 +44,7 @@ export interface Explanation {
   readonly facts: readonly string[]
   readonly known: readonly KnownVersions[]
   /** Names that are asked for and that the registry does not hold. */
-  readonly absent: readonly PackageName[]
+  readonly absent: readonly NodeName[]
 }
 
 /** Tells the proof that nothing fits as a person would. */
@@ -76,20 +76,23 @@ export function explain(proof: Incompatibility, shelf: Shelf): Explanation {
 }
 
 /** The explanation as people read it: numbered lines, then what versions there are. */
-export function explanationText({ lines, linesLeftOut, known }: Explanation): readonly string[] {
+export function explanationText(
+  { lines, linesLeftOut, known }: Explanation,
+  words: Words = PLAIN_WORDS
+): readonly string[] {
   const told = lines.map(({ number, text }) => `${number}. ${text}`)
   if (linesLeftOut > 0) told.splice(-1, 0, `… and ${linesLeftOut} more steps`)
-  return [...told, ...known.map(knownText)]
+  return [...told, ...known.map(one => knownText(one, words))]
 }
 
-function knownText({ name, versions, more }: KnownVersions): string {
-  if (versions.length === 0) return `${shortNameOf(name)} has no versions`
+function knownText({ name, versions, more }: KnownVersions, { called }: Words): string {
+  if (versions.length === 0) return `${called(name)} has no versions`
   const list = versions.map(({ version, state, reason }) => {
     if (state === 'conflict') return `${version} (in conflict)`
     if (state === 'yanked') return `${version} (yanked${reason === '' ? '' : `: ${reason}`})`
     return version
   })
-  return `${shortNameOf(name)} has ${list.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+  return `${called(name)} has ${list.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 function lineOf(
@@ -127,19 +130,19 @@ function codeOf(leaves: readonly Incompatibility[], shelf: Shelf): Explanation['
 }
 
 /** Names that are asked for with more than one range; who takes any version disagrees with nobody. */
-function disputed(asked: readonly Asked[]): readonly PackageName[] {
+function disputed(asked: readonly Asked[]): readonly NodeName[] {
   const particular = asked.filter(({ range }) => range !== '*')
   return [...Map.groupBy(particular, ({ name }) => name)]
     .filter(([, list]) => new Set(list.map(({ range }) => range)).size > 1)
     .map(([name]) => name)
 }
 
-function contested(asked: readonly Asked[]): readonly PackageName[] {
+function contested(asked: readonly Asked[]): readonly NodeName[] {
   const unmet = asked.filter(one => one.unmet !== undefined).map(({ name }) => name)
   return [...new Set([...disputed(asked), ...unmet])].slice(0, LIMITS.solver.versionsShown)
 }
 
-function knownOf(name: PackageName, shelf: Shelf): KnownVersions | undefined {
+function knownOf(name: NodeName, shelf: Shelf): KnownVersions | undefined {
   const known = shelf.get(name)?.known
   if (known === undefined) return undefined
   const versions = known

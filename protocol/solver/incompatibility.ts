@@ -1,10 +1,10 @@
-import type { PackageName } from '../package-name.ts'
+import type { NodeName } from './node-name.ts'
 import { intersect, union } from './version-set.ts'
 import type { VersionSet } from './version-set.ts'
 
 /** Says that the package's version is in the set; with 0 in the set, that the package may be absent too. */
 export interface Term {
-  readonly name: PackageName
+  readonly name: NodeName
   readonly set: VersionSet
 }
 
@@ -18,7 +18,7 @@ export type Unmet = 'absent' | 'none-fits' | 'held'
 
 /** A range that somebody asked for. */
 export interface Asked {
-  readonly name: PackageName
+  readonly name: NodeName
   readonly range: string
   /** Set when the project file replaced the range: what was written where it was asked. */
   readonly instead: string | undefined
@@ -38,14 +38,14 @@ export interface Incompatibility {
 }
 
 /** How many versions a package has, as far as sets of them go. */
-export type Size = (name: PackageName) => number
+export type Size = (name: NodeName) => number
 
 /**
  * The terms in their one spelling: two of one package become their intersection; what always holds says nothing and is
  * dropped.
  */
 export function normalise(terms: readonly Term[], size: Size): readonly Term[] {
-  const byName = new Map<PackageName, VersionSet>()
+  const byName = new Map<NodeName, VersionSet>()
   for (const { name, set } of terms) {
     const other = byName.get(name)
     byName.set(name, other === undefined ? set : intersect(other, set))
@@ -68,7 +68,7 @@ export function isVoid({ terms }: Incompatibility): boolean {
 export function resolve(
   left: Incompatibility,
   right: Incompatibility,
-  { on, size }: { readonly on: PackageName; readonly size: Size }
+  { on, size }: { readonly on: NodeName; readonly size: Size }
 ): Incompatibility {
   const others = [...left.terms, ...right.terms].filter(({ name }) => name !== on)
   const a = left.terms.find(({ name }) => name === on)

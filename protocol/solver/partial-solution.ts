@@ -1,12 +1,12 @@
 import { RegistryError } from '../errors.ts'
-import type { PackageName } from '../package-name.ts'
+import type { NodeName } from './node-name.ts'
 import { complement, everything, includes, intersect, isDisjoint, isSubset, only } from './version-set.ts'
 import type { VersionSet } from './version-set.ts'
 import type { Incompatibility, Size, Term } from './incompatibility.ts'
 
 /** One step of the search: a version that was chosen, or what an incompatibility forces. */
 interface Assignment {
-  readonly name: PackageName
+  readonly name: NodeName
   /** What this step alone says. */
   readonly set: VersionSet
   /** What it and all steps before it say of the package. */
@@ -40,30 +40,30 @@ const CONFLICT = { type: 'conflict' } as const
 export class PartialSolution {
   readonly #size: Size
   readonly #steps: Assignment[] = []
-  readonly #byName = new Map<PackageName, Assignment[]>()
+  readonly #byName = new Map<NodeName, Assignment[]>()
   /** Packages that must be there and have no version yet. */
-  readonly #undecided = new Set<PackageName>()
-  readonly #decided = new Map<PackageName, number>()
+  readonly #undecided = new Set<NodeName>()
+  readonly #decided = new Map<NodeName, number>()
 
   constructor(size: Size) {
     this.#size = size
   }
 
-  get undecided(): ReadonlySet<PackageName> {
+  get undecided(): ReadonlySet<NodeName> {
     return this.#undecided
   }
 
   /** The chosen version of each package, by its number. */
-  get decided(): ReadonlyMap<PackageName, number> {
+  get decided(): ReadonlyMap<NodeName, number> {
     return this.#decided
   }
 
   /** What is known of a package: anything, when it was never mentioned. */
-  sumOf(name: PackageName): VersionSet {
+  sumOf(name: NodeName): VersionSet {
     return this.#byName.get(name)?.at(-1)?.sum ?? everything(this.#size(name))
   }
 
-  decide(name: PackageName, index: number): void {
+  decide(name: NodeName, index: number): void {
     this.#decided.set(name, index)
     this.#push(name, only(index), undefined)
   }
@@ -85,7 +85,7 @@ export class PartialSolution {
   }
 
   /** Whether every term holds already, given that the package of `name` gets this version. */
-  wouldConflict({ terms }: Incompatibility, name: PackageName, index: number): boolean {
+  wouldConflict({ terms }: Incompatibility, name: NodeName, index: number): boolean {
     return terms.every(term =>
       term.name === name ? includes(term.set, index) : isSubset(this.sumOf(term.name), term.set)
     )
@@ -129,7 +129,7 @@ export class PartialSolution {
     }
   }
 
-  #push(name: PackageName, set: VersionSet, cause: Incompatibility | undefined): void {
+  #push(name: NodeName, set: VersionSet, cause: Incompatibility | undefined): void {
     const sum = intersect(this.sumOf(name), set)
     const step = { name, set, sum, level: this.#decided.size, at: this.#steps.length, cause }
     this.#steps.push(step)
@@ -141,7 +141,7 @@ export class PartialSolution {
   }
 
   /** Sums only shrink, so the first step within a set is found by halving. */
-  #firstWithin(name: PackageName, set: VersionSet): Assignment {
+  #firstWithin(name: NodeName, set: VersionSet): Assignment {
     const steps = this.#byName.get(name) ?? []
     let [low, high] = [0, steps.length - 1]
     while (low < high) {

@@ -1,19 +1,20 @@
 import { RegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import type { PackageName } from '../package-name.ts'
 import type { Version } from '../version.ts'
 import type { Budget } from './budget.ts'
-import type { Candidates, Need } from './catalogue.ts'
+import type { Candidates } from './catalogue.ts'
 import { isVoid, normalise, resolve } from './incompatibility.ts'
 import type { Asked, Incompatibility } from './incompatibility.ts'
+import { askOf } from './node-name.ts'
+import type { Ask, NodeName } from './node-name.ts'
 import { PartialSolution } from './partial-solution.ts'
-import type { Asking, Shelf } from './shelf.ts'
+import type { Asking, BoundNeed, Shelf } from './shelf.ts'
 import { complement, count, highest, includes, NOTHING } from './version-set.ts'
 import type { VersionSet } from './version-set.ts'
 
 /** A package that is asked for by name, the range, and who asks: `you`, or a project's file. */
 export interface Wish {
-  readonly name: PackageName
+  readonly name: NodeName
   readonly range: string
   readonly by: string
 }
@@ -23,14 +24,14 @@ export interface SearchInit {
   readonly shelf: Shelf
   readonly budget: Budget
   /** Versions to prefer to higher ones. */
-  readonly kept: ReadonlyMap<PackageName, Version>
+  readonly kept: ReadonlyMap<NodeName, Version>
   /** Versions that were settled by an earlier search: they bind this one and are not looked into again. */
-  readonly held: ReadonlyMap<PackageName, Version>
+  readonly held: ReadonlyMap<NodeName, Version>
 }
 
 /** The chosen versions, or an incompatibility without terms: the end of the proof that there are none. */
 export type Found =
-  | { readonly type: 'solved'; readonly versions: ReadonlyMap<PackageName, Version> }
+  | { readonly type: 'solved'; readonly versions: ReadonlyMap<NodeName, Version> }
   | { readonly type: 'failed'; readonly proof: Incompatibility }
 
 /**
@@ -46,9 +47,9 @@ export type Found =
 export class Search {
   readonly #init: SearchInit
   readonly #solution: PartialSolution
-  readonly #byName = new Map<PackageName, Incompatibility[]>()
+  readonly #byName = new Map<NodeName, Incompatibility[]>()
   readonly #stated = new Set<string>()
-  readonly #direct: ReadonlySet<PackageName>
+  readonly #direct: ReadonlySet<NodeName>
   #statements = 0
 
   constructor(init: SearchInit) {
@@ -68,7 +69,7 @@ export class Search {
       if (terms.length === 0) return { type: 'failed', proof: stated }
       this.#add(stated)
     }
-    let changed: readonly PackageName[] = [...this.#direct]
+    let changed: readonly NodeName[] = [...this.#direct]
     for (;;) {
       const proof = this.#propagate(changed)
       if (proof !== undefined) return { type: 'failed', proof }
@@ -80,18 +81,18 @@ export class Search {
     }
   }
 
-  #versions(): ReadonlyMap<PackageName, Version> {
+  #versions(): ReadonlyMap<NodeName, Version> {
     return new Map([...this.#solution.decided].map(([name, index]) => [name, this.#candidates(name).at(index).version]))
   }
 
-  #candidates(name: PackageName): Candidates {
+  #candidates(name: NodeName): Candidates {
     const candidates = this.#init.shelf.get(name)
     if (candidates === undefined) throw new RegistryError('INTERNAL', `${name} has no versions to choose from`)
     return candidates
   }
 
   /** Draws every conclusion there is; answers with a proof when the last of them is that nothing can be right. */
-  #propagate(names: readonly PackageName[]): Incompatibility | undefined {
+  #propagate(names: readonly NodeName[]): Incompatibility | undefined {
     const changed = new Set(names)
     for (let [name] = changed; name !== undefined; [name] = changed) {
       changed.delete(name)
@@ -135,8 +136,8 @@ export class Search {
   }
 
   /** The package to choose a version of next. */
-  #next(): PackageName | undefined {
-    let best: { readonly name: PackageName; readonly rank: readonly number[] } | undefined
+  #next(): NodeName | undefined {
+    let best: { readonly name: NodeName; readonly rank: readonly number[] } | undefined
     this.#init.budget.spend(this.#solution.undecided.size)
     for (const name of this.#solution.undecided) {
       const rank = this.#direct.has(name)
@@ -147,27 +148,28 @@ export class Search {
     return best?.name
   }
 
-  #keptIndex(name: PackageName): number | undefined {
+  #keptIndex(name: NodeName): number | undefined {
     const version = this.#init.kept.get(name)
     const index = version === undefined ? undefined : this.#init.shelf.get(name)?.indexOf(version)
     return index !== undefined && includes(this.#solution.sumOf(name), index) ? index : undefined
   }
 
-  #bestOf(name: PackageName): number {
+  #bestOf(name: NodeName): number {
     const index = this.#keptIndex(name) ?? highest(this.#solution.sumOf(name))
     if (index === undefined) throw new RegistryError('INTERNAL', `no version of ${name} is left`)
     return index
   }
 
   /** Learns what the best version of a package needs, and takes it unless that is known to be impossible. */
-  *#consider(name: PackageName): Asking<void> {
+  *#consider(name: NodeName): Asking<void> {
     const { shelf } = this.#init
     const index = this.#bestOf(name)
-    const { needs } = this.#candidates(name).at(index)
-    if (needs.some(need => !need.optional && !shelf.has(need.name))) yield* shelf.load(this.#soonNeeded(name))
+    const entry = this.#candidates(name).at(index)
+    const isUnknown = entry.needs.some(need => !need.optional && !shelf.has(askOf(name, need.name)))
+    if (isUnknown) yield* shelf.load(this.#soonNeeded(name))
     let isPossible = true
-    for (const need of needs) {
-      if (need.optional) continue
+    for (const need of shelf.needsOf(name, entry)) {
+      if (need.said.optional) continue
       const stated = this.#state(name, need)
       if (stated !== undefined && this.#solution.wouldConflict(stated, name, index)) isPossible = false
     }
@@ -175,27 +177,27 @@ export class Search {
   }
 
   /** What this package needs, and what all others that wait would: look-ups are cheaper together than one by one. */
-  #soonNeeded(first: PackageName): readonly PackageName[] {
+  #soonNeeded(first: NodeName): readonly Ask[] {
     return [first, ...this.#solution.undecided].flatMap(name => {
       const { needs } = this.#candidates(name).at(this.#bestOf(name))
-      return needs.flatMap(need => (need.optional ? [] : [need.name]))
+      return needs.flatMap(need => (need.optional ? [] : [askOf(name, need.name)]))
     })
   }
 
   /** Adds "all versions that need this need it", once; undefined when it was added before or says nothing. */
-  #state(name: PackageName, need: Need): Incompatibility | undefined {
+  #state(name: NodeName, need: BoundNeed): Incompatibility | undefined {
     const key = `${name} ${need.name} ${need.range}`
     if (this.#stated.has(key)) return undefined
     this.#stated.add(key)
     const { size } = this.#init.shelf
-    const from = { name, set: this.#candidates(name).sharing(need) }
+    const from = { name, set: this.#candidates(name).sharing(need.said) }
     const { asked, set } = this.#meaningOf(need)
     const terms = normalise([from, { name: asked.name, set: complement(set, size(asked.name)) }], size)
     const stated: Incompatibility = { terms, cause: { type: 'needs', from, asked } }
     return this.#add(stated) ? stated : undefined
   }
 
-  #meaningOf(need: Need): { readonly asked: Asked; readonly set: VersionSet } {
+  #meaningOf(need: BoundNeed): { readonly asked: Asked; readonly set: VersionSet } {
     const { shelf, held, budget } = this.#init
     const { asked, set } = shelf.meaningOf(need, budget)
     const version = held.get(need.name)
@@ -229,7 +231,7 @@ function costOf({ terms }: Incompatibility): number {
 }
 
 interface Ranked {
-  readonly name: PackageName
+  readonly name: NodeName
   readonly rank: readonly number[]
 }
 

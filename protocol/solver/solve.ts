@@ -1,18 +1,19 @@
 import { compareText } from '../bytes.ts'
-import { RegistryError } from '../errors.ts'
+import { isRegistryError, RegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { shortNameOf } from '../package-name.ts'
-import type { PackageName } from '../package-name.ts'
 import type { Version } from '../version.ts'
 import { Budget } from './budget.ts'
 import type { Need } from './catalogue.ts'
 import { explain } from './explain.ts'
 import type { Explanation } from './explain.ts'
+import type { NodeName, Words } from './node-name.ts'
+import { askOf } from './node-name.ts'
 import { Search } from './search.ts'
 import type { Wish } from './search.ts'
 import { Shelf } from './shelf.ts'
 import type { Asking } from './shelf.ts'
-import { compareLeft, externalsOf, inOrder, overriddenIn, versionIn } from './tree.ts'
+import { byOf, compareLeft, externalsOf, inOrder, overriddenIn, versionIn } from './tree.ts'
 import type { LeftOut, Overridden, PickedVersion, Tree } from './tree.ts'
 import { includes } from './version-set.ts'
 
@@ -20,11 +21,12 @@ import { includes } from './version-set.ts'
 export interface SolveRequest {
   readonly wishes: readonly Wish[]
   /** The lockfile's versions: preferred where they are allowed, and the only way to a yanked version. */
-  readonly locked?: ReadonlyMap<PackageName, Version>
+  readonly locked?: ReadonlyMap<NodeName, Version>
   /** Names whose locked version counts for nothing. */
-  readonly update?: 'all' | ReadonlySet<PackageName>
+  readonly update?: 'all' | ReadonlySet<NodeName>
   /** Ranges that replace, in the whole tree, whatever is asked of a name. */
-  readonly overrides?: ReadonlyMap<PackageName, string>
+  readonly overrides?: ReadonlyMap<NodeName, string>
+  readonly words?: Words
 }
 
 export type Outcome =
@@ -52,8 +54,8 @@ export function* solve(request: SolveRequest): Asking<Outcome> {
   if (wishes.length > LIMITS.solver.wishes) {
     throw new RegistryError('LIMIT_EXCEEDED', `at most ${LIMITS.solver.wishes} packages are resolved at once`)
   }
-  const kept = update === 'all' ? new Map<PackageName, Version>() : withoutNames(locked, update)
-  const shelf = new Shelf({ kept, overrides, ownRanges: ownRangesOf(wishes, overrides) })
+  const kept = update === 'all' ? new Map<NodeName, Version>() : withoutNames(locked, update)
+  const shelf = new Shelf({ kept, overrides, ownRanges: ownRangesOf(wishes, overrides), ...wordsIn(request) })
   const context = { shelf, kept }
   const budget = new Budget({ limit: LIMITS.solver.steps, perTurn: LIMITS.solver.stepsPerTurn })
   const found = yield* new Search({ ...context, wishes, budget, held: new Map() }).run()
@@ -69,14 +71,18 @@ export function* solve(request: SolveRequest): Asking<Outcome> {
   }
 }
 
-function withoutNames<T>(map: ReadonlyMap<PackageName, T>, names: ReadonlySet<PackageName>): Map<PackageName, T> {
+function wordsIn({ words }: SolveRequest): Pick<SolveRequest, 'words'> {
+  return words === undefined ? {} : { words }
+}
+
+function withoutNames<T>(map: ReadonlyMap<NodeName, T>, names: ReadonlySet<NodeName>): Map<NodeName, T> {
   return new Map([...map].filter(([name]) => !names.has(name)))
 }
 
 function ownRangesOf(
   wishes: readonly Wish[],
-  overrides: ReadonlyMap<PackageName, string>
-): ReadonlyMap<PackageName, readonly string[]> {
+  overrides: ReadonlyMap<NodeName, string>
+): ReadonlyMap<NodeName, readonly string[]> {
   const own = wishes.map(({ name, range }) => [name, overrides.get(name) ?? range] as const)
   const all = [...own, ...overrides]
   return new Map([...Map.groupBy(all, ([name]) => name)].map(([name, list]) => [name, list.map(([, range]) => range)]))
@@ -84,23 +90,24 @@ function ownRangesOf(
 
 interface Context {
   readonly shelf: Shelf
-  readonly kept: ReadonlyMap<PackageName, Version>
+  readonly kept: ReadonlyMap<NodeName, Version>
 }
 
 interface OptionalNeed {
+  readonly from: NodeName
   readonly need: Need
   readonly by: string
 }
 
 /** Tries what picked versions would like to have, one by one, in the order of the tree. */
 function* addOptional(
-  required: ReadonlyMap<PackageName, Version>,
+  required: ReadonlyMap<NodeName, Version>,
   wishes: readonly Wish[],
   context: Context
-): Asking<{ readonly versions: ReadonlyMap<PackageName, Version>; readonly left: readonly LeftOut[] }> {
+): Asking<{ readonly versions: ReadonlyMap<NodeName, Version>; readonly left: readonly LeftOut[] }> {
   const versions = new Map(required)
   const left: LeftOut[] = []
-  const looked = new Set<PackageName>()
+  const looked = new Set<NodeName>()
   let tries = 0
   // What an optional package brings along may have wishes of its own: until nobody new is there.
   for (;;) {
@@ -122,24 +129,27 @@ function* addOptional(
   }
 }
 
-function optionalNeedsOf(name: PackageName, tree: Tree): readonly OptionalNeed[] {
+function optionalNeedsOf(name: NodeName, tree: Tree): readonly OptionalNeed[] {
   const { version, needs } = versionIn(tree, name)
-  return needs.flatMap(need => (need.optional ? [{ need, by: `${shortNameOf(name)}@${version}` }] : []))
+  return needs.flatMap(need => (need.optional ? [{ from: name, need, by: byOf(name, version) }] : []))
 }
 
 /** Adds an optional dependency to the picks, with all that it needs; answers with the reason when it can't be had. */
 function* tryOne(
-  { need, by }: OptionalNeed,
-  versions: Map<PackageName, Version>,
+  { from, need: said, by }: OptionalNeed,
+  versions: Map<NodeName, Version>,
   { shelf, kept }: Context
 ): Asking<string | undefined> {
   const budget = new Budget({ limit: LIMITS.solver.optionalSteps, perTurn: LIMITS.solver.stepsPerTurn })
-  const picked = versions.get(need.name)
   try {
+    yield* shelf.load([askOf(from, said.name)])
+    const need = shelf.bound(from, said)
+    if (need === undefined) throw new RegistryError('INTERNAL', `nobody knows what ${said.name} is to ${by}`)
+    const picked = versions.get(need.name)
     if (picked !== undefined) {
       const { set } = shelf.meaningOf(need, budget)
       const isIn = includes(set, shelf.get(need.name)?.indexOf(picked) ?? 0)
-      return isIn ? undefined : `${shortNameOf(need.name)} ${picked} is picked for others`
+      return isIn ? undefined : `${shelf.words.called(need.name)} ${picked} is picked for others`
     }
     const wishes = [{ name: need.name, range: need.range, by }]
     const found = yield* new Search({ wishes, shelf, kept, budget, held: versions }).run()
@@ -149,7 +159,9 @@ function* tryOne(
     return undefined
   } catch (error) {
     // Attack: an optional dependency that leads to endless work must not keep what is required from being installed.
-    if (error instanceof RegistryError && error.code === 'LIMIT_EXCEEDED') return error.message
+    // Nor must one that nobody can tell whose it is.
+    if (isRegistryError(error) && (error.code === 'LIMIT_EXCEEDED' || error.code === 'AMBIGUOUS_NAME'))
+      return error.message
     throw error
   }
 }

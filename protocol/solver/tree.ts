@@ -4,11 +4,13 @@ import { shortNameOf } from '../package-name.ts'
 import type { PackageName } from '../package-name.ts'
 import type { Version } from '../version.ts'
 import type { CatalogueVersion } from './catalogue.ts'
+import { nameOfNode } from './node-name.ts'
+import type { NodeName } from './node-name.ts'
 import type { Wish } from './search.ts'
 import type { Shelf } from './shelf.ts'
 
 export interface PickedVersion {
-  readonly name: PackageName
+  readonly name: NodeName
   readonly version: Version
 }
 
@@ -33,13 +35,13 @@ export interface Overridden {
 
 /** What was picked, and what for. */
 export interface Tree {
-  readonly versions: ReadonlyMap<PackageName, Version>
+  readonly versions: ReadonlyMap<NodeName, Version>
   readonly wishes: readonly Wish[]
   readonly shelf: Shelf
 }
 
 /** The entry of a picked version. */
-export function versionIn({ versions, shelf }: Tree, name: PackageName): CatalogueVersion {
+export function versionIn({ versions, shelf }: Tree, name: NodeName): CatalogueVersion {
   const candidates = shelf.get(name)
   const version = versions.get(name)
   const index = version === undefined ? undefined : candidates?.indexOf(version)
@@ -50,10 +52,9 @@ export function versionIn({ versions, shelf }: Tree, name: PackageName): Catalog
 /** Dependencies before what depends on them; in a circle, as it was entered. The same for the same picks. */
 export function inOrder(tree: Tree): readonly PickedVersion[] {
   const out: PickedVersion[] = []
-  const seen = new Set<PackageName>()
-  const todo: ({ readonly enter: PackageName } | { readonly leave: CatalogueVersion; readonly name: PackageName })[] =
-    []
-  const enterAll = (names: readonly PackageName[]): void => {
+  const seen = new Set<NodeName>()
+  const todo: ({ readonly enter: NodeName } | { readonly leave: CatalogueVersion; readonly name: NodeName })[] = []
+  const enterAll = (names: readonly NodeName[]): void => {
     for (const name of names.toReversed()) if (tree.versions.has(name)) todo.push({ enter: name })
   }
   enterAll(tree.wishes.map(({ name }) => name))
@@ -67,7 +68,7 @@ export function inOrder(tree: Tree): readonly PickedVersion[] {
     seen.add(step.enter)
     const entry = versionIn(tree, step.enter)
     todo.push({ leave: entry, name: step.enter })
-    enterAll(entry.needs.map(({ name }) => name))
+    enterAll(tree.shelf.needsOf(step.enter, entry).map(({ name }) => name))
   }
   return out
 }
@@ -78,7 +79,7 @@ export function externalsOf(tree: Tree): readonly LeftOut[] {
     versionIn(tree, name).external.map(outside => ({
       ...outside,
       why: 'external' as const,
-      by: `${shortNameOf(name)}@${version}`
+      by: byOf(name, version)
     }))
   )
 }
@@ -89,18 +90,25 @@ export function compareLeft(a: LeftOut, b: LeftOut): number {
 }
 
 /** Which overrides replaced something that was asked in this tree. */
-export function overriddenIn(tree: Tree, overrides: ReadonlyMap<PackageName, string>): readonly Overridden[] {
+export function overriddenIn(tree: Tree, overrides: ReadonlyMap<NodeName, string>): readonly Overridden[] {
   const asked = [
     ...tree.wishes,
     ...inOrder(tree).flatMap(({ name, version }) =>
-      versionIn(tree, name).needs.map(need => ({ ...need, by: `${shortNameOf(name)}@${version}` }))
+      tree.shelf
+        .needsOf(name, versionIn(tree, name))
+        .map(need => ({ name: need.name, range: need.range, by: byOf(name, version) }))
     )
   ]
   return [...overrides]
     .map(([name, range]) => {
       const instead = asked.filter(one => one.name === name && one.range !== range && tree.versions.has(name))
-      return { name, range, instead: instead.map(one => ({ range: one.range, by: one.by })) }
+      return { name: nameOfNode(name), range, instead: instead.map(one => ({ range: one.range, by: one.by })) }
     })
     .filter(({ instead }) => instead.length > 0)
     .toSorted((a, b) => compareText(a.name, b.name))
+}
+
+/** Who asks: `advanced-rust-project@1.2.0`. */
+export function byOf(name: NodeName, version: Version): string {
+  return `${shortNameOf(nameOfNode(name))}@${version}`
 }

@@ -1,8 +1,7 @@
 import { RegistryError } from '../errors.ts'
-import { shortNameOf } from '../package-name.ts'
-import type { PackageName } from '../package-name.ts'
 import { isPositive } from './incompatibility.ts'
 import type { Asked, Incompatibility, Term } from './incompatibility.ts'
+import type { NodeName } from './node-name.ts'
 import type { Shelf } from './shelf.ts'
 import { complement, count, highest } from './version-set.ts'
 import type { VersionSet } from './version-set.ts'
@@ -14,7 +13,7 @@ export function factText({ cause }: Incompatibility, shelf: Shelf): string {
       return `${cause.by} ${cause.by === 'you' ? 'want' : 'wants'} ${askedText(cause.asked, shelf)}`
     case 'needs': {
       const who = isAll(cause.from, shelf)
-        ? `every version of ${shortNameOf(cause.from.name)}`
+        ? `every version of ${shelf.words.called(cause.from.name)}`
         : described(cause.from, shelf)
       return `${who} needs ${askedText(cause.asked, shelf)}`
     }
@@ -24,14 +23,14 @@ export function factText({ cause }: Incompatibility, shelf: Shelf): string {
 }
 
 function askedText({ name, range, instead, unmet }: Asked, shelf: Shelf): string {
-  const short = shortNameOf(name)
+  const short = shelf.words.called(name)
   const wanted = range === '*' ? short : `${short} ${range}`
   const asked = instead === undefined ? wanted : `${short} ${instead} (the project's override: ${range})`
   switch (unmet) {
     case undefined:
       return asked
     case 'absent':
-      return `${asked} (the registry has no package ${short})`
+      return `${asked} (${shelf.words.absent(name)})`
     case 'held':
       return `${asked} (another version of it is picked for others)`
     case 'none-fits':
@@ -39,8 +38,8 @@ function askedText({ name, range, instead, unmet }: Asked, shelf: Shelf): string
   }
 }
 
-function whyNoneFits(name: PackageName, range: string, shelf: Shelf): string {
-  const short = shortNameOf(name)
+function whyNoneFits(name: NodeName, range: string, shelf: Shelf): string {
+  const short = shelf.words.called(name)
   const matching = shelf.get(name)?.matching(range) ?? []
   const conflict = matching.find(({ state }) => state === 'conflict')
   if (conflict !== undefined) return `${short} ${conflict.version} has more than one content, so none of them is served`
@@ -58,11 +57,11 @@ export function conclusionText({ terms }: Incompatibility, shelf: Shelf): string
   if (first === undefined) return needed === '' ? 'there is no solution' : `${needed} has to be there`
   if (given.length === 1 && needed === '') {
     return isAll(first, shelf)
-      ? `no version of ${shortNameOf(first.name)} can be used`
+      ? `no version of ${shelf.words.called(first.name)} can be used`
       : `${described(first, shelf)} cannot be used`
   }
   if (given.length === 1) {
-    const who = isAll(first, shelf) ? `every version of ${shortNameOf(first.name)}` : described(first, shelf)
+    const who = isAll(first, shelf) ? `every version of ${shelf.words.called(first.name)}` : described(first, shelf)
     return `${who} needs ${needed}`
   }
   const together = given.map(term => described(term, shelf)).join(' and ')
@@ -87,12 +86,12 @@ function described(term: Term, shelf: Shelf): string {
   const index = highest(term.set)
   const version =
     versionsIn(term.set) === 1 && index !== undefined ? shelf.get(term.name)?.at(index).version : undefined
-  return version === undefined ? wanted(term, shelf) : `${shortNameOf(term.name)} ${version}`
+  return version === undefined ? wanted(term, shelf) : `${shelf.words.called(term.name)} ${version}`
 }
 
 /** A thing that is asked for, in the words of somebody who did. */
 function wanted(term: Term, shelf: Shelf): string {
-  const short = shortNameOf(term.name)
+  const short = shelf.words.called(term.name)
   const candidates = shelf.get(term.name)
   return candidates === undefined || isAll(term, shelf) ? short : `${short} ${candidates.print(term.set)}`
 }

@@ -75,7 +75,8 @@ const shown = (document: ShownDocument | null): ShownPackage => ({
     reasons: []
   })),
   setAside: [],
-  document
+  document,
+  others: []
 })
 
 describe('what an edit did', () => {
@@ -250,7 +251,14 @@ describe('a catalogue', () => {
 test('an install names versions that are advised against', () => {
   const deprecated = [{ name: 'lib', version: parseSemver('1.0.0'), text: 'use 2.x' }]
   const result = { installed: [], changes: [], removed: [], left: [], overridden: [], warnings: [] }
-  const rest = { packages: 1, lockChanged: false, projectChanged: false, dryRun: false, upToDate: true }
+  const rest = {
+    packages: 1,
+    lockChanged: false,
+    projectChanged: false,
+    dryRun: false,
+    upToDate: true,
+    severalRegistries: false
+  }
   expect(installLines({ ...result, ...rest, deprecated })).toEqual(['  Deprecated lib 1.0.0  use 2.x'])
 })
 

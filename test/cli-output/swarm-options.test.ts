@@ -2,13 +2,14 @@ import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { inviteParams } from '../../bin/commands/invite.ts'
+import { canvasFor, inviteParams } from '../../bin/commands/invite.ts'
 import { handedToken } from '../../bin/commands/join.ts'
 import { INVITED_ROLES, addSwarmVerbs } from '../../bin/commands/swarm-verbs.ts'
 import { parseCiExpiry, parseInviteExpiry, parseOverlap } from '../../node/services/swarm/terms.ts'
 import { reserveSecretFile } from '../../node/secret-file.ts'
+import { parseFactId, parseRegistryId } from '../../protocol/cid.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
-import { MEMBERSHIP_LIMITS } from '../../protocol/membership/limits.ts'
+import { formatToken } from '../../protocol/membership/token.ts'
 import { INVITED_ROLES as PROTOCOL_ROLES } from '../../protocol/payload-invite.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -16,7 +17,20 @@ import { tempDir } from '../support/temp-dir.ts'
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 const NOW = Date.UTC(2027, 0, 10, 12)
-const TOKEN = 'ggen1AbCdEf_-0123456789'
+const TOKEN = formatToken({
+  kind: 'invite',
+  registry: parseRegistryId('bafyreidykglsfhoixmivffc5uwhcgshx4j465xwqntbmu43nb2dzqwfvae'),
+  name: 'acme',
+  secret: new Uint8Array(32).fill(1),
+  epoch: 1,
+  psk: false,
+  addresses: ['/ip4/10.0.0.5/tcp/4918/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp'],
+  key: new Uint8Array(32).fill(2),
+  expires: NOW + DAY,
+  invite: parseFactId('bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy')
+})
+
+const TERMINAL = { isTTY: true, columns: 100, hasColors: (count: number): boolean => count === 256 }
 
 /** The options of a command line, as its action gets them. */
 function optionsOf(words: readonly string[]): Readonly<Record<string, unknown>> {
@@ -92,6 +106,18 @@ describe('invite', () => {
     expect(optionsOf(['invite'])['qr']).toBeUndefined()
     expect(optionsOf(['invite', '--qr'])['qr']).toBe(true)
     expect(optionsOf(['swarm', 'invite', '--no-qr'])['qr']).toBe(false)
+  })
+
+  test.each<[readonly string[], object, ReturnType<typeof canvasFor>]>([
+    [[], {}, undefined],
+    [['--qr'], {}, { colours: false, columns: Number.POSITIVE_INFINITY }],
+    [[], TERMINAL, { colours: true, columns: 100 }],
+    [[], { ...TERMINAL, hasColors: () => false }, { colours: false, columns: 100 }],
+    [['--no-qr'], TERMINAL, undefined],
+    [['--out-token', 'x'], TERMINAL, undefined],
+    [['--out-token', 'x', '--qr'], TERMINAL, { colours: true, columns: 100 }]
+  ])('%j on %j', (words, screen, canvas) => {
+    expect(canvasFor(optionsOf(['invite', ...words]), screen)).toEqual(canvas)
   })
 
   test.each<[readonly string[], string, string]>([
@@ -170,19 +196,24 @@ describe('the token of join', () => {
     expect((await fault(() => handedToken(undefined, { tokenFile: '/no/such/file' })))[0]).toBe('UNKNOWN_FILE')
   })
 
-  test.each(['ggen1 ', 'ggen2abc', 'did:key:z6MkhaXg', 'ggen1 =', `ggen1${'a'.repeat(MEMBERSHIP_LIMITS.tokenChars)}`])(
-    'what is no token is refused and not repeated: %s',
-    async text => {
-      const [code, message, next] = await fault(() => handedToken(text, {}))
-      expect(code).toBe('USAGE')
-      expect(message + next).not.toContain(text)
-    }
-  )
+  test.each([
+    '',
+    'ggen1 ',
+    'ggen2abc',
+    'did:key:z6MkhaXg',
+    TOKEN.slice(0, -1),
+    `${TOKEN}a`,
+    `ggen1${'a'.repeat(3_000)}`
+  ])('what is no token is refused and not repeated: %s', async text => {
+    const [code, message, next] = await fault(() => handedToken(text, {}))
+    expect(code).toBe('MALFORMED')
+    if (text !== '') expect(message + next).not.toContain(text)
+  })
 
   test('from standard input; a file without an end is not read to its end', async () => {
     const home = await tempDir('home')
     const { code, stdout, stderr } = await runCli(['join', '-'], { home, input: `not a ${TOKEN}` })
-    expect(code).toBe(2)
+    expect(code).toBe(6)
     expect(stderr).toContain('this is no token')
     expect(stdout + stderr).not.toContain(TOKEN)
     const long = await runCli(['join', '-', '--json'], { home, input: 'x'.repeat(100_000) })

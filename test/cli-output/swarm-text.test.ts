@@ -110,7 +110,7 @@ describe('swarm create and swarm list', () => {
       NOW
     )
     expect(lines).toEqual([
-      'SWARM       HOST     PEERS  SECRET  CERTIFICATE  REGISTRY',
+      'SWARM       HOST     PEERS  EPOCH   CERTIFICATE  REGISTRY',
       `acme        running  2      1       29 d left    ${REGISTRY}`,
       `globex (g)  stopped  0      3, psk  none         ${REGISTRY}`,
       '        Note g  nobody who could renew it was met for 12 d',
@@ -364,7 +364,7 @@ describe('expel and rotate', () => {
 
   test('a rotation says until when the old secret is good', () => {
     expect(text(rotatedLines({ alias: 'acme', epoch: 2, overlapUntil: NOW + DAY }, NOW))).toMatch(
-      /secret number 2.*\n.*good until 2027-01-11 12:00/
+      /epoch 2.*\n.*good until 2027-01-11 12:00/
     )
     expect(text(rotatedLines({ alias: 'acme', epoch: 2, overlapUntil: NOW }, NOW))).toContain('Overlap none')
   })

@@ -8,7 +8,7 @@ import { manualShell, matches, parseManual } from '../support/transcript.ts'
 const MANUALS = (await readdir(import.meta.dirname)).filter(name => name.endsWith('.md')).toSorted()
 
 describe.concurrent('the manuals do what they say', () => {
-  test.each(MANUALS)('%s', { timeout: 180_000 }, async name => {
+  test.each(MANUALS)('%s', { timeout: 300_000 }, async name => {
     const steps = parseManual(await readFile(join(import.meta.dirname, name), 'utf8'))
     expect(steps.length).toBeGreaterThan(0)
     const run = await manualShell(await tempDir('manual'))
@@ -27,7 +27,9 @@ describe.concurrent('the manuals do what they say', () => {
         }
       }
     } finally {
-      await run('ggen-node stop')
+      await run(
+        'for home in "$GGEN_NODE_HOME" *; do [ ! -e "$home/daemon.json" ] || ggen-node --home "$home" stop; done'
+      )
     }
   })
 })

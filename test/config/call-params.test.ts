@@ -61,7 +61,7 @@ test.each([
   ['invite', { out: 'here' }],
   ['join', {}],
   ['join', { token: ['ggen1x'] }],
-  ['join', { token: 'ggen1x', mirror: 1 }],
+  ['join', { token: 'ggen1x', listen: 1 }],
   ['members', { registry: 1 }],
   ['expel', { member: 'did:key:z6Mk', compromised: false }],
   ['expel', { compromised: false, rotate: false }],

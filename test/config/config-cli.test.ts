@@ -39,6 +39,7 @@ describe('config', () => {
       ['swarm.public.listen', ['/ip4/0.0.0.0/tcp/4917'], 'default'],
       ['swarm.public.bootstrap', [], 'default'],
       ['swarm.public.mdns', true, 'file'],
+      ['swarm.public.relay', false, 'default'],
       ['swarm.public.allow_peers', [], 'default']
     ])
     const { stdout } = await runCli(['config', 'list'], { home, env: { GGEN_NODE_LOG: 'info' } })

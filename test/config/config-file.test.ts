@@ -28,6 +28,7 @@ describe('config.toml', () => {
       listen = ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/4917/ws"]
       bootstrap = ["/dns4/node.example/tcp/4917/p2p/${PEER}"]
       mdns = true
+      relay = true
       allow_peers = ["${PEER}"]`
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
@@ -39,6 +40,7 @@ describe('config.toml', () => {
           listen: ['/ip4/127.0.0.1/tcp/0', '/ip6/::1/tcp/4917/ws'],
           bootstrap: [`/dns4/node.example/tcp/4917/p2p/${PEER}`],
           mdns: true,
+          relay: true,
           allowPeers: [PEER]
         }
       ]
@@ -127,6 +129,7 @@ describe('precedence', () => {
       listen: '/ip4/127.0.0.1/tcp/0, /ip4/127.0.0.1/tcp/1',
       bootstrap: `/ip4/1.2.3.4/tcp/1/p2p/${PEER}`,
       mdns: '0',
+      relay: 'true',
       allow_peers: PEER
     }
     const variables = Object.fromEntries(SETTINGS.map(({ env, key }) => [env, texts[key] ?? '']))
@@ -152,6 +155,14 @@ describe('precedence', () => {
       ['public', true],
       ['office', false]
     ])
+  })
+})
+
+describe('the local network', () => {
+  test('is looked at by private swarms unless told otherwise, and by the public one only when told', () => {
+    const looks = (text: string) => configOf(resolveSettings(parseConfigFile(text))).swarms.map(({ mdns }) => mdns)
+    expect(looks('[swarm.public]\n[swarm.acme]')).toEqual([false, true])
+    expect(looks('[swarm.public]\nmdns = true\n[swarm.acme]\nmdns = false')).toEqual([true, false])
   })
 })
 

@@ -55,7 +55,7 @@ describe('install', () => {
     const file = join(project, '.ggen/project.toml')
     await writeFile(file, `# ours\n[packages]\nbase = "^1.0.0" # loose\n"lib" = "*"\n`)
     const result = await on.install(project)
-    expect(result.changes).toEqual([{ id: 'lib', from: null, to: '1.0.0' }])
+    expect(result.changes).toEqual([{ id: 'lib', name: 'lib', alias: 'acme', from: null, to: '1.0.0' }])
     expect(await versionsIn(project)).toEqual({ base: '1.0.0', lib: '1.0.0' })
     expect(await readFile(file, 'utf8')).toBe(`# ours\n[packages]\nbase = "^1.0.0" # loose\n"lib" = "*"\n`)
   })

@@ -1,88 +1,34 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { signSwarmKey } from '../../attestation/sign-membership.ts'
+import { parseSecret, principalOf } from '../../attestation/keys.ts'
 import { expel } from '../../node/services/swarm/expel.ts'
 import type { Expelled } from '../../node/services/swarm/expel.ts'
-import { inviteTo } from '../../node/services/swarm/invite.ts'
-import { listMembers, warningsOf } from '../../node/services/swarm/list.ts'
-import { guestOf, redeemInvite } from '../../node/services/swarm/redeem.ts'
-import { rotateSwarm } from '../../node/services/swarm/rotate.ts'
-import type { Accepted } from '../../node/services/swarm/weigh.ts'
-import { RegistryError } from '../../protocol/errors.ts'
+import { standingOf } from '../../protocol/membership/members.ts'
+import { encodePayload } from '../../protocol/payload.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { privateKeys } from '../../protocol/membership/names.ts'
+import { guestOf } from '../../node/services/swarm/redeem.ts'
 import { parseCertificate } from '../../protocol/membership/certificate.ts'
-import type { SwarmKey } from '../../protocol/membership/swarm-key.ts'
-import { parseToken } from '../../protocol/membership/token.ts'
 import { codeOfAsync } from '../support/error-code.ts'
-import { FactWriter, person } from '../support/facts.ts'
+import { FactWriter, make, person } from '../support/facts.ts'
 import { hostOf, meet, seatOf, share } from '../support/seat.ts'
 import type { Seat } from '../support/seat.ts'
-import { testClock } from '../support/test-clock.ts'
+import { certify, company, DAY, forged, headOf, invite, join, memberOf, NOW, registry, root } from './company.ts'
+import type { InviteToken } from '../../protocol/membership/token.ts'
+import type { Company } from './company.ts'
 
-const NOW = 1_700_000_000_000
-const DAY = 24 * 3_600_000
-const { certificateMs, overlapDefaultMs, overlapMaxMs, rosterPage } = LIMITS.membership
-const root = person('root')
-let writer = new FactWriter(root, { visibility: 'private', name: 'acme' })
-const { registry } = writer
-let clock = testClock(NOW)
+const { certificateMs } = LIMITS.membership
+let clock: Company['clock']
+let writer: Company['writer']
 let owner: Seat
 let ann: Seat
 let bob: Seat
+let token: InviteToken
 
-/** An owner, and two members by one invite with a use left, who have all met. */
 beforeEach(async () => {
-  clock = testClock(NOW)
-  writer = new FactWriter(root, { visibility: 'private', name: 'acme' })
-  owner = await seatOf(person('root', 'seat'), { registry, clock, host: 'owner' })
-  await owner.take([writer.genesis])
-  const token = await invite(owner, 3)
-  ;[ann, bob] = [await join('ann', token), await join('bob', token)]
-  for (const [a, b] of [
-    [ann, owner],
-    [bob, owner],
-    [ann, bob]
-  ] as const) {
-    await share(a, b)
-    await share(b, a)
-    expect(await meet(a, b)).toEqual(['accepted', 'accepted'])
-  }
-  for (const seat of [ann, bob]) await certify(seat)
+  ;({ clock, writer, owner, ann, bob, token } = await company())
 })
-
-async function invite(by: Seat, uses = 1) {
-  const asked = { role: 'publisher', scope: undefined, expires: undefined, uses, ci: false }
-  const token = parseToken((await inviteTo(by.commands, { registry, key: undefined }, asked)).token)
-  if (token.kind !== 'invite') throw new Error('no invite')
-  return token
-}
-
-async function join(name: string, token: Awaited<ReturnType<typeof invite>>): Promise<Seat> {
-  const seat = await seatOf(person(name), { registry, clock, host: name })
-  seat.members.enterAs(guestOf(token))
-  await share(owner, seat)
-  await redeemInvite({ ...seat.commands, gate: seat.gate, pick: () => 0 }, token, seat.signer.principal)
-  seat.members.enterAs(undefined)
-  await share(seat, owner)
-  return seat
-}
-
-async function certify(seat: Seat, by = owner): Promise<boolean> {
-  const certificate = await by.members.certify(seat.peer, memberOf(seat))
-  return certificate !== undefined && seat.members.takeCertificate(certificate)
-}
-
-function memberOf(seat: Seat): Accepted {
-  return { key: seat.signer.principal, role: 'publisher', until: clock.now() + certificateMs }
-}
 
 function expires(seat: Seat): number | undefined {
   return seat.members.credentials.certificate?.body.expires
-}
-
-/** The same with another signature: its bytes come first in the record. */
-function forged(record: Uint8Array): Uint8Array {
-  return record.map((byte, index) => (index === 10 ? byte ^ 1 : byte))
 }
 
 describe('a certificate', () => {
@@ -93,7 +39,7 @@ describe('a certificate', () => {
     await clock.advance(1)
     expect(ann.members.needsCertificate()).toBe(true)
     await meet(ann, owner)
-    expect(await certify(ann)).toBe(true)
+    expect(await certify(ann, owner)).toBe(true)
     expect(expires(ann)).toBe(NOW + 20 * DAY + certificateMs)
     await clock.advance(20 * DAY)
     // Bob was away: what he has runs out, what she has does not.
@@ -118,6 +64,21 @@ describe('a certificate', () => {
     stop.abort()
     expect(expires(owner)).toBe(NOW + 20 * DAY + certificateMs)
     expect(owner.swarmStore.record.certificate).toEqual(owner.members.credentials.certificate?.bytes)
+  })
+
+  test('is renewed for an introduction, however long nobody looked', async () => {
+    await clock.advance(45 * DAY)
+    const { certificate } = await owner.members.proof()
+    expect(parseCertificate(certificate ?? new Uint8Array()).body.expires).toBe(NOW + 45 * DAY + certificateMs)
+  })
+
+  test('that a host gave itself before it knew any fact is shown to nobody when it knows that it may not', async () => {
+    const seat = await seatOf(person('dora'), { registry, clock, host: 'dora' })
+    expect((await seat.members.proof()).certificate).not.toBeNull()
+    await owner.take([writer.grant(person('dora').did, 'publisher', { authPrev: headOf(owner) })])
+    await share(owner, seat)
+    expect((await seat.members.proof()).certificate).toBeNull()
+    expect(seat.members.needsCertificate()).toBe(true)
   })
 
   test('is given by nobody else, and to nobody who did not say that the host is his', async () => {
@@ -158,12 +119,11 @@ describe('a certificate', () => {
     await clock.advance(20 * DAY)
     await meet(ann, seat)
     expect(await certify(ann, seat)).toBe(true)
-    const { authority } = owner.gate.state(registry) ?? {}
-    const revoked = writer.revoke(curator.did, { authPrev: authority?.head ?? writer.genesis.id })
+    const revoked = writer.revoke(curator.did, { authPrev: headOf(owner) })
     for (const each of [owner, ann, bob]) await each.take([revoked])
     expect(ann.members.needsCertificate()).toBe(true)
     expect((await meet(ann, owner))[0]).toBe('accepted')
-    expect(await certify(ann)).toBe(true)
+    expect(await certify(ann, owner)).toBe(true)
     expect(ann.members.credentials.certificate?.body.issuer).toBe(root.did)
     expect(ann.members.needsCertificate()).toBe(false)
   })
@@ -200,6 +160,33 @@ describe('expelling', () => {
     )
   })
 
+  test('leaves the member nothing of the token that it came by: no place of its own, and nobody else’s', async () => {
+    const facts = (await owner.gate.state(registry)?.factsOf('registry')) ?? []
+    const uses = facts.filter(({ body }) => body.type === 'redeem')
+    await expelled(ann.signer.principal)
+    await share(owner, bob)
+    const secret = parseSecret(token.key)
+    const door = { ...person('door'), secret, did: principalOf(secret) }
+    for (const { id, body } of uses) {
+      // Whoever has the token tries until there is a lower id.
+      for (let tries = 1; ; tries += 1) {
+        const value = { invite: token.invite, key: person('ann again').did }
+        const payload = encodePayload({ type: 'redeem', value })
+        const lower = make({ ...body, time: body.time + tries, payload }, door)
+        if (lower.id > id) continue
+        for (const seat of [owner, bob]) await seat.take([lower])
+        break
+      }
+    }
+    for (const seat of [owner, bob]) {
+      const authority = seat.gate.state(registry)?.authority
+      if (authority === undefined) throw new Error('no genesis')
+      const standing = [ann, bob].map(({ signer }) => standingOf(authority, signer.principal, NOW))
+      expect([...standing, standingOf(authority, person('ann again').did, NOW)]).toEqual(['ended', 'member', 'unknown'])
+    }
+    expect(await meet(bob, owner)).toEqual(['accepted', 'accepted'])
+  })
+
   test('takes the peer id of a host, and says who is not in', async () => {
     expect((await expelled(bob.peer)).member).toBe(bob.signer.principal)
     expect(await codeOfAsync(() => expelled(bob.peer))).toBe('USAGE')
@@ -212,13 +199,12 @@ describe('expelling', () => {
 
   test('of an owner ends the invites that it made, and with its key stolen, whom it let in', async () => {
     const second = person('second')
-    const { authority } = owner.gate.state(registry) ?? {}
-    await owner.take([writer.grant(second.did, 'owner', { authPrev: authority?.head ?? writer.genesis.id })])
+    await owner.take([writer.grant(second.did, 'owner', { authPrev: headOf(owner) })])
     const thief = await seatOf(second, { registry, clock, host: 'second' })
     await share(owner, thief)
     const token = await invite(thief, 2)
     await share(thief, owner)
-    const friend = await join('friend', token)
+    const friend = await join(owner, 'friend', token)
     expect((await meet(friend, owner))[0]).toBe('accepted')
     const result = await expelled(second.did, true)
     // Nothing that it said counts any more, so there is no invite left to end.
@@ -229,13 +215,12 @@ describe('expelling', () => {
 
   test('of an owner that merely left ends its open invites and keeps whom it let in', async () => {
     const second = person('second')
-    const { authority } = owner.gate.state(registry) ?? {}
-    await owner.take([writer.grant(second.did, 'owner', { authPrev: authority?.head ?? writer.genesis.id })])
+    await owner.take([writer.grant(second.did, 'owner', { authPrev: headOf(owner) })])
     const seat = await seatOf(second, { registry, clock, host: 'second' })
     await share(owner, seat)
     const token = await invite(seat, 2)
     await share(seat, owner)
-    const friend = await join('friend', token)
+    const friend = await join(owner, 'friend', token)
     await meet(friend, owner)
     const result = await expelled(second.did)
     expect(result.invites).toEqual([token.invite])
@@ -243,6 +228,39 @@ describe('expelling', () => {
     const late = await seatOf(person('late'), { registry, clock, host: 'late' })
     late.members.enterAs(guestOf(token))
     expect((await meet(late, owner))[0]).toBe('invite-over')
+  })
+
+  test('by an owner who became one after the invite was made keeps the others too', async () => {
+    const second = person('second')
+    await owner.take([writer.grant(second.did, 'owner', { authPrev: headOf(owner) })])
+    const seat = await seatOf(second, { registry, clock, host: 'second' })
+    await share(owner, seat)
+    const asked = { member: ann.signer.principal, reason: '', isCompromised: false }
+    const result = await expel(seat.commands, { registry, key: undefined }, asked)
+    expect(result).toMatchObject({ missing: 0, invites: [token.invite] })
+    expect(result.written.map(({ type, counts }) => [type, counts])).toEqual([
+      ['revoke', true],
+      ['grant', true],
+      ['revoke', true]
+    ])
+    await share(seat, owner)
+    expect(owner.members.stands(bob.peer, memberOf(bob))).toBe(true)
+    expect(owner.members.stands(ann.peer, memberOf(ann))).toBe(false)
+  })
+
+  test('takes back an invite that was not used yet, by its fact', async () => {
+    const token = await invite(owner, 5)
+    const late = await seatOf(person('late'), { registry, clock, host: 'late' })
+    late.members.enterAs(guestOf(token))
+    expect((await meet(late, owner))[0]).toBe('accepted')
+    const guest = { key: guestOf(token).principal, role: 'member', until: token.expires } as const
+    expect(owner.members.stands(late.peer, guest)).toBe(true)
+    const result = await expelled(token.invite)
+    expect(result).toMatchObject({ member: guest.key, invites: [token.invite], missing: 0 })
+    expect(owner.members.stands(late.peer, guest)).toBe(false)
+    expect((await meet(late, owner))[0]).toBe('invite-over')
+    expect(owner.members.stands(ann.peer, memberOf(ann))).toBe(true)
+    expect(await codeOfAsync(() => expelled(token.invite))).toBe('USAGE')
   })
 
   test('says when others still have to sign, and cuts nobody before', async () => {
@@ -254,232 +272,5 @@ describe('expelling', () => {
     const about = { registry: shared.registry, key: undefined }
     const asked = { member: ann.signer.principal, reason: '', isCompromised: false }
     expect(await expel(seat.commands, about, asked)).toMatchObject({ missing: 1, cut: [] })
-  })
-})
-
-describe('a rotation', () => {
-  function rotate(seat: Seat = owner, overlap?: string) {
-    let n = 0
-    const random = (bytes: number) => new Uint8Array(bytes).fill((n += 1))
-    const components = { gate: seat.gate, members: seat.members, random, now: () => clock.now() }
-    return rotateSwarm(components, { registry, signer: seat.signer }, overlap)
-  }
-
-  test('spreads from member to member, and both secrets are good while they overlap', async () => {
-    const before = owner.members.keys.current.secret
-    expect(await rotate()).toEqual({ epoch: 1, overlapUntil: NOW + overlapDefaultMs })
-    const { secret } = owner.members.keys.current
-    expect(secret).not.toEqual(before)
-    expect(owner.members.secrets()).toEqual([
-      { epoch: 1, key: privateKeys(secret).hello },
-      { epoch: 0, key: privateKeys(before).hello }
-    ])
-    await ann.members.takeSwarmKey(owner.members.swarmKey() ?? new Uint8Array())
-    await bob.members.takeSwarmKey(ann.members.swarmKey() ?? new Uint8Array())
-    expect(bob.members.secrets()).toEqual(owner.members.secrets())
-    expect(bob.swarmStore.record.secrets).toEqual(bob.members.keys.current)
-    // Certificates go on.
-    expect(await meet(ann, bob)).toEqual(['accepted', 'accepted'])
-    await clock.advance(overlapDefaultMs)
-    expect(owner.members.secrets()).toEqual([{ epoch: 1, key: privateKeys(secret).hello }])
-  })
-
-  test('is for owners, and for at most 30 days of overlap', async () => {
-    expect(await codeOfAsync(() => rotate(ann))).toBe('NOT_AUTHORIZED')
-    expect(await codeOfAsync(() => rotate(owner, '31d'))).toBe('USAGE')
-    expect(await codeOfAsync(() => rotate(owner, '0h'))).toBe('USAGE')
-    expect((await rotate(owner, '2h')).overlapUntil).toBe(NOW + 2 * 3_600_000)
-    expect(owner.members.keys.current.epoch).toBe(1)
-  })
-
-  const body: SwarmKey = {
-    v: 1,
-    registry,
-    epoch: 1,
-    secret: new Uint8Array(32).fill(9),
-    psk: false,
-    overlapUntil: NOW + DAY,
-    by: root.did,
-    time: NOW
-  }
-
-  test.each<[string, Partial<SwarmKey>, string]>([
-    ['signed by a plain member', { by: person('ann').did }, 'ann'],
-    ['signed by somebody in an owner’s name', {}, 'ann'],
-    ['of another registry', { registry: new FactWriter(person('x')).registry }, 'root'],
-    ['dated ahead', { time: NOW + 6 * 60_000 }, 'root'],
-    ['that leaps to the end of all numbers', { epoch: Number.MAX_SAFE_INTEGER }, 'root']
-  ])('is not believed when it is %s', async (_what, changes, by) => {
-    const before = bob.members.keys.current
-    await bob.members.takeSwarmKey(signSwarmKey({ ...body, ...changes }, person(by).secret))
-    expect(bob.members.keys.current).toBe(before)
-    await bob.members.takeSwarmKey(signSwarmKey(body, root.secret))
-    expect(bob.members.keys.current.epoch).toBe(1)
-  })
-
-  test('is refused with a fault of its sender when it is no record', async () => {
-    const record = signSwarmKey(body, root.secret)
-    const longer = signSwarmKey({ ...body, overlapUntil: NOW + overlapMaxMs + 1 }, root.secret)
-    for (const bad of [new Uint8Array(2), new Uint8Array(2_000), record.slice(1), longer]) {
-      expect(await codeOfAsync(() => bob.members.takeSwarmKey(bad))).toBe('MALFORMED')
-    }
-  })
-
-  test('goes forward only, and two of one epoch end with the same on every host', async () => {
-    const [a, b] = [17, 18].map(fill =>
-      signSwarmKey({ ...body, secret: new Uint8Array(32).fill(fill), overlapUntil: NOW + fill }, root.secret)
-    )
-    const third = signSwarmKey({ ...body, epoch: 3, secret: new Uint8Array(32).fill(3) }, root.secret)
-    if (a === undefined || b === undefined) throw new Error('two')
-    for (const record of [a, b]) await ann.members.takeSwarmKey(record)
-    for (const record of [b, a]) await bob.members.takeSwarmKey(record)
-    expect(ann.members.keys.current).toEqual(bob.members.keys.current)
-    expect(ann.members.keys.current.previous?.epoch).toBe(0)
-    await ann.members.takeSwarmKey(third)
-    await ann.members.takeSwarmKey(a)
-    expect(ann.members.keys.current).toMatchObject({ epoch: 3, previous: { epoch: 1 } })
-  })
-
-  test('that could not be kept is not used', async () => {
-    const before = bob.members.keys.current
-    bob.swarmStore.putSecrets = () => Promise.reject(new RegistryError('DISK_FULL', 'no space'))
-    expect(await codeOfAsync(() => bob.members.takeSwarmKey(signSwarmKey(body, root.secret)))).toBe('DISK_FULL')
-    expect(bob.members.keys.current).toBe(before)
-  })
-
-  test('that somebody missed comes with a new token', async () => {
-    await rotate()
-    const { secret, epoch } = owner.members.keys.current
-    expect(await bob.members.keys.adopt({ secret, epoch, psk: false })).toBe(true)
-    expect(bob.members.keys.current).toMatchObject({ epoch: 1, record: null, previous: { epoch: 0 } })
-    // The record follows, and an older token takes nothing back.
-    await bob.members.takeSwarmKey(owner.members.swarmKey() ?? new Uint8Array())
-    expect(bob.members.swarmKey()).toEqual(owner.members.swarmKey())
-    expect(await bob.members.keys.adopt({ secret: new Uint8Array(32), epoch: 0, psk: false })).toBe(false)
-  })
-})
-
-describe('the roster', () => {
-  const peersOf = (page: readonly Uint8Array[]) => page.map(bytes => parseCertificate(bytes).body.peer)
-
-  test('makes those known to each other who never met', async () => {
-    const carol = await join('carol', await invite(owner))
-    await share(owner, ann)
-    expect(carol.members.isKnown(ann.peer)).toBe(false)
-    await carol.members.takeRoster(owner.members.roster(null))
-    expect(carol.members.isKnown(ann.peer)).toBe(true)
-    expect(peersOf(carol.members.roster(null))).toEqual([owner.peer, ann.peer, bob.peer].toSorted())
-    // It comes back after a restart.
-    const again = await seatOf(person('carol'), { registry, clock, host: 'carol', store: carol.swarmStore })
-    await share(owner, again)
-    expect(again.members.isKnown(ann.peer)).toBe(true)
-    // What is told of somebody ends with him.
-    const { authority } = carol.gate.state(registry) ?? {}
-    const revoked = writer.revoke(ann.signer.principal, { authPrev: authority?.head ?? writer.genesis.id, heads: [] })
-    await carol.take([revoked])
-    expect([carol.members.isKnown(ann.peer), carol.members.isBarred(ann.peer)]).toEqual([false, true])
-  })
-
-  test('has pages in the order of peer ids', async () => {
-    const peers: string[] = [owner.peer, ann.peer, bob.peer]
-    for (let n = 0; n < rosterPage; n++) {
-      const peer = await hostOf(`desk ${n}`)
-      const certificate = owner.members.credentials.issue(peer, { key: bob.signer.principal })
-      owner.members.hosts.learn([parseCertificate(certificate)])
-      peers.push(peer)
-    }
-    const first = peersOf(owner.members.roster(null))
-    const second = peersOf(owner.members.roster(first.at(-1) ?? null))
-    expect(first).toHaveLength(rosterPage)
-    expect([...first, ...second]).toEqual(peers.toSorted())
-    expect(owner.members.roster(second.at(-1) ?? null)).toEqual([])
-    const stranger = await join('carol', await invite(owner))
-    await stranger.members.takeRoster(owner.members.roster(null))
-    expect(stranger.members.isKnown(first[0] ?? '')).toBe(true)
-  })
-
-  test('believes nobody who may not say so, and forgets nothing that a host said of itself', async () => {
-    const carol = await join('carol', await invite(owner))
-    const { credentials } = owner.members
-    const desk = await hostOf('desk')
-    await carol.members.takeRoster([forged(credentials.issue(desk, { key: bob.signer.principal }))])
-    await carol.members.takeRoster([bob.members.credentials.issue(desk, { key: bob.signer.principal })])
-    await carol.members.takeRoster([credentials.issue(desk, { key: person('unheard of').did })])
-    expect(carol.members.isKnown(desk)).toBe(false)
-    // Attack: an issuer gives the host of an honest member to somebody, whom it has expelled then.
-    await meet(ann, carol)
-    await clock.advance(1)
-    await carol.members.takeRoster([credentials.issue(ann.peer, { key: bob.signer.principal })])
-    expect(carol.members.hosts.get(ann.peer)?.member).toBe(ann.signer.principal)
-    // Nor is anybody told of our own host.
-    await carol.members.takeRoster([credentials.issue(carol.peer, { key: bob.signer.principal })])
-    expect(carol.members.hosts.get(carol.peer)?.member).not.toBe(bob.signer.principal)
-  })
-
-  test('refuses a page that no honest program sends', async () => {
-    const page = owner.members.roster(null)
-    const foreign = new FactWriter(person('x'), { visibility: 'private' })
-    const stranger = await seatOf(person('x'), { registry: foreign.registry, clock })
-    const other = stranger.members.credentials.issue(ann.peer, { key: ann.signer.principal })
-    const many = Array.from({ length: rosterPage + 1 }, () => page[0] ?? new Uint8Array())
-    for (const bad of [[new Uint8Array(3)], [new Uint8Array(2_000)], page.toReversed(), [other], many]) {
-      expect(await codeOfAsync(() => bob.members.takeRoster(bad))).toBe('MALFORMED')
-    }
-  })
-
-  test('is told of changes, and writes no more than it must', async () => {
-    const writes = bob.swarmStore.written.length
-    for (let n = 0; n < 5; n++) await meet(ann, bob)
-    await bob.members.hosts.settled()
-    expect(bob.swarmStore.written.length - writes).toBeLessThanOrEqual(1)
-    await clock.advance(3 * certificateMs)
-    await bob.members.recheck()
-    expect(bob.members.hosts.get(ann.peer)).toBeUndefined()
-    await bob.members.hosts.settled()
-    expect(bob.swarmStore.rows.has(ann.peer)).toBe(false)
-  })
-})
-
-describe('what a person is shown', () => {
-  function sight(seat: Seat) {
-    const authority = seat.gate.state(registry)?.authority
-    if (authority === undefined) throw new Error('no genesis')
-    return { authority, members: seat.members, self: seat.signer.principal, now: clock.now() }
-  }
-
-  test('is every member with its hosts and by whose invite it came, and every invite', async () => {
-    const facts = (await owner.gate.state(registry)?.factsOf('registry')) ?? []
-    const { members, invites } = listMembers(sight(owner), { facts, connected: owner.connected })
-    const shown = (key: string) => members.find(member => member.key === key)
-    expect(members).toHaveLength(3)
-    expect(shown(root.did)).toMatchObject({
-      roles: ['owner'],
-      invite: null,
-      isSelf: true,
-      hosts: [{ peer: owner.peer }]
-    })
-    expect(shown(ann.signer.principal)).toMatchObject({
-      roles: ['publisher'],
-      state: 'member',
-      invite: { by: root.did },
-      isSelf: false,
-      hosts: [{ peer: ann.peer, connected: true, lastSeen: NOW, certificate: { issuer: root.did } }]
-    })
-    expect(invites).toMatchObject([{ by: root.did, uses: 3, used: 2, state: 'open', role: 'publisher' }])
-  })
-
-  test('is warned from a third left on, and told who could help', async () => {
-    expect([...warningsOf(sight(owner)), ...warningsOf(sight(ann))]).toEqual([])
-    await clock.advance(20 * DAY)
-    expect(warningsOf(sight(ann))).toEqual([expect.stringContaining('runs out on 2023-12-14')])
-    await clock.advance(10 * DAY)
-    expect(warningsOf(sight(ann))).toEqual([
-      expect.stringContaining('ask an owner for a new invite'),
-      expect.stringContaining('no owner or curator was seen')
-    ])
-    expect(warningsOf(sight(owner))).toEqual([])
-    const { authority } = ann.gate.state(registry) ?? {}
-    await ann.take([writer.revoke(ann.signer.principal, { authPrev: authority?.head ?? writer.genesis.id, heads: [] })])
-    expect(warningsOf(sight(ann))).toEqual([expect.stringContaining('was expelled')])
   })
 })

@@ -1,3 +1,4 @@
+import { LIMITS } from '../../protocol/limits.ts'
 import { PUBLIC_NAMES } from '../../protocol/membership/names.ts'
 import dns from 'node:dns'
 import { Resolver } from 'node:dns/promises'
@@ -20,12 +21,14 @@ afterEach(async () => {
 })
 
 const PEER = '12D3KooWM3svask5a9trGkL74PNuvpEQPrMBMYkgSXyTN8bLj9vY'
+const RELAY = '12D3KooWGRUVh2vPMGeGhkUKNXoFqPrtUXVQ3vQbdyHyTxmAeYGv'
 
 const config: SwarmConfig = {
   name: 'test',
   listen: ['/ip4/127.0.0.1/tcp/0'],
   bootstrap: [],
   mdns: false,
+  relay: false,
   names: PUBLIC_NAMES,
   allowPeers: [],
   agent: 'test',
@@ -43,11 +46,11 @@ test.each([
   ['a bootstrap address without a peer', { bootstrap: ['/ip4/127.0.0.1/tcp/4001'] }],
   ['what is no address', { listen: ['127.0.0.1:4001'] }]
 ])('refuses a configuration with %s', (_, change) => {
-  expect(() => assertConfig({ ...config, ...change })).toThrow(expect.objectContaining({ code: 'USAGE' }))
+  expect(() => assertConfig({ ...config, ...change }, {})).toThrow(expect.objectContaining({ code: 'USAGE' }))
 })
 
 test('a swarm is of the internet as soon as one of its addresses is', () => {
-  const internet = (change: Partial<SwarmConfig>) => assertConfig({ ...config, ...change }).internet
+  const internet = (change: Partial<SwarmConfig>) => assertConfig({ ...config, ...change }, {}).internet
   expect(internet({})).toBe(false)
   expect(internet({ listen: ['/ip4/0.0.0.0/tcp/4001'], bootstrap: [`/ip4/10.1.2.3/tcp/1/p2p/${PEER}`] })).toBe(false)
   expect(internet({ bootstrap: [`/ip4/8.8.8.8/tcp/1/p2p/${PEER}`] })).toBe(true)
@@ -131,6 +134,36 @@ test('a closed connection makes room', () => {
   expect(gater.denyInboundEncryptedConnection?.(peerNamed('b'), connection('9.9.9.9'))).toBe(false)
 })
 
+test('those that come through one relay share its rate and its room, and not its address', () => {
+  const { gater, connection, through } = makeGater()
+  const { inboundPerRelay, inboundPerRelayPerSecond } = LIMITS.reach.relay
+  for (let i = 0; i < inboundPerRelayPerSecond; i++) expect(gater.denyInboundConnection(through(RELAY))).toBe(false)
+  expect(gater.denyInboundConnection(through(RELAY))).toBe(true)
+  expect(gater.denyInboundConnection(through(PEER))).toBe(false)
+  // The relay's own address is as free as before.
+  expect(gater.denyInboundConnection(connection('9.9.9.9'))).toBe(false)
+  const held = Array.from({ length: inboundPerRelay }, () => through(RELAY))
+  for (const [i, each] of held.entries())
+    expect(gater.denyInboundEncryptedConnection(peerNamed(`${i}`), each)).toBe(false)
+  expect(gater.denyInboundEncryptedConnection(peerNamed('late'), through(RELAY))).toBe(true)
+  held[0]?.hangUp()
+  expect(gater.denyInboundEncryptedConnection(peerNamed('late'), through(RELAY))).toBe(false)
+})
+
+test('who is kept out gets no place at a relay, nobody through it, and in through none', () => {
+  const { gater, bans } = makeGater()
+  const [bad, good] = [peerNamed('bad'), peerNamed('good')]
+  bans.ban('bad', 1_000)
+  expect([bad, good].map(peer => gater.denyInboundRelayReservation(peer))).toEqual([true, false])
+  const pairs = [
+    [bad, good],
+    [good, bad],
+    [good, good]
+  ] as const
+  expect(pairs.map(([from, to]) => gater.denyOutboundRelayedConnection(from, to))).toEqual([true, true, false])
+  expect(pairs.map(([relay, from]) => gater.denyInboundRelayedConnection(relay, from))).toEqual([true, true, false])
+})
+
 test.each([
   ['127.0.0.1', true],
   ['10.1.2.3', true],
@@ -153,29 +186,39 @@ test('subnets are /24 and /48, in one spelling', () => {
 })
 
 type Gater = Required<
-  Pick<ReturnType<typeof connectionGater>, 'denyInboundConnection' | 'denyInboundEncryptedConnection'>
+  Pick<
+    ReturnType<typeof connectionGater>,
+    | 'denyInboundConnection'
+    | 'denyInboundEncryptedConnection'
+    | 'denyInboundRelayReservation'
+    | 'denyInboundRelayedConnection'
+    | 'denyOutboundRelayedConnection'
+  >
 >
 type Raw = Parameters<Gater['denyInboundConnection']>[0]
 
 /** The gater sees an address and a close event; that is all that stands in for a connection here. */
 function makeGater(tuning: Parameters<typeof tuningOf>[0] = {}) {
+  const bans = new Bans()
   const components: GaterComponents = {
-    bans: new Bans(),
+    bans,
     meter: new SocketMeter(),
     clock: { ...realClock, now: () => 1_000 },
     tuning: tuningOf(tuning),
     allowPeers: new Set(['friend']),
     allowHosts: new Set()
   }
-  const connection = (ip: string) => {
+  const made = (address: string) => {
     const events = new EventTarget()
-    const remoteAddr = multiaddr(ip.includes(':') ? `/ip6/${ip}/tcp/1` : `/ip4/${ip}/tcp/1`)
+    const remoteAddr = multiaddr(address)
     return Object.assign(events as unknown as Raw, {
       remoteAddr,
       hangUp: () => void events.dispatchEvent(new Event('close'))
     })
   }
-  return { gater: connectionGater(components) as Gater, connection }
+  const connection = (ip: string) => made(ip.includes(':') ? `/ip6/${ip}/tcp/1` : `/ip4/${ip}/tcp/1`)
+  const through = (relay: string) => made(`/ip4/9.9.9.9/tcp/1/p2p/${relay}/p2p-circuit/p2p/${PEER}`)
+  return { gater: connectionGater(components) as Gater, bans, connection, through }
 }
 
 function peerNamed(name: string): Parameters<Gater['denyInboundEncryptedConnection']>[0] {

@@ -108,19 +108,6 @@ describe('rosters', () => {
     expect(b.membership.rosterPages).toEqual([limits.rosterPage, limits.rosterPage, 5])
     expect([...b.membership.hosts.keys()].toSorted()).toEqual([...a.membership.hosts.keys()].toSorted())
   })
-
-  test('are read once in a while, however often a peer comes', async () => {
-    const [a, b] = [await companyHost(boss, staff), await companyHost(ann, staff)]
-    const asked = a.membership.rosterAsked
-    for (let i = 0; i < 3; i++) {
-      await b.node.swarm.connect(a.node.address())
-      await a.node.events.next('onPeer', i)
-      await expect.poll(() => asked.length).toBe(1)
-      await b.node.swarm.disconnect(a.node.swarm.peerId)
-      await a.node.events.next('onPeerGone', i)
-    }
-    expect(asked).toEqual([null])
-  })
 })
 
 test('who has an older secret gets the newer one from whoever has it', async () => {

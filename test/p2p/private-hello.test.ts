@@ -182,6 +182,21 @@ describe('a peer that knows the secret', () => {
     expect(await member.hear()).toBeUndefined()
   })
 
+  test('that is barred while it introduces itself is not told who it talks to', async () => {
+    const a = await companyHost(boss, staff)
+    const { host, connection, member } = await rawMember(a.node.address())
+    await member.open()
+    a.membership.barred.add(host.peerId.toString())
+    expect(await member.introduce(null)).toEqual({ refused: 'unknown-peer', introduction: null })
+    // And looked at in the middle of it, it is cut.
+    a.membership.barred.clear()
+    const again = await dialRaw(host, a.node.address())
+    await (await RawMember.on(again, host, key)).open()
+    a.membership.barred.add(host.peerId.toString())
+    expect(a.node.swarm.recheck()).toBe(1)
+    await expect.poll(() => [connection.status, again.status]).not.toContain('open')
+  })
+
   test('an old opening, said again, gets as far as the reply and hears nobody', async () => {
     const a = await companyHost(boss, staff)
     const first = await rawMember(a.node.address())
@@ -261,7 +276,7 @@ describe('a peer that knows the secret', () => {
     const closed = new Promise(resolve => connection.addEventListener('close', resolve, { once: true }))
     await member.accept()
     await closed
-    expect(a.node.events.of('onPeer')).toEqual([])
+    expect([...a.node.events.of('onPeer'), ...a.node.events.of('onPeerGone')]).toEqual([])
     expect(a.node.events.of('onExpelled').length).toBe(1)
   })
 })

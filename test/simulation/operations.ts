@@ -7,7 +7,9 @@ import { parseScope } from '../../protocol/role.ts'
 import type { Role } from '../../protocol/role.ts'
 import { parseSemver } from '../../protocol/version.ts'
 import { person, subject } from '../support/facts.ts'
+import type { Person } from '../support/facts.ts'
 import { editWords, rollWords } from './edit-operations.ts'
+import { endInvite, invite, redeem } from './invite-operations.ts'
 import { releaseOf } from './release.ts'
 import type { Rng } from './rng.ts'
 import type { SimNode, World } from './sim-node.ts'
@@ -20,6 +22,8 @@ export interface Desk {
   readonly rng: Rng
   /** Keys that may be granted something. */
   readonly keys: Principal[]
+  /** Keys of invites. */
+  readonly doors: Person[]
   /** A key that keeps the rules from now on. */
   readonly trust: (key: Principal) => void
   count: number
@@ -56,6 +60,12 @@ export async function operate(desk: Desk, node: SimNode, operation: Operation): 
       return edit(desk, node)
     case 'catalogue':
       return editWords(desk, node, 'registry')
+    case 'invite':
+      return invite(desk, node)
+    case 'redeem':
+      return redeem(desk, node)
+    case 'endInvite':
+      return endInvite(desk, node)
     case 'rollover':
       return rollWords(desk, node, desk.rng.chance(0.3) ? 'registry' : await claimedOne(desk, node))
   }

@@ -100,7 +100,7 @@ export class Simulation {
       isCalm: () => this.#isCalm
     }
     const trust = (key: Home['person']['did']): void => this.watch.trust(key)
-    this.desk = { world: this.world, rng: this.rng.split('desk'), keys: [], trust, count: 0 }
+    this.desk = { world: this.world, rng: this.rng.split('desk'), keys: [], doors: [], trust, count: 0 }
     for (let i = 0; i < this.weather.nodes; i++) this.addHonest(i === 0 ? first : this.#home(`n${i}`, `n${i}`))
     if (this.weather.copies.includes('second-home')) this.addHonest(this.#home('second', 'n0'))
     this.#linkHonest()

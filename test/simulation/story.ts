@@ -11,7 +11,7 @@ import type { Evildoer } from './evildoer.ts'
 import type { Watch } from './invariants.ts'
 import type { Desk } from './operations.ts'
 import { readStock } from './stock.ts'
-import { EDITS } from './weather.ts'
+import { ADMISSIONS, EDITS } from './weather.ts'
 import type { Copy, Evil, Weather } from './weather.ts'
 
 /** What a story is told about. */
@@ -68,6 +68,11 @@ export function planFaults(simulation: Story): void {
   recur('words', weather.editsPerMinute, async rng => {
     const node = rng.pick(simulation.honest())
     const operation = rng.pick(EDITS)
+    if (node !== undefined && operation !== undefined) await operate(simulation.desk, node, operation)
+  })
+  recur('admission', weather.admissionsPerMinute, async rng => {
+    const node = rng.pick(simulation.honest())
+    const operation = rng.pick(ADMISSIONS)
     if (node !== undefined && operation !== undefined) await operate(simulation.desk, node, operation)
   })
   recur('cut', weather.cuts, rng => {

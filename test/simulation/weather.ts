@@ -15,7 +15,9 @@ export const OPERATIONS = [
 ] as const
 /** What is said about words; of these the first ones are said more often. */
 export const EDITS = ['edit', 'edit', 'edit', 'edit', 'catalogue', 'catalogue', 'rollover', 'rollover'] as const
-export type Operation = (typeof OPERATIONS)[number] | (typeof EDITS)[number]
+/** People are invited, and come; of these the first ones happen more often. */
+export const ADMISSIONS = ['invite', 'invite', 'redeem', 'redeem', 'redeem', 'redeem', 'endInvite'] as const
+export type Operation = (typeof OPERATIONS)[number] | (typeof EDITS)[number] | (typeof ADMISSIONS)[number]
 
 export const EVILS = ['liar', 'garbler', 'forker', 'stranger', 'replayer', 'backdater', 'orphans', 'scribbler'] as const
 export type Evil = (typeof EVILS)[number]
@@ -38,6 +40,7 @@ export interface Weather {
   readonly operations: readonly Operation[]
   readonly operationsPerMinute: number
   readonly editsPerMinute: number
+  readonly admissionsPerMinute: number
   /** One edits alone while an owner begins documents anew. */
   readonly apart: boolean
   /** What a document takes in the background, at most. */
@@ -104,6 +107,8 @@ export function drawWeather(rng: Rng, nodes?: number): Weather {
     skewMs: often(0.4, 1, 600_000),
     evils: rng.chance(0.6) ? some(EVILS, 0.3) : [],
     copies: rng.chance(0.35) ? some(COPIES, 0.5) : [],
-    flaps: share(0.5, 0.8)
+    flaps: share(0.5, 0.8),
+    // Drawn last: a seed from before people were invited has the weather that it had.
+    admissionsPerMinute: often(0.5, 5, 20)
   }
 }

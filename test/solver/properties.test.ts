@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Budget } from '../../protocol/solver/budget.ts'
+import { nameOfNode } from '../../protocol/solver/node-name.ts'
 import { leavesOf } from '../../protocol/solver/proof.ts'
 import { Search } from '../../protocol/solver/search.ts'
 import { Shelf } from '../../protocol/solver/shelf.ts'
@@ -114,13 +115,13 @@ test('an explanation rests only on what the registry says, and that alone allows
       const said = statementsOf(registry, wanted)
       const cited = leavesOf(found.proof).map(({ cause }): Statement => {
         if (cause.type === 'derived') throw new Error('a leaf is nothing that follows')
-        const name = shortNameOf(cause.asked.name)
+        const name = shortNameOf(nameOfNode(cause.asked.name))
         const target = shelf.get(cause.asked.name)
         const allowed = target === undefined ? [] : [...indicesOf(target.setOf(cause.asked.range))]
         const from = cause.type === 'needs' ? cause.from : undefined
         return {
           from: from && {
-            name: shortNameOf(from.name),
+            name: shortNameOf(nameOfNode(from.name)),
             versions: [...indicesOf(from.set)].map(index => shelf.get(from.name)?.at(index).version ?? '')
           },
           name,

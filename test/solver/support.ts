@@ -1,6 +1,8 @@
 import type { CataloguePackage, CatalogueVersion } from '../../protocol/solver/catalogue.ts'
 import { explanationText } from '../../protocol/solver/explain.ts'
 import type { Explanation } from '../../protocol/solver/explain.ts'
+import { nameOfNode } from '../../protocol/solver/node-name.ts'
+import type { Ask } from '../../protocol/solver/node-name.ts'
 import type { Asking } from '../../protocol/solver/shelf.ts'
 import { solve } from '../../protocol/solver/solve.ts'
 import type { Outcome, SolveRequest } from '../../protocol/solver/solve.ts'
@@ -42,12 +44,12 @@ function versionOf(marked: string, texts: readonly string[]): CatalogueVersion {
 export function drive<T>(
   machine: Asking<T>,
   find: (name: PackageName) => CataloguePackage | undefined,
-  asked: (names: readonly PackageName[]) => void = () => undefined
+  asked: (names: readonly Ask[]) => void = () => undefined
 ): T {
   for (let step = machine.next(); ;) {
     if (step.done === true) return step.value
     asked(step.value)
-    step = machine.next(new Map(step.value.map(name => [name, find(name)])))
+    step = machine.next(new Map(step.value.map(ask => [ask, find(nameOfNode(ask))])))
   }
 }
 
@@ -73,7 +75,7 @@ export function wish(text: string): SolveRequest['wishes'][number] {
 /** `['app@1.0.0', 'lib@1.2.0']`, in the order of the picks. */
 export function picksOf(outcome: Outcome): readonly string[] {
   if (outcome.type === 'failed') throw new Error(explanationText(outcome.explanation).join('\n'))
-  return outcome.picks.map(({ name, version }) => `${shortNameOf(name)}@${version}`)
+  return outcome.picks.map(({ name, version }) => `${shortNameOf(nameOfNode(name))}@${version}`)
 }
 
 export function picksIn(registry: Registry, wishes: readonly string[], project: Project = {}): readonly string[] {

@@ -7,7 +7,7 @@ import type { HelloSecret, KnownMember, MemberProof, Membership, MemberVerdict }
 import { concatBytes } from '../../protocol/bytes.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { encodeCertificate, parseCertificate } from '../../protocol/membership/certificate.ts'
+import { parseCertificate } from '../../protocol/membership/certificate.ts'
 import type { Certificate } from '../../protocol/membership/certificate.ts'
 import { privateKeys, privateNames } from '../../protocol/membership/names.ts'
 import type { Role } from '../../protocol/role.ts'

@@ -45,9 +45,9 @@ export interface Port {
   readonly address: string
 }
 
-/** A network `10.0.N.0/24` that machines are plugged into. */
+/** A network of 254 addresses that machines are plugged into: `10.0.N`, or another one that is not private. */
 export interface Switch {
-  readonly number: number
+  readonly network: string
   readonly namespace: string
 }
 
@@ -145,12 +145,15 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A switch with nothing plugged in. */
-export async function newSwitch(): Promise<Switch> {
+/**
+ * A switch with nothing plugged in.
+ * @param range `10.0` for a site's own addresses, `11.0` for what programs take for addresses of the internet
+ */
+export async function newSwitch(range: '10.0' | '11.0' = '10.0'): Promise<Switch> {
   const name = await namespace()
   await run('ip', ['-n', name, 'link', 'add', 'br0', 'type', 'bridge'])
   await run('ip', ['-n', name, 'link', 'set', 'br0', 'up'])
-  return { number: count, namespace: name }
+  return { network: `${range}.${count}`, namespace: name }
 }
 
 /** A machine with no cable in it. */
@@ -169,7 +172,7 @@ export async function newMachine(label: string): Promise<Machine> {
       return home()
     },
     plug: async (into, host) => {
-      const port = { device: `eth${ports.length}`, address: `10.0.${into.number}.${host}` }
+      const port = { device: `eth${ports.length}`, address: `${into.network}.${host}` }
       const far = `port${host}`
       await ip('link', 'add', port.device, 'type', 'veth', 'peer', 'name', far, 'netns', into.namespace)
       await run('ip', ['-n', into.namespace, 'link', 'set', far, 'master', 'br0', 'up'])

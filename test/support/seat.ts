@@ -131,6 +131,7 @@ export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
     gate,
     store,
     envelope,
+    announce: () => {},
     comparedAt: () => undefined,
     isConfigured: () => false,
     connected: () => connected,

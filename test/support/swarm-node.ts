@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { FsBlockstore } from 'blockstore-fs'
 import { LevelDatastore } from 'datastore-level'
@@ -134,6 +135,7 @@ export interface TestNode {
   readonly facts: MapFacts
   readonly blocks: Blockstore
   readonly events: Emitted
+  readonly again: NonNullable<TestNodeOptions['again']>
   /** An address that others can dial. */
   address(): string
   stop(): Promise<void>
@@ -191,13 +193,15 @@ export interface TestNodeOptions {
   readonly clock?: Clock
   /** Makes the swarm a private one; given the peer id of the host. */
   readonly membership?: (peer: string) => Membership
+  /** Where an earlier node of the same test had its stores, and who it was. */
+  readonly again?: { readonly folder: string; readonly privateKey: PrivateKey }
 }
 
 const running: TestNode[] = []
 
 /** A real swarm on 127.0.0.1 and a free port, over real stores in temporary folders. */
 export async function testNode(options: TestNodeOptions = {}): Promise<TestNode> {
-  const folder = await tempDir('swarm')
+  const folder = options.again?.folder ?? (await tempDir('swarm'))
   const datastore = new LevelDatastore(join(folder, 'data'))
   const store = new FsBlockstore(join(folder, 'blocks'))
   await datastore.open()
@@ -205,7 +209,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
   const blocks = options.wrapBlocks?.(store) ?? store
   const facts = options.facts ?? new MapFacts()
   const events = new Emitted()
-  const privateKey = await generateKeyPair('Ed25519')
+  const privateKey = options.again?.privateKey ?? (await generateKeyPair('Ed25519'))
   const membership = options.membership?.(peerIdFromPrivateKey(privateKey).toString())
   const swarm = await createSwarm(
     {
@@ -213,6 +217,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       listen: ['/ip4/127.0.0.1/tcp/0'],
       bootstrap: [],
       mdns: false,
+      relay: false,
       names: PUBLIC_NAMES,
       allowPeers: [],
       agent: 'ggen-node/test',
@@ -233,6 +238,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
     events.listeners()
   )
   const node: TestNode = {
+    again: { folder, privateKey },
     swarm,
     facts,
     blocks,

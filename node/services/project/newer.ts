@@ -1,3 +1,4 @@
+import type { RegistryId } from '../../../protocol/cid.ts'
 import { isRegistryError } from '../../../protocol/errors.ts'
 import { ecosystemOf } from '../../../protocol/package-name.ts'
 import { orderingOf } from '../../../protocol/version.ts'
@@ -11,6 +12,8 @@ import type { TargetComponents } from './target.ts'
 /** A package that has a newer version than the one that is locked. */
 export interface NewerVersion {
   readonly id: PackId
+  readonly registry: RegistryId
+  readonly alias: string
   readonly current: Version
   /** What `update` would lock; null when it would no longer be needed. */
   readonly wanted: Version | null
@@ -39,7 +42,7 @@ export function newerFinder(components: NewerComponents): FindNewer {
     const store = components.open(folder)
     const state = { project: await store.readProject(), lock: await store.readLock() }
     signal.throwIfAborted()
-    const all = { kind: 'update', names: [], registry: undefined } as const
+    const all = { kind: 'update', names: [], registry: undefined, frozen: false, acceptMoves: false } as const
     let unsolvable: string | null = null
     const target = await findTarget(all, state, components).catch((error: unknown) => {
       if (!isRegistryError(error)) throw error
@@ -48,11 +51,11 @@ export function newerFinder(components: NewerComponents): FindNewer {
     })
     const outdated: NewerVersion[] = []
     for (const pack of inOrder(state.lock, wantedIds(state.lock))) {
-      const { id, version: current, requested = null } = pack
+      const { id, registry, alias, version: current, requested = null } = pack
       const wanted = target.lock.packs.get(id)?.version ?? null
       const latest = await latestOf(pack, components)
       if (wanted !== current || (latest !== null && latest !== current)) {
-        outdated.push({ id, current, wanted, latest, requested })
+        outdated.push({ id, registry, alias, current, wanted, latest, requested })
       }
     }
     return { outdated, packages: state.lock.packs.size, unsolvable }

@@ -1,4 +1,5 @@
 import { compareText } from '../../../protocol/bytes.ts'
+import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { ecosystemOf, packageNameOf, shortNameOf } from '../../../protocol/package-name.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
@@ -10,12 +11,19 @@ import type { Version } from '../../../protocol/version.ts'
 import { reachable, wantedIds } from './graph.ts'
 import { packId } from './lock-format.ts'
 import type { Lock, LockedPack, PackId } from './lock-format.ts'
+import type { Bindings } from './bindings.ts'
 import type { Wish } from './wishes.ts'
 
 /** What a project asks for, with the registry of each wish known. */
 export interface Asked {
   readonly wishes: readonly Wish[]
   readonly overrides: readonly Wish[]
+}
+
+/** What is known of the packages of a lock, with the registries of what they need looked up. */
+export interface Facts {
+  readonly releases: ReadonlyMap<PackId, ReleaseContent>
+  readonly bindings: Pick<Bindings, 'known'>
 }
 
 /**
@@ -25,7 +33,7 @@ export interface Asked {
 export function outdatedReasons(
   lock: Lock,
   { wishes, overrides }: Asked,
-  releases: ReadonlyMap<PackId, ReleaseContent>
+  { releases, bindings }: Facts
 ): readonly string[] {
   const reasons: string[] = []
   const forced = new Map(overrides.map(({ id, range }) => [id, range]))
@@ -44,26 +52,27 @@ export function outdatedReasons(
   for (const pack of lock.packs.values()) {
     const release = releases.get(pack.id)
     if (!needed.has(pack.id)) reasons.push(`${pack.id} is locked and nothing needs it`)
-    else if (release !== undefined) reasons.push(...needReasons(lock, pack, { release, forced }))
+    else if (release !== undefined) reasons.push(...needReasons(lock, pack, { release, forced, bindings }))
   }
   return reasons.slice(0, 100)
 }
 
-function needReasons(
-  lock: Lock,
-  pack: LockedPack,
-  { release, forced }: { readonly release: ReleaseContent; readonly forced: ReadonlyMap<PackId, string> }
-): readonly string[] {
+interface Needing extends Pick<Facts, 'bindings'> {
+  readonly release: ReleaseContent
+  readonly forced: ReadonlyMap<PackId, string>
+}
+
+function needReasons(lock: Lock, pack: LockedPack, { release, forced, bindings }: Needing): readonly string[] {
   const reasons: string[] = []
   for (const { kind, name, range, optional } of release.manifest.dependencies) {
     if (kind !== 'ggen' || optional === true) continue
-    const needed = findIn(lock, pack, packageNameOf('ggen', name))
+    const needed = neededIn(lock, pack, { name, bindings })
     if (needed === undefined) reasons.push(`${pack.id} needs ${name}, which is not locked`)
     else if (!forced.has(needed.id) && !fits(needed.name, needed.version, range)) {
       reasons.push(`${pack.id} needs ${name} ${range}, and ${needed.version} is locked`)
     }
   }
-  const edges = edgesOf(lock, pack, release.manifest)
+  const edges = edgesOf(lock, pack, { manifest: release.manifest, bindings })
   if (edges.join() !== pack.dependencies.toSorted(compareText).join()) {
     reasons.push(`the dependencies of ${pack.id} are not those of its manifest`)
   }
@@ -71,9 +80,13 @@ function needReasons(
 }
 
 /** Ids of what a package depends on, as far as it is in the lock, sorted. */
-export function edgesOf(lock: Lock, pack: LockedPack, { dependencies }: Manifest): readonly PackId[] {
-  const ids = dependencies.flatMap(({ kind, name, range, optional }) => {
-    const found = kind === 'ggen' ? findIn(lock, pack, packageNameOf('ggen', name)) : undefined
+export function edgesOf(
+  lock: Lock,
+  pack: LockedPack,
+  { manifest, bindings }: Pick<Facts, 'bindings'> & { readonly manifest: Manifest }
+): readonly PackId[] {
+  const ids = manifest.dependencies.flatMap(({ kind, name, range, optional }) => {
+    const found = kind === 'ggen' ? neededIn(lock, pack, { name, bindings }) : undefined
     if (found === undefined || (optional === true && !fits(found.name, found.version, range))) return []
     return [found.id]
   })
@@ -81,14 +94,14 @@ export function edgesOf(lock: Lock, pack: LockedPack, { dependencies }: Manifest
 }
 
 /** What locked packages ask for and the lock does not have: dependencies of another world, and optional ones. */
-export function leftOut(lock: Lock, releases: ReadonlyMap<PackId, ReleaseContent>): readonly LeftOut[] {
+export function leftOut(lock: Lock, { releases, bindings }: Facts): readonly LeftOut[] {
   const left = new Map<string, LeftOut>()
   for (const pack of lock.packs.values()) {
     const edges = new Set(pack.dependencies)
     for (const { kind, name, range, optional } of releases.get(pack.id)?.manifest.dependencies ?? []) {
       const why = kind === 'external' ? 'external' : optional === true ? 'optional' : undefined
       if (why === undefined) continue
-      if (why === 'optional' && edges.has(findIn(lock, pack, packageNameOf('ggen', name))?.id ?? '')) continue
+      if (why === 'optional' && edges.has(neededIn(lock, pack, { name, bindings })?.id ?? '')) continue
       const by = `${shortNameOf(pack.name)}@${pack.version}`
       left.set(`${why} ${name} ${range} ${by}`, { name, range, why, by })
     }
@@ -96,10 +109,29 @@ export function leftOut(lock: Lock, releases: ReadonlyMap<PackId, ReleaseContent
   return [...left.values()].toSorted(compareLeft)
 }
 
-/** A dependency is looked for in the registry of the package that needs it, and nowhere else. */
-function findIn({ packs }: Lock, { registry }: LockedPack, name: PackageName): LockedPack | undefined {
+/** What a locked package means by the name of a dependency, as far as that is locked. */
+function neededIn(
+  { packs }: Lock,
+  { registry: from }: LockedPack,
+  { name: short, bindings }: Pick<Facts, 'bindings'> & { readonly name: string }
+): LockedPack | undefined {
+  const name = packageNameOf('ggen', short)
+  const registry = bindings.known(from, name)
+  if (registry === undefined) return undefined
   const plain = packs.get(packId(name, registry, true))
   return plain?.registry === registry ? plain : packs.get(packId(name, registry, false))
+}
+
+/** What the dependencies of these are called, and in which registry that is said. */
+export function needsOf(
+  { packs }: Lock,
+  releases: ReadonlyMap<PackId, Pick<ReleaseContent, 'manifest'>>
+): readonly { readonly from: RegistryId; readonly name: PackageName }[] {
+  return [...packs.values()].flatMap(({ id, registry: from }) =>
+    (releases.get(id)?.manifest.dependencies ?? []).flatMap(({ kind, name }) =>
+      kind === 'ggen' ? [{ from, name: packageNameOf('ggen', name) }] : []
+    )
+  )
 }
 
 function fits(name: PackageName, version: Version, range: string): boolean {

@@ -1,20 +1,22 @@
 import { isTag } from '../../../protocol/document/edits.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import { shortNameOf } from '../../../protocol/package-name.ts'
-import type { PackageName } from '../../../protocol/package-name.ts'
 import type { ReleaseContent } from '../../../protocol/payload.ts'
-import type { Pick as Picked } from '../../../protocol/resolve.ts'
 import type { LeftOut, Overridden } from '../../../protocol/solver/tree.ts'
 import type { ReadTag } from '../documents/words.ts'
+import { lookingOnce } from '../resolve.ts'
+import type { Pick as Picked } from '../resolve.ts'
+import { Bindings } from './bindings.ts'
 import { reachable, wantedIds } from './graph.ts'
 import { checkLock } from './lock-check.ts'
 import type { LockCheckComponents, Warning } from './lock-check.ts'
 import type { Lock, LockedPack, PackId } from './lock-format.ts'
-import { edgesOf, leftOut, outdatedReasons } from './outdated.ts'
+import { edgesOf, leftOut, needsOf, outdatedReasons } from './outdated.ts'
+import { assertUnmoved } from './moves.ts'
 import type { Asked } from './outdated.ts'
-import type { ProjectFile, ProjectRegistry, Want, WantChange } from './project.ts'
+import type { ProjectFile, Want, WantChange } from './project.ts'
 import { solveFor } from './solve.ts'
-import type { SolveComponents, SolveRequest } from './solve.ts'
+import type { SolveComponents } from './solve.ts'
 import { ProjectNames, findLocked, findWant, parseTyped, wantKey } from './wishes.ts'
 import type { ProjectRegistries, TypedWish, Wish } from './wishes.ts'
 
@@ -25,6 +27,10 @@ export interface ProjectCommand {
   readonly names: readonly string[]
   /** The registry that names without an alias mean. */
   readonly registry: string | undefined
+  /** What is locked holds, whatever precedence would say now. */
+  readonly frozen: boolean
+  /** Locked names may move to the registry that precedence says. */
+  readonly acceptMoves: boolean
 }
 
 /** What a project has written down. */
@@ -50,7 +56,7 @@ export interface Target {
   readonly named: ReadonlySet<PackId>
 }
 
-export interface TargetComponents extends LockCheckComponents, Omit<SolveComponents, 'registries'> {
+export interface TargetComponents extends LockCheckComponents, SolveComponents {
   readonly followed: ProjectRegistries
   /** The version that a tag such as `next` stands for. */
   readonly tag: ReadTag
@@ -65,18 +71,28 @@ export interface TargetComponents extends LockCheckComponents, Omit<SolveCompone
 export async function findTarget(
   command: ProjectCommand,
   { project, lock }: ProjectState,
-  components: TargetComponents
+  given: TargetComponents
 ): Promise<Target> {
-  const names = new ProjectNames(lock, components.followed)
+  const find = lookingOnce(given.find)
+  const components = { ...given, find, precedence: given.precedence.over(find) }
   const spelled = command.names.map(text => parseTyped(text, command.registry))
+  const names = await namesOf(command, { project, lock, spelled }, components)
   const typed = await Promise.all(spelled.map(one => withoutTag(one, names, components)))
   const change = changeOf(command, typed, { project, lock, names })
   const asked = askedOf({ wants: change.wants, overrides: project.overrides }, names)
+  const bindings = bindingsOf(command, { lock, names, asked }, components)
+  if (command.kind !== 'remove' && !command.frozen) {
+    const { precedence, followed } = components
+    const { acceptMoves } = command
+    await assertUnmoved(lock, change.wants, { names, bindings, precedence, followed, acceptMoves })
+  }
   const isWhole = command.kind === 'update' && command.names.length === 0
   const start = command.kind === 'remove' ? withoutUnneeded(lock, asked.wishes) : lock
   // An update of everything takes nothing from the lock, so nothing in it has to be believed.
   const checked = isWhole ? { releases: new Map(), warnings: [] } : await checkLock(start, components)
-  const reasons = isWhole ? ['everything is resolved anew'] : outdatedReasons(start, asked, checked.releases)
+  await bindings.load(needsOf(start, checked.releases))
+  const known = { releases: checked.releases, bindings }
+  const reasons = isWhole ? ['everything is resolved anew'] : outdatedReasons(start, asked, known)
   const named = new Set(change.named)
   if (reasons.length === 0 && change.update.size === 0) {
     return {
@@ -84,14 +100,14 @@ export async function findTarget(
       wantChanges: change.wantChanges,
       reasons,
       ...checked,
-      left: leftOut(start, checked.releases),
+      left: leftOut(start, known),
       overridden: [],
       focus: focusOf(start, named),
       named
     }
   }
   const update = isWhole ? 'all' : change.update
-  const solved = await solveAll(asked, { lock: start, update, names, components })
+  const solved = await solveAll(asked, { lock: start, update, names, bindings, components })
   const wants = settledWants(change, solved.lock)
   const after = await checkLock(wants.lock, components)
   return {
@@ -104,6 +120,34 @@ export async function findTarget(
     focus: focusOf(wants.lock, named),
     named
   }
+}
+
+interface Spelled extends ProjectState {
+  readonly spelled: readonly TypedWish[]
+}
+
+function namesOf(
+  { acceptMoves, frozen }: ProjectCommand,
+  { project, lock, spelled }: Spelled,
+  { followed: registries, precedence }: TargetComponents
+): Promise<ProjectNames> {
+  const names = [...project.wants, ...project.overrides, ...spelled].map(({ name }) => name)
+  const plain = [...project.wants, ...spelled].filter(({ alias }) => alias === undefined)
+  const asked = new Set(plain.map(({ name }) => name))
+  const init = { lock, wants: project.wants, asked, registries, precedence, acceptMoves: acceptMoves && !frozen }
+  return ProjectNames.open(init, names)
+}
+
+/** An override with an alias also says of which registry the dependencies of that name are. */
+function bindingsOf(
+  { acceptMoves, frozen }: ProjectCommand,
+  { lock, names, asked }: { readonly lock: Lock; readonly names: ProjectNames; readonly asked: Asked },
+  { precedence }: TargetComponents
+): Bindings {
+  const named = asked.overrides.filter(({ alias }) => alias !== undefined)
+  const decided = new Map(named.map(({ name, registry }) => [name, registry.id]))
+  const main = precedence.all.length === 0 ? undefined : names.main().id
+  return new Bindings(lock, { precedence, main, decided, acceptMoves: acceptMoves && !frozen })
 }
 
 /** A tag means, once and for all, the version that it stands for now: the project asks for that one from then on. */
@@ -147,10 +191,7 @@ function additions(typed: readonly TypedWish[], { project, lock, names }: Before
   const update = new Set<PackId>()
   for (const one of typed) {
     const known = findWant(project, one, names)
-    const alias =
-      one.alias !== undefined && names.wishOf({ ...one, key: '', range: '*' }).registry.id === mainId(names)
-        ? undefined
-        : one.alias
+    const alias = known === undefined ? aliasFor(one, names) : known.alias
     const want = known ?? { key: wantKey(alias, one.name), alias, name: one.name, range: '*' }
     const next = { ...want, range: one.range ?? want.range }
     const { id } = names.wishOf(next)
@@ -173,8 +214,15 @@ function additions(typed: readonly TypedWish[], { project, lock, names }: Before
   }
 }
 
-function mainId(names: ProjectNames): string | undefined {
-  return names.main().id
+/**
+ * The alias that a new wish is written with: none only where a name without one means this very registry to everybody who
+ * has the project.
+ */
+function aliasFor(typed: TypedWish, names: ProjectNames): string | undefined {
+  const { registry } = names.wishOf({ ...typed, key: '', range: '*' })
+  const standing = names.standingOf(typed.name)
+  const isPlain = registry.id === names.main().id && standing?.type === 'found' && standing.registry.id === registry.id
+  return isPlain ? undefined : (typed.alias ?? registry.alias)
 }
 
 function removals(typed: readonly TypedWish[], { project, lock, names }: Before): Change {
@@ -208,7 +256,7 @@ function withoutRange(typed: TypedWish): TypedWish {
 }
 
 function askedOf({ wants, overrides }: ProjectFile, names: ProjectNames): Asked {
-  return { wishes: wants.map(want => names.wishOf(want)), overrides: overrides.map(want => names.wishOf(want)) }
+  return { wishes: wants.map(want => names.wishOf(want)), overrides: overrides.map(want => names.overrideOf(want)) }
 }
 
 /** The lock without what nobody needs once these wishes are all there are. */
@@ -228,64 +276,47 @@ interface SolveContext {
   readonly lock: Lock
   readonly update: 'all' | ReadonlySet<PackId>
   readonly names: ProjectNames
+  readonly bindings: Bindings
   readonly components: TargetComponents
 }
 
-/** One registry after the other: a package's dependencies come from its own. */
+/** All registries at once: a package of one may need a package of another. */
 async function solveAll(
-  { wishes, overrides }: Asked,
-  { lock, update, names, components }: SolveContext
+  asked: Asked,
+  { lock, update, names, bindings, components }: SolveContext
 ): Promise<Pick<Target, 'left' | 'lock' | 'overridden'>> {
   const packs = new Map<PackId, LockedPack>()
-  const manifests = new Map<PackId, Picked>()
-  const left: LeftOut[] = []
-  const overridden: Overridden[] = []
-  for (const [id, own] of Map.groupBy(wishes, wish => wish.registry.id)) {
-    const [first] = own
-    if (first === undefined) continue
-    const { registry } = first
-    const locked = new Map([...lock.packs.values()].filter(pack => pack.registry === id).map(pack => [pack.name, pack]))
-    const request: SolveRequest = {
-      wishes: own.map(({ name, range }) => ({ name, range, by: 'you' })),
-      locked,
-      update: update === 'all' ? update : namesOf(update, locked),
-      overrides: new Map(overrides.filter(wish => wish.registry.id === id).map(({ name, range }) => [name, range]))
-    }
-    const all = { ...components, registries: () => components.followed.all }
-    const solution = await solveFor(all, registry, request)
-    left.push(...solution.left)
-    overridden.push(...solution.overridden)
-    for (const pick of solution.picks) {
-      const pack = toLocked(pick, { registry, names, now: components.now() })
-      manifests.set(pack.id, pick)
-      packs.set(pack.id, asBefore(pack, lock.packs.get(pack.id)))
-    }
+  const picked = new Map<PackId, ReleaseContent>()
+  const request = { ...asked, locked: [...lock.packs.values()], update }
+  const { picks, left, overridden } = await solveFor({ ...components, bindings }, request)
+  for (const pick of picks) {
+    const pack = toLocked(pick, { followed: components.followed, names, now: components.now() })
+    picked.set(pack.id, pick.content)
+    packs.set(pack.id, asBefore(pack, lock.packs.get(pack.id)))
   }
+  const { wishes, overrides } = asked
   const wanted = new Map(wishes.map(({ id, range }) => [id, range]))
   const whole = { ...lock, packs, overrides: new Map(overrides.map(({ key, range }) => [key, range])) }
+  await bindings.load(needsOf(whole, picked))
   const linked = [...packs.values()].map((pack): readonly [PackId, LockedPack] => {
-    const manifest = manifests.get(pack.id)?.content.manifest
+    const manifest = picked.get(pack.id)?.manifest
     const requested = wanted.get(pack.id)
-    const dependencies = manifest === undefined ? [] : edgesOf(whole, pack, manifest)
+    const dependencies = manifest === undefined ? [] : edgesOf(whole, pack, { manifest, bindings })
     return [pack.id, { ...pack, dependencies, ...(requested === undefined ? {} : { requested }) }]
   })
   return { lock: { ...whole, packs: new Map(linked) }, left, overridden }
 }
 
-function namesOf(ids: ReadonlySet<PackId>, locked: ReadonlyMap<PackageName, LockedPack>): ReadonlySet<PackageName> {
-  return new Set([...locked.values()].filter(({ id }) => ids.has(id)).map(({ name }) => name))
-}
-
 function toLocked(
-  { name, version, content }: Picked,
-  { registry, names, now }: { readonly registry: ProjectRegistry; readonly names: ProjectNames; readonly now: number }
+  { name, version, content, registry }: Picked,
+  { followed, names, now }: Pick<TargetComponents, 'followed'> & { readonly names: ProjectNames; readonly now: number }
 ): LockedPack {
   return {
-    id: names.idOf(name, registry.id),
+    id: names.idOf(name, registry),
     name,
     version,
-    registry: registry.id,
-    alias: registry.alias,
+    registry,
+    alias: followed.find(registry).alias,
     cid: content.root,
     sha256: content.digests.sha256,
     author: content.by,

@@ -1,8 +1,11 @@
-import { RegistryError } from '../../../protocol/errors.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
+import { compareText } from '../../../protocol/bytes.ts'
+import { RegistryError } from '../../../protocol/errors.ts'
 import { ecosystemOf, shortNameOf } from '../../../protocol/package-name.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import { parseReference } from '../../../protocol/reference.ts'
+import type { Standing } from '../precedence.ts'
+import type { Meanings } from './bindings.ts'
 import { isLongId, packId } from './lock-format.ts'
 import type { Lock, LockedPack, PackId } from './lock-format.ts'
 import type { ProjectFile, ProjectRegistry, Want } from './project.ts'
@@ -20,17 +23,44 @@ export interface Wish extends Want {
   readonly registry: ProjectRegistry
 }
 
+export interface ProjectNamesInit {
+  readonly lock: Lock
+  readonly wants: readonly Want[]
+  /** Names without an alias that must mean something. */
+  readonly asked: ReadonlySet<PackageName>
+  readonly registries: ProjectRegistries
+  readonly precedence: Meanings
+  /** Names that are locked may move to where precedence has them now. */
+  readonly acceptMoves: boolean
+}
+
 /**
  * Which registry the names of one project mean. What the lockfile says comes first, so that a project means the same to
- * everybody who has it: aliases and the default registry are each person's own.
+ * everybody who has it: aliases and the default registry are each person's own. What is not locked goes by precedence.
  */
 export class ProjectNames {
+  readonly #init: ProjectNamesInit
   readonly #lock: Lock
   readonly #registries: ProjectRegistries
+  readonly #standings = new Map<PackageName, Standing>()
+  readonly #errors = new Map<PackageName, RegistryError>()
 
-  constructor(lock: Lock, registries: ProjectRegistries) {
-    this.#lock = lock
-    this.#registries = registries
+  private constructor(init: ProjectNamesInit) {
+    this.#init = init
+    this.#lock = init.lock
+    this.#registries = init.registries
+  }
+
+  /** Looks up what names mean that a command is about. @throws RegistryError NO_REGISTRY */
+  static async open(init: ProjectNamesInit, wanted: Iterable<PackageName>): Promise<ProjectNames> {
+    const names = new ProjectNames(init)
+    for (const name of new Set(wanted)) {
+      const standing = await init.precedence.standing(name, { main: names.main().id })
+      names.#standings.set(name, standing)
+      const isAsked = init.asked.has(name) && names.lockedFor({ alias: undefined, name }) === undefined
+      if (standing.type !== 'found' && isAsked) names.#errors.set(name, await init.precedence.errorOf(name, standing))
+    }
+    return names
   }
 
   /** The registry that plain names mean. @throws RegistryError NO_REGISTRY when neither lock nor node has one */
@@ -45,21 +75,58 @@ export class ProjectNames {
     return { ...want, registry, id: this.idOf(want.name, registry.id) }
   }
 
+  /** The same of an override. What it is about may be locked for others alone, and need not be there at all. */
+  overrideOf(want: Want): Wish {
+    if (want.alias !== undefined) return this.wishOf(want)
+    const [locked] = [...this.#lock.packs.values()].filter(pack => pack.name === want.name).toSorted(plainFirst)
+    const standing = this.#standings.get(want.name)
+    const meant = standing?.type === 'found' ? standing.registry : this.main()
+    const registry = locked === undefined ? meant : this.#named(locked)
+    return { ...want, registry, id: this.idOf(want.name, registry.id) }
+  }
+
   idOf(name: PackageName, registry: RegistryId): PackId {
     const long = packId(name, registry, false)
     if (this.#lock.packs.has(long)) return long
     return packId(name, registry, this.main().id === registry)
   }
 
+  /** What precedence says of a name without an alias. */
+  standingOf(name: PackageName): Standing | undefined {
+    return this.#standings.get(name)
+  }
+
+  /**
+   * The locked package that a wish of the project means. Several may have its name: those that wishes with an alias mean
+   * are not meant by the one without.
+   */
+  lockedFor({ alias, name }: Pick<Want, 'alias' | 'name'>): LockedPack | undefined {
+    const same = [...this.#lock.packs.values()].filter(pack => pack.name === name)
+    if (alias !== undefined) return same.find(pack => pack.alias === alias)
+    const others = this.#init.wants.filter(want => want.name === name && want.alias !== undefined)
+    const elsewhere = new Set(others.map(want => this.lockedFor(want)?.id))
+    return same.filter(({ id, requested }) => requested !== undefined && !elsewhere.has(id)).toSorted(plainFirst)[0]
+  }
+
   #registryOf({ alias, name }: Want): ProjectRegistry {
-    if (alias === undefined) return this.main()
-    const locked = [...this.#lock.packs.values()].find(pack => pack.alias === alias && pack.name === name)
-    return locked === undefined ? this.#registries.find(alias) : this.#named(locked)
+    const locked = this.lockedFor({ alias, name })
+    if (alias !== undefined) return locked === undefined ? this.#registries.find(alias) : this.#named(locked)
+    if (locked !== undefined && !this.#init.acceptMoves) return this.#named(locked)
+    const standing = this.#standings.get(name)
+    if (standing?.type === 'found') return standing.registry
+    if (locked !== undefined) return this.#named(locked)
+    const error = this.#errors.get(name)
+    if (error !== undefined) throw error
+    return this.main()
   }
 
   #named({ registry, alias }: LockedPack): ProjectRegistry {
     return this.#registries.all.find(({ id }) => id === registry) ?? { id: registry, alias }
   }
+}
+
+function plainFirst(a: LockedPack, b: LockedPack): number {
+  return Number(isLongId(a.id)) - Number(isLongId(b.id)) || compareText(a.id, b.id)
 }
 
 /** The key of a wish in a project file. */

@@ -1,13 +1,17 @@
 import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
-import { RegistryError } from '../../../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import { invitesOf } from '../../../protocol/membership/invites.ts'
 import type { InviteState } from '../../../protocol/membership/invites.ts'
 import { standingOf } from '../../../protocol/membership/members.ts'
-import { placeOf } from '../authority/place.ts'
+import { pinsOf } from '../../../protocol/membership/pin.ts'
+import type { Grant } from '../../../protocol/payload-authority.ts'
+import { changeHere, placeOf } from '../authority/place.ts'
+import type { Place } from '../authority/place.ts'
 import { keyFrom, revokeRole, ROUTINE } from '../authority/roles.ts'
-import type { RoleComponents } from '../authority/roles.ts'
+import type { About, RoleComponents } from '../authority/roles.ts'
+import { writeOrder } from '../authority/writer.ts'
 import type { Written } from '../authority/writer.ts'
 import type { MembersOfSwarm } from './members.ts'
 
@@ -17,13 +21,14 @@ export interface ExpelComponents extends RoleComponents {
 }
 
 export interface ExpelAsked {
-  /** A key, or the peer id of one of its hosts. */
+  /** A key, the peer id of one of its hosts, or the fact of an invite that nobody shall use any more. */
   readonly member: string
   readonly reason: string
   readonly isCompromised: boolean
 }
 
 export interface Expelled {
+  /** The invite's key, when an invite was taken back. */
   readonly member: Principal
   readonly written: readonly Written[]
   /** Invites that were ended too: the member holds their secret, or made them. */
@@ -35,7 +40,7 @@ export interface Expelled {
 }
 
 /**
- * Takes everything from a member, and ends what would let it in again. What it has, it keeps.
+ * Takes everything from a member, and ends every invite whose secret it holds. What it has, it keeps.
  * @throws RegistryError NOT_AUTHORIZED | USAGE
  */
 export async function expel(
@@ -43,27 +48,88 @@ export async function expel(
   about: { readonly registry: RegistryId; readonly key: string | undefined },
   { member: named, reason, isCompromised }: ExpelAsked
 ): Promise<Expelled> {
-  const member = memberFrom(components, named)
   const { gate, now, members } = components
-  const { authority } = await placeOf(gate, about.registry, 'registry')
+  const order: Order = { about: { ...about, subject: 'registry' }, reason }
+  const { authority, facts } = await placeOf(gate, about.registry, 'registry')
+  const invite = invitesOf(authority, facts, now()).find(({ fact }) => fact === named)
+  if (invite !== undefined) return takeBack(components, order, invite)
+  const member = memberFrom(components, named)
   assertIn(member, standingOf(authority, member, now()))
-  const order = { ...about, subject: 'registry' as const }
   const before = [...components.connected()].filter(peer => members.hosts.get(peer)?.member === member)
-  const written = [...(await revokeRole(components, order, { ...ROUTINE, key: member, reason, isCompromised }))]
+  const revoked = await revokeRole(components, order.about, { ...ROUTINE, key: member, reason, isCompromised })
+  const written: Written[] = [...revoked]
   // Looked for only now: a compromised member's own invites are cut with all that it said.
   const invites = await invitesFor(components, about.registry, member)
-  for (const { key } of invites) written.push(...(await revokeRole(components, order, { ...ROUTINE, key, reason })))
+  for (const each of invites) written.push(...(await endInvite(components, { ...order, except: member }, each)))
   await members.recheck()
   return {
     member,
     written,
     invites: invites.map(({ fact }) => fact),
-    missing: Math.max(0, ...written.map(({ missing }) => missing)),
+    missing: missingOf(written),
     cut: before.filter(peer => members.isBarred(peer))
   }
 }
 
-/** Invites that are open and whose secret the member holds: it came by them, or made them. */
+interface Order {
+  readonly about: About
+  readonly reason: string
+  /** Who is not to keep what it came by. */
+  readonly except?: Principal
+}
+
+async function takeBack(components: ExpelComponents, order: Order, invite: InviteState): Promise<Expelled> {
+  if (invite.state === 'ended')
+    throw new RegistryError('USAGE', 'the invite was ended before', {
+      next: 'ggen-node members shows which invites are open'
+    })
+  const written = await endInvite(components, order, invite)
+  await components.members.recheck()
+  return { member: invite.key, written, invites: [invite.fact], missing: missingOf(written), cut: [] }
+}
+
+function missingOf(written: readonly Written[]): number {
+  return Math.max(0, ...written.map(({ missing }) => missing))
+}
+
+/**
+ * Ends an invite for good. Attack: whoever ever had its secret uses a place once more and takes it over from the member who
+ * has it, or comes back by its own place under another key. So whoever else came by it is granted by name what it has, and
+ * then no place is recognised any more (docs/spec/membership.md section 3).
+ */
+async function endInvite(
+  components: ExpelComponents,
+  { about, reason, except }: Order,
+  { fact, key }: InviteState
+): Promise<readonly Written[]> {
+  const { gate, now } = components
+  const { authority } = await placeOf(gate, about.registry, 'registry')
+  const pins = pinsOf(authority, fact).filter(
+    pin => pin.key !== except && standingOf(authority, pin.key, now()) !== 'ended'
+  )
+  const written: Written[] = []
+  for (const pin of pins) written.push(await writePin(components, about, pin))
+  const revoked = await revokeRole(components, about, { ...ROUTINE, key, reason, isCompromised: true })
+  return [...written, ...revoked]
+}
+
+async function writePin(components: ExpelComponents, about: About, pin: Grant): Promise<Written> {
+  const order = { ...about, signer: await components.signer(about.key) }
+  const write = (changeOf: (place: Place) => Pick<Grant, 'authPrev'>) =>
+    writeOrder(components, {
+      ...order,
+      payload: place => ({ type: 'grant', value: { ...pin, ...changeOf(place) } })
+    })
+  try {
+    return await write(() => ({ authPrev: pin.authPrev }))
+  } catch (error) {
+    if (!isRegistryError(error) || error.code !== 'NOT_AUTHORIZED') throw error
+    // An owner who became one after the invite was made can't stand beside it: the member holds its role from now on.
+    return write(changeHere)
+  }
+}
+
+/** Invites whose secret the member holds, and by which somebody could still come in: it came by them, or made them. */
 async function invitesFor(
   { gate, now }: ExpelComponents,
   registry: RegistryId,
@@ -71,9 +137,11 @@ async function invitesFor(
 ): Promise<readonly InviteState[]> {
   const { authority, facts } = await placeOf(gate, registry, 'registry')
   const cameBy = invitesUsedBy(facts, member)
-  return invitesOf(authority, facts, now()).filter(
-    ({ fact, by, state }) => state === 'open' && (by === member || cameBy.has(fact))
-  )
+  const redeemed = new Set(authority.redemptions.map(({ invite }) => invite))
+  return invitesOf(authority, facts, now()).filter(({ fact, by, state, expires }) => {
+    const isLive = state === 'open' || redeemed.has(fact)
+    return isLive && (cameBy.has(fact) || (by === member && expires > now()))
+  })
 }
 
 /** By all that is known, also by uses that do not count: whoever signed one for this key had the secret. */

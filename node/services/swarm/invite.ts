@@ -6,15 +6,14 @@ import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { formatToken, isTokenAddress } from '../../../protocol/membership/token.ts'
 import type { Token } from '../../../protocol/membership/token.ts'
-import { INVITED_ROLES } from '../../../protocol/payload-invite.ts'
 import type { InvitedRole } from '../../../protocol/payload-invite.ts'
-import { parseExpiry } from '../authority/expiry.ts'
 import { authorityOf, changeHere, scopeHere } from '../authority/place.ts'
 import { grantRole } from '../authority/roles.ts'
 import type { RoleComponents } from '../authority/roles.ts'
 import { writeOrder } from '../authority/writer.ts'
 import type { Written } from '../authority/writer.ts'
 import type { SwarmSecrets } from './swarm-store.ts'
+import { checkUses, parseCiExpiry, parseInvitedRole, parseInviteExpiry } from './terms.ts'
 
 export interface InviteComponents extends RoleComponents {
   readonly random: (bytes: number) => Uint8Array
@@ -58,7 +57,7 @@ export async function inviteTo(
       next: 'ggen-node role grant gives a key a role in it'
     })
   const now = components.now()
-  const order = { now, role: roleFrom(asked.role), secret: generateSecret(components.random(32)) }
+  const order = { now, role: parseInvitedRole(asked.role ?? 'member'), secret: generateSecret(components.random(32)) }
   // One moment for all of it: what the fact says and what the token shows are the same time.
   const made = { ...components, now: () => now }
   return asked.ci ? grantNew(made, about, { ...asked, ...order }) : writeInvite(made, about, { ...asked, ...order })
@@ -77,11 +76,8 @@ async function writeInvite(
   { registry, key: signing }: About,
   { role, scope, secret, now, ...asked }: Order
 ): Promise<Invited> {
-  const { inviteDefaultMs, inviteUses } = LIMITS.membership
-  const { uses = 1 } = asked
-  if (!Number.isInteger(uses) || uses < 1 || uses > inviteUses)
-    throw new RegistryError('USAGE', `an invite has 1 to ${inviteUses} uses`)
-  const expires = expiryFrom(asked.expires, { now, spanMs: inviteDefaultMs })
+  const uses = checkUses(asked.uses ?? 1)
+  const expires = parseInviteExpiry(asked.expires, now)
   const key = principalOf(secret)
   const written = await writeOrder(components, {
     registry,
@@ -108,7 +104,7 @@ async function grantNew(
     throw new RegistryError('USAGE', 'a token with a key of its own is not used up', {
       next: 'leave --uses or --ci away'
     })
-  const expires = expiryFrom(asked.expires, { now, spanMs: LIMITS.membership.ciGrantDefaultMs })
+  const expires = parseCiExpiry(asked.expires, now)
   const member = principalOf(secret)
   const text = asked.expires ?? `${LIMITS.membership.ciGrantDefaultMs / DAY}d`
   const written = await grantRole(
@@ -134,19 +130,4 @@ function reachable(addresses: readonly string[]): readonly string[] {
   const fit = [...new Set(addresses)].filter(isTokenAddress)
   const isNear = (address: string): boolean => /^\/(?:ip4\/127\.|ip6\/::1\/)/.test(address)
   return [...fit.filter(address => !isNear(address)), ...fit.filter(isNear)].slice(0, LIMITS.membership.tokenAddresses)
-}
-
-function expiryFrom(text: string | undefined, { now, spanMs }: { now: number; spanMs: number }): number {
-  const { inviteMaxMs } = LIMITS.membership
-  const expires = text === undefined ? now + spanMs : parseExpiry(text, now)
-  if (expires - now <= inviteMaxMs) return expires
-  throw new RegistryError('USAGE', `a token is good for at most ${inviteMaxMs / DAY} days`)
-}
-
-function roleFrom(text = 'member'): InvitedRole {
-  const role = INVITED_ROLES.find(known => known === text)
-  if (role !== undefined) return role
-  throw new RegistryError('USAGE', `nobody is invited as ${JSON.stringify(text.slice(0, 40))}`, {
-    next: `choose one of ${INVITED_ROLES.join(', ')}; an owner is made with ggen-node owner add KEY`
-  })
 }

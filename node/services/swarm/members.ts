@@ -45,6 +45,8 @@ export interface MembersComponents {
   readonly envelope: (id: FactId) => Promise<Uint8Array | undefined>
   /** When the registry was last compared to the end with somebody; undefined when it never was since the start. */
   readonly comparedAt: () => number | undefined
+  /** Tells the swarm a fact that is durable here. */
+  readonly announce: (fact: { readonly id: FactId; readonly bytes: Uint8Array }) => void
   /** Peers that the operator has named. */
   readonly isConfigured: (peer: string) => boolean
   /** Peers that have introduced themselves and are connected. */
@@ -75,6 +77,10 @@ export class MembersOfSwarm {
   readonly #refused = new Recent<string, Principal>(LIMITS.membership.shownHosts)
   /** Certified keys that no fact here names, and since when. */
   readonly #unknown = new Recent<Principal, number>(LIMITS.membership.unknownMembers)
+  /** Rows of members that no fact here names yet, as others told them: whoever joins is told of hosts before facts. */
+  readonly #early = new Recent<string, SignedRecord<Certificate>>(LIMITS.membership.unknownMembers)
+  /** To which comparison they were held last. */
+  #heldAt: number | undefined
 
   private constructor(
     components: MembersComponents,
@@ -116,6 +122,7 @@ export class MembersOfSwarm {
       if (showing !== undefined && this.#weigh(showing).accepted) this.#noteSeen(showing, now)
     }
     this.hosts.prune(now)
+    await this.#learnEarly()
     try {
       await this.credentials.renew()
     } catch (error) {
@@ -145,6 +152,8 @@ export class MembersOfSwarm {
   }
 
   isKnown(peer: string): boolean {
+    // Attack: who was expelled waits at the address that the configuration names, to be told who comes.
+    if (this.isBarred(peer)) return false
     if (this.#vouched.has(peer) || this.#components.isConfigured(peer)) return true
     const host = this.hosts.get(peer)
     if (host === undefined || this.#standing(host.member) !== 'member') return false
@@ -221,19 +230,13 @@ export class MembersOfSwarm {
 
   async takeRoster(certificates: readonly Uint8Array[]): Promise<void> {
     const { registry, peer } = this.#components
-    const read = readPage(certificates, registry)
-    const good: SignedRecord<Certificate>[] = []
-    for (const certificate of read) {
-      const { body } = certificate
-      if (body.peer === peer || !this.hosts.isNews(certificate)) continue
-      if (this.#standing(body.member) !== 'member' || !this.#isGood(certificate)) continue
-      // Signature checks are 0.2 ms each: let the network breathe.
-      if (good.length % 16 === 15) await setImmediate()
-      if (certificateHolds(certificate)) good.push(certificate)
+    const others = readPage(certificates, registry).filter(({ body }) => body.peer !== peer)
+    for (const certificate of others) {
+      const standing = this.#standing(certificate.body.member)
+      const isEarly = standing === undefined || standing === 'unknown'
+      if (isEarly && this.hosts.isNews(certificate)) this.#early.set(certificate.body.peer, certificate)
     }
-    if (good.length === 0) return
-    this.hosts.learn(good)
-    this.#tell()
+    if (await this.#learn(others)) this.#tell()
   }
 
   swarmKey(): Uint8Array | undefined {
@@ -261,9 +264,13 @@ export class MembersOfSwarm {
   }
 
   #weigh(showing: Showing): Verdict {
+    const { clock, signer } = this.#components
+    const authority = this.#authority
+    const now = clock.now()
     return weigh(showing, {
-      authority: this.#authority,
-      now: this.#components.clock.now(),
+      authority,
+      now,
+      isIssuer: authority !== undefined && mayCertify(authority, signer.principal, now),
       isVouched: this.#vouched.has(showing.peer),
       isOverdue: key => this.#isOverdue(key)
     })
@@ -292,6 +299,33 @@ export class MembersOfSwarm {
     return isInTime && mayIssue(authority, body, now)
   }
 
+  /** Takes over what is news and holds; whether anything was. */
+  async #learn(certificates: readonly SignedRecord<Certificate>[]): Promise<boolean> {
+    const good: SignedRecord<Certificate>[] = []
+    for (const certificate of certificates) {
+      if (!this.hosts.isNews(certificate)) continue
+      if (this.#standing(certificate.body.member) !== 'member' || !this.#isGood(certificate)) continue
+      // Signature checks are 0.2 ms each: let the network breathe.
+      if (good.length % 16 === 15) await setImmediate()
+      if (certificateHolds(certificate)) good.push(certificate)
+    }
+    if (good.length > 0) this.hosts.learn(good)
+    return good.length > 0
+  }
+
+  /** What came before the facts is looked at again when the set was compared with somebody meanwhile, and not more often. */
+  async #learnEarly(): Promise<void> {
+    const compared = this.#components.comparedAt()
+    if (compared === undefined || compared === this.#heldAt) return
+    this.#heldAt = compared
+    const early = [...this.#early.values()]
+    await this.#learn(early)
+    for (const { body } of early) {
+      const standing = this.#standing(body.member)
+      if (standing !== undefined && standing !== 'unknown') this.#early.delete(body.peer)
+    }
+  }
+
   #noteSeen({ peer, member, certificate }: Showing, now: number): void {
     if (this.#standing(member) === 'member') this.hosts.seen({ peer, member, certificate, lastSeen: now })
   }
@@ -305,10 +339,16 @@ export class MembersOfSwarm {
   }
 
   async #admit(evidence: readonly Uint8Array[], peer: string): Promise<void> {
-    const { gate, registry, log } = this.#components
+    const { gate, registry, announce, log } = this.#components
     if (evidence.length === 0) return
     try {
-      await gate.admitMany(evidence, { peer, registry })
+      const admissions = await gate.admitMany(evidence, { peer, registry })
+      // What comes with an introduction comes by no gossip: without a word of ours, nobody else would hear of a new
+      // member before sets are compared.
+      for (const [index, admission] of admissions.entries()) {
+        const bytes = evidence[index]
+        if (admission.verdict === 'accept' && bytes !== undefined) announce({ id: admission.id, bytes })
+      }
     } catch (error) {
       // A disk that is full keeps nobody out who is known already.
       log.warn({ error, peer }, 'what a member showed could not be kept')

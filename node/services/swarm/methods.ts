@@ -135,7 +135,7 @@ export interface SwarmMethods {
     result: InviteResult
   }
   join: {
-    params: { token: string; alias?: string; listen?: readonly string[]; mirror?: boolean }
+    params: { token: string; alias?: string; listen?: readonly string[] }
     result: JoinResult
   }
   members: { params: { registry?: string }; result: ShownMembers }

@@ -20,6 +20,10 @@ export class Recent<Key, Value> {
     this.#entries.set(key, value)
   }
 
+  values(): IterableIterator<Value> {
+    return this.#entries.values()
+  }
+
   delete(key: Key): void {
     this.#entries.delete(key)
   }

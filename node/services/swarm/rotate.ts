@@ -1,13 +1,12 @@
 import type { Authority } from '../../../protocol/authority.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
-import { LIMITS } from '../../../protocol/limits.ts'
-import { parseExpiry } from '../authority/expiry.ts'
 import { authorityOf } from '../authority/place.ts'
 import type { PlaceGate } from '../authority/place.ts'
 import type { MembersOfSwarm } from './members.ts'
 import { isOwner } from './standings.ts'
 import type { MemberSigner } from './signer.ts'
+import { parseOverlap } from './terms.ts'
 
 export interface RotateComponents {
   readonly gate: PlaceGate
@@ -34,7 +33,7 @@ export async function rotateSwarm(
   const authority = authorityOf(gate, registry)
   const time = now()
   assertOwner(authority, signer, time)
-  const overlapUntil = overlapFrom(overlap, time)
+  const overlapUntil = parseOverlap(overlap, time)
   const { epoch: last, psk } = members.keys.current
   const epoch = last + 1
   const by = signer.principal
@@ -44,13 +43,6 @@ export async function rotateSwarm(
   if (members.keys.current.epoch < epoch)
     throw new RegistryError('INTERNAL', 'the new secret of the swarm was not taken over')
   return { epoch, overlapUntil }
-}
-
-function overlapFrom(text: string | undefined, now: number): number {
-  const { overlapDefaultMs, overlapMaxMs } = LIMITS.membership
-  const until = text === undefined ? now + overlapDefaultMs : parseExpiry(text, now)
-  if (until - now <= overlapMaxMs) return until
-  throw new RegistryError('USAGE', `two secrets overlap for at most ${overlapMaxMs / (24 * 3_600_000)} days`)
 }
 
 function assertOwner(authority: Authority, { principal }: MemberSigner, now: number): void {

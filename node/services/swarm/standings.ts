@@ -7,9 +7,8 @@ import type { CountedInvite } from '../../../protocol/roles.ts'
 
 /** Does a key hold a role that ends by itself? Whoever gave it has said how long to believe the key without asking. */
 export function holdsExpiringGrant(authority: Authority, key: Principal, now: number): boolean {
-  return standingRoles(authority, key).some(
-    ({ expires, redemption }) => redemption === undefined && expires !== null && expires > now
-  )
+  // An invite gives for ever: its own expiry is about who may still use it.
+  return standingRoles(authority, key).some(({ expires }) => expires !== null && expires > now)
 }
 
 /** Is a key an owner of the whole registry? */

@@ -28,6 +28,8 @@ export interface Scales {
   readonly now: number
   /** In the token that let us in. */
   readonly isVouched: boolean
+  /** Our own key may certify. */
+  readonly isIssuer: boolean
   /** Of a key that no fact here names: has it had all the time that facts take? */
   readonly isOverdue: (key: Principal) => boolean
 }
@@ -105,13 +107,15 @@ export function mayIssue(authority: Authority, { issuer, member, issued, expires
 }
 
 /** Attack: an invite is redeemed with the key of an owner, for a host of whoever holds the invite. The owner never said so. */
-function weighBinding(showing: Showing, { authority, now }: Known, standing: 'member' | 'unknown'): Verdict {
+function weighBinding(showing: Showing, { authority, now, isIssuer }: Known, standing: 'member' | 'unknown'): Verdict {
   const { member } = showing
   if (standing === 'unknown' || !bindingHolds(showing)) return refuse('not-a-member')
+  const role = rolesOfMember(authority, member, now)[0] ?? 'member'
   const until = invitedUntil(authority, member)
+  // Somebody must let in whom an owner has named, to certify it: whoever may goes by the facts alone.
+  if (until === undefined && isIssuer) return accept(showing, role, now + LIMITS.membership.ownCertificateMs)
   if (until === undefined) return refuse('unknown-issuer')
-  if (until <= now) return refuse('invite-over')
-  return accept(showing, rolesOfMember(authority, member, now)[0] ?? 'member', until)
+  return until <= now ? refuse('invite-over') : accept(showing, role, until)
 }
 
 function accept({ member }: Showing, role: Role, until: number): Verdict {

@@ -21,7 +21,9 @@ const NETWORK_OR_PROCESS = new Set(
 const LIBP2P_AND_HELIA = [
   '@helia/bitswap',
   '@helia/interface',
+  '@libp2p/circuit-relay-v2',
   '@libp2p/crypto',
+  '@libp2p/dcutr',
   '@libp2p/gossipsub',
   '@libp2p/identify',
   '@libp2p/interface',
@@ -31,10 +33,14 @@ const LIBP2P_AND_HELIA = [
   '@libp2p/peer-id',
   '@libp2p/ping',
   '@libp2p/tcp',
+  '@libp2p/utils',
+  '@libp2p/websockets',
   '@libp2p/yamux',
   '@multiformats/multiaddr',
   'helia',
-  'libp2p'
+  'interface-datastore',
+  'libp2p',
+  'xsalsa20'
 ]
 
 const NODE_PARTS = ['node/runtime', 'node/services', 'node/documents', 'node/p2p', 'node/http']

@@ -1,0 +1,125 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { messageOf } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { ipOf, isPrivateIp, needsDns } from './address.ts'
+import type { Clock, Log } from './components.ts'
+import { deadline } from './deadline.ts'
+import type { RememberedPeers } from './remembered.ts'
+
+export interface RejoinComponents {
+  readonly clock: Clock
+  readonly log: Log
+  readonly remembered: RememberedPeers
+  readonly isConnected: (peer: string) => boolean
+  /** How many peers are here. */
+  readonly peers: () => number
+  readonly dial: (addresses: Multiaddr[], signal: AbortSignal) => Promise<void>
+}
+
+interface Pause {
+  readonly failures: number
+  readonly until: number
+}
+
+/**
+ * Dials those that nobody has configured: peers found on the local network, and, with too few peers, those that were
+ * here before. A few at a time, and whoever does not answer is left alone for longer and longer.
+ */
+export class Rejoiner {
+  readonly #components: RejoinComponents
+  /** Found on the local network, the newest last. */
+  readonly #neighbours = new Map<string, readonly Multiaddr[]>()
+  readonly #pauses = new Map<string, Pause>()
+  readonly #abort = new AbortController()
+  #cancel: () => void = () => {}
+  #round: Promise<void> | undefined
+  #isStarted = false
+
+  constructor(components: RejoinComponents) {
+    this.#components = components
+  }
+
+  start(): void {
+    this.#isStarted = true
+    this.#next(LIMITS.reach.remembered.afterMs)
+  }
+
+  async stop(): Promise<void> {
+    this.#isStarted = false
+    this.#abort.abort()
+    this.#cancel()
+    await this.#round
+  }
+
+  /** Somebody on the local network says where it is. Attack: whoever sends such a packet chooses what is dialled. */
+  onNeighbour(id: string, addresses: readonly Multiaddr[]): void {
+    const near = addresses.filter(address => !needsDns(address) && isPrivateIp(ipOf(address) ?? ''))
+    if (near.length === 0) return
+    const isNew = !this.#neighbours.delete(id)
+    this.#neighbours.set(id, near.slice(0, LIMITS.reach.remembered.addressesPerPeer))
+    if (this.#neighbours.size > LIMITS.reach.remembered.neighbours) {
+      const oldest = this.#neighbours.keys().next().value
+      if (oldest !== undefined) this.#neighbours.delete(oldest)
+    }
+    if (isNew && this.#isStarted && this.#round === undefined) this.#next(LIMITS.reach.remembered.afterMs)
+  }
+
+  #next(ms: number): void {
+    this.#cancel()
+    this.#cancel = this.#components.clock.after(ms, () => {
+      this.#round = this.#dialSome().then(() => {
+        this.#round = undefined
+        if (this.#isStarted) this.#next(LIMITS.reach.remembered.everyMs)
+      })
+    })
+  }
+
+  async #dialSome(): Promise<void> {
+    const due = this.#candidates().slice(0, LIMITS.reach.remembered.dialsAtOnce)
+    await Promise.all(due.map(async ([id, addresses]) => await this.#dial(id, addresses)))
+  }
+
+  #candidates(): readonly (readonly [string, readonly Multiaddr[]])[] {
+    const { remembered, isConnected, peers, clock } = this.#components
+    const { fewPeers, enoughPeers } = LIMITS.reach.remembered
+    const near = peers() < enoughPeers ? [...this.#neighbours].toReversed() : []
+    const known = peers() < fewPeers ? remembered.all() : []
+    const all = [...near, ...known.map(({ id, addresses }) => [id, addresses.map(text => multiaddr(text))] as const)]
+    const isDue = (id: string): boolean => (this.#pauses.get(id)?.until ?? 0) <= clock.now()
+    // One that is known in both ways is in the map once, with the addresses of both.
+    const byId = new Map<string, readonly Multiaddr[]>()
+    for (const [id, addresses] of all) {
+      if (!isConnected(id) && isDue(id)) byId.set(id, [...(byId.get(id) ?? []), ...addresses])
+    }
+    return [...byId]
+  }
+
+  async #dial(id: string, addresses: readonly Multiaddr[]): Promise<void> {
+    const { clock, dial, log } = this.#components
+    const { dialMs, pauseMs, pauseMaxMs } = LIMITS.reach.remembered
+    const time = deadline(clock, dialMs, this.#abort.signal)
+    try {
+      await dial(
+        addresses.map(address => address.encapsulate(`/p2p/${id}`)),
+        time.signal
+      )
+      this.#pauses.delete(id)
+    } catch (error) {
+      const failures = (this.#pauses.get(id)?.failures ?? 0) + 1
+      const ms = Math.min(pauseMs * 2 ** Math.min(failures - 1, 16), pauseMaxMs)
+      this.#pauses.set(id, { failures, until: clock.now() + ms })
+      this.#boundPauses()
+      log.debug('a peer from before was not reached', { peer: id, error: messageOf(error) })
+    } finally {
+      time.clear()
+    }
+  }
+
+  #boundPauses(): void {
+    const { peers, neighbours } = LIMITS.reach.remembered
+    if (this.#pauses.size <= peers + neighbours) return
+    const oldest = this.#pauses.keys().next().value
+    if (oldest !== undefined) this.#pauses.delete(oldest)
+  }
+}

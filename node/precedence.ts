@@ -1,0 +1,25 @@
+import type { FollowedRegistry } from '../storage/records.ts'
+import type { NodeParts } from './parts.ts'
+import { Precedence } from './services/precedence.ts'
+import type { Sources } from './sources.ts'
+
+type Composing = Pick<NodeParts, 'facts' | 'gate' | 'registries' | 'view'> & { readonly sources: Sources }
+
+/** Which registry a name means on this node. */
+export function composePrecedence({ facts, gate, registries, sources, view }: Composing): Precedence<FollowedRegistry> {
+  const genesisOf = ({ id }: FollowedRegistry) => gate.state(id)?.authority?.genesis
+  // Either says so: a record that a disk lost comes back without a swarm, and a genesis may not be here yet.
+  const isPrivate = (entry: FollowedRegistry): boolean =>
+    entry.swarm !== 'public' || genesisOf(entry)?.visibility === 'private'
+  const isRead = (entry: FollowedRegistry): boolean =>
+    isPrivate(entry) ? entry.made || sources.count(entry.id) > 0 : genesisOf(entry) !== undefined
+  return new Precedence({
+    registries,
+    find: view.find.bind(view),
+    wasCut: async (registry, name) =>
+      facts.cutCount(registry) > 0 && (await facts.cutFactsOf(registry, name)).length > 0,
+    near: view.near.bind(view),
+    isPrivate,
+    isRead
+  })
+}

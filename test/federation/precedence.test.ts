@@ -1,0 +1,218 @@
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { Precedence } from '../../node/services/precedence.ts'
+import type { Standing } from '../../node/services/precedence.ts'
+import type { RegistryId } from '../../protocol/cid.ts'
+import { packageNameOf } from '../../protocol/package-name.ts'
+import type { PackageName } from '../../protocol/package-name.ts'
+import type { FollowedRegistry } from '../../storage/records.ts'
+import { person, subject } from '../support/facts.ts'
+import type { FactWriter } from '../support/facts.ts'
+import { Federation, publish } from '../support/federation.ts'
+import { refusal } from '../support/project.ts'
+
+const ALIASES = ['acme', 'beta', 'main', 'other', 'third'] as const
+type Alias = (typeof ALIASES)[number]
+const PRIVATE = new Set<Alias>(['acme', 'beta'])
+
+/** Every way to claim a name in some of five registries has a name of its own: `n13` is claimed where 13 has a bit. */
+const nameHeldBy = (aliases: readonly Alias[]): PackageName =>
+  packageNameOf('ggen', `n${aliases.reduce((sum, alias) => sum + 2 ** ALIASES.indexOf(alias), 0)}`)
+
+const federation = new Federation()
+const ids = new Map<Alias, RegistryId>()
+
+beforeAll(async () => {
+  for (const [bit, alias] of ALIASES.entries()) {
+    const kind = PRIVATE.has(alias) ? 'private' : 'public'
+    const writer = await federation.follow(alias, { kind, isDefault: alias === 'main' })
+    ids.set(alias, writer.registry)
+    for (let n = 0; n < 2 ** ALIASES.length; n++)
+      if (Math.floor(n / 2 ** bit) % 2 === 1) publish(writer, `n${n}`, { '1.0.0': [] })
+    await federation.read(writer)
+  }
+}, 60_000)
+
+/** `found acme`, `ambiguous acme beta`, `absent`. */
+function told(standing: Standing): string {
+  switch (standing.type) {
+    case 'found':
+    case 'traces':
+    case 'unread':
+      return `${standing.type} ${standing.registry.alias}`
+    case 'ambiguous':
+      return `ambiguous ${standing.registries.map(({ alias }) => alias).join(' ')}`
+    case 'absent':
+      return 'absent'
+  }
+}
+
+describe('a name without an alias means', () => {
+  test.each<[string, readonly Alias[], string]>([
+    ['the private registry that holds it', ['acme'], 'found acme'],
+    ['the private one before the default one', ['acme', 'main'], 'found acme'],
+    ['the private one before every other', ['beta', 'main', 'other', 'third'], 'found beta'],
+    ['nothing where two private ones hold it', ['acme', 'beta', 'main'], 'ambiguous acme beta'],
+    ['the default one before other public ones', ['other', 'main'], 'found main'],
+    ['the public one that was followed first', ['third', 'other'], 'found other'],
+    ['the last one where nobody else has it', ['third'], 'found third'],
+    ['nothing where nobody has it', [], 'absent']
+  ])('%s', async (_, holders, expected) => {
+    expect(told(await federation.precedence.standing(nameHeldBy(holders)))).toBe(expected)
+  })
+
+  test.each<[string, readonly Alias[], Alias, string]>([
+    ['the registry of the package that needs it', ['main', 'other', 'third'], 'third', 'found third'],
+    ['a private one before that', ['acme', 'third'], 'third', 'found acme'],
+    ['a private one although its own private one is another', ['beta', 'main'], 'acme', 'found beta'],
+    ['nothing where its own private one and another hold it', ['acme', 'beta'], 'acme', 'ambiguous acme beta'],
+    ['the default one where its own registry has none', ['main', 'other'], 'third', 'found main'],
+    ['the default one for a package of a private registry', ['main', 'other'], 'acme', 'found main']
+  ])('as a dependency: %s', async (_, holders, from, expected) => {
+    expect(told(await federation.precedence.standing(nameHeldBy(holders), { from: ids.get(from) }))).toBe(expected)
+  })
+})
+
+/** The same rule said another way, over sets and lists. */
+function oracle(order: readonly Alias[], { holders, unread, usual, from, main }: Situation): string {
+  const closed = order.filter(alias => PRIVATE.has(alias))
+  const dark = closed.find(alias => unread.includes(alias))
+  if (order.length === 1) return `found ${order[0] ?? ''}`
+  if (dark !== undefined) return `unread ${dark}`
+  const claiming = closed.filter(alias => holders.includes(alias))
+  if (claiming.length > 1) return `ambiguous ${claiming.join(' ')}`
+  if (claiming.length === 1) return `found ${claiming[0] ?? ''}`
+  const ranks = (alias: Alias): number => {
+    const front: readonly (Alias | undefined)[] = [from, main, usual]
+    const at = front.indexOf(alias)
+    return at < 0 ? front.length + order.indexOf(alias) : at
+  }
+  const open = order.filter(alias => !PRIVATE.has(alias)).toSorted((a, b) => ranks(a) - ranks(b))
+  const stop = open.find(alias => holders.includes(alias) || unread.includes(alias))
+  if (stop === undefined) return 'absent'
+  return `${holders.includes(stop) ? 'found' : 'unread'} ${stop}`
+}
+
+interface Situation {
+  readonly holders: readonly Alias[]
+  readonly unread: readonly Alias[]
+  readonly usual: Alias
+  readonly from: Alias | undefined
+  readonly main: Alias | undefined
+}
+
+test('the rule holds for every order of following, every holder and whatever was not read', async () => {
+  const situation = fc.record({
+    order: fc.shuffledSubarray([...ALIASES], { minLength: 1 }),
+    holders: fc.subarray([...ALIASES]),
+    unread: fc.subarray([...ALIASES]),
+    usual: fc.nat(),
+    from: fc.option(fc.constantFrom(...ALIASES), { nil: undefined }),
+    main: fc.option(fc.constantFrom(...ALIASES), { nil: undefined })
+  })
+  await fc.assert(
+    fc.asyncProperty(situation, async ({ order, usual: nth, ...given }) => {
+      const usual = order[nth % order.length] ?? 'main'
+      const entries = order.flatMap(alias => federation.registries.all.filter(entry => entry.alias === alias))
+      const precedence = new Precedence<FollowedRegistry>({
+        registries: {
+          all: entries,
+          find: which => {
+            const found = entries.find(({ alias }) => alias === (which ?? usual))
+            if (found === undefined) throw new Error('no such registry')
+            return found
+          }
+        },
+        find: federation.view.find.bind(federation.view),
+        wasCut: async () => false,
+        near: async () => [],
+        isPrivate: entry => entry.swarm !== 'public',
+        isRead: entry => !given.unread.some(alias => alias === entry.alias)
+      })
+      const meaning = {
+        from: given.from === undefined ? undefined : ids.get(given.from),
+        main: given.main === undefined ? undefined : ids.get(given.main)
+      }
+      const name = nameHeldBy(given.holders)
+      const standing = await precedence.standing(name, meaning)
+      expect(told(standing)).toBe(oracle(order, { ...given, usual }))
+      // Confusion: a private registry that holds the name is never passed over.
+      const closed = order.filter(alias => PRIVATE.has(alias) && given.holders.includes(alias))
+      if (standing.type === 'found' && closed.length > 0 && order.length > 1) expect(standing.isPrivate).toBe(true)
+      // What is written goes to a private holder, to the default one, or nowhere.
+      const to = await precedence.forWriting(name).then(
+        ({ alias }) => alias,
+        () => undefined
+      )
+      if (to !== undefined)
+        expect(closed.length === 0 || order.length === 1 ? to === usual : to === closed[0]).toBe(true)
+    }),
+    { numRuns: 2_000 }
+  )
+}, 60_000)
+
+describe('what a person is told', () => {
+  test('of a name that two private registries hold: both, and what to write', async () => {
+    const error = await refusal(federation.precedence.find(nameHeldBy(['acme', 'beta', 'main'])))
+    expect(error).toMatchObject({ code: 'AMBIGUOUS_NAME', next: 'say which one you mean: acme:n7 or beta:n7' })
+    expect(error.message).toContain('acme and beta, all private')
+  })
+
+  test('of a name that nobody holds: where was looked, and what comes near in each', async () => {
+    const error = await refusal(federation.precedence.find(subject('n31x')))
+    expect(error).toMatchObject({ code: 'UNKNOWN_PACKAGE', tried: ['looked in acme, beta, main, other, third'] })
+    expect(error.next).toBe('perhaps you meant acme:n3 or beta:n3 or main:n31 or other:n31 or third:n31 or acme:n31')
+  })
+
+  test('of a private registry that was never read: which one, and that nothing else is taken', async () => {
+    const here = new Federation()
+    const main = await here.follow('main', { kind: 'public' })
+    publish(main, 'tool', { '99.0.0': [] })
+    await here.read(main)
+    const acme = await here.follow('acme', { kind: 'private', read: false })
+    const error = await refusal(here.precedence.find(subject('tool')))
+    expect(error).toMatchObject({ code: 'AMBIGUOUS_NAME' })
+    expect(error.message).toContain('acme, a private registry, was never read here')
+    expect(error.next).toMatch(/ggen-node connect ADDRESS; or say which registry you mean: main:tool$/)
+    await here.read(acme)
+    expect((await here.precedence.find(subject('tool'))).alias).toBe('main')
+  })
+})
+
+describe('a private name that went away', () => {
+  const world = async (): Promise<{ here: Federation; main: FactWriter; acme: FactWriter }> => {
+    const here = new Federation()
+    const main = await here.follow('main', { kind: 'public' })
+    publish(main, 'tool', { '99.0.0': [] })
+    await here.read(main)
+    return { here, main, acme: await here.follow('acme', { kind: 'private' }) }
+  }
+
+  test('is not left to a stranger by a revocation that cuts its claim off', async () => {
+    const { here, acme } = await world()
+    const thief = person('thief')
+    const grant = acme.grant(thief.did, 'curator')
+    acme.claim('tool', { by: thief, authPrev: grant.id })
+    await here.read(acme)
+    expect(told(await here.precedence.standing(subject('tool')))).toBe('found acme')
+    acme.revoke(thief.did, { authPrev: grant.id, heads: [] })
+    await here.read(acme)
+    expect(told(await here.precedence.standing(subject('tool')))).toBe('traces acme')
+    const error = await refusal(here.precedence.find(subject('tool')))
+    expect(error).toMatchObject({ code: 'AMBIGUOUS_NAME' })
+    expect(await refusal(here.project().install(['tool']))).toMatchObject({ code: 'AMBIGUOUS_NAME' })
+    await here.project().install(['main:tool'])
+  })
+})
+
+test('the order of following survives a restart, and records from before there was one are in the order of their ids', async () => {
+  const here = new Federation()
+  const writers = []
+  for (const alias of ['zeta', 'main', 'alpha'])
+    writers.push(await here.follow(alias, { kind: 'public', isDefault: alias === 'main' }))
+  const again = new Federation(here.kv)
+  await again.registries.load()
+  expect(again.registries.all.map(({ alias }) => alias)).toEqual(['zeta', 'main', 'alpha'])
+  await again.registries.add(writers[0]?.registry ?? '', { alias: 'renamed', isDefault: true })
+  expect(again.registries.all.map(({ alias }) => alias)).toEqual(['renamed', 'main', 'alpha'])
+})

@@ -1,0 +1,125 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { signSwarmKey } from '../../attestation/sign-membership.ts'
+import { rotateSwarm } from '../../node/services/swarm/rotate.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { privateKeys } from '../../protocol/membership/names.ts'
+import type { SwarmKey } from '../../protocol/membership/swarm-key.ts'
+import { codeOfAsync } from '../support/error-code.ts'
+import { FactWriter, person } from '../support/facts.ts'
+import { meet } from '../support/seat.ts'
+import type { Seat } from '../support/seat.ts'
+import { company, DAY, NOW, registry, root } from './company.ts'
+import type { Company } from './company.ts'
+
+const { overlapDefaultMs, overlapMaxMs } = LIMITS.membership
+let clock: Company['clock']
+let owner: Seat
+let ann: Seat
+let bob: Seat
+
+beforeEach(async () => {
+  ;({ clock, owner, ann, bob } = await company())
+})
+
+describe('a rotation', () => {
+  function rotate(seat: Seat = owner, overlap?: string) {
+    let n = 0
+    const random = (bytes: number) => new Uint8Array(bytes).fill((n += 1))
+    const components = { gate: seat.gate, members: seat.members, random, now: () => clock.now() }
+    return rotateSwarm(components, { registry, signer: seat.signer }, overlap)
+  }
+
+  test('spreads from member to member, and both secrets are good while they overlap', async () => {
+    const before = owner.members.keys.current.secret
+    expect(await rotate()).toEqual({ epoch: 1, overlapUntil: NOW + overlapDefaultMs })
+    const { secret } = owner.members.keys.current
+    expect(secret).not.toEqual(before)
+    expect(owner.members.secrets()).toEqual([
+      { epoch: 1, key: privateKeys(secret).hello },
+      { epoch: 0, key: privateKeys(before).hello }
+    ])
+    await ann.members.takeSwarmKey(owner.members.swarmKey() ?? new Uint8Array())
+    await bob.members.takeSwarmKey(ann.members.swarmKey() ?? new Uint8Array())
+    expect(bob.members.secrets()).toEqual(owner.members.secrets())
+    expect(bob.swarmStore.record.secrets).toEqual(bob.members.keys.current)
+    // Certificates go on.
+    expect(await meet(ann, bob)).toEqual(['accepted', 'accepted'])
+    await clock.advance(overlapDefaultMs)
+    expect(owner.members.secrets()).toEqual([{ epoch: 1, key: privateKeys(secret).hello }])
+  })
+
+  test('is for owners, and for at most 30 days of overlap', async () => {
+    expect(await codeOfAsync(() => rotate(ann))).toBe('NOT_AUTHORIZED')
+    expect(await codeOfAsync(() => rotate(owner, '31d'))).toBe('USAGE')
+    expect(await codeOfAsync(() => rotate(owner, '0h'))).toBe('USAGE')
+    expect((await rotate(owner, '2h')).overlapUntil).toBe(NOW + 2 * 3_600_000)
+    expect(owner.members.keys.current.epoch).toBe(1)
+  })
+
+  const body: SwarmKey = {
+    v: 1,
+    registry,
+    epoch: 1,
+    secret: new Uint8Array(32).fill(9),
+    psk: false,
+    overlapUntil: NOW + DAY,
+    by: root.did,
+    time: NOW
+  }
+
+  test.each<[string, Partial<SwarmKey>, string]>([
+    ['signed by a plain member', { by: person('ann').did }, 'ann'],
+    ['signed by somebody in an owner’s name', {}, 'ann'],
+    ['of another registry', { registry: new FactWriter(person('x')).registry }, 'root'],
+    ['dated ahead', { time: NOW + 6 * 60_000 }, 'root'],
+    ['that leaps to the end of all numbers', { epoch: Number.MAX_SAFE_INTEGER }, 'root']
+  ])('is not believed when it is %s', async (_what, changes, by) => {
+    const before = bob.members.keys.current
+    await bob.members.takeSwarmKey(signSwarmKey({ ...body, ...changes }, person(by).secret))
+    expect(bob.members.keys.current).toBe(before)
+    await bob.members.takeSwarmKey(signSwarmKey(body, root.secret))
+    expect(bob.members.keys.current.epoch).toBe(1)
+  })
+
+  test('is refused with a fault of its sender when it is no record', async () => {
+    const record = signSwarmKey(body, root.secret)
+    const longer = signSwarmKey({ ...body, overlapUntil: NOW + overlapMaxMs + 1 }, root.secret)
+    for (const bad of [new Uint8Array(2), new Uint8Array(2_000), record.slice(1), longer]) {
+      expect(await codeOfAsync(() => bob.members.takeSwarmKey(bad))).toBe('MALFORMED')
+    }
+  })
+
+  test('goes forward only, and two of one epoch end with the same on every host', async () => {
+    const [a, b] = [17, 18].map(fill =>
+      signSwarmKey({ ...body, secret: new Uint8Array(32).fill(fill), overlapUntil: NOW + fill }, root.secret)
+    )
+    const third = signSwarmKey({ ...body, epoch: 3, secret: new Uint8Array(32).fill(3) }, root.secret)
+    if (a === undefined || b === undefined) throw new Error('two')
+    for (const record of [a, b]) await ann.members.takeSwarmKey(record)
+    for (const record of [b, a]) await bob.members.takeSwarmKey(record)
+    expect(ann.members.keys.current).toEqual(bob.members.keys.current)
+    expect(ann.members.keys.current.previous?.epoch).toBe(0)
+    await ann.members.takeSwarmKey(third)
+    await ann.members.takeSwarmKey(a)
+    expect(ann.members.keys.current).toMatchObject({ epoch: 3, previous: { epoch: 1 } })
+  })
+
+  test('that could not be kept is not used', async () => {
+    const before = bob.members.keys.current
+    bob.swarmStore.putSecrets = () => Promise.reject(new RegistryError('DISK_FULL', 'no space'))
+    expect(await codeOfAsync(() => bob.members.takeSwarmKey(signSwarmKey(body, root.secret)))).toBe('DISK_FULL')
+    expect(bob.members.keys.current).toBe(before)
+  })
+
+  test('that somebody missed comes with a new token', async () => {
+    await rotate()
+    const { secret, epoch } = owner.members.keys.current
+    expect(await bob.members.keys.adopt({ secret, epoch, psk: false })).toBe(true)
+    expect(bob.members.keys.current).toMatchObject({ epoch: 1, record: null, previous: { epoch: 0 } })
+    // The record follows, and an older token takes nothing back.
+    await bob.members.takeSwarmKey(owner.members.swarmKey() ?? new Uint8Array())
+    expect(bob.members.swarmKey()).toEqual(owner.members.swarmKey())
+    expect(await bob.members.keys.adopt({ secret: new Uint8Array(32), epoch: 0, psk: false })).toBe(false)
+  })
+})
