@@ -24,6 +24,8 @@ const PAUSE_MS = 20_000
 const ROUNDS_BETWEEN_CHANGES = 4
 /** What a program might call that phones home, or looks for a gateway, a router or a name server. */
 const SINK_PORTS = [53, 80, 443, 853, 4001, 5001, 8080]
+/** Whatever opens something, or is no TCP, or is a name somebody asks for. */
+const BEGINNINGS = 'not tcp or tcp port 53 or tcp[tcpflags] & tcp-syn != 0'
 const MDNS = '224.0.0.251:5353'
 
 describeWithNetns('a node in a public and a private swarm, on a network with strangers', ['tcpdump'], () => {
@@ -36,7 +38,7 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
 
   beforeAll(async () => {
     machines = await plugged()
-    const packets = await capture(machines.node, 'any')
+    const packets = await capture(machines.node, 'any', BEGINNINGS)
     world = await outsideWorld(machines.world)
     town = await buildTown({ ...machines, args: ['--mdns'] })
     const watchers = await startWatchers(town, machines)
@@ -49,7 +51,7 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
       return await watchedWork(town, watchers)
     })
     reaches = reachesOf(await packets.stop(), new Set([machines.node.address, '127.0.0.1']))
-  }, WORK_MS + 300_000)
+  }, WORK_MS + 900_000)
 
   afterAll(async () => {
     await day?.watchers.end()
@@ -86,7 +88,7 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
 
     test('on the cable', async () => {
       const { node, world: outside } = machines
-      const packets = await capture(node, 'any')
+      const packets = await capture(node, 'any', BEGINNINGS)
       const { daemon } = town.node
       await daemon.plant({ plant: 'dial', host: '198.51.100.7', port: 4001 })
       await expect.poll(async () => await daemon.outgoing()).toContain('tcp 198.51.100.7:4001')
@@ -114,9 +116,10 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
       const since = Date.now()
       const { address } = machines.node
       await town.node.daemon.plant({ plant: 'page', host: address, port: 8081, text: `here is ${VAULT}` })
-      const { curious } = day.watchers
-      const { recording } = curious
-      await expect.poll(async () => await curious.knock(address, ALL_PORTS), { timeout: 60_000 }).toContain(8081)
+      const { knock, recording } = day.watchers.curious
+      await expect
+        .poll(async () => await knock(address, ALL_PORTS.slice(8000, 8200)), { timeout: 60_000 })
+        .toContain(8081)
       expect(await toldIn(day.things, [recording], { since })).toContainEqual(containing(':8081'))
     }, 90_000)
 

@@ -21,11 +21,15 @@ afterAll(async () => {
   for (const end of running) await end()
 })
 
-/** Records what goes through a port of a machine, or all of them (`any`), in both directions, from when this returns. Needs `tcpdump`. */
-export async function capture({ prefix }: Machine, device = 'eth0'): Promise<Capture> {
+/**
+ * Records what goes through a port of a machine, or all of them (`any`), in both directions, from when this returns. With a
+ * filter (pcap-filter(7)), only what passes it: a whole day's bytes are more than need be kept. Needs `tcpdump`.
+ */
+export async function capture({ prefix }: Machine, device = 'eth0', filter = ''): Promise<Capture> {
   const file = join(await tempDir('capture'), 'packets.pcap')
-  const options = ['-n', '-U', '--immediate-mode', '-B', '16384', '-Z', 'root']
-  const [command, ...args] = [...prefix, 'tcpdump', '-i', device, ...options, '-w', file]
+  const options = ['-n', '-U', '--immediate-mode', '-B', '65536', '-Z', 'root']
+  const passes = filter === '' ? [] : [filter]
+  const [command = '', ...args] = [...prefix, 'tcpdump', '-i', device, ...options, '-w', file, ...passes]
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   const closed = once(child, 'close')

@@ -73,7 +73,9 @@ async function visit(stranger: StrangerHost, order: Order & { readonly do: 'visi
   const accepted = order.greets && (await stranger.greet(connection).catch(() => false))
   const answers = await askEverything(connection, order.rumours)
   // One connection stays, so that he goes on being told.
-  if (!accepted || stranger.libp2p.getConnections(connection.remotePeer).length > 1) await connection.close()
+  if (!accepted || stranger.libp2p.getConnections(connection.remotePeer).length > 1) {
+    connection.abort(new Error('the visit is over'))
+  }
   return { connected: true, accepted, answers }
 }
 
