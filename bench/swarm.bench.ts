@@ -7,8 +7,9 @@ import type { Workbench } from './workbench.ts'
 
 /** Private swarms: how soon somebody is in, how soon somebody is out, what each costs, and what they stand. */
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
-  yield* joinFigures(workbench)
-  yield* expelFigures(workbench)
-  yield* hostsFigures(workbench)
-  yield* churnFigures(workbench)
+  for (const part of [joinFigures, expelFigures, hostsFigures, churnFigures]) {
+    yield* part(workbench)
+    // Nobody is measured beside the nodes of the figure before.
+    await workbench.clear()
+  }
 }
