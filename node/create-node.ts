@@ -226,6 +226,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
       if (admission.verdict === 'reject') for (const swarm of swarms.all) swarm.blame(peer)
     }
   })
+  swarms.guard(registry => gate.state(registry)?.authority?.genesis.visibility === 'private')
   const { documents, states } = composeDocuments({ ...core, gate, changes })
   const view = new RegistryView(facts, states)
   const reading = { find: view.find.bind(view), documents }

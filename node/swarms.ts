@@ -16,6 +16,7 @@ export class Swarms {
   readonly #registries: { readonly all: readonly Pick<FollowedRegistry, 'id' | 'swarm'>[] }
   /** Bytes of hosts that have stopped. */
   #past: Traffic = { bytesIn: 0, bytesOut: 0 }
+  #isPrivate: (registry: RegistryId) => boolean = () => false
 
   constructor(registries: { readonly all: readonly Pick<FollowedRegistry, 'id' | 'swarm'>[] }) {
     this.#registries = registries
@@ -38,10 +39,19 @@ export class Swarms {
     return this.#running.get(name)
   }
 
-  /** The one host that may speak of a registry. Attack: whatever is not known to be public must never go there. */
+  /** What a genesis says of itself, once it can be asked. */
+  guard(isPrivate: (registry: RegistryId) => boolean): void {
+    this.#isPrivate = isPrivate
+  }
+
+  /**
+   * The one host that may speak of a registry. Attack: somebody follows a private registry by its id, or the record of its
+   * swarm is lost, and the public host speaks of it.
+   */
   of(registry: RegistryId): Swarm | undefined {
     const name = this.#registries.all.find(({ id }) => id === registry)?.swarm
-    return name === undefined ? undefined : this.#running.get(name)
+    if (name === undefined || (name === PUBLIC_SWARM && this.#isPrivate(registry))) return undefined
+    return this.#running.get(name)
   }
 
   /** @throws RegistryError USAGE when there is none */

@@ -116,9 +116,10 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
       const since = Date.now()
       const { address } = machines.node
       await town.node.daemon.plant({ plant: 'page', host: address, port: 8081, text: `here is ${VAULT}` })
-      const { knock, recording } = day.watchers.curious
+      const { curious } = day.watchers
+      const { recording } = curious
       await expect
-        .poll(async () => await knock(address, ALL_PORTS.slice(8000, 8200)), { timeout: 60_000 })
+        .poll(async () => await curious.knock(address, ALL_PORTS.slice(8000, 8200)), { timeout: 60_000 })
         .toContain(8081)
       expect(await toldIn(day.things, [recording], { since })).toContainEqual(containing(':8081'))
     }, 90_000)
