@@ -103,11 +103,11 @@ describe('a host is refused when', () => {
     const components = Reflect.get(libp2p, 'components') as Anything
     return { libp2p, components, gater: components['connectionGater'] as object }
   }
-  /** The host with one of its parts replaced; the host itself stays as it is. */
-  const withPart = (host: object, components: Anything, name: string, value: unknown): object =>
-    Object.create(host, { components: { value: Object.create(components, { [name]: { value } }) } }) as object
   const withField = (owner: unknown, name: string, value: unknown): object =>
     Object.create(owner as object, { [name]: { value } }) as object
+  /** The host with one of its parts replaced; the host itself stays as it is. */
+  const withPart = (host: object, components: Anything, name: string, value: unknown): object =>
+    Object.create(host, { components: { value: withField(components, name, value) } }) as object
 
   const cases: readonly (readonly [string, string, (components: Anything, dht: object) => unknown, string])[] = [
     ['it has no connection protector', 'connectionProtector', () => undefined, 'has no connection protector'],

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
-import type { ConnectionProtector, Libp2p } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
@@ -16,6 +16,9 @@ import { ANY_RELAY, relayClient, relayServer } from '../../node/p2p/relay.ts'
 import { webSockets } from '../../node/p2p/websockets.ts'
 
 const hosts: Libp2p[] = []
+
+/** A crowded machine takes its time. */
+const SLOWLY = { timeout: 15_000 }
 
 afterEach(async () => {
   for (const host of hosts.splice(0)) await host.stop()
@@ -51,7 +54,7 @@ const ours = async (...psks: readonly Uint8Array[]): Promise<Libp2p> => await ho
 const theirs = async (psk: Uint8Array): Promise<Libp2p> =>
   await host(() => {
     const file = Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${Buffer.from(psk).toString('hex')}`)
-    return preSharedKey({ psk: new Uint8Array(file) })() as ConnectionProtector
+    return preSharedKey({ psk: new Uint8Array(file) })()
   })
 
 /** Sends bytes there and back, and says whether the same came back. */
@@ -120,7 +123,7 @@ test('stands around WebSockets, and around what goes through a relay from end to
     addresses: { listen: [ANY_RELAY] }
   })
   await inside.dial(relay.getMultiaddrs())
-  await expect.poll(() => inside.getMultiaddrs().map(String)).toEqual([expect.stringContaining('/ws/p2p/')])
+  await expect.poll(() => inside.getMultiaddrs().map(String), SLOWLY).toEqual([expect.stringContaining('/ws/p2p/')])
   expect(await echoes(await host(wall(keys.old), { transports, services: { identify: identify() } }), inside)).toBe(
     true
   )
@@ -131,7 +134,7 @@ test('stands around WebSockets, and around what goes through a relay from end to
     addresses: { listen: [ANY_RELAY] }
   })
   await strict.dial(relay.getMultiaddrs())
-  await expect.poll(() => strict.getMultiaddrs().length).toBeGreaterThan(0)
+  await expect.poll(() => strict.getMultiaddrs().length, SLOWLY).toBeGreaterThan(0)
   const late = await host(wall(keys.old), { transports, services: { identify: identify() } })
   await expect(late.dial(strict.getMultiaddrs())).rejects.toThrow()
 })
