@@ -19,7 +19,7 @@ type Cipher = ReturnType<typeof xsalsa20>
  * is authenticated, and noise and the introduction come after it as they would without.
  *
  * Not `@libp2p/pnet`, which it talks to: that one has one key, and never gives back the 64 bytes of WebAssembly memory of
- * each cipher; after some 5,000 connections the memory has to grow, and then grows on every message.
+ * each cipher; after some 4,600 connections the memory has to grow, and then grows on every message until it cannot.
  *
  * Invariants:
  * 1. Whoever is dialled says its random bytes only after it has got some, and nothing else before what it was sent made

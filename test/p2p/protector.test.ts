@@ -17,6 +17,9 @@ import { webSockets } from '../../node/p2p/websockets.ts'
 
 const hosts: Libp2p[] = []
 
+/** A crowded machine takes its time. */
+const SLOWLY = { timeout: 15_000 }
+
 afterEach(async () => {
   for (const host of hosts.splice(0)) await host.stop()
 })
@@ -120,7 +123,7 @@ test('stands around WebSockets, and around what goes through a relay from end to
     addresses: { listen: [ANY_RELAY] }
   })
   await inside.dial(relay.getMultiaddrs())
-  await expect.poll(() => inside.getMultiaddrs().map(String)).toEqual([expect.stringContaining('/ws/p2p/')])
+  await expect.poll(() => inside.getMultiaddrs().map(String), SLOWLY).toEqual([expect.stringContaining('/ws/p2p/')])
   expect(await echoes(await host(wall(keys.old), { transports, services: { identify: identify() } }), inside)).toBe(
     true
   )
@@ -131,7 +134,7 @@ test('stands around WebSockets, and around what goes through a relay from end to
     addresses: { listen: [ANY_RELAY] }
   })
   await strict.dial(relay.getMultiaddrs())
-  await expect.poll(() => strict.getMultiaddrs().length).toBeGreaterThan(0)
+  await expect.poll(() => strict.getMultiaddrs().length, SLOWLY).toBeGreaterThan(0)
   const late = await host(wall(keys.old), { transports, services: { identify: identify() } })
   await expect(late.dial(strict.getMultiaddrs())).rejects.toThrow()
 })

@@ -16,6 +16,9 @@ import type { TestClock } from '../support/test-clock.ts'
 
 const stores: LevelDatastore[] = []
 
+/** A crowded machine takes its time. */
+const SLOWLY = { timeout: 15_000 }
+
 afterEach(async () => {
   await stopNodes()
   for (const store of stores.splice(0)) await store.close()
@@ -42,7 +45,7 @@ describe('a node', () => {
     const config = { bootstrap: [bootstrap.address()] }
     const [friend, node] = [await testNode({ config }), await testNode({ config })]
     await node.swarm.connect(friend.address())
-    await expect.poll(() => rows(node)).toContain(friend.swarm.peerId)
+    await expect.poll(() => rows(node), SLOWLY).toContain(friend.swarm.peerId)
     await node.stop()
     await bootstrap.stop()
 
@@ -56,7 +59,7 @@ describe('a node', () => {
   test('that was only ever dialled remembers others by what they say of themselves', async () => {
     const [friend, node] = [await testNode(), await testNode()]
     await friend.swarm.connect(node.address())
-    await expect.poll(() => rows(node)).toContain(friend.swarm.peerId)
+    await expect.poll(() => rows(node), SLOWLY).toContain(friend.swarm.peerId)
     await node.stop()
     const back = await testNode({ again: node.again })
     expect(await back.events.next('onPeer')).toBe(friend.swarm.peerId)
@@ -65,9 +68,9 @@ describe('a node', () => {
   test('does not look for a peer again that was sent away', async () => {
     const [friend, node] = [await testNode(), await testNode()]
     await node.swarm.connect(friend.address())
-    await expect.poll(() => rows(node)).toContain(friend.swarm.peerId)
+    await expect.poll(() => rows(node), SLOWLY).toContain(friend.swarm.peerId)
     await node.swarm.disconnect(friend.swarm.peerId)
-    await expect.poll(() => rows(node)).toEqual([])
+    await expect.poll(() => rows(node), SLOWLY).toEqual([])
   })
 })
 

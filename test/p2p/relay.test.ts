@@ -18,6 +18,9 @@ import { dialRaw, drain, rawPeer, sayHello, stopRawPeers } from '../support/raw-
 import { FactMaker, registryNamed, stopNodes, testNode } from '../support/swarm-node.ts'
 import type { TestNode, TestNodeOptions } from '../support/swarm-node.ts'
 
+/** A crowded machine takes its time. */
+const SLOWLY = { timeout: 15_000 }
+
 afterEach(async () => {
   await stopRawPeers()
   await stopNodes()
@@ -41,7 +44,7 @@ async function behindRelay(
 
 async function relayedAddress({ swarm }: TestNode): Promise<string> {
   const found = (): string | undefined => swarm.addresses().find(text => relayOf(multiaddr(text)) !== undefined)
-  await expect.poll(found, { timeout: 10_000 }).toBeDefined()
+  await expect.poll(found, SLOWLY).toBeDefined()
   return found() ?? ''
 }
 
@@ -64,7 +67,9 @@ test('two nodes find facts and blocks of each other through a relay that follows
   if (fact === undefined) throw new Error('no fact was made')
   a.facts.add(fact)
   const topic = PUBLIC_NAMES.topicOf(registry)
-  await expect.poll(() => a.swarm.libp2p.services.pubsub.getSubscribers(topic).map(String)).toContain(b.swarm.peerId)
+  await expect
+    .poll(() => a.swarm.libp2p.services.pubsub.getSubscribers(topic).map(String), SLOWLY)
+    .toContain(b.swarm.peerId)
   await a.swarm.publishFact(registry, fact.id, fact.bytes)
   await b.facts.until(registry, 51)
 
@@ -86,7 +91,7 @@ test('a place has the limits that we give, and is free again when its peer has l
     { data: BigInt(bytes), duration: durationMs }
   ])
   await node.stop()
-  await expect.poll(() => places?.size).toBe(0)
+  await expect.poll(() => places?.size, SLOWLY).toBe(0)
 })
 
 test('a place lost with its relay is taken at another one', async () => {
@@ -97,11 +102,11 @@ test('a place lost with its relay is taken at another one', async () => {
   const relays = (): readonly unknown[] => [
     ...new Set(node.swarm.addresses().flatMap(text => relayOf(multiaddr(text)) ?? []))
   ]
-  await expect.poll(() => relays().length, { timeout: 10_000 }).toBe(LIMITS.reach.relay.used)
+  await expect.poll(() => relays().length, SLOWLY).toBe(LIMITS.reach.relay.used)
   const gone = [first, second, third].find(({ swarm }) => relays().includes(swarm.peerId))
   const spare = [first, second, third].find(({ swarm }) => !relays().includes(swarm.peerId))
   await gone?.stop()
-  await expect.poll(relays, { timeout: 10_000 }).toContain(spare?.swarm.peerId)
+  await expect.poll(relays, SLOWLY).toContain(spare?.swarm.peerId)
 })
 
 test('nothing is relayed for who was not introduced', async () => {
@@ -142,7 +147,7 @@ test('who comes through a relay has to introduce himself to whom he came for, an
     const heard = drain(stream)
     stream.send(encodeFrame(encodeFactsRequest({ type: 'snapshot', registry })))
     expect((await heard).length).toBe(0)
-    await expect.poll(() => connection.status).not.toBe('open')
+    await expect.poll(() => connection.status, SLOWLY).not.toBe('open')
   } finally {
     await stranger.stop()
   }

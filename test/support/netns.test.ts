@@ -22,7 +22,9 @@ describeWithNetns('machines in namespaces', ['tcpdump'], () => {
     const packets = await recording.stop()
     const opened = packets.filter(packet => packet.opens).map(({ from, to }) => `${from} ${to}`)
     expect(opened).toContain(`${two.address} ${one.address}`)
-    expect(new Set(packets.map(packet => packet.kind))).toEqual(new Set(['arp', 'igmp', 'tcp']))
+    // The kernel says of its own accord which multicast groups it is in.
+    const kinds = new Set(packets.map(packet => packet.kind).filter(kind => kind !== 'igmp'))
+    expect(kinds).toEqual(new Set(['arp', 'tcp']))
     expect(packets.some(packet => packet.payload.includes('/multistream/1.0.0'))).toBe(true)
     await Promise.all([a.stop(), b.stop()])
   })
