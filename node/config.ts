@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path'
 import { parse } from 'smol-toml'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { readSmallFile } from '../storage/small-file.ts'
 import { nearest } from '../protocol/nearest.ts'
 import {
   checkedValue,
@@ -71,29 +70,6 @@ export const NO_FILE: ConfigFile = { values: new Map(), swarms: [PUBLIC_SWARM] }
 export function homePath(flag: string | undefined): string {
   return resolve(flag ?? variable(HOME_SETTING.env) ?? join(homedir(), '.ggen-node'))
 }
-
-/**
- * The token of a member that lives for minutes, from $GGEN_NODE_TOKEN or the file that $GGEN_NODE_TOKEN_FILE names.
- * @throws RegistryError UNKNOWN_FILE
- */
-export async function tokenOfMember(): Promise<{ readonly token?: string }> {
-  const text = variable(TOKEN_VARIABLE)
-  if (text !== undefined) return { token: text.trim() }
-  const file = variable(`${TOKEN_VARIABLE}_FILE`)
-  if (file === undefined) return {}
-  try {
-    const bytes = await readSmallFile(file, {
-      maxBytes: LIMITS.membership.tokenChars * 2,
-      followLinks: true,
-      anyKind: true
-    })
-    return { token: bytes.toString('utf8').trim() }
-  } catch (cause) {
-    throw new RegistryError('UNKNOWN_FILE', `the file of $${TOKEN_VARIABLE}_FILE cannot be read`, { cause })
-  }
-}
-
-const TOKEN_VARIABLE = 'GGEN_NODE_TOKEN'
 
 /** Where the data directory was named. */
 export function homeOrigin(flag: string | undefined): Origin {

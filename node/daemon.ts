@@ -6,7 +6,7 @@ import { ERROR_CODES, RegistryError } from '../protocol/errors.ts'
 import type { Principal } from '../protocol/did.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
-import { homePath, tokenOfMember } from './config.ts'
+import { homePath } from './config.ts'
 import type { StartSettings } from './config.ts'
 import { effectiveConfig } from './config-file.ts'
 import { checkParams } from './call-params.ts'
@@ -16,6 +16,7 @@ import { openLocalServer } from './http/local-server.ts'
 import type { Log } from './runtime/log.ts'
 import type { Api, CallContext, Method } from './services/api.ts'
 import { ownPackage } from './package-root.ts'
+import { memberOfEnvironment } from './swarm-token.ts'
 
 export interface Listening {
   readonly peerId: string
@@ -44,7 +45,7 @@ export async function runDaemon(
     config,
     version: ownPackage().version,
     network: true,
-    ...(await tokenOfMember()),
+    ...(await memberOfEnvironment()),
     onStopRequest: () => asked.abort()
   })
   stack.defer(() => node.stop())

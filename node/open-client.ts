@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths } from '../storage/home.ts'
-import { homePath, tokenOfMember } from './config.ts'
+import { homePath } from './config.ts'
 import { untilCaughtUp } from './caught-up.ts'
 import { effectiveConfig } from './config-file.ts'
 import { homeExists, takeHome } from './home.ts'
@@ -11,6 +11,7 @@ import type { DaemonAddress } from './http/local-client.ts'
 import type { NodeParts } from './parts.ts'
 import type { NodeClient } from './services/api.ts'
 import { ownPackage } from './package-root.ts'
+import { memberOfEnvironment } from './swarm-token.ts'
 
 export interface OpenedClient {
   readonly client: NodeClient
@@ -35,7 +36,7 @@ export async function openClient({ home: flag, network, create, signal }: OpenCl
   const address = await daemonAddress(path)
   if (address !== undefined) return { client: localClient(address), isDaemon: true, close: () => Promise.resolve() }
   // A machine that lives for minutes begins with nothing but its token.
-  if (!create && !('token' in (await tokenOfMember())) && !(await homeExists(path))) {
+  if (!create && !('token' in (await memberOfEnvironment())) && !(await homeExists(path))) {
     throw new RegistryError('NO_REGISTRY', `there is no data directory at ${path}`, {
       tried: [`looked for ${path}`],
       next: 'make one with ggen-node init, or follow a registry: ggen-node registry add ID@ADDRESS'
@@ -56,7 +57,7 @@ async function inProcess(path: string, network: boolean, signal: AbortSignal): P
       config: { ...config, swarms, keep: 'none' },
       version: ownPackage().version,
       network,
-      ...(await tokenOfMember())
+      ...(await memberOfEnvironment())
     })
     if (network) {
       await connected(node.parts, signal).catch(async (error: unknown) => {

@@ -13,6 +13,15 @@ export async function tokenOfEnvironment(): Promise<string | undefined> {
   return 'token' in named ? oneToken(named.token) : readTokenFile(named.file)
 }
 
+/**
+ * The same, where it holds a member's own key: every command is that member then. An invite is for `join` alone.
+ * @throws RegistryError USAGE | UNKNOWN_FILE | MALFORMED
+ */
+export async function memberOfEnvironment(): Promise<{ readonly token?: string }> {
+  const token = await tokenOfEnvironment()
+  return token !== undefined && parseToken(token).kind === 'member' ? { token } : {}
+}
+
 /** @throws RegistryError MALFORMED | UNKNOWN_FILE | LIMIT_EXCEEDED */
 export async function readTokenFile(file: string): Promise<string> {
   return oneToken(await readSecretText(file, TOKEN_TEXT_BYTES))
