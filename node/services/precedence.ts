@@ -46,7 +46,7 @@ export type Standing<F extends Followed = Followed> =
 
 /** Who means a name. */
 export interface Meaning {
-  /** The registry of the package that needs it: the first public one to be looked at. */
+  /** The registry of the package that needs it. A public one is the only public one that is looked at. */
   readonly from?: RegistryId | undefined
   /** The registry that stands in for the default one. */
   readonly main?: RegistryId | undefined
@@ -89,7 +89,10 @@ export class Precedence<F extends Followed = Followed> {
     if (only !== undefined && others.length === 0) return { type: 'found', registry: only, isPrivate: isPrivate(only) }
     const within = await this.#privately(name)
     if (within !== undefined) return within
-    const first = [from, main, usual.id].flatMap(id => registries.all.filter(entry => entry.id === id))
+    const own = registries.all.find(({ id }) => id === from)
+    // Attack: a public package needs a name that its registry does not hold, and a third registry gives it to a stranger.
+    if (own !== undefined && !isPrivate(own)) return { type: 'found', registry: own, isPrivate: false }
+    const first = [main, usual.id].flatMap(id => registries.all.filter(entry => entry.id === id))
     const open = [...new Set([...first, ...registries.all])].filter(entry => !isPrivate(entry))
     for (const registry of open) {
       if ((await this.holding(registry, name)) === 'claimed') return { type: 'found', registry, isPrivate: false }

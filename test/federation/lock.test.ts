@@ -92,7 +92,7 @@ describe('one tree over many registries', () => {
     const { here } = await world()
     const error = await refusal(here.project().install(['acme:gadget']))
     expect(error).toMatchObject({ code: 'UNKNOWN_PACKAGE', message: 'registry acme has no package gadget' })
-    expect(error.tried).toContain('registry other holds a package gadget')
+    expect(error.tried).toContain('registry other holds a package gadget, acme does not')
     expect(error.next).toContain('other:gadget')
     expect((await refusal(here.project().install(['gadget'], { registry: 'main' }))).code).toBe('UNKNOWN_PACKAGE')
     expect((await refusal(here.project().install(['main:gadget'], { registry: 'other' }))).code).toBe('USAGE')

@@ -66,7 +66,7 @@ describe('a name without an alias means', () => {
     ['a private one before that', ['acme', 'third'], 'third', 'found acme'],
     ['a private one although its own private one is another', ['beta', 'main'], 'acme', 'found beta'],
     ['nothing where its own private one and another hold it', ['acme', 'beta'], 'acme', 'ambiguous acme beta'],
-    ['the default one where its own registry has none', ['main', 'other'], 'third', 'found main'],
+    ['its own public registry alone, also where that has none', ['main', 'other'], 'third', 'found third'],
     ['the default one for a package of a private registry', ['main', 'other'], 'acme', 'found main']
   ])('as a dependency: %s', async (_, holders, from, expected) => {
     expect(told(await federation.precedence.standing(nameHeldBy(holders), { from: ids.get(from) }))).toBe(expected)
@@ -82,8 +82,9 @@ function oracle(order: readonly Alias[], { holders, unread, usual, from, main }:
   const claiming = closed.filter(alias => holders.includes(alias))
   if (claiming.length > 1) return `ambiguous ${claiming.join(' ')}`
   if (claiming.length === 1) return `found ${claiming[0] ?? ''}`
+  if (from !== undefined && order.includes(from) && !PRIVATE.has(from)) return `found ${from}`
   const ranks = (alias: Alias): number => {
-    const front: readonly (Alias | undefined)[] = [from, main, usual]
+    const front: readonly (Alias | undefined)[] = [main, usual]
     const at = front.indexOf(alias)
     return at < 0 ? front.length + order.indexOf(alias) : at
   }

@@ -147,9 +147,10 @@ async function withOthers(
 ): Promise<RegistryError> {
   const elsewhere: { readonly text: string; readonly reference: string }[] = []
   for (const { registry, name } of absent) {
+    const own = precedence.all.find(({ id }) => id === registry)?.alias ?? registry
     for (const other of precedence.all.filter(({ id }) => id !== registry)) {
       if (!isThere(await find(other.id, name))) continue
-      const text = `registry ${other.alias} holds a package ${shortNameOf(name)}`
+      const text = `registry ${other.alias} holds a package ${shortNameOf(name)}, ${own} does not`
       elsewhere.push({ text, reference: precedence.reference(other, name) })
     }
   }
@@ -158,7 +159,7 @@ async function withOthers(
     cause: error,
     detail: error.detail,
     tried: [...error.tried, ...elsewhere.map(({ text }) => text)],
-    next: `if that is the one you mean, say so: ${elsewhere.map(({ reference }) => reference).join(' or ')}`
+    next: `a dependency of a public package comes from its own registry; what you name yourself may come from another: ${elsewhere.map(({ reference }) => reference).join(' or ')}`
   })
 }
 
