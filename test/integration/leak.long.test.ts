@@ -19,7 +19,7 @@ import type { Machine } from '../support/netns.ts'
 
 /** How long the node is watched at work. */
 const WORK_MS = 5 * 60_000
-/** Between two visits of the strangers. */
+/** Between two visits of the strangers: who comes all the time keeps the node from its work. */
 const PAUSE_MS = 20_000
 const ROUNDS_BETWEEN_CHANGES = 4
 /** What a program might call that phones home, or looks for a gateway, a router or a name server. */
@@ -116,11 +116,11 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
       const since = Date.now()
       const { address } = machines.node
       await town.node.daemon.plant({ plant: 'page', host: address, port: 8081, text: `here is ${VAULT}` })
-      const { knock, recording } = day.watchers.curious
+      const { curious } = day.watchers
       await expect
-        .poll(async () => await knock(address, ALL_PORTS.slice(8000, 8200)), { timeout: 60_000 })
+        .poll(async () => await curious.knock(address, ALL_PORTS.slice(8000, 8200)), { timeout: 60_000 })
         .toContain(8081)
-      expect(await toldIn(day.things, [recording], { since })).toContainEqual(containing(':8081'))
+      expect(await toldIn(day.things, [curious.recording], { since })).toContainEqual(containing(':8081'))
     }, 90_000)
 
     test.each(PLANTS)(

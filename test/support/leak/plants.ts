@@ -66,7 +66,7 @@ export async function plant(parts: NodeParts, order: Plant): Promise<void> {
 function shareBlocks({ spaces }: NodeParts): void {
   const { blocks } = spaces.public
   const others = spaces.all.filter(({ name }) => name !== spaces.public.name).map(space => space.blocks)
-  const own = { has: blocks.has, get: blocks.get }
+  const own = { has: blocks.has.bind(blocks), get: blocks.get.bind(blocks) }
   const holder = async (...args: Parameters<typeof own.has>): Promise<typeof own | undefined> => {
     for (const store of others) if (await store.has(...args)) return store
     return undefined
