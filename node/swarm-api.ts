@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { RegistryId } from '../protocol/cid.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { registryNameFault } from '../protocol/payload.ts'
 import { filing } from './authority-api.ts'
 import type { NodeParts } from './parts.ts'
@@ -104,9 +104,19 @@ async function expelMember(
   if (expelled === undefined) throw new RegistryError('INTERNAL', 'nobody was expelled')
   const { written, cut, ...rest } = expelled
   parts.swarms.named(swarm.name)?.recheck()
-  const rotated = isRotated && rest.missing === 0
-  if (rotated) await rotate(parts, swarm, { overlap: undefined, key })
+  const rotated = isRotated && rest.missing === 0 && (await rotatedBy(parts, swarm, key))
   return { ...rest, registry, alias, facts: written.map(({ fact }) => fact), cut: cut.length, rotated, file }
+}
+
+/** The recovery key expels and is no owner: that the secret stays is said, and takes nothing back. */
+async function rotatedBy(parts: NodeParts, swarm: PrivateSwarm, key: string | undefined): Promise<boolean> {
+  try {
+    await rotate(parts, swarm, { overlap: undefined, key })
+    return true
+  } catch (error) {
+    if (isRegistryError(error) && error.code === 'NOT_AUTHORIZED') return false
+    throw error
+  }
 }
 
 async function rotate(
@@ -151,8 +161,13 @@ function meant(
   which: string | undefined
 ): { readonly swarm: PrivateSwarm; readonly alias: string } {
   const [only, ...others] = privates.all
-  const registry =
-    which === undefined && only !== undefined && others.length === 0 ? only.registry : registries.find(which).id
+  if (which === undefined && only !== undefined && others.length > 0) {
+    throw new RegistryError('USAGE', 'this node is in several private swarms: say which one is meant', {
+      tried: privates.all.map(({ registry }) => registries.find(registry).alias),
+      next: `the same command with --registry ${registries.find(only.registry).alias}`
+    })
+  }
+  const registry = which === undefined && only !== undefined ? only.registry : registries.find(which).id
   return { swarm: privates.of(registry), alias: registries.find(registry).alias }
 }
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
   const town = await buildTown({ node: LOOPBACK, friend: LOOPBACK, member: LOOPBACK, former: LOOPBACK })
   const watchers = await startWatchers(town, { curious: LOOPBACK, knowing: LOOPBACK })
   day = await aDay(town, watchers, () => workInTown(town, { untilMs: 0, every: 2 }))
-}, 600_000)
+}, 240_000)
 
 afterAll(async () => {
   await day?.watchers.end()
@@ -36,7 +36,7 @@ describe('a leak that is planted is found', () => {
   }, 60_000)
 
   afterAll(async () => {
-    for (const { daemon } of [day.town.node, day.town.friend]) await daemon.stop()
+    for (const { daemon } of [day.town.node, day.town.friend]) await daemon.stop('SIGKILL')
   })
 
   test.each(PLANTS)(

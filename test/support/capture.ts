@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import { parsePcap } from './leak/pcap.ts'
 import type { Packet } from './leak/pcap.ts'
@@ -9,6 +10,8 @@ import type { Packet } from './leak/pcap.ts'
 export type { Packet }
 import type { Machine } from './netns.ts'
 import { tempDir } from './temp-dir.ts'
+
+export type { Packet }
 
 export interface Capture {
   /** Ends it and returns all packets; fails if the kernel had to drop any, for then it proves nothing. */
@@ -50,13 +53,16 @@ export async function capture({ prefix }: Machine, device = 'eth0', filter = '')
   await hear(/listening on/)
   return {
     stop: async () => {
-      // What the kernel has seen and tcpdump has not yet read would be lost at its end.
-      for (let isBehind = true; isBehind;) {
+      // What the kernel has seen and tcpdump has not yet read would be lost at its end. The two counts need not be equal
+      // (over all interfaces one packet may be seen twice), but when nobody reads any more, nothing more is to come.
+      for (let last = -1, read = 0; last < read;) {
         const before = said.length
         child.kill('SIGUSR1')
         const counted = await hear(COUNTS, before)
-        isBehind = Number(counted[1]) < Number(counted[2])
         if (Number(counted[3]) > 0) throw new Error(`the capture is not whole: ${said}`)
+        last = read
+        read = Number(counted[1])
+        if (last < read) await setTimeout(SETTLE_MS)
       }
       await end()
       return parsePcap(await readFile(file))
@@ -64,4 +70,5 @@ export async function capture({ prefix }: Machine, device = 'eth0', filter = '')
   }
 }
 
+const SETTLE_MS = 100
 const COUNTS = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel/

@@ -76,7 +76,8 @@ async function found({ parts }: RunningNode, admission: Genesis['admission']): P
   const registry = parseRegistryId(id)
   await parts.follow(registry)
   await parts.gate.admit(bytes, { peer: 'self' })
-  await parts.registries.add(id, { alias: 'main', isDefault: true })
+  await parts.registries.add(id, { alias: 'main', isDefault: true, made: true })
+  parts.swarms.of(registry)?.follow(registry)
   return registry
 }
 

@@ -9,7 +9,13 @@ import { knockAt, listenToMdns, openPorts, openSink } from '../leak/street.ts'
 
 /** What a stranger is told to do, one line of JSON each; each is answered with one line. See `test/support/leak/stranger.ts`. */
 export type Order =
-  | { readonly do: 'host'; readonly listen: readonly string[]; readonly registries: readonly string[] }
+  | {
+      readonly do: 'host'
+      readonly listen: readonly string[]
+      readonly registries: readonly string[]
+      /** In hexadecimal: the outer wall of a swarm. */
+      readonly psk?: string
+    }
   | { readonly do: 'visit'; readonly address: string; readonly greets: boolean; readonly rumours: Rumours }
   | { readonly do: 'knock'; readonly host: string; readonly ports: readonly number[] }
   | { readonly do: 'mdns'; readonly address: string; readonly tags: readonly string[] }
@@ -38,7 +44,7 @@ let host: StrangerHost | undefined
 async function obey(order: Order): Promise<unknown> {
   switch (order.do) {
     case 'host':
-      host = await strangerHost({ recording, listen: order.listen, registries: order.registries })
+      host = await strangerHost({ recording, ...order })
       return { peerId: host.libp2p.peerId.toString(), addresses: host.libp2p.getMultiaddrs().map(String) }
     case 'visit':
       return await visit(hosted(), order)

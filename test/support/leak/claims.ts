@@ -30,6 +30,14 @@ export async function aDay(town: Town, watchers: Watchers, work: () => Promise<T
   return { town, watchers, traffic, expulsion, heard, things }
 }
 
+/**
+ * Without what docs/spec/hello.md, section 6, says that multicast DNS shows: that a swarm is on the local network, under a
+ * name that says nothing, and the peer ids of its hosts there.
+ */
+function beyondMdns(lines: readonly string[]): readonly string[] {
+  return lines.filter(line => !/^(topic _[0-9a-f]{14}|peer the host of \S+) .* on mdns /.test(line))
+}
+
 /** What a member must have been told, or nothing was there to be told to others. */
 const KINDS = ['block', 'chain', 'content', 'fact', 'key', 'name', 'text']
 
@@ -64,10 +72,7 @@ export function claims(day: () => Day): void {
   test('nothing private is told to a stranger or to a friend, in any spelling', async () => {
     const { watchers, things, town } = day()
     const exceptFrom = watchers.gossips
-    const lines = await toldIn(things, [watchers.curious.recording], { exceptFrom })
-    // docs/spec/hello.md, section 6: that a swarm is on the local network, under a name that says nothing, and
-    // the peer ids of its hosts there. Everything else is told to nobody on that road, too.
-    expect(lines.filter(line => !/^(topic _[0-9a-f]{14}|peer the host of \S+) .* on mdns /.test(line))).toEqual([])
+    expect(beyondMdns(await toldIn(things, [watchers.curious.recording], { exceptFrom }))).toEqual([])
     expect(await toldIn(things, town.friend.recordings, { exceptFrom })).toEqual([])
   })
 
@@ -75,7 +80,13 @@ export function claims(day: () => Day): void {
     const { watchers, things, town, heard } = day()
     const answers = [...watchers.answers, ...heard.flatMap(each => each.answers)]
     expect(answers.filter(({ about, tells }) => tells && about !== town.square)).toEqual([])
-    expect(await toldIn(unasked(things, watchers.rumours), [watchers.knowing.recording])).toEqual([])
+    expect(beyondMdns(await toldIn(unasked(things, watchers.rumours), [watchers.knowing.recording]))).toEqual([])
+  })
+
+  test('who has the pre-shared key, or needs none, and is no member gets as far as a closed door', async () => {
+    const { watchers, things } = day()
+    expect(watchers.reached).toContain(true)
+    expect(await toldIn(things, [watchers.holder.recording])).toEqual([])
   })
 
   test('all that strangers heard of are the registry, the topic and the names of the public swarm', () => {

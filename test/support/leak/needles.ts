@@ -26,6 +26,8 @@ export interface Needle {
 
 /** Shorter ones would be found by chance. */
 const SHORTEST_BYTES = 6
+/** Of longer ones the beginning is looked for: nobody tells the rest without it. */
+const LONGEST_BYTES = 96
 
 export const textThing = (kind: Kind, text: string): Thing => ({
   kind,
@@ -57,7 +59,8 @@ export const keyThing = (kind: Kind, label: string, key: Uint8Array): Thing => (
 export function needlesOf(things: readonly Thing[]): readonly Needle[] {
   const needles = new Map<string, Needle>()
   for (const thing of things) {
-    for (const [spelling, bytes] of spellingsOf(thing)) {
+    for (const [spelling, whole] of spellingsOf(thing)) {
+      const bytes = whole.subarray(0, LONGEST_BYTES)
       if (bytes.length < SHORTEST_BYTES) {
         throw new Error(`${thing.label} (${spelling}) is too short to be told from chance: choose a longer one`)
       }

@@ -75,20 +75,31 @@ const OPEN_MS = 2_000
 
 /** Asks one peer everything there is to ask over its connection. Bitswap answers later, on streams of its own. */
 export async function askEverything(connection: Connection, rumours: Rumours): Promise<readonly Answer[]> {
-  const kads = [PUBLIC_KAD, ...rumours.protocols.filter(name => name.includes('/kad/'))]
-  const answers: Answer[] = []
-  const names = [...new Set([...GUESSES, ...rumours.protocols])]
-  while (names.length > 0) {
-    answers.push(...(await Promise.all(names.splice(0, AT_ONCE).map(async name => await knock(connection, name)))))
+  const knocks = async (): Promise<readonly Answer[]> => {
+    const names = [...new Set([...GUESSES, ...rumours.protocols])]
+    const answers: Answer[] = []
+    while (names.length > 0) {
+      answers.push(...(await Promise.all(names.splice(0, AT_ONCE).map(async name => await knock(connection, name)))))
+    }
+    return answers
   }
-  for (const protocol of kads) answers.push(...(await askKad(connection, protocol, rumours.cids)))
-  for (const registry of rumours.registries) {
-    answers.push(await askFacts(connection, registry, rumours.facts))
-    answers.push(await askSnapshot(connection, registry))
-    answers.push(await askSync(connection, registry))
+  const lookUps = async (): Promise<readonly Answer[]> => {
+    const kads = [PUBLIC_KAD, ...rumours.protocols.filter(name => name.includes('/kad/'))]
+    const answers: Answer[] = []
+    for (const protocol of kads) answers.push(...(await askKad(connection, protocol, rumours.cids)))
+    return answers
   }
-  await wantBlocks(connection, rumours.cids)
-  return answers
+  const facts = async (): Promise<readonly Answer[]> => {
+    const answers: Answer[] = []
+    for (const registry of rumours.registries) {
+      answers.push(await askFacts(connection, registry, rumours.facts))
+      answers.push(await askSnapshot(connection, registry))
+      answers.push(await askSync(connection, registry))
+    }
+    return answers
+  }
+  const [knocked, found, told] = await Promise.all([knocks(), lookUps(), facts(), wantBlocks(connection, rumours.cids)])
+  return [...knocked, ...found, ...told]
 }
 
 /** Opens a stream and says nothing, for what is no message would be held against him. Whatever is said there is recorded. */

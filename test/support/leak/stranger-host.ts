@@ -7,6 +7,7 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { FramedStream } from '../../../node/p2p/framed-stream.ts'
+import { PskProtector } from '../../../node/p2p/protector.ts'
 import { FACTS_PROTOCOL, encodeFactsResponse } from '../../../protocol/facts-messages.ts'
 import {
   HELLO_PROTOCOL,
@@ -28,6 +29,8 @@ export interface StrangerInit {
   readonly listen: readonly string[]
   /** Public registries that he says he follows, so that he is told of them. */
   readonly registries: readonly string[]
+  /** In hexadecimal. */
+  readonly psk?: string
 }
 
 export interface StrangerHost {
@@ -49,7 +52,7 @@ const signal = (): AbortSignal => AbortSignal.timeout(5_000)
  * A member of the public swarm that keeps to its rules and serves nothing: he says hello, is in the DHT, joins every topic
  * he hears of, and writes down all he is told.
  */
-export async function strangerHost({ recording, listen, registries }: StrangerInit): Promise<StrangerHost> {
+export async function strangerHost({ recording, listen, registries, psk }: StrangerInit): Promise<StrangerHost> {
   const hellos: Hello[] = []
   const topics = new Map<string, Set<string>>()
   const answers: Answer[] = []
@@ -62,6 +65,7 @@ export async function strangerHost({ recording, listen, registries }: StrangerIn
   const libp2p = await createLibp2p({
     addresses: { listen: [...listen] },
     transports: [tcp()],
+    ...(psk !== undefined && { connectionProtector: () => new PskProtector([Buffer.from(psk, 'hex')]) }),
     connectionEncrypters: [recordingNoise(recording)],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },

@@ -10,7 +10,11 @@ export type { Heard, Visit }
 export interface Stranger {
   readonly recording: string
   /** Joins the public swarm. */
-  host(listen: readonly string[], registries: readonly string[]): Promise<{ peerId: string; addresses: string[] }>
+  host(
+    listen: readonly string[],
+    registries: readonly string[],
+    psk?: string
+  ): Promise<{ peerId: string; addresses: string[] }>
   /** Connects to an address and asks everything; with `greets`, he introduces himself first. */
   visit(address: string, options?: { readonly greets?: boolean; readonly rumours?: Rumours }): Promise<Visit>
   /** Which ports are open; those are talked to without any handshake. */
@@ -36,7 +40,8 @@ export async function startStranger(label: string, prefix: readonly string[] = [
   }
   return {
     recording,
-    host: async (listen, registries) => (await obey({ do: 'host', listen, registries })) as never,
+    host: async (listen, registries, psk) =>
+      (await obey({ do: 'host', listen, registries, ...(psk === undefined ? {} : { psk }) })) as never,
     visit: async (address, { greets = true, rumours = NO_RUMOURS } = {}) =>
       (await obey({ do: 'visit', address, greets, rumours })) as Visit,
     knock: async (host, ports) => ((await obey({ do: 'knock', host, ports })) as { open: readonly number[] }).open,

@@ -2,7 +2,8 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { vi } from 'vitest'
 import { parseRegistryId } from '../../../protocol/cid.ts'
-import { privateNames } from '../../../protocol/membership/names.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import { privateKeys, privateNames } from '../../../protocol/membership/names.ts'
 import { readKey } from '../../../storage/key-files.ts'
 import { caughtUp } from '../daemon.ts'
 import type { Daemon } from '../daemon.ts'
@@ -72,6 +73,8 @@ export interface Town {
   /** Where the node listens through all its starts: in public, and for members. */
   readonly publicDoor: string
   readonly privateDoor: string
+  /** In hexadecimal: the outer wall of the private swarm, where it has one. */
+  readonly psk?: string
   /** Peer ids of all hosts that ever ran, with whose they are. */
   readonly hosts: Map<string, string>
 }
@@ -97,11 +100,13 @@ export async function buildTown(init: TownInit): Promise<Town> {
   const vault = created.registry
   for (const name of CONTESTED) await publish(node.daemon, { name }, VAULT)
   await publish(node.daemon, secretPackage('vault-ledger'), VAULT)
+  const secret = await readKey(join(node.home, 'keys'), `secret-${VAULT}`)
   const town: Town = {
+    ...(init.psk === true && { psk: toHex(privateKeys(secret).psk) }),
     node,
     friend,
-    member: await settle('member', init.member),
-    former: await settle('former', init.former),
+    member: await settle('member', init.member, ['--keep', 'all']),
+    former: await settle('former', init.former, ['--keep', 'all']),
     square,
     vault,
     publicDoor: node.daemon.address,
@@ -164,7 +169,7 @@ async function bringIn(town: Town, resident: Resident): Promise<void> {
 
 /** A newcomer joins, installs what members may, and is gone: his home remains. */
 export async function visitAsMember(town: Town, name: string, project: string): Promise<string> {
-  const resident = await settle('newcomer', town.member.place)
+  const resident = await settle('newcomer', town.member.place, ['--keep', 'all'])
   await bringIn(town, resident)
   await resident.daemon.client.call('install', { references: [`${VAULT}:${name}`], project, force: false })
   await resident.daemon.stop()

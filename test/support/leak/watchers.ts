@@ -9,10 +9,14 @@ import { rumoursOf } from './town.ts'
 import type { Place, Town } from './town.ts'
 import { without } from './things.ts'
 
-/** Two strangers, in public as anybody may be: one who knows nothing, and one who has heard of the vault. */
+/**
+ * Strangers: two in public, as anybody may be, of whom one knows nothing and one has heard of the vault; and one who has the
+ * pre-shared key of the private swarm, where it has one, and is no member.
+ */
 export interface Watchers {
   readonly curious: Stranger
   readonly knowing: Stranger
+  readonly holder: Stranger
   readonly rumours: Rumours
   /** Their peer ids. They tell each other and everybody else what they have heard: that is not the node's doing. */
   readonly gossips: readonly string[]
@@ -22,6 +26,8 @@ export interface Watchers {
   readonly answers: Answer[]
   /** Whether the public host took them in, for each visit. */
   readonly accepted: boolean[]
+  /** Whether who has the pre-shared key came through the outer wall of the private host, for each try. */
+  readonly reached: boolean[]
   end(): Promise<void>
 }
 
@@ -39,39 +45,38 @@ export async function startWatchers(town: Town, places: WatchersInit): Promise<W
   const [curious, first] = await start('curious', places.curious)
   const [knowing, second] = await start('knowing', places.knowing)
   const rumours = await rumoursOf(town)
+  const holder = await startStranger('holder', places.knowing.prefix)
+  await holder.host([], [], town.psk)
   const answers: Answer[] = []
   const accepted: boolean[] = []
+  const reached: boolean[] = []
   // What everybody may know is asked for too: who is not told that has asked wrongly.
   const open: Rumours = { ...NO_RUMOURS, registries: [town.square] }
   const both: Rumours = { ...rumours, registries: [...rumours.registries, town.square] }
-  const visitAs = async (stranger: Stranger, heard: Rumours, doors: 'both' | 'public'): Promise<void> => {
-    const { publicDoor, privateDoor } = town
-    const visit = await stranger.visit(publicDoor, { rumours: heard })
+  const atPublicDoor = async (stranger: Stranger, heard: Rumours): Promise<void> => {
+    const visit = await stranger.visit(town.publicDoor, { rumours: heard })
     // It may be about to start again.
     if (visit.connected) accepted.push(visit.accepted)
     answers.push(...visit.answers)
-    if (doors === 'public') return
+  }
+  const atPrivateDoor = async (stranger: Stranger, heard: Rumours): Promise<void> => {
     for (const greets of [true, false]) {
-      const refused = await stranger.visit(privateDoor, { greets, rumours: heard })
-      if (refused.accepted) throw new Error('a stranger was let into the private swarm')
-      answers.push(...refused.answers)
+      const visit = await stranger.visit(town.privateDoor, { greets, rumours: heard })
+      if (visit.accepted) throw new Error('a stranger was let into the private swarm')
+      if (stranger === holder) reached.push(visit.connected)
+      answers.push(...visit.answers)
     }
-    await stranger.knock(hostOf(publicDoor), [portOf(publicDoor), portOf(privateDoor)])
+    await stranger.knock(hostOf(town.privateDoor), [portOf(town.publicDoor), portOf(town.privateDoor)])
   }
-  return {
-    curious,
-    knowing,
-    gossips: [first, second],
-    rumours,
-    answers,
-    accepted,
-    visit: async (doors = 'both') =>
-      void (await Promise.all([visitAs(curious, open, doors), visitAs(knowing, both, doors)])),
-    end: async () => {
-      await curious.end()
-      await knowing.end()
-    }
+  const visit = async (doors: 'both' | 'public' = 'both'): Promise<void> => {
+    await Promise.all([atPublicDoor(curious, open), atPublicDoor(knowing, both)])
+    if (doors === 'public') return
+    await Promise.all([atPrivateDoor(curious, open), atPrivateDoor(knowing, both), atPrivateDoor(holder, both)])
   }
+  const end = async (): Promise<void> => {
+    for (const stranger of [curious, knowing, holder]) await stranger.end()
+  }
+  return { curious, knowing, holder, gossips: [first, second], rumours, answers, accepted, reached, visit, end }
 }
 
 function hostOf(address: string): string {
