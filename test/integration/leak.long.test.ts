@@ -118,10 +118,6 @@ describeWithNetns('a node in a public and a private swarm, on a network with str
       const { address } = machines.node
       await town.node.daemon.plant({ plant: 'page', host: address, port: 8081, text: `here is ${VAULT}` })
       const { curious } = day.watchers
-<<<<<<< HEAD
-      const { recording } = curious
-=======
->>>>>>> i6-leak
       await expect
         .poll(async () => await curious.knock(address, ALL_PORTS.slice(8000, 8200)), { timeout: 60_000 })
         .toContain(8081)
