@@ -225,7 +225,13 @@ function parseTarget(address: string): Multiaddr {
 }
 
 async function closeIf(connection: Connection, peer: string): Promise<void> {
-  if (connection.remotePeer.toString() === peer) await connection.close()
+  if (connection.remotePeer.toString() !== peer) return
+  try {
+    await connection.close()
+  } catch (cause) {
+    // The other side was quicker: libp2p then rejects with the event of the close, which is no error of anybody's.
+    connection.abort(new RegistryError('CANCELLED', 'disconnected', { cause }))
+  }
 }
 
 /** Who may have a registry's bytes: first those who say that they follow it, then everybody else who is here. */
