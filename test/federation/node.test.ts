@@ -43,6 +43,7 @@ async function foundPrivate(name: string): Promise<RegistryId> {
   const registry = parseRegistryId(id)
   await parts.follow(registry)
   expect(await parts.gate.admit(bytes, { peer: 'self' })).toMatchObject({ verdict: 'accept' })
+  await parts.spaces.add(name)
   await parts.registries.add(id, { alias: name, isDefault: false, swarm: name, made: true })
   return registry
 }
