@@ -7,7 +7,6 @@ import { afterAll } from 'vitest'
 import { parsePcap } from './leak/pcap.ts'
 import type { Packet } from './leak/pcap.ts'
 
-export type { Packet }
 import type { Machine } from './netns.ts'
 import { tempDir } from './temp-dir.ts'
 
