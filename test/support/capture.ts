@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 import { parsePcap } from './leak/pcap.ts'
 import type { Packet } from './leak/pcap.ts'
+
 import type { Machine } from './netns.ts'
 import { tempDir } from './temp-dir.ts'
 
