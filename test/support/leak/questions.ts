@@ -70,7 +70,7 @@ export const GUESSES: readonly string[] = [
 ]
 
 const QUIET_MS = 300
-const AT_ONCE = 12
+const AT_ONCE = 17
 const OPEN_MS = 2_000
 
 /** Asks one peer everything there is to ask over its connection. Bitswap answers later, on streams of its own. */
