@@ -24,7 +24,9 @@ export async function createRegistry(
 ): Promise<RegistryRecord> {
   const fault = registryNameFault(name)
   if (fault !== undefined)
-    throw new RegistryError('INVALID_NAME', `${JSON.stringify(name)} cannot name a registry: ${fault}`)
+    throw new RegistryError('INVALID_NAME', `${JSON.stringify(name)} cannot name a registry: ${fault}`, {
+      next: 'choose another name, such as acme or acme-tools'
+    })
   const owners = ownersOf(parts.author.principal, { admission: asked, roots, threshold })
   const wanted = alias ?? name.replaceAll('.', '-')
   const taken = parts.registries.all.find(entry => entry.alias === wanted)

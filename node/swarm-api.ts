@@ -50,7 +50,9 @@ async function createSwarm(
 ): Promise<ShownSwarm> {
   const fault = registryNameFault(name)
   if (fault !== undefined)
-    throw new RegistryError('INVALID_NAME', `${JSON.stringify(name)} cannot name a registry: ${fault}`)
+    throw new RegistryError('INVALID_NAME', `${JSON.stringify(name)} cannot name a registry: ${fault}`, {
+      next: 'choose another name, such as acme or acme-tools'
+    })
   await parts.privates.record(alias, {
     secrets: { secret: random(32), epoch: 0, psk, previous: null, record: null },
     vouched: [],
