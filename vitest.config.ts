@@ -7,6 +7,7 @@ export default defineConfig({
     exclude: ['test/**/*.long.test.ts', 'node_modules/**'],
     // Processes, not threads: native stores, signals and environment variables belong to one test file each.
     pool: 'forks',
+    globalSetup: 'test/support/built-program.ts',
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,

@@ -75,7 +75,7 @@ export type Tree = Readonly<Record<string, string | Uint8Array | null>>
 
 /** Writes files (text or bytes) and empty folders (null). A path that begins with "!" becomes executable. */
 export async function writeTree(folder: string, tree: Tree): Promise<string> {
-  for (const [key, content] of Object.entries(tree)) {
+  const write = async ([key, content]: readonly [string, string | Uint8Array | null]): Promise<void> => {
     const path = join(folder, key.replace(/^!/, ''))
     if (content === null) await mkdir(path, { recursive: true })
     else {
@@ -84,6 +84,8 @@ export async function writeTree(folder: string, tree: Tree): Promise<string> {
       if (key.startsWith('!')) await chmod(path, 0o755)
     }
   }
+  const entries = Object.entries(tree)
+  for (let from = 0; from < entries.length; from += 64) await Promise.all(entries.slice(from, from + 64).map(write))
   return folder
 }
 

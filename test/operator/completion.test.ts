@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { packageFolder } from '../support/package-folder.ts'
+import { PROGRAM } from '../support/program.ts'
 import { REPOSITORY } from '../support/shared.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -32,8 +33,7 @@ async function inShell(shell: string, args: readonly string[], script: string): 
 beforeAll(async () => {
   home = await tempDir('completion')
   bin = await tempDir('bin')
-  const entry = join(REPOSITORY, 'bin', 'ggen-node.ts')
-  await writeFile(join(bin, 'ggen-node'), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, { mode: 0o755 })
+  await writeFile(join(bin, 'ggen-node'), `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`, { mode: 0o755 })
   await mkdir(join(home, 'a-folder'))
   await writeFile(join(home, 'a-file'), '')
   await runCli(['init', '--name', 'office'], { home })

@@ -1,7 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
-import { expect } from 'vitest'
-import { buildPackage } from '../../bin/build/build.ts'
+import { expect, inject } from 'vitest'
 import { run } from './run.ts'
 import { REPOSITORY } from './shared.ts'
 import { tempDir } from './temp-dir.ts'
@@ -16,21 +15,17 @@ export interface InstalledPackage {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** Builds the package, packs it, and installs the tarball offline and without scripts into an empty project. */
+/** Packs the package that was built, and installs the tarball offline and without scripts into an empty project. */
 export async function installPackage(): Promise<InstalledPackage> {
   const root = await tempDir('package')
-  const [built, tarballs, project] = ['built', 'tarballs', 'project'].map(name => join(root, name)) as [
-    string,
-    string,
-    string
-  ]
+  const built = inject('built')
+  const [tarballs, project] = [join(root, 'tarballs'), join(root, 'project')]
   const env = {
     PATH: [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter),
     HOME: root,
     npm_config_cache: join(root, 'cache'),
     npm_config_update_notifier: 'false'
   }
-  await buildPackage(built)
   await mkdir(tarballs)
   await mkdir(project)
   const folders = [built, ...(await closureOf('classic-level')).map(name => join(modules, name))]

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { afterAll } from 'vitest'
-import { COMPILE_CACHE, REPOSITORY } from './shared.ts'
+import { PROGRAM } from './program.ts'
+import { COMPILE_CACHE } from './shared.ts'
 import { tempDir } from './temp-dir.ts'
 
 export interface CliOptions {
@@ -40,7 +40,6 @@ export interface CliProcess {
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
-const ENTRY = join(REPOSITORY, 'bin', 'ggen-node.ts')
 const running = new Set<Child>()
 
 afterAll(async () => {
@@ -51,7 +50,7 @@ afterAll(async () => {
   }
 })
 
-/** Runs `ggen-node ARGS` from the sources to its end. A failing exit code is a result, not an exception. */
+/** Runs `ggen-node ARGS` to its end. A failing exit code is a result, not an exception. */
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const cli = await startCli(args, options)
   const timeoutMs = options.timeoutMs ?? 30_000
@@ -69,10 +68,10 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   }
 }
 
-/** Starts `ggen-node ARGS` from the sources and leaves it running. */
+/** Starts `ggen-node ARGS` and leaves it running. */
 export async function startCli(args: readonly string[], options: CliOptions = {}): Promise<CliProcess> {
   const home = options.home ?? (await tempDir('home'))
-  const [command = '', ...rest] = [...(options.prefix ?? []), process.execPath, ENTRY, ...args]
+  const [command = '', ...rest] = [...(options.prefix ?? []), process.execPath, PROGRAM, ...args]
   const child = spawn(command, rest, {
     cwd: options.cwd ?? home,
     env: { ...inherited(), HOME: home, GGEN_NODE_HOME: home, ...options.env },

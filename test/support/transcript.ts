@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PROGRAM } from './program.ts'
 import { COMPILE_CACHE, REPOSITORY } from './shared.ts'
 
 /** One command of a manual with what it must print. */
@@ -59,7 +60,7 @@ export async function manualShell(folder: string): Promise<(command: string) => 
   await mkdir(work)
   await symlink(join(REPOSITORY, 'examples'), join(work, 'examples'))
   const launcher = join(bin, 'ggen-node')
-  await writeFile(launcher, `#!/bin/sh\nexec "${process.execPath}" "${join(REPOSITORY, 'bin', 'ggen-node.ts')}" "$@"\n`)
+  await writeFile(launcher, `#!/bin/sh\nexec "${process.execPath}" "${PROGRAM}" "$@"\n`)
   await chmod(launcher, 0o755)
   const env = {
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
