@@ -28,15 +28,17 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>
   /** See `CliOptions.prefix`. */
   readonly prefix?: readonly string[]
+  /** See `CliOptions.fromSources`. */
+  readonly fromSources?: boolean
 }
 
 /** Starts a daemon and returns when it listens; fails with what it printed when it ends instead. */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
-  const { args = [], listen = ['/ip4/127.0.0.1/tcp/0'], env = {}, prefix = [] } = options
+  const { args = [], listen = ['/ip4/127.0.0.1/tcp/0'], env = {}, prefix = [], fromSources = false } = options
   const dir = options.home ?? (await tempDir('home'))
   const started = performance.now()
   const places = listen.flatMap(address => ['--listen', address])
-  const cli = await startCli(['--json', 'start', ...places, ...args], { home: dir, env, prefix })
+  const cli = await startCli(['--json', 'start', ...places, ...args], { home: dir, env, prefix, fromSources })
   const said = JSON.parse(await cli.line(/^\{/)) as { ok: boolean; peerId: string; addresses: string[] }
   if (!said.ok) throw new Error(`the daemon did not start: ${cli.stdout()} ${cli.stderr()}`)
   const startMs = performance.now() - started

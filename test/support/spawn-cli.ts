@@ -2,7 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { afterAll } from 'vitest'
-import { PROGRAM } from './program.ts'
+import { PROGRAM, SOURCES } from './program.ts'
 import { COMPILE_CACHE } from './shared.ts'
 import { tempDir } from './temp-dir.ts'
 
@@ -14,6 +14,8 @@ export interface CliOptions {
   /** What the program reads from standard input, which is then closed. */
   readonly input?: string
   readonly timeoutMs?: number
+  /** Runs the sources, whose modules can be told apart; the built program otherwise. */
+  readonly fromSources?: boolean
   /** What goes before the command: a program that becomes the one named after it, as `ip netns exec NAME` does. */
   readonly prefix?: readonly string[]
 }
@@ -71,7 +73,12 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
 /** Starts `ggen-node ARGS` and leaves it running. */
 export async function startCli(args: readonly string[], options: CliOptions = {}): Promise<CliProcess> {
   const home = options.home ?? (await tempDir('home'))
-  const [command = '', ...rest] = [...(options.prefix ?? []), process.execPath, PROGRAM, ...args]
+  const [command = '', ...rest] = [
+    ...(options.prefix ?? []),
+    process.execPath,
+    options.fromSources === true ? SOURCES : PROGRAM,
+    ...args
+  ]
   const child = spawn(command, rest, {
     cwd: options.cwd ?? home,
     env: { ...inherited(), HOME: home, GGEN_NODE_HOME: home, ...options.env },

@@ -29,7 +29,7 @@ export async function startWatched(options: DaemonOptions = {}): Promise<Watched
     GGEN_TEST_OUTGOING: outgoing,
     GGEN_TEST_PLANT: planted
   }
-  const daemon = await startDaemon({ ...options, env })
+  const daemon = await startDaemon({ ...options, env, fromSources: true })
   return {
     ...daemon,
     recording,
