@@ -195,7 +195,11 @@ export const LIMITS = Object.freeze({
     /** the same for one loopback or private address: an office behind one NAT, a bench of 100 nodes */
     inboundPerPrivateHostPerSecond: 200,
     hostsTracked: 1_024,
-    pendingInbound: 16,
+    /** handshakes under way, in all; one public address has a few of them, so that no stranger holds all */
+    pendingInbound: 64,
+    pendingPerAddress: 4,
+    /** all that come from loopback or private addresses, which can be an office behind one router */
+    pendingPrivate: 48,
     perAddress: 8,
     perSubnet: 16,
     perPrivateRange: 128,

@@ -28,6 +28,7 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
   const { bans, meter, clock, allowPeers } = components
   const rates = new HostRates(clock)
   const caps = new AddressCaps(components.tuning)
+  const handshakes = new Handshakes()
   const isBanned = (key: string): boolean => bans.has(key, clock.now())
   const isKeptOut = (peer: string): boolean => isBanned(peer) || components.isBarred?.(peer) === true
   return {
@@ -35,7 +36,10 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
     denyDialMultiaddr: address => isUndialable(address, components),
     denyInboundConnection: connection => {
       const ip = ipOf(connection.remoteAddr)
-      if (ip !== undefined) return isBanned(`ip:${ip}`) || !rates.take(ip, rateOf(ip, components.tuning))
+      if (ip !== undefined) {
+        const isDenied = isBanned(`ip:${ip}`) || !rates.take(ip, rateOf(ip, components.tuning))
+        return isDenied || !handshakes.begin(ip, connection)
+      }
       // Behind a relay anybody may be anybody: all that come through it share one rate.
       const relay = relayOf(connection.remoteAddr)
       return relay !== undefined && !rates.take(`relay:${relay}`, LIMITS.reach.relay.inboundPerRelayPerSecond)
@@ -48,6 +52,10 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
       const id = peer.toString()
       if (isKeptOut(id) || !caps.take(connection, allowPeers.has(id))) return true
       meter.track(id, connection)
+      return false
+    },
+    denyInboundUpgradedConnection: (_, connection) => {
+      handshakes.end(connection)
       return false
     },
     denyOutboundEncryptedConnection: (peer, connection) => {
@@ -93,6 +101,38 @@ class HostRates {
       if (oldest !== undefined) this.#buckets.delete(oldest)
     }
     return tokens >= 1
+  }
+}
+
+/**
+ * Handshakes under way per address. Attack: sockets that say nothing, each of which holds a place until it is given up;
+ * from one address they would hold all there are, and nobody could connect.
+ */
+class Handshakes {
+  readonly #counts = new Map<string, number>()
+  readonly #ends = new WeakMap<Raw, () => void>()
+
+  /** Counts it until it ends or closes; false, and nothing counted, when the address has as many as it may. */
+  begin(ip: string, connection: Raw): boolean {
+    const isNear = isPrivateIp(ip)
+    const key = isNear ? 'private' : ip
+    const count = this.#counts.get(key) ?? 0
+    const { pendingPerAddress, pendingPrivate } = LIMITS.connections
+    if (count >= (isNear ? pendingPrivate : pendingPerAddress)) return false
+    this.#counts.set(key, count + 1)
+    const end = (): void => {
+      if (!this.#ends.delete(connection)) return
+      const left = (this.#counts.get(key) ?? 1) - 1
+      if (left > 0) this.#counts.set(key, left)
+      else this.#counts.delete(key)
+    }
+    this.#ends.set(connection, end)
+    connection.addEventListener('close', end, { once: true })
+    return true
+  }
+
+  end(connection: Raw): void {
+    this.#ends.get(connection)?.()
   }
 }
 

@@ -17,6 +17,8 @@ export interface RejoinComponents {
   readonly dial: (addresses: Multiaddr[], signal: AbortSignal) => Promise<void>
 }
 
+type Candidate = readonly [id: string, addresses: readonly Multiaddr[]]
+
 interface Pause {
   readonly failures: number
   readonly until: number
@@ -76,23 +78,23 @@ export class Rejoiner {
   }
 
   async #dialSome(): Promise<void> {
-    const due = this.#candidates().slice(0, LIMITS.reach.remembered.dialsAtOnce)
+    const due = this.#candidates()
     await Promise.all(due.map(async ([id, addresses]) => await this.#dial(id, addresses)))
   }
 
-  #candidates(): readonly (readonly [string, readonly Multiaddr[]])[] {
+  #candidates(): readonly Candidate[] {
     const { remembered, isConnected, peers, clock } = this.#components
     const { fewPeers, enoughPeers } = LIMITS.reach.remembered
-    const near = peers() < enoughPeers ? [...this.#neighbours].toReversed() : []
+    const near: readonly Candidate[] = peers() < enoughPeers ? [...this.#neighbours].toReversed() : []
     const known = peers() < fewPeers ? remembered.all() : []
-    const all = [...near, ...known.map(({ id, addresses }) => [id, addresses.map(text => multiaddr(text))] as const)]
-    const isDue = (id: string): boolean => (this.#pauses.get(id)?.until ?? 0) <= clock.now()
+    const before = known.map(({ id, addresses }): Candidate => [id, addresses.map(text => multiaddr(text))])
+    const isDue = ([id]: Candidate): boolean => !isConnected(id) && (this.#pauses.get(id)?.until ?? 0) <= clock.now()
+    // Attack: packets that announce ever new neighbours. Every other place is kept for those that were here before.
+    const inTurn = alternating(near.filter(isDue), before.filter(isDue))
     // One that is known in both ways is in the map once, with the addresses of both.
     const byId = new Map<string, readonly Multiaddr[]>()
-    for (const [id, addresses] of all) {
-      if (!isConnected(id) && isDue(id)) byId.set(id, [...(byId.get(id) ?? []), ...addresses])
-    }
-    return [...byId]
+    for (const [id, addresses] of inTurn) byId.set(id, [...(byId.get(id) ?? []), ...addresses])
+    return [...byId].slice(0, LIMITS.reach.remembered.dialsAtOnce)
   }
 
   async #dial(id: string, addresses: readonly Multiaddr[]): Promise<void> {
@@ -122,4 +124,10 @@ export class Rejoiner {
     const oldest = this.#pauses.keys().next().value
     if (oldest !== undefined) this.#pauses.delete(oldest)
   }
+}
+
+/** One of these, one of those, and what is left of the longer list. */
+function alternating<T>(these: readonly T[], those: readonly T[]): readonly T[] {
+  const longer = Math.max(these.length, those.length)
+  return Array.from({ length: longer }, (_, i) => [...these.slice(i, i + 1), ...those.slice(i, i + 1)]).flat()
 }

@@ -246,6 +246,15 @@ describe('looking for peers', () => {
     for (let i = 0; i < 3; i++) expect((await round()).length).toBeLessThanOrEqual(limits.dialsAtOnce)
     await rejoiner.stop()
   })
+
+  test('a flood of made-up neighbours leaves those that were here before their turn', async () => {
+    const { ids, round, rejoiner } = await setUp(2)
+    rejoiner.start()
+    for (let i = 0; i < 20; i++) rejoiner.onNeighbour(await someId(), [at('/ip4/192.168.1.5/tcp/1')])
+    const dialled = await round(limits.afterMs)
+    for (const id of ids) expect(dialled.join(' ')).toContain(id)
+    await rejoiner.stop()
+  })
 })
 
 async function someId(): Promise<string> {
