@@ -329,6 +329,8 @@ describe('expel and rotate', () => {
     member: BOB,
     facts: [FACT],
     invites: [],
+    kept: [],
+    doubtful: [],
     missing: 0,
     cut: 1,
     rotated: false,
