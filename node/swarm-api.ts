@@ -93,7 +93,16 @@ async function invite(
 
 async function expelMember(
   parts: NodeParts,
-  { registry: which, member, reason = '', compromised, rotate: isRotated, keep = [], key, out }: ApiMethods['expel']['params']
+  {
+    registry: which,
+    member,
+    reason = '',
+    compromised,
+    rotate: isRotated,
+    keep = [],
+    key,
+    out
+  }: ApiMethods['expel']['params']
 ): Promise<ApiMethods['expel']['result']> {
   const { swarm, alias } = meant(parts, which)
   const { registry, members } = swarm

@@ -47,7 +47,7 @@ export function parseScope(text: string): Scope {
   if (text.length > LIMITS.names.nameChars + 16) throw new RegistryError('MALFORMED', 'a scope is too long')
   const slash = text.indexOf('/')
   const rest = text.slice(slash + 1)
-  const isGlob = isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  const isGlob = slash > 0 && isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
   if (!isGlob && !isName(text))
     throw new RegistryError('MALFORMED', 'not a scope: use *, ggen/*, ggen/prefix* or a package')
   return text as Scope

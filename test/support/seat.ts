@@ -156,7 +156,7 @@ export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
       now,
       factsBy: async (of, by) => {
         const subjects = await test.store.subjectsOf(of, by)
-        const known = await Promise.all(subjects.map(subject => gate.state(of)?.known(subject)))
+        const known = await Promise.all(subjects.map(async subject => gate.state(of)?.known(subject)))
         return known.flatMap(all => [...(all?.set ?? []), ...(all?.cut ?? [])]).filter(({ body }) => body.author === by)
       },
       packagesOf: async function* () {},

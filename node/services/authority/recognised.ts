@@ -48,11 +48,7 @@ export async function recognised(
   return counting
 }
 
-function vouchedFor(
-  known: readonly VerifiedFact[],
-  key: Principal,
-  keep: readonly FactId[]
-): readonly VerifiedFact[] {
+function vouchedFor(known: readonly VerifiedFact[], key: Principal, keep: readonly FactId[]): readonly VerifiedFact[] {
   const kept = known.filter(({ id }) => keep.includes(id))
   const unknown = keep.find(id => !kept.some(fact => fact.id === id))
   if (unknown === undefined) return kept

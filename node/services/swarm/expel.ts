@@ -78,7 +78,8 @@ export async function expel(
   const member = memberFrom(components, named)
   const isOut = assertIn(authority, member, standingOf(authority, member, now()))
   // Left over by an expulsion that was interrupted: with the invites the member would be back under another key.
-  if (isOut && (await invitesFor(components, about.registry, member)).length === 0) throw notIn(member, 'holds nothing any more')
+  if (isOut && (await invitesFor(components, about.registry, member)).length === 0)
+    throw notIn(member, 'holds nothing any more')
   const before = [...components.connected()].filter(peer => members.hosts.get(peer)?.member === member)
   const revoke = { ...ROUTINE, key: member, reason, isCompromised }
   const revoked = isOut ? [] : await revokeRole(components, order.about, revoke)
@@ -159,8 +160,7 @@ async function endInvite(
 ): Promise<Ended> {
   const { gate, now } = components
   const { authority, facts } = await placeOf(gate, about.registry, 'registry')
-  const mayStay = (member: Principal): boolean =>
-    member !== except && standingOf(authority, member, now()) !== 'ended'
+  const mayStay = (member: Principal): boolean => member !== except && standingOf(authority, member, now()) !== 'ended'
   const claims = rivalClaimsOf(authority, facts, fact)
   const kept = keptOf(holdersOf(authority, fact), claims, keep).filter(mayStay)
   const written: Written[] = []
@@ -251,7 +251,11 @@ async function assertOut({ gate, now }: ExpelComponents, registry: RegistryId, m
   const standing = standingOf(authority, member, now())
   if (standing === 'ended') return
   const roles = rolesOfMember(authority, member, now()).join(', ')
-  throw new RegistryError('INTERNAL', `${member} was revoked and still holds ${roles === '' ? 'an expired role' : roles}`, {
-    next: 'somebody may have granted it a role meanwhile: ggen-node role list, then expel it again, or with --compromised'
-  })
+  throw new RegistryError(
+    'INTERNAL',
+    `${member} was revoked and still holds ${roles === '' ? 'an expired role' : roles}`,
+    {
+      next: 'somebody may have granted it a role meanwhile: ggen-node role list, then expel it again, or with --compromised'
+    }
+  )
 }
