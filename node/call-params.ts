@@ -114,7 +114,15 @@ const PARAMS: {
   },
   join: { token: 'text', alias: 'text?', listen: 'texts?' },
   members: { registry: 'text?' },
-  expel: { ...SIGNING, member: 'text', registry: 'text?', reason: 'text?', compromised: 'flag', rotate: 'flag' },
+  expel: {
+    ...SIGNING,
+    member: 'text',
+    registry: 'text?',
+    reason: 'text?',
+    compromised: 'flag',
+    rotate: 'flag',
+    keep: 'texts?'
+  },
   swarmRotate: { registry: 'text?', overlap: 'text?', key: 'text?' },
   swarmLeave: { registry: 'text', purge: 'flag', newDefault: 'text?' },
   waitFor: { registry: 'text', facts: 'number', peers: 'number', kept: 'flag', timeoutMs: 'number' },

@@ -93,14 +93,23 @@ async function invite(
 
 async function expelMember(
   parts: NodeParts,
-  { registry: which, member, reason = '', compromised, rotate: isRotated, key, out }: ApiMethods['expel']['params']
+  {
+    registry: which,
+    member,
+    reason = '',
+    compromised,
+    rotate: isRotated,
+    keep = [],
+    key,
+    out
+  }: ApiMethods['expel']['params']
 ): Promise<ApiMethods['expel']['result']> {
   const { swarm, alias } = meant(parts, which)
   const { registry, members } = swarm
   let expelled: Expelled | undefined
   const { file } = await filing(parts, out, async () => {
     const components = { ...parts.authority, members, connected: () => connectedTo(parts, swarm) }
-    expelled = await expel(components, { registry, key }, { member, reason, isCompromised: compromised })
+    expelled = await expel(components, { registry, key }, { member, reason, isCompromised: compromised, keep })
     return { registry, facts: expelled.written.map(({ fact, subject }) => ({ id: fact, subject })) }
   })
   if (expelled === undefined) throw new RegistryError('INTERNAL', 'nobody was expelled')

@@ -1,6 +1,6 @@
 import type { VerifiedFact } from './chains.ts'
 import type { Principal } from './did.ts'
-import { WHOLE } from './role.ts'
+import { covers, WHOLE } from './role.ts'
 
 /** Those that take away or settle, and those that ask for more signers. */
 export function isPriority({ payload }: VerifiedFact): boolean {
@@ -28,7 +28,7 @@ export function grantedKey({ payload, body }: VerifiedFact): Principal {
 
 export function endsOwnership({ payload, body }: VerifiedFact): boolean {
   if (payload.type !== 'revoke' || (payload.value.role !== null && payload.value.role !== 'owner')) return false
-  return body.subject !== 'registry' || payload.value.scope === WHOLE
+  return body.subject !== 'registry' || covers(payload.value.scope, 'registry')
 }
 
 export function thresholdOf({ payload }: VerifiedFact): number | undefined {

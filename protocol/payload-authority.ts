@@ -8,7 +8,7 @@ import { headsRecord, parseHeads } from './heads.ts'
 import type { Heads } from './heads.ts'
 import { LIMITS } from './limits.ts'
 import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
-import { isRole, PACKAGE_ROLES, parseScope } from './role.ts'
+import { isRole, PACKAGE_ROLES, parseRevokedScope, parseScope } from './role.ts'
 import type { Role, Scope } from './role.ts'
 
 /** What every change of who may do what says of its place. */
@@ -33,6 +33,7 @@ export interface Revoke extends Change {
   readonly key: Principal
   /** One role, or null for every role: then what the key signed beyond `heads` leaves the set. */
   readonly role: Role | null
+  /** Also the place of a scope alone (`parseRevokedScope`). */
   readonly scope: Scope
   readonly heads: Heads
   readonly threshold: number | null
@@ -121,7 +122,7 @@ function parseGrant(raw: unknown, subject: Subject): Grant {
   const record = recordOf(raw, ['authPrev', 'head', 'key', 'role', 'scope', 'expires', 'threshold'])
   const { role, expires } = record
   if (!isRole(role)) throw malformed('role')
-  const scope = parseScopeOf(record.scope, subject)
+  const scope = scopeAbout(subject, parseScope(text(record.scope)))
   if (subject !== 'registry' && !PACKAGE_ROLES.includes(role)) throw malformed('role: not one that a package has')
   if (role === 'recovery' && (scope !== '*' || expires !== null)) throw malformed('recovery: over everything, for ever')
   return {
@@ -140,7 +141,7 @@ function parseRevoke(raw: unknown, subject: Subject): Revoke {
   // The recovery key is changed by a grant of its own, never taken away.
   if (role !== null && (!isRole(role) || role === 'recovery')) throw malformed('role')
   if (subject !== 'registry' && role !== null && !PACKAGE_ROLES.includes(role)) throw malformed('role')
-  const scope = parseScopeOf(record.scope, subject)
+  const scope = scopeAbout(subject, parseRevokedScope(text(record.scope)))
   const heads = parseHeads(record.heads)
   for (const subjects of heads.values()) {
     for (const about of subjects.keys())
@@ -175,8 +176,7 @@ function parseChange(record: { readonly authPrev: unknown; readonly head: unknow
 }
 
 /** About a package, the scope is that package. */
-function parseScopeOf(raw: unknown, subject: Subject): Scope {
-  const scope = parseScope(text(raw))
+function scopeAbout(subject: Subject, scope: Scope): Scope {
   if (subject !== 'registry' && (scope as string) !== subject) throw malformed('scope')
   return scope
 }

@@ -47,21 +47,39 @@ export function parseScope(text: string): Scope {
   if (text.length > LIMITS.names.nameChars + 16) throw new RegistryError('MALFORMED', 'a scope is too long')
   const slash = text.indexOf('/')
   const rest = text.slice(slash + 1)
-  const isGlob = isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  const isGlob = slash > 0 && isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
   if (!isGlob && !isName(text))
     throw new RegistryError('MALFORMED', 'not a scope: use *, ggen/*, ggen/prefix* or a package')
+  return text as Scope
+}
+
+/**
+ * What a revocation covers: what a grant may, or the place of a scope alone, so that the parts of a scope leave nothing out:
+ *
+ *   revoked-scope = scope / "registry" / ecosystem "/" prefix
+ *
+ * @throws RegistryError MALFORMED
+ */
+export function parseRevokedScope(text: string): Scope {
+  if (text === 'registry') return text as Scope
+  // A name is the place of what begins with it, too: one spelling either way.
+  if (text === '' || text.endsWith('*')) return parseScope(text)
+  parseScope(`${text}*`)
   return text as Scope
 }
 
 /** A scope that covers the registry as a whole, its own roles included. */
 export const WHOLE: Scope = '*' as Scope
 
-/** An explicit prefix rule, never a pattern: `ggen/acme-*` covers `ggen/acme-tool` and not `ggen/acme`; only `*` covers the registry. */
+/** An explicit prefix rule, never a pattern: `ggen/acme-*` covers `ggen/acme-tool` and not `ggen/acme`; of grants only `*` covers the registry. */
 export function covers(scope: Scope, subject: 'registry' | PackageName): boolean {
   return scope.endsWith('*') ? subject.startsWith(scope.slice(0, -1)) : subject === (scope as string)
 }
 
-/** Something that a scope covers and that stands for all of it: what it covers begins with what is left of its star. */
+/**
+ * Something that a scope covers and that stands for all of it: what it covers begins with what is left of its star. A role
+ * over the scope stands for as long as it is held here.
+ */
 export function placeIn(scope: Scope): 'registry' | PackageName {
   return scope === WHOLE ? 'registry' : ((scope as string).replace(/\*$/, '') as PackageName)
 }

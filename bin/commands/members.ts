@@ -9,7 +9,7 @@ import type {
 import { MEMBERSHIP_LIMITS } from '../../protocol/membership/limits.ts'
 import { leftText, shortKey, spanText, timeText } from './member-key.ts'
 import { countOf, report, table } from './print.ts'
-import { argument, textOption, withNode, withProgress } from './run.ts'
+import { argument, listOption, textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { fileLines, signingParams, textParam } from './signed.ts'
 import { gutter, nextStep, under } from './style.ts'
@@ -117,7 +117,8 @@ export async function expel(session: Session, args: readonly string[], options: 
     member: argument(args, 0),
     reason: textOption(options, 'reason') ?? '',
     compromised: options['compromised'] === true,
-    rotate: options['rotate'] === true
+    rotate: options['rotate'] === true,
+    keep: listOption(options, 'keep')
   }
   const expelled = await withProgress(session, onProgress =>
     withNode(session, { network: true }, client => client.call('expel', params, { signal: session.signal, onProgress }))
@@ -125,9 +126,29 @@ export async function expel(session: Session, args: readonly string[], options: 
   report(session, expelled, () => expelledLines(expelled))
 }
 
+/** Most keys that are shown by name; `--json` has them all. */
+const SHOWN = 16
+
+function keptLines(kept: readonly string[]): readonly string[] {
+  const more = kept.length - SHOWN
+  return [
+    ...kept.slice(0, SHOWN).map(key => gutter('Kept', `${key} who came by the same invite`)),
+    ...(more > 0 ? [under(`and ${countOf(more, 'other')}`)] : [])
+  ]
+}
+
+/** Who has the token may have taken a place from whoever had it: which is which only a person can tell. */
+function doubtfulLines(keys: readonly string[]): readonly string[] {
+  return [
+    gutter('Doubtful', 'one place of the invite was used more than once, and nobody is kept for it:', 'note'),
+    ...keys.map(under),
+    under('whoever of them is to be in is invited again, or: ggen-node role grant DID ROLE')
+  ]
+}
+
 /** Says what an expulsion does, and as plainly what it does not do. */
 export function expelledLines(expelled: ExpelResult): readonly string[] {
-  const { alias, member, facts, invites, missing, cut, rotated, file } = expelled
+  const { alias, member, facts, invites, kept, doubtful, missing, cut, rotated, file } = expelled
   return [
     missing === 0
       ? gutter('Expelled', `${member} from ${alias}`)
@@ -138,6 +159,8 @@ export function expelledLines(expelled: ExpelResult): readonly string[] {
       ? []
       : [under(`ggen-node sign ${file ?? facts.join(' and ')} on their side: until then nothing below is so`)]),
     ...(invites.length === 0 ? [] : [gutter('Ended', `${countOf(invites.length, 'invite')} that it holds or made`)]),
+    ...keptLines(kept),
+    ...doubtful.flatMap(({ keys }) => doubtfulLines(keys)),
     gutter('Cut', `${countOf(cut, 'connection')} of this node; every other member cuts its own when it hears of this`),
     gutter('Gets', 'no byte, no name and no statement of this registry any more', 'same'),
     gutter('Keeps', 'what it already has: packages, names and statements that it received stay with it', 'note'),

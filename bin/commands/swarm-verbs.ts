@@ -36,6 +36,7 @@ function addMemberVerbs(parent: Command): void {
     .argument('<member>', 'did:key:z6Mk…, or the peer id of one of its hosts')
     .option('--reason <text>', 'why', '')
     .option('--compromised', 'somebody else has the key: nothing that it signed stays')
+    .option('--keep <keys...>', 'keys that stay although others claim the place of the invite that they came by')
     .option('--rotate', 'give everybody else a new swarm secret, too')
     .action(action(async (session, { args, options }) => (await import('./members.ts')).expel(session, args, options)))
   which(parent.command('rotate'))

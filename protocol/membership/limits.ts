@@ -57,6 +57,8 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   shownHosts: 4_096,
   /** Certified keys that no fact here names yet. */
   unknownMembers: 1_024,
+  /** Keys that are named where several claim a place of an invite that is ended. */
+  rivalsShown: 64,
   tokenChars: 2_048,
   tokenAddresses: 4,
   tokenAddressChars: 255,

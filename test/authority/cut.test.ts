@@ -1,14 +1,20 @@
 import { describe, expect, test } from 'vitest'
 import { partsOf, positionsIn } from '../../node/services/authority/cut.ts'
 import type { Position } from '../../node/services/authority/cut.ts'
+import { recognised } from '../../node/services/authority/recognised.ts'
+import { foldAuthority } from '../../protocol/authority.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
+import type { VerifiedFact } from '../../protocol/chains.ts'
+import { parseFactId } from '../../protocol/cid.ts'
+import type { Subject } from '../../protocol/fact.ts'
 import { headsRecord, isWithin } from '../../protocol/heads.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { standingOf } from '../../protocol/membership/members.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
-import { covers, parseScope, WHOLE } from '../../protocol/role.ts'
-import { FactWriter, person } from '../support/facts.ts'
+import { covers, parseRevokedScope, parseScope, placeIn, WHOLE } from '../../protocol/role.ts'
+import { contentIdOf, FactWriter, person } from '../support/facts.ts'
 import { codeOf } from '../support/error-code.ts'
-import { toVerified } from '../support/fold.ts'
+import { authorityOf, toVerified } from '../support/fold.ts'
 
 const CHAIN = 'ab'.repeat(16)
 
@@ -32,9 +38,13 @@ describe('the positions that a revocation recognises', () => {
       expect(encodeCbor(headsRecord(heads)).length).toBeLessThan(LIMITS.fact.bodyBytes - 1_024)
     }
     const names = [...some.map(({ subject }) => subject), 'ggen/zzz', 'ggen/0', 'npm/@a/b', 'go/x.y/z', 'maven/a.b']
-    for (const name of names) {
+    // What a role over some scope stands by, which need be no name: else whoever holds it would still be a member.
+    const places = ['*', 'ggen/*', 'ggen/p*', 'ggen/p-*', 'npm/@a/*'].map(scope => placeIn(parseScope(scope)))
+    for (const name of [...names, ...places]) {
       expect(parts.filter(({ scope }) => covers(scope, name as PackageName))).toHaveLength(1)
     }
+    expect(parts.at(-1)?.scope).toBe('registry')
+    expect(parts.map(({ scope }) => parseRevokedScope(scope))).toHaveLength(parts.length)
     for (const at of some) {
       expect(
         parts
@@ -45,10 +55,41 @@ describe('the positions that a revocation recognises', () => {
     }
   })
 
+  test.each([
+    ['*', '*'],
+    ['ggen/*', '*'],
+    ['ggen/*', 'ggen/*']
+  ])('leave nobody in who holds a role over %s when they are those of %s', (held, over) => {
+    const facts = new FactWriter(person('root'))
+    const eve = person('eve').did
+    let head = facts.grant(eve, 'publisher', { scope: held })
+    const parts = partsOf(
+      parseScope(over),
+      positions(2_800, i => `ggen/${i}p`),
+      false
+    )
+    for (const { scope, heads } of parts) {
+      const isLast = scope === placeIn(parseScope(held))
+      // Whoever is interrupted before that says all of it again.
+      if (isLast) expect(standingOf(authorityOf(facts), eve, 0)).toBe('member')
+      const change = { authPrev: head.id, head: null, key: eve, role: null, threshold: null, reason: '' }
+      head = facts.write(facts.root, 'registry', { type: 'revoke', value: { ...change, scope, heads } })
+      if (isLast) break
+    }
+    expect(parts.length).toBeGreaterThan(30)
+    expect(standingOf(authorityOf(facts), eve, 0)).toBe('ended')
+  })
+
   test('under names that begin alike are divided further on', () => {
     const some = positions(6_000, i => `ggen/same-prefix-of-all-of-them-${i}`)
     const scopes = partsOf(parseScope('ggen/same-prefix-of-all-of-them-*'), some, false).map(({ scope }) => scope)
     expect(scopes).toContain('ggen/same-prefix-of-all-of-them-1*')
+  })
+
+  test('about the registry itself are recognised by the part that covers nothing else', () => {
+    const own = { chain: CHAIN, subject: 'registry', seq: 7 } as const
+    const last = partsOf(WHOLE, [own, ...positions(9_000, i => `npm/${i % 30}p${i}`)], false).at(-1)
+    expect(last).toEqual({ scope: 'registry', heads: new Map([[CHAIN, new Map([['registry', 7]])]]) })
   })
 
   test('of an owner of the registry cannot be divided, and of one package neither', () => {
@@ -60,6 +101,30 @@ describe('the positions that a revocation recognises', () => {
       seq: 0
     }))
     expect(codeOf(() => partsOf(parseScope('ggen/one'), chains, false))).toBe('LIMIT_EXCEEDED')
+  })
+
+  test('are all that are known while they fit, and else those of facts that count, however many do not', async () => {
+    const facts = new FactWriter(person('root'))
+    const eve = person('eve')
+    const granted = facts.grant(eve.did, 'curator')
+    const claim = facts.claim('alpha', { by: eve, authPrev: granted.id })
+    const idle = toVerified(facts.cosign(eve, facts.genesis))
+    const many = Array.from({ length: 2_700 }, (_, i): VerifiedFact => {
+      const id = parseFactId(contentIdOf(`cosign ${i}`).replace(/^bafkrei/, 'bafyrei'))
+      return { ...idle, id, body: { ...idle.body, chain: i.toString(16).padStart(32, '0') } }
+    })
+    const recognisedOf = async (all: readonly VerifiedFact[]): Promise<readonly string[]> => {
+      const authority = foldAuthority(facts.registry, all)
+      const factsOf = (subject: Subject) => Promise.resolve(all.filter(({ body }) => body.subject === subject))
+      const factsBy = () => Promise.resolve(all.filter(({ body }) => body.author === eve.did))
+      const gate = { state: () => ({ authority, factsOf }) }
+      const asked = { key: eve.did, scope: WHOLE, isCompromised: false, keep: [] }
+      const found = await recognised({ gate, factsBy }, { registry: facts.registry, subject: 'registry' }, asked)
+      return found.map(({ subject }) => subject)
+    }
+    const few = facts.all.map(toVerified)
+    expect((await recognisedOf(few)).toSorted()).toEqual(['ggen/alpha', 'registry'])
+    expect(await recognisedOf([...few, ...many])).toEqual([claim.body.subject])
   })
 
   test('are those about what the scope covers', () => {

@@ -329,6 +329,8 @@ describe('expel and rotate', () => {
     member: BOB,
     facts: [FACT],
     invites: [],
+    kept: [],
+    doubtful: [],
     missing: 0,
     cut: 1,
     rotated: false,
@@ -353,6 +355,15 @@ describe('expel and rotate', () => {
     expect(said).toContain('Ended 1 invite that it holds or made')
     expect(said).not.toContain('Knows')
     expect(said).not.toContain('Next')
+  })
+
+  test('names who is kept, and who shares a place that several claim', () => {
+    const doubtful = [{ invite: FACT, keys: [BOB] }]
+    const kept = Array.from({ length: 18 }, () => BOB)
+    const said = text(expelledLines({ ...expelled, invites: [FACT], kept, doubtful }))
+    expect(said.split(`Kept ${BOB} who came by the same invite`)).toHaveLength(17)
+    expect(said).toContain('and 2 others')
+    expect(said).toMatch(new RegExp(`used more than once, and nobody is kept for it:\n *${BOB}\n.*role grant DID ROLE`))
   })
 
   test('what more owners must sign is not in force', () => {

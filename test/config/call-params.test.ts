@@ -19,6 +19,7 @@ test.each([
   ['invite', { registry: 'acme', role: 'member', uses: 3, ci: false, out: '/x' }],
   ['join', { token: 'ggen1x' }],
   ['expel', { member: 'did:key:z6Mk', compromised: false, rotate: true }],
+  ['expel', { member: 'did:key:z6Mk', compromised: false, rotate: true, keep: ['did:key:z6Mk'] }],
   ['swarmRotate', { overlap: '12h' }],
   ['swarmLeave', { registry: 'acme', purge: false }]
 ] as const)('%s takes %j', (method, params) => {

@@ -132,7 +132,7 @@ describe('a certificate', () => {
 describe('expelling', () => {
   function expelled(member: string, isCompromised = false): Promise<Expelled> {
     const about = { registry, key: undefined }
-    return expel(owner.commands, about, { member, reason: 'left', isCompromised })
+    return expel(owner.commands, about, { member, reason: 'left', isCompromised, keep: [] })
   }
 
   test('ends a member wherever it is heard of, and the invite that it came by', async () => {
@@ -235,7 +235,7 @@ describe('expelling', () => {
     await owner.take([writer.grant(second.did, 'owner', { authPrev: headOf(owner) })])
     const seat = await seatOf(second, { registry, clock, host: 'second' })
     await share(owner, seat)
-    const asked = { member: ann.signer.principal, reason: '', isCompromised: false }
+    const asked = { member: ann.signer.principal, reason: '', isCompromised: false, keep: [] }
     const result = await expel(seat.commands, { registry, key: undefined }, asked)
     expect(result).toMatchObject({ missing: 0, invites: [token.invite] })
     expect(result.written.map(({ type, counts }) => [type, counts])).toEqual([
@@ -270,7 +270,7 @@ describe('expelling', () => {
     const granted = shared.grant(ann.signer.principal, 'publisher')
     await seat.take([shared.genesis, granted, shared.cosign(two, granted)])
     const about = { registry: shared.registry, key: undefined }
-    const asked = { member: ann.signer.principal, reason: '', isCompromised: false }
+    const asked = { member: ann.signer.principal, reason: '', isCompromised: false, keep: [] }
     expect(await expel(seat.commands, about, asked)).toMatchObject({ missing: 1, cut: [] })
   })
 })

@@ -6,7 +6,7 @@ import { formatPrincipal, parsePrincipal, publicKeyOf } from '../../protocol/did
 import type { Principal } from '../../protocol/did.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
 import { parseReference } from '../../protocol/reference.ts'
-import { covers, parseScope } from '../../protocol/role.ts'
+import { covers, parseRevokedScope, parseScope } from '../../protocol/role.ts'
 import { parseSemver, SEMVER_ORDERING } from '../../protocol/version.ts'
 import { codeOf } from '../support/error-code.ts'
 import { contentIdOf, FactWriter, person, subject } from '../support/facts.ts'
@@ -32,6 +32,14 @@ test.each(vectors('scope-valid.txt'))('takes the scope %s', scope => {
   expect(parseScope(scope)).toBe(scope)
 })
 
+test.each(vectors('revoked-scope-valid.txt'))('takes the scope %s of a revocation', scope => {
+  expect(parseRevokedScope(scope)).toBe(scope)
+})
+
+test.each(vectors('revoked-scope-invalid.txt'))('refuses the scope %s of a revocation', scope => {
+  expect(codeOf(() => parseRevokedScope(scope))).toBe('MALFORMED')
+})
+
 test.each(vectors('scope-invalid.txt'))('refuses the scope %s', scope => {
   expect(codeOf(() => parseScope(scope))).toBe('MALFORMED')
 })
@@ -47,7 +55,15 @@ test.each(vectors('reference-invalid.txt'))('refuses the reference %s', input =>
 })
 
 test('an empty text is no name, version, scope, reference, id or key', () => {
-  for (const parse of [parsePackageName, parseSemver, parseScope, parseReference, parseFactId, parsePrincipal]) {
+  for (const parse of [
+    parsePackageName,
+    parseSemver,
+    parseScope,
+    parseRevokedScope,
+    parseReference,
+    parseFactId,
+    parsePrincipal
+  ]) {
     expect(codeOf(() => parse(''))).not.toBe('none')
   }
 })

@@ -155,8 +155,9 @@ export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
       announce: () => {},
       now,
       factsBy: async (of, by) => {
-        const { set, cut } = (await gate.state(of)?.known('registry')) ?? { set: [], cut: [] }
-        return [...set, ...cut].filter(({ body }) => body.author === by)
+        const subjects = await test.store.subjectsOf(of, by)
+        const known = await Promise.all(subjects.map(async subject => gate.state(of)?.known(subject)))
+        return known.flatMap(all => [...(all?.set ?? []), ...(all?.cut ?? [])]).filter(({ body }) => body.author === by)
       },
       packagesOf: async function* () {},
       admitKey: key => admitKey(publicKeyOf(key)),

@@ -9,8 +9,8 @@ import { LIMITS } from '../../../protocol/limits.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { headsOf, isWithin } from '../../../protocol/heads.ts'
 import type { Heads } from '../../../protocol/heads.ts'
-import { ECOSYSTEMS, parsePackageName } from '../../../protocol/package-name.ts'
-import { covers, parseScope, WHOLE } from '../../../protocol/role.ts'
+import { ECOSYSTEMS } from '../../../protocol/package-name.ts'
+import { covers, parseRevokedScope, placeIn, WHOLE } from '../../../protocol/role.ts'
 import type { Scope } from '../../../protocol/role.ts'
 import { asideReason } from './place.ts'
 import type { Place } from './place.ts'
@@ -54,7 +54,10 @@ export interface Part {
 }
 
 /**
- * The positions of a key as they fit into facts: as a whole, or over parts of the names that together are all names.
+ * The positions of a key as they fit into facts: as a whole, or over parts that together cover all that the scope does, its
+ * place too. Attack: parts that are all names and not what a role stands by would leave a member in who signed much.
+ *
+ * Places come last: a role stands until they are written, so whoever was interrupted before can say it all again.
  * @throws RegistryError LIMIT_EXCEEDED when even single names have too many, or a whole that can't be divided has
  */
 export function partsOf(scope: Scope, positions: readonly Position[], isOwner: boolean): readonly Part[] {
@@ -63,18 +66,28 @@ export function partsOf(scope: Scope, positions: readonly Position[], isOwner: b
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
     const covering = at
     const inside = positions.filter(({ subject }) => covers(covering, subject))
-    if (itemsOf(inside) <= MAX_ITEMS && bytesOf(inside) <= MAX_BYTES) {
+    if (fits(inside)) {
       parts.push({ scope: at, heads: headsOf(inside) })
     } else {
       // An owner owns the whole or nothing: over a part, its role in the registry's own facts would go on.
-      const isWhole = at === WHOLE && (isOwner || inside.some(({ subject }) => subject === 'registry'))
-      const narrower = isWhole ? [] : narrowed(at)
+      const narrower = at === WHOLE && isOwner ? [] : narrowed(at)
       if (narrower.length === 0) throw tooMany()
       open.push(...narrower)
     }
     if (parts.length + open.length > LIMITS.authoring.revokes) throw tooMany()
   }
-  return parts.toSorted((a, b) => compareText(a.scope, b.scope))
+  return parts.toSorted((a, b) => rankOf(a) - rankOf(b) || compareText(a.scope, b.scope))
+}
+
+/** Places after all else, what stands for more names after what stands for fewer, and the registry itself at the end. */
+function rankOf({ scope }: Part): number {
+  if (scope.endsWith('*')) return -LIMITS.fact.bodyBytes
+  return scope === placeIn(WHOLE) ? 0 : -scope.length
+}
+
+/** Whether one revocation can recognise all of the positions. */
+export function fits(positions: readonly Position[]): boolean {
+  return itemsOf(positions) <= MAX_ITEMS && bytesOf(positions) <= MAX_BYTES
 }
 
 /** Heads of items and bytes that are left for positions in one payload: three items and at most 8 bytes beside a name. */
@@ -96,27 +109,18 @@ function distinct(positions: readonly Position[]): readonly Position[] {
 
 const FOLLOWING = 'abcdefghijklmnopqrstuvwxyz0123456789@._/-'.split('')
 
-/** Scopes that together cover what one covers, but for the registry's own facts. */
+/** Scopes that together cover what one covers, each thing once. */
 function narrowed(scope: Scope): readonly Scope[] {
-  if (scope === WHOLE) return ECOSYSTEMS.map(ecosystem => parseScope(`${ecosystem}/*`))
   if (!scope.endsWith('*')) return []
   const prefix = scope.slice(0, -1)
-  const longer = FOLLOWING.map(char => `${prefix}${char}*`)
-  return [...longer, ...(isName(prefix) ? [prefix] : [])].map(parseScope)
-}
-
-function isName(text: string): boolean {
-  try {
-    parsePackageName(text)
-    return true
-  } catch {
-    return false
-  }
+  const longer =
+    scope === WHOLE ? ECOSYSTEMS.map(ecosystem => `${ecosystem}/*`) : FOLLOWING.map(char => `${prefix}${char}*`)
+  return [...longer, placeIn(scope)].map(parseRevokedScope)
 }
 
 function tooMany(): RegistryError {
   return new RegistryError('LIMIT_EXCEEDED', 'this key has signed at more places than revocations can name', {
-    next: 'give --scope, one part of the names after the other, or --keep with what is to stay'
+    next: 'expel or role revoke with --compromised: then nothing that it signed stays, but for what role revoke is told to --keep'
   })
 }
 

@@ -97,7 +97,11 @@ export function asideReason({ subject, authority, facts, view }: Place, id: Fact
 
 /** The place as it would be with one more fact: what nobody has signed yet is judged by the fold and by nothing else. */
 export function withFact(place: Place, fact: VerifiedFact): Place {
-  const facts = [...place.facts, fact]
+  return withFacts(place, [...place.facts, fact])
+}
+
+/** The place as it would be if it were made of these facts. */
+export function withFacts(place: Place, facts: readonly VerifiedFact[]): Place {
   if (place.subject !== 'registry') return { ...place, facts, view: foldPackage(place.subject, place.authority, facts) }
   const authority = foldAuthority(place.registry, facts)
   return { ...place, facts, ...(authority === undefined ? {} : { authority }) }

@@ -1,4 +1,3 @@
-import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import { parsePrincipal } from '../../../protocol/did.ts'
 import type { Principal } from '../../../protocol/did.ts'
@@ -12,18 +11,18 @@ import type { Role, Scope } from '../../../protocol/role.ts'
 import { standingRoles } from '../../../protocol/roles.ts'
 import type { Held } from '../../../protocol/roles.ts'
 import type { Signer } from '../author.ts'
-import { headForRevoke, partsOf, positionsIn } from './cut.ts'
+import { headForRevoke, partsOf } from './cut.ts'
 import { parseExpiry } from './expiry.ts'
 import { changeHere, claimOf, placeOf, scopeHere } from './place.ts'
 import type { Place } from './place.ts'
 import { ownersHere, ownersOver } from './powers.ts'
+import { recognised } from './recognised.ts'
+import type { Recogniser } from './recognised.ts'
 import { shortOf } from './words.ts'
 import { writeOrder } from './writer.ts'
 import type { WriterComponents, Written } from './writer.ts'
 
-export interface RoleComponents extends WriterComponents {
-  /** All facts of an author that are known here, those outside the set too. */
-  readonly factsBy: (registry: RegistryId, author: Principal) => Promise<readonly VerifiedFact[]>
+export interface RoleComponents extends WriterComponents, Recogniser {
   /** Packages about which a key may have something to say, or in which it is named. */
   readonly packagesOf: (registry: RegistryId, key: Principal) => AsyncIterable<Subject>
   /** Refuses a key that proves nothing. @throws RegistryError INADMISSIBLE_KEY */
@@ -111,8 +110,7 @@ async function writeRevokes(
   const place = await placeOf(components.gate, registry, subject)
   if (subject !== 'registry') claimOf(place)
   const scope = scopeHere(place, asked.scope)
-  const known = await recognised(components, registry, key, asked)
-  const positions = positionsIn(known, scope, subject)
+  const positions = await recognised(components, place, { ...asked, key, scope })
   const isOwner = ownersOver(place.authority, 'registry').includes(key)
   const parts = subject === 'registry' ? partsOf(scope, positions, isOwner) : [{ scope, heads: headsOf(positions) }]
   const written: Written[] = []
@@ -128,23 +126,6 @@ async function writeRevokes(
     written.push(await writeOrder(components, { registry, subject, signer, payload }))
   }
   return written
-}
-
-/** What stays recognised of a key: all that is known of it, or what a person vouches for. */
-async function recognised(
-  { factsBy }: RoleComponents,
-  registry: RegistryId,
-  key: Principal,
-  { isCompromised, keep }: Pick<RevokeAsked, 'isCompromised' | 'keep'>
-): Promise<readonly VerifiedFact[]> {
-  const known = await factsBy(registry, key)
-  if (!isCompromised) return known
-  const kept = known.filter(({ id }) => keep.includes(id))
-  const unknown = keep.find(id => !kept.some(fact => fact.id === id))
-  if (unknown === undefined) return kept
-  throw new RegistryError('USAGE', `${key} has signed no fact ${unknown} that is known here`, {
-    next: 'name facts of that key: ggen-node show NAME --json has them'
-  })
 }
 
 /** New owner in, own key out with all that it said. @throws RegistryError NOT_AUTHORIZED | USAGE | UNKNOWN_PACKAGE */

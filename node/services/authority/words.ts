@@ -62,7 +62,8 @@ function describeInvite({ key, role, scope, expires, uses }: Invite): string {
 
 function describeRevoke(subject: Subject, { key, role, scope, heads, threshold, reason }: Revoke): string {
   const what = role === null ? 'every role' : `the role ${role}`
-  const over = subject === 'registry' && scope !== '*' ? ` over ${scope}` : ` in ${shortOf(subject)}`
+  const part = (scope as string) === 'registry' ? 'the registry itself' : scope
+  const over = subject === 'registry' && scope !== WHOLE ? ` over ${part}` : ` in ${shortOf(subject)}`
   const kept = positionsIn(heads)
   const rest = kept === 0 ? 'nothing that it signed stays' : `what it signed up to ${kept} known positions stays`
   return `take ${what} of ${key} away${over}${reasonOf(reason)}; ${rest}${thresholdText(threshold)}`

@@ -108,6 +108,10 @@ export interface ExpelResult extends Filed {
   readonly facts: readonly FactId[]
   /** Invites that were ended too, because the member holds their secret or made them. */
   readonly invites: readonly FactId[]
+  /** Who came by one of them, and is a member by name from now on. */
+  readonly kept: readonly Principal[]
+  /** Keys that claimed one place of them, for each such place: none of these is kept. */
+  readonly doubtful: readonly { readonly invite: FactId; readonly keys: readonly Principal[] }[]
   /** Owners that still have to sign before it is in force; 0 when it is. */
   readonly missing: number
   /** Connections that this node cut. */
@@ -147,6 +151,8 @@ export interface SwarmMethods {
       reason?: string
       compromised: boolean
       rotate: boolean
+      /** Keys at places that several claim, which are kept. */
+      keep?: readonly string[]
     }
     result: ExpelResult
   }

@@ -1,5 +1,6 @@
 import type { Authority } from '../../../protocol/authority.ts'
 import type { Principal } from '../../../protocol/did.ts'
+import { usesOf } from '../../../protocol/membership/invites.ts'
 import { NAMING_ROLES, WHOLE } from '../../../protocol/role.ts'
 import { standingRoles } from '../../../protocol/roles.ts'
 import { endedInvites } from '../../../protocol/redemptions.ts'
@@ -41,5 +42,5 @@ export function invitesBy({ invites }: Authority, key: Principal): readonly Coun
 /** Could one more key be let in by an invite, now? Expiry is tested here and not in the fold, which has no clock. */
 export function isOpen(authority: Authority, { fact, expires, uses }: CountedInvite, now: number): boolean {
   if (expires <= now || endedInvites(authority).has(fact)) return false
-  return authority.redemptions.filter(({ invite }) => invite === fact).length < uses
+  return usesOf(authority, fact) < uses
 }
