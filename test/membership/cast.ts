@@ -122,6 +122,12 @@ export function binding(
   return signBinding({ v: 1, registry: of, peer, member: member.did, time: NOW }, by.secret)
 }
 
+/** A certificate beside the member's own word. */
+export function vouched(member: Person, by: Person, changes: Partial<Certificate> = {}): Shown {
+  const { peer = host } = changes
+  return { certificate: certificate(member, by, changes), binding: binding(member, { peer }) }
+}
+
 /** The same with another signature: its bytes come first in what is signed here. */
 export function forged(bytes: Uint8Array): Uint8Array {
   return bytes.map((byte, index) => (index === 10 ? byte ^ 1 : byte))

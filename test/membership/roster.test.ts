@@ -37,14 +37,17 @@ describe('the roster', () => {
     // What is told of somebody ends with him.
     const revoked = writer.revoke(ann.signer.principal, { authPrev: headOf(owner), heads: [] })
     await carol.take([revoked])
-    expect([carol.members.isKnown(ann.peer), carol.members.isBarred(ann.peer)]).toEqual([false, true])
+    expect(carol.members.isKnown(ann.peer)).toBe(false)
+    expect(carol.members.hosts.get(ann.peer)).toBeUndefined()
+    expect(await meet(ann, carol)).toEqual(['not-a-member', 'unjudged'])
+    expect(carol.members.isBarred(ann.peer)).toBe(true)
   })
 
   test('has pages in the order of peer ids', async () => {
     const peers: string[] = [owner.peer, ann.peer, bob.peer]
     for (let n = 0; n < rosterPage; n++) {
       const peer = await hostOf(`desk ${n}`)
-      const certificate = owner.members.credentials.issue(peer, { key: bob.signer.principal })
+      const certificate = owner.members.credentials.issue(peer, { key: (n % 2 === 0 ? ann : bob).signer.principal })
       owner.members.hosts.learn([parseCertificate(certificate)])
       peers.push(peer)
     }
