@@ -34,7 +34,7 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   streams: 2,
   /** Members of one private registry, and rows of its roster. */
   members: 10_000,
-  /** Hosts of one member in a roster, and hosts of one that are certified at a time. */
+  /** Hosts of one member in a roster. One fewer are certified at a time, so that whoever comes next finds a place. */
   hostsPerMember: 64,
   rosterPage: 64,
   rosterPages: 160,
