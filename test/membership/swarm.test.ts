@@ -45,6 +45,16 @@ describe('a private swarm', () => {
     )
   })
 
+  test('looks at its members once, however many facts came in at a time', async () => {
+    const { node, registry } = await founder()
+    const { members } = node.parts.privates.of(parseRegistryId(registry))
+    let looks = 0
+    members.onChange(() => void (looks += 1))
+    for (let facts = 0; facts < 1_000; facts++) node.parts.privates.noticed(parseRegistryId(registry))
+    await expect.poll(() => looks).toBeGreaterThan(0)
+    expect(looks).toBeLessThan(10)
+  })
+
   test('knows its members after a restart, and they find each other at the same place', async () => {
     const { node } = await founder()
     const { node: other } = await newcomer(node)
