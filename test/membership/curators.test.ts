@@ -42,10 +42,8 @@ async function at(who: Person, host: string): Promise<Seat> {
 async function judged(seat: Seat, member: Person, by: Person, lifeMs: number = certificateMs): Promise<string> {
   const { peer } = await seatOf(member, { registry, clock, host: member.did })
   const [issued, role] = [clock.now(), 'curator' as const]
-  const body: Certificate = {
-    ...{ v: 1, registry, peer, role, issued, expires: issued + lifeMs },
-    ...{ member: member.did, issuer: by.did }
-  }
+  const keys = { member: member.did, issuer: by.did }
+  const body: Certificate = { v: 1, registry, peer, role, issued, expires: issued + lifeMs, ...keys }
   const proof = {
     certificate: signCertificate(body, by.secret),
     binding: signBinding({ v: 1, registry, peer, member: member.did, time: issued }, member.secret),
