@@ -12,6 +12,7 @@ import type { Seat } from '../support/seat.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { testClock } from '../support/test-clock.ts'
 import {
+  all,
   binding,
   bob,
   DAY,
@@ -188,4 +189,15 @@ test('a key that shows what is of no use is not listened to for ever', async () 
   expect(await judged(seat, { binding: binding(other), evidence })).toBe('publisher until 1')
   await seat.clock.advance(1_000 / evidencePerSecond)
   expect(await judged(seat, shown)).toMatch(/^publisher until 7/)
+})
+
+test('who was granted a role by name shows that, and not the invite by which it came', async () => {
+  const granted = writer.grant(frank.did, 'publisher', { authPrev: inviteOfLate.id })
+  const seat = await seatOf(frank, { registry, clock: testClock(NOW) })
+  await seat.take(all)
+  await seat.take([inviteOfLate, redeemOfFrank])
+  expect((await seat.members.proof()).evidence).toEqual(bytesOf(inviteOfLate, redeemOfFrank))
+  // The chain of the grant may hold what other tests have written.
+  await seat.take(writer.all)
+  expect((await seat.members.proof()).evidence).toEqual(bytesOf(granted))
 })
