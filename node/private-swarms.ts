@@ -12,6 +12,7 @@ import { keyName, SwarmRecords } from '../storage/swarm-records.ts'
 import type { Changes } from './changes.ts'
 import type { Config, SwarmSettings } from './config.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
+import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
 import type { KeySigner } from './identity.ts'
 import type { Network } from './network.ts'
@@ -36,6 +37,7 @@ export interface PrivateSwarmsComponents {
   readonly swarms: Swarms
   readonly facts: FactStore
   readonly gate: Gate
+  readonly disk: DiskGuard
   readonly signer: KeySigner
   readonly clock: Clock
   readonly log: Log
@@ -60,6 +62,8 @@ interface Entry extends PrivateSwarm {
   /** Under which secrets its host runs. */
   running: { readonly epoch: number; readonly hasOld: boolean } | undefined
   readonly abort: AbortController
+  /** Facts came in, and a look at everything is due that has not begun. */
+  isStale: boolean
   /** Host work, one after the other. */
   last: Promise<void>
   peerId: string
@@ -138,7 +142,13 @@ export class PrivateSwarms {
   /** Facts about the registry itself came in: who is a member may have changed. */
   noticed(registry: RegistryId): void {
     for (const entry of this.#entries.values()) {
-      if (entry.registry === registry) this.#inTurn(entry, () => entry.members.recheck())
+      // A snapshot brings a thousand facts, and one look at all hosts is enough for what came before it.
+      if (entry.registry !== registry || entry.isStale) continue
+      entry.isStale = true
+      this.#inTurn(entry, () => {
+        entry.isStale = false
+        return entry.members.recheck()
+      })
     }
   }
 
@@ -209,7 +219,7 @@ export class PrivateSwarms {
   }
 
   async #open(name: string, registry: RegistryId): Promise<Entry> {
-    const { facts, gate, signer, clock, log, swarms } = this.#components
+    const { facts, gate, disk, signer, clock, log, swarms } = this.#components
     const peerId = peerIdOf(await loadSwarmSecret(this.#init.home, name))
     const store = this.#storeOf(name)
     const connected = (): readonly string[] =>
@@ -223,7 +233,8 @@ export class PrivateSwarms {
       registry,
       peer: peerId,
       signer,
-      gate,
+      // What hosts show comes from peers, like all that they send.
+      gate: { state: of => gate.state(of), admitMany: disk.guardPeers(gate).admitMany },
       store,
       envelope: id => facts.get(registry, id),
       announce: ({ id, bytes }) => {
@@ -247,6 +258,7 @@ export class PrivateSwarms {
       members,
       failure: undefined,
       running: undefined,
+      isStale: false,
       abort,
       last: Promise.resolve(),
       peerId

@@ -106,9 +106,13 @@ async function decide(
   }
 }
 
-/** Requests being answered, and how many each peer has asked in the minute. Attack: signing as often as somebody likes. */
+/**
+ * Requests being answered, and how many each peer has asked in the minute. Attack: signing as often as somebody likes; a
+ * member that asks on many streams and reads nothing holds every place.
+ */
 class Turns {
   readonly #clock: Clock
+  readonly #byPeer = new Map<string, number>()
   readonly #asked = new Map<string, { since: number; count: number }>()
   #inFlight = 0
 
@@ -118,8 +122,9 @@ class Turns {
 
   /** The function that gives the place back, or undefined when there is none. */
   take(peer: string): (() => void) | undefined {
-    const { requestsInFlight, requestsPerPeerPerMinute, peersTracked } = LIMITS.membership
-    if (this.#inFlight >= requestsInFlight) return undefined
+    const { requestsInFlight, requestsInFlightPerPeer, requestsPerPeerPerMinute, peersTracked } = LIMITS.membership
+    const own = this.#byPeer.get(peer) ?? 0
+    if (this.#inFlight >= requestsInFlight || own >= requestsInFlightPerPeer) return undefined
     const now = this.#clock.now()
     const before = this.#asked.get(peer)
     const asked = before === undefined || now - before.since >= MINUTE ? { since: now, count: 0 } : before
@@ -132,8 +137,12 @@ class Turns {
       if (oldest !== undefined) this.#asked.delete(oldest)
     }
     this.#inFlight += 1
+    this.#byPeer.set(peer, own + 1)
     return () => {
       this.#inFlight -= 1
+      const left = (this.#byPeer.get(peer) ?? 1) - 1
+      if (left > 0) this.#byPeer.set(peer, left)
+      else this.#byPeer.delete(peer)
     }
   }
 }

@@ -50,7 +50,7 @@ export interface Membership {
   isKnown(peer: string): boolean
   /** Known to run under a key that is no member, or to have been cut: not dialled, not let in. Called for every connection. */
   isBarred(peer: string): boolean
-  /** Judges what a peer has shown. `peer` is what the handshake proved. Admits evidence through the gate. Never throws. */
+  /** Judges what a peer has shown. `peer` is what the handshake proved. Takes evidence in as far as it is let in by that. Never throws. */
   judge(peer: string, proof: MemberProof, signal: AbortSignal): Promise<MemberVerdict>
   /** Does an accepted member still stand? Asked again for everybody whenever something may have changed. */
   stands(peer: string, member: KnownMember): boolean

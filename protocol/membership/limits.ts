@@ -21,6 +21,12 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   /** Facts shown in an introduction, so that who has not heard of a member yet can let it in. */
   evidenceFacts: 4,
   evidenceBytes: 16 * KiB,
+  /** How often what a member shows may be tried in the fold: at once, and in the long run. */
+  evidenceBurst: 16,
+  evidencePerSecond: 0.25,
+  /** The same for all uses that the key of one invite has signed. */
+  inviteEvidenceBurst: 64,
+  inviteEvidencePerSecond: 1,
   helloBytes: 24 * KiB,
   /** The same for the two messages before either side has shown that it knows a secret. */
   openingBytes: 256,
@@ -28,12 +34,16 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   streams: 2,
   /** Members of one private registry, and rows of its roster. */
   members: 10_000,
+  /** Hosts of one member in a roster. One fewer are certified at a time, so that whoever comes next finds a place. */
+  hostsPerMember: 64,
   rosterPage: 64,
   rosterPages: 160,
   requestBytes: 4 * KiB,
   responseBytes: 128 * KiB,
   requestsPerStream: 256,
   requestsInFlight: 16,
+  /** Of those, so many of one peer, on whatever streams and connections. */
+  requestsInFlightPerPeer: 4,
   /** More than one walk through the largest roster. */
   requestsPerPeerPerMinute: 240,
   /** Between two walks through the roster of one peer. */

@@ -67,9 +67,34 @@ export function rolesOfMember(authority: Authority, key: Principal, now: number)
 
 /** Owners and curators of the whole registry say whose hosts may be in its swarm. */
 export function mayCertify(authority: Authority, key: Principal, now: number): boolean {
-  return memberships(authority, key).some(
-    held => CERTIFYING_ROLES.includes(held.role) && covers(held.scope, 'registry') && !isOver(held, now)
+  return memberships(authority, key).some(held => certifies(held, now))
+}
+
+/** The same by a founder's place or a grant. Attack: an invite was over before it was used, and nobody can tell when it was. */
+export function mayCertifyByName(authority: Authority, key: Principal, now: number): boolean {
+  return memberships(authority, key).some(held => held.redemption === undefined && certifies(held, now))
+}
+
+/**
+ * May an issuer certify a member whom the facts name? Who is one by an invite alone does so for members who did not come
+ * by that invite, and never for itself. Attack: the holder of an invite that is over uses it twice, and each use speaks for
+ * the other.
+ */
+export function mayCertifyMember(
+  authority: Authority,
+  { issuer, member }: { readonly issuer: Principal; readonly member: Principal },
+  now: number
+): boolean {
+  if (mayCertifyByName(authority, issuer, now)) return true
+  if (issuer === member || !mayCertify(authority, issuer, now)) return false
+  const invites = new Set(memberships(authority, issuer).map(({ redemption }) => redemption?.invite))
+  return memberships(authority, member).some(
+    held => !isOver(held, now) && (held.redemption === undefined || !invites.has(held.redemption.invite))
   )
+}
+
+function certifies(held: Held, now: number): boolean {
+  return CERTIFYING_ROLES.includes(held.role) && covers(held.scope, 'registry') && !isOver(held, now)
 }
 
 const CERTIFYING_ROLES: readonly Role[] = ['owner', 'curator']

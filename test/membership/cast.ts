@@ -82,8 +82,8 @@ grant(narrow, 'curator', { scope: 'ggen/acme-*' })
 invite(open, { uses: 2, expires: NOW + 7 * DAY })
 export const inviteOfBob = invite(used, { expires: NOW + 7 * DAY })
 export const redeemOfBob = writer.redeem(inviteOfBob, bob.did, { by: used })
-invite(shut, { expires: NOW - 1 })
-invite(ended, { uses: 5, expires: NOW + 7 * DAY })
+export const inviteOfShut = invite(shut, { expires: NOW - 1 })
+export const inviteOfEnded = invite(ended, { uses: 5, expires: NOW + 7 * DAY })
 revoke(ended)
 export const inviteOfAncient = invite(ancient, { expires: NOW - DAY, uses: 1 })
 export const dora = person('dora')
@@ -120,6 +120,12 @@ export function binding(
   { by = member, peer = host, of = registry }: { by?: Person; peer?: string; of?: RegistryId } = {}
 ): Uint8Array {
   return signBinding({ v: 1, registry: of, peer, member: member.did, time: NOW }, by.secret)
+}
+
+/** A certificate beside the member's own word. */
+export function vouched(member: Person, by: Person, changes: Partial<Certificate> = {}): Shown {
+  const { peer = host } = changes
+  return { certificate: certificate(member, by, changes), binding: binding(member, { peer }) }
 }
 
 /** The same with another signature: its bytes come first in what is signed here. */

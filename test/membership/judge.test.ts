@@ -31,7 +31,8 @@ import {
   root,
   shut,
   staging,
-  used
+  used,
+  vouched
 } from './cast.ts'
 import type { Shown } from './cast.ts'
 
@@ -44,77 +45,75 @@ describe('what a member shows', () => {
   })
 
   test.each<[string, Shown, string]>([
-    ['a certificate of an owner', { certificate: certificate(carol, root) }, 'publisher until 30'],
-    ['a certificate of a curator', { certificate: certificate(bob, curator) }, 'publisher until 30'],
-    ['a certificate of its own, being an owner', { certificate: certificate(root, root) }, 'owner until 30'],
-    ['a certificate of its own, being a curator', { certificate: certificate(curator, curator) }, 'curator until 30'],
+    ['a certificate of an owner', vouched(carol, root), 'publisher until 30'],
+    ['a certificate of a curator', vouched(bob, curator), 'publisher until 30'],
+    ['a certificate of its own, being an owner', vouched(root, root), 'owner until 30'],
+    ['a certificate of its own, being a curator', vouched(curator, curator), 'curator until 30'],
     [
       'the role that the facts give, whatever the certificate says',
-      { certificate: certificate(carol, root, { role: 'owner' }) },
+      vouched(carol, root, { role: 'owner' }),
       'publisher until 30'
+    ],
+    ['a certificate, and no word of the member', { certificate: certificate(carol, root) }, 'not-a-member'],
+    [
+      'a certificate, and a word of the member that its issuer made up',
+      { certificate: certificate(carol, curator), binding: binding(carol, { by: curator }) },
+      'not-a-member'
     ],
     ['nothing', {}, 'not-a-member'],
     ['bytes', { certificate: new Uint8Array(100) }, 'not-a-member'],
-    ['a certificate for another host', { certificate: certificate(carol, root, { peer: elsewhere }) }, 'not-a-member'],
-    [
-      'a certificate of another registry',
-      { certificate: certificate(carol, root, { registry: foreign.registry }) },
-      'not-a-member'
-    ],
-    [
-      'a certificate that is over',
-      { certificate: certificate(carol, root, { issued: NOW - DAY, expires: NOW }) },
-      'expired'
-    ],
+    ['a certificate for another host', vouched(carol, root, { peer: elsewhere }), 'not-a-member'],
+    ['a certificate of another registry', vouched(carol, root, { registry: foreign.registry }), 'not-a-member'],
+    ['a certificate that is over', vouched(carol, root, { issued: NOW - DAY, expires: NOW }), 'expired'],
     [
       'a certificate from a clock a little ahead',
-      { certificate: certificate(carol, root, { issued: NOW + clockSkewMs, expires: NOW + DAY }) },
+      vouched(carol, root, { issued: NOW + clockSkewMs, expires: NOW + DAY }),
       'publisher until 1'
     ],
     [
       'a certificate dated ahead',
-      { certificate: certificate(carol, root, { issued: NOW + clockSkewMs + 1, expires: NOW + DAY }) },
+      vouched(carol, root, { issued: NOW + clockSkewMs + 1, expires: NOW + DAY }),
       'expired'
     ],
+    ['a certificate of 31 days', vouched(carol, root, { expires: NOW + certificateMs + DAY }), 'not-a-member'],
     [
-      'a certificate of 31 days',
-      { certificate: certificate(carol, root, { expires: NOW + certificateMs + DAY }) },
+      'a certificate with a changed signature',
+      { ...vouched(carol, root), certificate: forged(certificate(carol, root)) },
       'not-a-member'
     ],
-    ['a certificate with a changed signature', { certificate: forged(certificate(carol, root)) }, 'not-a-member'],
     [
       'a certificate in the name of an owner',
-      { certificate: signCertificate(bodyFor(mallory, root), mallory.secret) },
+      { ...vouched(mallory, root), certificate: signCertificate(bodyFor(mallory, root), mallory.secret) },
       'not-a-member'
     ],
-    ['a certificate of a plain member', { certificate: certificate(bob, carol) }, 'unknown-issuer'],
-    ['a certificate of a stranger', { certificate: certificate(carol, mallory) }, 'unknown-issuer'],
-    ['a certificate of a curator of some names only', { certificate: certificate(carol, narrow) }, 'unknown-issuer'],
-    ['a certificate of the recovery key', { certificate: certificate(carol, person('recovery')) }, 'unknown-issuer'],
-    ['a certificate that a plain member gave itself', { certificate: certificate(carol, carol) }, 'unknown-issuer'],
+    ['a certificate of a plain member', vouched(bob, carol), 'unknown-issuer'],
+    ['a certificate of a stranger', vouched(carol, mallory), 'unknown-issuer'],
+    ['a certificate of a curator of some names only', vouched(carol, narrow), 'unknown-issuer'],
+    ['a certificate of the recovery key', vouched(carol, person('recovery')), 'unknown-issuer'],
+    ['a certificate that a plain member gave itself', vouched(carol, carol), 'unknown-issuer'],
     [
       'a certificate of a day that a plain member gave itself',
-      { certificate: certificate(carol, carol, { expires: NOW + ownCertificateMs }) },
+      vouched(carol, carol, { expires: NOW + ownCertificateMs }),
       'unknown-issuer'
     ],
     [
       'a certificate of a day that a member for a time gave itself',
-      { certificate: certificate(ci, ci, { expires: NOW + ownCertificateMs }) },
+      vouched(ci, ci, { expires: NOW + ownCertificateMs }),
       'publisher until 1'
     ],
     [
       'a longer one that a member for a time gave itself',
-      { certificate: certificate(ci, ci, { expires: NOW + ownCertificateMs + 1 }) },
+      vouched(ci, ci, { expires: NOW + ownCertificateMs + 1 }),
       'unknown-issuer'
     ],
     [
       'a certificate of a day by whoever was a member for a time and is one by another grant',
-      { certificate: certificate(staging, staging, { expires: NOW + ownCertificateMs }) },
+      vouched(staging, staging, { expires: NOW + ownCertificateMs }),
       'unknown-issuer'
     ],
-    ['a good certificate of an expelled member', { certificate: certificate(eve, root) }, 'not-a-member'],
-    ['a good certificate of somebody whose role has run out', { certificate: certificate(old, root) }, 'expired'],
-    ['a certificate for a key that is no key here', { certificate: certificate(mallory, root) }, 'publisher until 30']
+    ['a good certificate of an expelled member', vouched(eve, root), 'not-a-member'],
+    ['a good certificate of somebody whose role has run out', vouched(old, root), 'expired'],
+    ['a certificate for a key that is no key here', vouched(mallory, root), 'publisher until 30']
   ])('%s', async (_what, shown, expected) => {
     expect(await judged(seat, shown)).toBe(expected)
   })
@@ -123,12 +122,12 @@ describe('what a member shows', () => {
     [
       'a stranger’s host given to a member by an issuer that was cut off',
       { certificate: certificate(carol, lost) },
-      'unknown-issuer'
+      'not-a-member'
     ],
     [
       'the same, with a word of the member that the issuer made up',
       { certificate: certificate(carol, lost), binding: binding(carol, { by: lost }) },
-      'unknown-issuer'
+      'not-a-member'
     ],
     [
       'the member’s own word beside it',

@@ -2,14 +2,17 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { listMembers, warningsOf } from '../../node/services/swarm/list.ts'
 import { parseCertificate } from '../../protocol/membership/certificate.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { expel } from '../../node/services/swarm/expel.ts'
+import { Roster } from '../../node/services/swarm/roster.ts'
+import { WHOLE } from '../../protocol/role.ts'
 import { codeOfAsync } from '../support/error-code.ts'
 import { FactWriter, person } from '../support/facts.ts'
-import { hostOf, meet, seatOf, share } from '../support/seat.ts'
+import { hostOf, meet, MemorySwarmStore, seatOf, share } from '../support/seat.ts'
 import type { Seat } from '../support/seat.ts'
-import { company, DAY, forged, headOf, invite, join, NOW, registry, root } from './company.ts'
+import { company, DAY, forged, headOf, invite, join, memberOf, NOW, registry, root } from './company.ts'
 import type { Company } from './company.ts'
 
-const { certificateMs, rosterPage } = LIMITS.membership
+const { certificateMs, hostsPerMember, members, rosterPage } = LIMITS.membership
 let clock: Company['clock']
 let writer: Company['writer']
 let owner: Seat
@@ -37,14 +40,17 @@ describe('the roster', () => {
     // What is told of somebody ends with him.
     const revoked = writer.revoke(ann.signer.principal, { authPrev: headOf(owner), heads: [] })
     await carol.take([revoked])
-    expect([carol.members.isKnown(ann.peer), carol.members.isBarred(ann.peer)]).toEqual([false, true])
+    expect(carol.members.isKnown(ann.peer)).toBe(false)
+    expect(carol.members.hosts.get(ann.peer)).toBeUndefined()
+    expect(await meet(ann, carol)).toEqual(['not-a-member', 'unjudged'])
+    expect(carol.members.isBarred(ann.peer)).toBe(true)
   })
 
   test('has pages in the order of peer ids', async () => {
     const peers: string[] = [owner.peer, ann.peer, bob.peer]
     for (let n = 0; n < rosterPage; n++) {
       const peer = await hostOf(`desk ${n}`)
-      const certificate = owner.members.credentials.issue(peer, { key: bob.signer.principal })
+      const certificate = owner.members.credentials.issue(peer, { key: (n % 2 === 0 ? ann : bob).signer.principal })
       owner.members.hosts.learn([parseCertificate(certificate)])
       peers.push(peer)
     }
@@ -75,6 +81,107 @@ describe('the roster', () => {
     await carol.members.takeRoster([credentials.issue(carol.peer, { key: bob.signer.principal })])
     expect(carol.members.hosts.get(carol.peer)?.member).not.toBe(bob.signer.principal)
   })
+
+  test('keeps no host out because of what others say of it', async () => {
+    const carol = await join(owner, 'carol', await invite(owner))
+    await share(owner, ann)
+    await share(owner, bob)
+    // Attack: an issuer says that the host of an honest member is that of one who is about to be put out.
+    await carol.members.takeRoster([owner.members.credentials.issue(ann.peer, { key: bob.signer.principal })])
+    expect(carol.members.hosts.get(ann.peer)?.member).toBe(bob.signer.principal)
+    const revoked = writer.revoke(bob.signer.principal, { authPrev: headOf(owner), heads: [] })
+    await carol.gate.admitMany([revoked.bytes], { peer: 'p' })
+    expect(carol.members.isBarred(ann.peer)).toBe(false)
+    expect(await meet(ann, carol)).toEqual(['accepted', 'accepted'])
+    await carol.members.recheck()
+    expect(carol.members.isBarred(ann.peer)).toBe(false)
+    expect(carol.members.hosts.get(ann.peer)?.member).toBe(ann.signer.principal)
+    // Whoever was here is known again.
+    await meet(bob, owner)
+    await owner.take([revoked])
+    expect(owner.members.isBarred(bob.peer)).toBe(true)
+  })
+
+  test('expels nobody for what a host did that only others say is his', async () => {
+    const desk = await hostOf('desk')
+    owner.members.hosts.learn([parseCertificate(owner.members.credentials.issue(desk, { key: bob.signer.principal }))])
+    const asked = { member: desk, reason: 'left', isCompromised: false }
+    expect(await codeOfAsync(() => expel(owner.commands, { registry, key: undefined }, asked))).toBe('USAGE')
+  })
+
+  test('has room for honest hosts, whoever makes up how many', async () => {
+    const machine = person('machine')
+    const value = { authPrev: headOf(owner), head: null, key: machine.did, role: 'publisher' as const, threshold: null }
+    const expires = NOW + 90 * DAY
+    await owner.take([writer.write(root, 'registry', { type: 'grant', value: { ...value, scope: WHOLE, expires } })])
+    await share(owner, bob)
+    const seat = await seatOf(machine, { registry, clock, host: 'machine' })
+    await share(owner, seat)
+    // Attack: a machine certifies what is no host for a day, and a curator does so in the name of a member.
+    const names = Array.from({ length: hostsPerMember + 8 }, (_, n) => `made up ${n}`)
+    const peers = (await Promise.all(names.map(hostOf))).toSorted()
+    const own = peers.map(peer => seat.members.credentials.issue(peer, { key: machine.did, lifeMs: DAY }))
+    for (const page of pagesOf(own)) await bob.members.takeRoster(page)
+    expect(bob.members.hosts.of(machine.did)).toEqual([])
+    const made = peers.map(peer => owner.members.credentials.issue(peer, { key: ann.signer.principal }))
+    for (const page of pagesOf(made)) await bob.members.takeRoster(page)
+    const anns = bob.members.hosts.of(ann.signer.principal)
+    expect(anns).toHaveLength(hostsPerMember)
+    // Nor is one made-up host after the other written down.
+    expect(anns.map(({ peer }) => peer)).toEqual([ann.peer, ...peers.slice(0, hostsPerMember - 1)])
+    await bob.members.takeRoster([owner.members.credentials.issue(await hostOf('desk'), { key: root.did })])
+    expect(bob.members.hosts.get(await hostOf('desk'))?.member).toBe(root.did)
+    // Nor is the machine's own host told to anybody, which is let in all the same.
+    expect(await meet(seat, bob)).toEqual(['accepted', 'accepted'])
+    expect(peersOf(bob.members.roster(null))).not.toContain(seat.peer)
+  })
+
+  test('that is full gives up what was made up for what was not', async () => {
+    const failed: unknown[] = []
+    const store = new MemorySwarmStore()
+    const roster = await Roster.open({ store, onFailed: error => void failed.push(error) })
+    const row = (n: number, member: string) =>
+      ({
+        bytes: new Uint8Array(),
+        bodyBytes: new Uint8Array(),
+        signature: new Uint8Array(),
+        body: { peer: `peer ${n}`, member, expires: NOW + DAY }
+      }) as unknown as Parameters<Roster['learn']>[0][number]
+    const rows = Array.from({ length: members }, (_, n) => row(n, `member ${Math.floor(n / hostsPerMember)}`))
+    roster.learn(rows)
+    const honest = row(members, 'honest')
+    expect(roster.isNews(honest)).toBe(true)
+    roster.learn([honest])
+    expect([...roster.all()]).toHaveLength(members)
+    expect(roster.get(honest.body.peer)?.member).toBe('honest')
+    // Who was here is never given up for what others say.
+    for (const { peer, member, certificate } of roster.all()) roster.seen({ peer, member, certificate, lastSeen: NOW })
+    expect(roster.isNews(row(members + 1, 'late'))).toBe(false)
+    await roster.settled()
+    expect(failed).toEqual([])
+    expect(store.rows.size).toBe(members)
+  })
+
+  test('lets a member have no more hosts certified than a roster holds', async () => {
+    const given: boolean[] = []
+    for (let n = 0; n < hostsPerMember + 2; n++) {
+      const peer = await hostOf(`made up ${n}`)
+      const { principal } = bob.signer
+      const word = bob.signer.signBinding({ v: 1, registry, peer, member: principal, time: NOW })
+      const proof = { certificate: null, binding: word, evidence: [] }
+      expect((await owner.members.judge(peer, proof, new AbortController().signal)).accepted).toBe(true)
+      given.push((await owner.members.certify(peer, memberOf(bob))) !== undefined)
+    }
+    // The host that he has is one of them, and one place is for whoever comes next.
+    expect(given.filter(Boolean)).toHaveLength(hostsPerMember - 2)
+    expect(given.slice(-3)).toEqual([false, false, false])
+    expect(owner.members.hosts.of(bob.signer.principal)).toHaveLength(hostsPerMember)
+    expect(owner.members.isKnown(ann.peer)).toBe(true)
+  })
+
+  function pagesOf(certificates: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+    return [certificates.slice(0, rosterPage), certificates.slice(rosterPage)]
+  }
 
   test('refuses a page that no honest program sends', async () => {
     const page = owner.members.roster(null)

@@ -91,7 +91,7 @@ describe('a certificate', () => {
       { certificate, binding: null, evidence: [] },
       new AbortController().signal
     )
-    expect(verdict.accepted).toBe(true)
+    expect(verdict.accepted).toBe(false)
     expect(await owner.members.certify(peer, memberOf(ann))).toBeUndefined()
   })
 

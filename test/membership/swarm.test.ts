@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { readdir, stat } from 'node:fs/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchInto } from '../../node/content.ts'
@@ -43,6 +44,18 @@ describe('a private swarm', () => {
         [other.key, ['member']]
       ])
     )
+  })
+
+  test('looks at its members once, however many facts came in at a time', async () => {
+    const { node, registry } = await founder()
+    const { members } = node.parts.privates.of(parseRegistryId(registry))
+    let looks = 0
+    members.onChange(() => void (looks += 1))
+    for (let facts = 0; facts < 1_000; facts++) node.parts.privates.noticed(parseRegistryId(registry))
+    // Looking touches no disk: whatever was queued has been done some turns later.
+    for (let turns = 0; turns < 100; turns++) await setImmediate()
+    expect(looks).toBeGreaterThan(0)
+    expect(looks).toBeLessThan(10)
   })
 
   test('knows its members after a restart, and they find each other at the same place', async () => {

@@ -28,6 +28,7 @@ import {
   redeemOfFrank,
   registry,
   root,
+  vouched,
   writer,
   dora,
   old
@@ -93,7 +94,7 @@ describe('somebody whom no fact here names', () => {
   test('is let in by a certificate for as long as facts take, and no longer', async () => {
     const compared: { at?: number } = {}
     const seat = await reader({ components: { comparedAt: () => compared.at } })
-    const shown = { certificate: certificate(mallory, curator) }
+    const shown = vouched(mallory, curator)
     expect(await judged(seat, shown)).toBe('publisher until 30')
     const member = { key: mallory.did, role: 'publisher', until: NOW + certificateMs } as const
     // Nobody was there to compare with: facts may still come.
@@ -103,7 +104,7 @@ describe('somebody whom no fact here names', () => {
     expect(seat.members.stands(host, member)).toBe(false)
     // Attack: connecting again, or from another host, begins no new time.
     expect(await judged(seat, shown)).toBe('not-a-member')
-    const other = { certificate: certificate(mallory, curator, { peer: elsewhere }) }
+    const other = vouched(mallory, curator, { peer: elsewhere })
     expect(await judged(seat, other, elsewhere)).toBe('not-a-member')
   })
 
@@ -140,7 +141,9 @@ describe('a member that was granted a role by name and has no certificate', () =
     const given = await seat.members.certify(host, verdict.member)
     const other = await reader()
     expect(await judged(other, { binding: binding(carol) })).toBe('unknown-issuer')
-    expect(await judged(other, { certificate: given ?? new Uint8Array() })).toBe('publisher until 30')
+    expect(await judged(other, { certificate: given ?? new Uint8Array(), binding: binding(carol) })).toBe(
+      'publisher until 30'
+    )
   })
 
   test.each<[string, Person, string]>([
@@ -160,13 +163,14 @@ describe('before the genesis has arrived', () => {
   test('those in the token are believed, nobody else is, and then they are looked at again', async () => {
     const store = new MemorySwarmStore({ vouched: [`/ip4/10.0.0.5/tcp/4917/p2p/${host}`] })
     const seat = await seatOf(person('newcomer'), { registry, store, clock: testClock(NOW) })
-    const shown = { certificate: certificate(eve, mallory) }
+    const shown = vouched(eve, mallory)
     expect(await judged(seat, shown)).toBe('publisher until 30')
     expect(seat.members.isKnown(host)).toBe(true)
-    const other = { certificate: certificate(carol, root, { peer: elsewhere }) }
+    const other = vouched(carol, root, { peer: elsewhere })
     expect(await judged(seat, other, elsewhere)).toBe('unknown-issuer')
     expect(seat.members.isKnown(elsewhere)).toBe(false)
     // Even those must say who they are.
+    expect(await judged(seat, { certificate: certificate(eve, mallory) })).toBe('not-a-member')
     expect(await judged(seat, {})).toBe('not-a-member')
     await seat.take(all)
     const member = { key: eve.did, role: 'publisher', until: NOW + certificateMs } as const

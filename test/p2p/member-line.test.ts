@@ -1,4 +1,5 @@
-import type { Connection } from '@libp2p/interface'
+import type { Connection, Libp2p } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, test } from 'vitest'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
@@ -20,9 +21,9 @@ import {
   movedBy,
   peerNumbered
 } from '../support/company.ts'
-import type { CompanyHost } from '../support/company.ts'
+import type { CompanyHost, Employee } from '../support/company.ts'
 import { RawMember, introductionOf } from '../support/raw-member.ts'
-import { dialRaw, rawPeer, stopRawPeers } from '../support/raw-peer.ts'
+import { rawPeer, stopRawPeers } from '../support/raw-peer.ts'
 import { stopNodes } from '../support/swarm-node.ts'
 import { testClock } from '../support/test-clock.ts'
 
@@ -126,13 +127,13 @@ test('who has an older secret gets the newer one from whoever has it', async () 
 
 describe('a member that does not keep to it', () => {
   /** Somebody who is let in as `self` and from then on says what it likes. */
-  async function insider(host: CompanyHost, self = ann, epoch = 1) {
-    const raw = await rawPeer()
-    const connection = await dialRaw(raw, host.node.address())
+  async function insider(host: CompanyHost, { self = ann, as }: { self?: Employee; as?: Libp2p } = {}) {
+    const raw = as ?? (await rawPeer())
+    const connection = await raw.dial(multiaddr(host.node.address()), { force: true })
     const member = await RawMember.on(connection, raw, helloSecret(1).key)
     await member.open()
     const certificate = certificateOf({ peer: raw.peerId.toString(), member: self.key, issuer: boss })
-    await member.introduce(introductionOf({ certificate, epoch }))
+    await member.introduce(introductionOf({ certificate }))
     return { raw, connection, accept: async () => await member.accept() }
   }
 
@@ -178,6 +179,44 @@ describe('a member that does not keep to it', () => {
     await ask({ type: 'swarm-key' })
     expect(answers.at(-1)).toBe('refused')
     expect(connection.status).toBe('open')
+  })
+
+  test('and takes up answers on several connections keeps nobody else waiting', async () => {
+    const host = await companyHost(boss, staff)
+    // Each request of ann's is answered when the test says so: a stream that nobody reads looks no different.
+    const held = Promise.withResolvers<void>()
+    let [begun, refused] = [0, 0]
+    const issue = host.membership.certify.bind(host.membership)
+    host.membership.certify = async (peer, member) => {
+      if (member.key === ann.key) {
+        begun += 1
+        await held.promise
+      }
+      return await issue(peer, member)
+    }
+    const raw = await rawPeer()
+    const answers: Promise<void>[] = []
+    const asking = encodeMemberRequest({ type: 'certify' })
+    const lines = Math.ceil((limits.requestsInFlight + 2) / limits.streams)
+    for (let line = 0; line < lines; line++) {
+      const { connection, accept } = await insider(host, { as: raw })
+      await accept()
+      for (let n = 0; n < limits.streams; n++) {
+        const answer = say(connection, asking).then(response => void (refused += response?.type === 'refused' ? 1 : 0))
+        answers.push(answer)
+      }
+    }
+    await expect.poll(() => begun + refused, { timeout: 4_000 }).toBe(lines * limits.streams)
+    expect(begun).toBe(limits.requestsInFlightPerPeer)
+    const other = await insider(host, { self: bob })
+    await other.accept()
+    expect(await say(other.connection, asking)).toMatchObject({ type: 'certificate' })
+    held.resolve()
+    await Promise.all(answers)
+    // And gives back what it took.
+    const again = await insider(host, { as: raw })
+    await again.accept()
+    expect(await say(again.connection, asking)).toMatchObject({ type: 'certificate' })
   })
 
   test('and is none any more gets no answer on a stream that is open', async () => {

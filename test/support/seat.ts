@@ -90,6 +90,8 @@ export interface SeatInit {
   /** The name of its host; that of the person without it. */
   readonly host?: string
   readonly components?: Partial<MembersComponents>
+  /** What stands between what hosts show and the gate. */
+  readonly guard?: (gate: TestGate['gate']) => Pick<TestGate['gate'], 'admitMany'>
 }
 
 /** Somebody's host in a private swarm: a real gate, real keys, and no network. */
@@ -112,7 +114,7 @@ export interface Seat extends TestGate {
 let seats = 0
 
 export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
-  const { registry, clock = testClock(), store = new MemorySwarmStore(), components } = init
+  const { registry, clock = testClock(), store = new MemorySwarmStore(), components, guard = gate => gate } = init
   const peer = await hostOf(init.host ?? who.did)
   const test = await openGate(registry, memoryKeyValue())
   const { gate } = test
@@ -128,7 +130,7 @@ export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
     registry,
     peer,
     signer,
-    gate,
+    gate: { state: of => gate.state(of), admitMany: (facts, source) => guard(gate).admitMany(facts, source) },
     store,
     envelope,
     announce: () => {},

@@ -6,7 +6,7 @@ import { isRegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { parseCertificate } from '../../../protocol/membership/certificate.ts'
 import type { Certificate } from '../../../protocol/membership/certificate.ts'
-import { mayCertify, rolesOfMember, standingOf } from '../../../protocol/membership/members.ts'
+import { mayCertifyByName, rolesOfMember, standingOf } from '../../../protocol/membership/members.ts'
 import type { SignedRecord } from '../../../protocol/membership/signed-record.ts'
 import { evidenceOf } from './evidence.ts'
 import type { Proof } from './showing.ts'
@@ -67,7 +67,7 @@ export class Credentials {
     const { authority, signer, now } = this.#components
     const known = authority()
     if (known === undefined || standingOf(known, signer.principal, now()) !== 'member') return false
-    if (mayCertify(known, signer.principal, now())) return false
+    if (mayCertifyByName(known, signer.principal, now())) return false
     return this.#isDue(known)
   }
 
@@ -167,7 +167,7 @@ export class Credentials {
 function lifeOfOwn(authority: Authority | undefined, key: Certificate['member'], now: number): number | undefined {
   // A machine of a day knows no facts yet, and whoever lets it in does.
   if (authority === undefined) return LIMITS.membership.ownCertificateMs
-  if (mayCertify(authority, key, now)) return LIMITS.membership.certificateMs
+  if (mayCertifyByName(authority, key, now)) return LIMITS.membership.certificateMs
   return holdsExpiringGrant(authority, key, now) ? LIMITS.membership.ownCertificateMs : undefined
 }
 

@@ -12,7 +12,7 @@ export interface EvidenceReader {
 }
 
 /**
- * Facts that make a reader know a member: the last grant to it, or an invite and its use, each with what stands before the
+ * Facts that make a reader know a member: the last grant to it for good, or an invite and its use, each with what stands before the
  * use in its chain as far as there is room. Whoever was offline meanwhile lets it in by them.
  */
 export async function evidenceOf(
@@ -33,7 +33,10 @@ export async function evidenceOf(
 }
 
 function idsFor(authority: Authority, key: Principal, facts: readonly VerifiedFact[]): readonly FactId[] {
-  const held = standingRoles(authority, key).at(-1)
+  const all = standingRoles(authority, key)
+  // A use says nothing to a reader that hears of it when its invite is over.
+  const named = all.findLast(({ redemption, expires }) => redemption === undefined && expires === null)
+  const held = named ?? all.at(-1)
   const max = LIMITS.membership.evidenceFacts
   // A founder is in the genesis, which everybody has.
   if (held === undefined || held.node.fact.body.type === 'genesis') return []

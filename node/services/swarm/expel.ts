@@ -225,7 +225,8 @@ function invitesUsedBy(facts: readonly VerifiedFact[], member: Principal): Reado
 function memberFrom({ members }: ExpelComponents, text: string): Principal {
   if (!text.startsWith('12D3KooW')) return keyFrom(text)
   const host = members.hosts.get(text)
-  if (host !== undefined) return host.member
+  // Attack: an issuer says that its host is that of an honest member, does harm, and has that member expelled for it.
+  if (host !== undefined && host.lastSeen !== null) return host.member
   throw new RegistryError('USAGE', `no member was seen on a host ${JSON.stringify(text.slice(0, 80))}`, {
     next: 'ggen-node members shows the keys of all members and the hosts they were seen on'
   })

@@ -4,7 +4,7 @@ import type { Principal } from '../../../protocol/did.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { Certificate } from '../../../protocol/membership/certificate.ts'
 import { invitesOf } from '../../../protocol/membership/invites.ts'
-import { mayCertify, membersOf, standingOf } from '../../../protocol/membership/members.ts'
+import { mayCertify, mayCertifyByName, membersOf, standingOf } from '../../../protocol/membership/members.ts'
 import type { SignedRecord } from '../../../protocol/membership/signed-record.ts'
 import type { MembersOfSwarm } from './members.ts'
 import type { ShownCertificate, ShownInvite, ShownMember } from './methods.ts'
@@ -63,8 +63,8 @@ export function warningsOf({ authority, members, self, now }: SwarmInSight): rea
   if (standing === 'ended') return ['this key was expelled: nobody lets this node in any more']
   if (standing === 'expired') return ['every role of this key has run out: ask an owner to grant one again']
   if (standing === 'unknown') return ['this key is no member: join with an invite']
-  // Owners and curators certify themselves.
-  if (mayCertify(authority, self, now)) return []
+  // Owners and curators by name certify themselves.
+  if (mayCertifyByName(authority, self, now)) return []
   const { certificate } = members.credentials
   const left = (certificate?.body.expires ?? now) - now
   const isDue = certificate === null || left * 3 <= certificate.body.expires - certificate.body.issued

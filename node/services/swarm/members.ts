@@ -1,52 +1,47 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Admission } from '../../../protocol/admission.ts'
 import type { Authority } from '../../../protocol/authority.ts'
-import { compareText } from '../../../protocol/bytes.ts'
 import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
-import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { parseCertificate } from '../../../protocol/membership/certificate.ts'
 import type { Certificate } from '../../../protocol/membership/certificate.ts'
-import { mayCertify, standingOf } from '../../../protocol/membership/members.ts'
+import { mayCertify, mayCertifyByName, mayCertifyMember, standingOf } from '../../../protocol/membership/members.ts'
 import type { Standing } from '../../../protocol/membership/members.ts'
 import type { SignedRecord } from '../../../protocol/membership/signed-record.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { Source } from '../admit.ts'
 import { Credentials } from './credentials.ts'
 import { Recent } from './recent.ts'
+import { readPage } from './roster-page.ts'
 import { Roster } from './roster.ts'
 import { Secrets } from './secrets.ts'
 import type { SecretOfHello } from './secrets.ts'
-import { bindingHolds, certificateHolds, readShowing } from './showing.ts'
+import { certificateHolds, readShowing } from './showing.ts'
 import type { Proof, Showing } from './showing.ts'
+import { ShownFacts } from './shown-facts.ts'
+import type { ShownFactsComponents } from './shown-facts.ts'
 import type { HostSigner, MemberSigner } from './signer.ts'
 import type { SwarmStore } from './swarm-store.ts'
 import { mayIssue, refuse, weigh } from './weigh.ts'
 import type { Accepted, Verdict } from './weigh.ts'
+
+type State = NonNullable<ReturnType<ShownFactsComponents['gate']['state']>> & {
+  factsOf(subject: Subject): Promise<readonly VerifiedFact[]>
+}
 
 export interface MembersComponents {
   readonly registry: RegistryId
   /** Our own host. */
   readonly peer: string
   readonly signer: MemberSigner
-  readonly gate: {
-    state(
-      registry: RegistryId
-    ):
-      | { readonly authority: Authority | undefined; factsOf(subject: Subject): Promise<readonly VerifiedFact[]> }
-      | undefined
-    admitMany(envelopes: readonly Uint8Array[], source: Source): Promise<readonly Admission[]>
-  }
+  readonly gate: Pick<ShownFactsComponents['gate'], 'admitMany'> & { state(registry: RegistryId): State | undefined }
   readonly store: SwarmStore
   readonly envelope: (id: FactId) => Promise<Uint8Array | undefined>
   /** When the registry was last compared to the end with somebody; undefined when it never was since the start. */
   readonly comparedAt: () => number | undefined
-  /** Tells the swarm a fact that is durable here. */
-  readonly announce: (fact: { readonly id: FactId; readonly bytes: Uint8Array }) => void
+  readonly announce: ShownFactsComponents['announce']
   /** Peers that the operator has named. */
   readonly isConfigured: (peer: string) => boolean
   /** Peers that have introduced themselves and are connected. */
@@ -72,6 +67,7 @@ export class MembersOfSwarm {
   readonly #components: MembersComponents
   readonly #vouched: ReadonlySet<string>
   readonly #listeners = new Set<() => void>()
+  readonly #shownFacts: ShownFacts
   readonly #shown = new Recent<string, Showing>(LIMITS.membership.shownHosts)
   /** Hosts of expelled members that no row names. */
   readonly #refused = new Recent<string, Principal>(LIMITS.membership.shownHosts)
@@ -91,6 +87,7 @@ export class MembersOfSwarm {
     this.keys = parts.keys
     this.credentials = parts.credentials
     this.#vouched = parts.vouched
+    this.#shownFacts = new ShownFacts(components)
   }
 
   static async open(components: MembersComponents): Promise<MembersOfSwarm> {
@@ -121,7 +118,7 @@ export class MembersOfSwarm {
       const showing = this.#shown.get(peer)
       if (showing !== undefined && this.#weigh(showing).accepted) this.#noteSeen(showing, now)
     }
-    this.hosts.prune(now)
+    this.hosts.prune(now, member => (this.#standing(member) ?? 'member') === 'member')
     await this.#learnEarly()
     try {
       await this.credentials.renew()
@@ -161,7 +158,10 @@ export class MembersOfSwarm {
   }
 
   isBarred(peer: string): boolean {
-    const member = this.hosts.get(peer)?.member ?? this.#refused.get(peer)
+    const host = this.hosts.get(peer)
+    // Attack: an issuer says that an honest host is that of somebody who soon is a member no longer. What others say of a
+    // host keeps nobody out: it was not there to show whose it is.
+    const member = host === undefined || host.lastSeen === null ? this.#refused.get(peer) : host.member
     if (member === undefined) return false
     const standing = this.#standing(member)
     return standing === 'ended' || standing === 'expired'
@@ -174,8 +174,8 @@ export class MembersOfSwarm {
     const showing = readShowing(proof, { registry, peer })
     if (showing === undefined || proof.evidence.length > evidenceFacts || bytes > evidenceBytes)
       return refuse('not-a-member')
-    if (!signal.aborted) await this.#admit(proof.evidence, peer)
-    const verdict = this.#weigh(showing)
+    const evidence = signal.aborted ? [] : proof.evidence
+    const verdict = await this.#shownFacts.judge(showing, evidence, authority => this.#weigh(showing, authority))
     if (verdict.accepted) {
       this.#shown.set(peer, showing)
       this.#refused.delete(peer)
@@ -197,13 +197,18 @@ export class MembersOfSwarm {
     const showing = this.#shown.get(peer)
     const authority = this.#authority
     const now = clock.now()
-    if (authority === undefined || !mayCertify(authority, signer.principal, now)) return undefined
-    if (showing?.member !== member.key || standingOf(authority, member.key, now) !== 'member') return undefined
-    // Attack: an issuer that is cut off tomorrow certifies a stranger's host, which asks others to say so too today.
-    if (!this.#weigh(showing).accepted || !bindingHolds(showing)) return undefined
+    if (showing?.member !== member.key || authority === undefined) return undefined
+    const issuing = { issuer: signer.principal, member: member.key }
+    if (!mayCertifyMember(authority, issuing, now) || standingOf(authority, member.key, now) !== 'member')
+      return undefined
+    // Without the member's own word nobody is accepted. Attack: an issuer that is cut off tomorrow certifies a stranger's
+    // host, which asks others to say so too today.
+    if (!this.#weigh(showing).accepted) return undefined
     const known = this.hosts.get(peer)?.certificate
     const isOurs = known?.body.issuer === signer.principal && known.body.member === member.key
     if (isOurs && known.body.expires - now > LIMITS.membership.renewFromLeftMs) return known.bytes
+    // Attack: a member has hosts without end certified, and fills the rosters of all with them.
+    if (this.hosts.certifiedBeside(peer, member.key, now) >= LIMITS.membership.hostsPerMember - 1) return undefined
     const certificate = this.credentials.issue(peer, { key: member.key })
     this.hosts.seen({ peer, member: member.key, certificate: parseCertificate(certificate), lastSeen: now })
     return certificate
@@ -222,8 +227,8 @@ export class MembersOfSwarm {
     const page: Uint8Array[] = []
     for (const { member, certificate } of this.hosts.after(after)) {
       if (page.length >= LIMITS.membership.rosterPage) break
-      const isTold = this.#standing(member) === 'member' && this.#isGood(certificate)
-      if (certificate !== null && isTold) page.push(certificate.bytes)
+      if (certificate === null || this.#standing(member) !== 'member') continue
+      if (this.#isGood(certificate) && this.#isForAll(certificate.body)) page.push(certificate.bytes)
     }
     return page
   }
@@ -263,9 +268,8 @@ export class MembersOfSwarm {
     return authority === undefined ? undefined : standingOf(authority, key, this.#components.clock.now())
   }
 
-  #weigh(showing: Showing): Verdict {
+  #weigh(showing: Showing, authority = this.#authority): Verdict {
     const { clock, signer } = this.#components
-    const authority = this.#authority
     const now = clock.now()
     return weigh(showing, {
       authority,
@@ -299,11 +303,18 @@ export class MembersOfSwarm {
     return isInTime && mayIssue(authority, body, now)
   }
 
+  /** Attack: a member for a time, who certifies itself, fills the rosters of all with hosts that it made up. */
+  #isForAll({ issuer, member }: Certificate): boolean {
+    const authority = this.#authority
+    if (issuer !== member) return true
+    return authority !== undefined && mayCertifyByName(authority, issuer, this.#components.clock.now())
+  }
+
   /** Takes over what is news and holds; whether anything was. */
   async #learn(certificates: readonly SignedRecord<Certificate>[]): Promise<boolean> {
     const good: SignedRecord<Certificate>[] = []
     for (const certificate of certificates) {
-      if (!this.hosts.isNews(certificate)) continue
+      if (!this.hosts.isNews(certificate) || !this.#isForAll(certificate.body)) continue
       if (this.#standing(certificate.body.member) !== 'member' || !this.#isGood(certificate)) continue
       // Signature checks are 0.2 ms each: let the network breathe.
       if (good.length % 16 === 15) await setImmediate()
@@ -338,47 +349,7 @@ export class MembersOfSwarm {
       this.hosts.seen({ peer, member: signer.principal, certificate, lastSeen: now })
   }
 
-  async #admit(evidence: readonly Uint8Array[], peer: string): Promise<void> {
-    const { gate, registry, announce, log } = this.#components
-    if (evidence.length === 0) return
-    try {
-      const admissions = await gate.admitMany(evidence, { peer, registry })
-      // What comes with an introduction comes by no gossip: without a word of ours, nobody else would hear of a new
-      // member before sets are compared.
-      for (const [index, admission] of admissions.entries()) {
-        const bytes = evidence[index]
-        if (admission.verdict === 'accept' && bytes !== undefined) announce({ id: admission.id, bytes })
-      }
-    } catch (error) {
-      // A disk that is full keeps nobody out who is known already.
-      log.warn({ error, peer }, 'what a member showed could not be kept')
-    }
-  }
-
   #tell(): void {
     for (const listener of this.#listeners) listener()
   }
-}
-
-/** @throws RegistryError MALFORMED for a page that no honest program sends */
-function readPage(certificates: readonly Uint8Array[], registry: RegistryId): readonly SignedRecord<Certificate>[] {
-  if (certificates.length > LIMITS.membership.rosterPage) throw badPage()
-  const read = certificates.map(bytes => {
-    try {
-      return parseCertificate(bytes)
-    } catch (cause) {
-      if (!isRegistryError(cause)) throw cause
-      throw badPage(cause)
-    }
-  })
-  for (const [index, { body }] of read.entries()) {
-    const before = read[index - 1]
-    if (body.registry !== registry) throw badPage()
-    if (before !== undefined && compareText(before.body.peer, body.peer) >= 0) throw badPage()
-  }
-  return read
-}
-
-function badPage(cause?: unknown): RegistryError {
-  return new RegistryError('MALFORMED', 'a page of the roster does not have its shape', { cause })
 }

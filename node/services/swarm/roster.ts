@@ -25,12 +25,16 @@ export interface RosterComponents {
  * whose, and who was seen when. A cache with a bound, and no authority: each row is held against the facts when it is used.
  *
  * Invariants:
- * 1. What a host has shown of itself is not overwritten by what others say whose it is.
- * 2. Memory is ahead of the store by writes under way, and those are made in turn.
+ * 1. What a host has shown of itself is not overwritten by what others say whose it is, and makes no room for it.
+ * 2. No member has more than `LIMITS.membership.hostsPerMember` rows: whoever may certify, or has many hosts, takes no
+ *    room from others.
+ * 3. Memory is ahead of the store by writes under way, and those are made in turn.
  */
 export class Roster {
   readonly #components: RosterComponents
   readonly #hosts = new Map<string, Host>()
+  /** Peer ids by member. */
+  readonly #byMember = new Map<Principal, Set<string>>()
   /** Peer ids in their order; undefined after a host came or went. */
   #sorted: readonly string[] | undefined
   #last: Promise<void> = Promise.resolve()
@@ -56,7 +60,12 @@ export class Roster {
   }
 
   of(member: Principal): readonly Host[] {
-    return [...this.#hosts.values()].filter(host => host.member === member)
+    return [...(this.#byMember.get(member) ?? [])].flatMap(peer => this.#hosts.get(peer) ?? [])
+  }
+
+  /** How many other hosts of a member have a certificate that is not over. */
+  certifiedBeside(peer: string, member: Principal, now: number): number {
+    return this.of(member).filter(host => host.peer !== peer && (host.certificate?.body.expires ?? 0) > now).length
   }
 
   /** In the order of their peer ids, those after the one named. */
@@ -96,22 +105,24 @@ export class Roster {
   /** Would a certificate tell something that is not known here? Asked before its signature is looked at. */
   isNews({ body }: SignedRecord<Certificate>): boolean {
     const before = this.#hosts.get(body.peer)
-    if (before === undefined) return this.#hosts.size < LIMITS.membership.members
     // Attack: whoever may certify gives the host of an honest member to one that was expelled.
-    if (before.lastSeen !== null && before.member !== body.member) return false
+    if (before !== undefined && before.lastSeen !== null && before.member !== body.member) return false
+    if (before?.member !== body.member && !this.#hasRoom(body.member, before !== undefined)) return false
+    if (before === undefined) return true
     return before.certificate === null || before.certificate.body.expires < body.expires
   }
 
-  /** Forgets hosts that were neither seen nor certified for as long as a certificate lives. */
-  prune(now: number): void {
-    const old = [...this.#hosts.values()].filter(({ lastSeen, certificate }) => {
+  /**
+   * Forgets hosts that were neither seen nor certified for as long as a certificate lives, and those of nobody who is in
+   * that were never seen. A host that showed itself is kept: by it who was put out is known again.
+   */
+  prune(now: number, isIn: (member: Principal) => boolean): void {
+    const old = [...this.#hosts.values()].filter(({ member, lastSeen, certificate }) => {
+      if (lastSeen === null && !isIn(member)) return true
       const last = Math.max(lastSeen ?? 0, certificate?.body.expires ?? 0)
       return last + LIMITS.membership.certificateMs < now
     })
-    if (old.length === 0) return
-    for (const { peer } of old) this.#hosts.delete(peer)
-    this.#sorted = undefined
-    this.#inTurn(() => this.#components.store.deleteRoster(old.map(({ peer }) => peer)))
+    this.#forget(old)
   }
 
   /** Resolves when all that was said so far is in the store, or has failed to get there. */
@@ -120,23 +131,59 @@ export class Roster {
   }
 
   #set(host: Host): void {
-    if (!this.#hosts.has(host.peer)) {
-      if (this.#hosts.size >= LIMITS.membership.members) this.#makeRoom()
-      this.#sorted = undefined
+    const before = this.#hosts.get(host.peer)
+    if (before?.member !== host.member) {
+      const own = this.of(host.member)
+      if (own.length >= LIMITS.membership.hostsPerMember) this.#forget(leastOf(own))
+      if (before === undefined && this.#hosts.size >= LIMITS.membership.members) this.#makeRoom()
+      if (before !== undefined) this.#unlist(before)
+      const peers = this.#byMember.get(host.member) ?? new Set()
+      this.#byMember.set(host.member, peers.add(host.peer))
     }
+    if (before === undefined) this.#sorted = undefined
     this.#hosts.set(host.peer, host)
   }
 
-  /** Who is only known from others goes first, then who was seen longest ago. */
+  /** Is there room for a host of a member that others speak of? */
+  #hasRoom(member: Principal, isThere: boolean): boolean {
+    const own = this.#byMember.get(member)?.size ?? 0
+    if (own >= LIMITS.membership.hostsPerMember) return false
+    return isThere || this.#hosts.size < LIMITS.membership.members || (this.#mostUnmet()?.rows ?? 0) > own + 1
+  }
+
+  /**
+   * Who is only known from others goes first, of the member of whom there is most. Attack: an issuer makes hosts up until
+   * nothing is learned of honest ones. Then who was seen longest ago.
+   */
   #makeRoom(): void {
-    let oldest: Host | undefined
+    const unmet = this.#mostUnmet()?.host
+    this.#forget(unmet === undefined ? leastOf([...this.#hosts.values()]) : [unmet])
+  }
+
+  #mostUnmet(): { readonly host: Host; readonly rows: number } | undefined {
+    let most: { readonly host: Host; readonly rows: number } | undefined
     for (const host of this.#hosts.values()) {
-      if (oldest === undefined || (host.lastSeen ?? 0) < (oldest.lastSeen ?? 0)) oldest = host
+      if (host.lastSeen !== null) continue
+      const rows = this.#byMember.get(host.member)?.size ?? 0
+      if (most === undefined || rows > most.rows) most = { host, rows }
     }
-    if (oldest === undefined) return
-    const { peer } = oldest
-    this.#hosts.delete(peer)
-    this.#inTurn(() => this.#components.store.deleteRoster([peer]))
+    return most
+  }
+
+  #forget(hosts: readonly Host[]): void {
+    if (hosts.length === 0) return
+    for (const host of hosts) {
+      this.#hosts.delete(host.peer)
+      this.#unlist(host)
+    }
+    this.#sorted = undefined
+    this.#inTurn(() => this.#components.store.deleteRoster(hosts.map(({ peer }) => peer)))
+  }
+
+  #unlist({ peer, member }: Host): void {
+    const peers = this.#byMember.get(member)
+    peers?.delete(peer)
+    if (peers?.size === 0) this.#byMember.delete(member)
   }
 
   #write(hosts: readonly Host[]): void {
@@ -151,6 +198,17 @@ export class Roster {
   #inTurn(task: () => Promise<void>): void {
     this.#last = this.#last.then(task).catch((error: unknown) => this.#components.onFailed(error))
   }
+}
+
+/** The host that is missed least: one that was never seen, then one without a certificate, then the one seen longest ago. */
+function leastOf(hosts: readonly Host[]): readonly Host[] {
+  const rank = ({ lastSeen, certificate }: Host): number => (lastSeen === null ? 0 : certificate === null ? 1 : 2)
+  let least: Host | undefined
+  for (const host of hosts) {
+    const by = least === undefined ? -1 : rank(host) - rank(least) || (host.lastSeen ?? 0) - (least.lastSeen ?? 0)
+    if (by < 0) least = host
+  }
+  return least === undefined ? [] : [least]
 }
 
 /** The index of the first text that sorts after another. */

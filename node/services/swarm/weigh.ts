@@ -3,7 +3,7 @@ import type { Principal } from '../../../protocol/did.ts'
 import type { HelloRefusal } from '../../../protocol/hello.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { Certificate } from '../../../protocol/membership/certificate.ts'
-import { mayCertify, rolesOfMember, standingOf } from '../../../protocol/membership/members.ts'
+import { mayCertify, mayCertifyMember, rolesOfMember, standingOf } from '../../../protocol/membership/members.ts'
 import type { SignedRecord } from '../../../protocol/membership/signed-record.ts'
 import type { Role } from '../../../protocol/role.ts'
 import { bindingHolds, certificateHolds } from './showing.ts'
@@ -43,6 +43,8 @@ type Known = Scales & { readonly authority: Authority }
 export function weigh(showing: Showing, scales: Scales): Verdict {
   const { authority, now } = scales
   const { member, certificate } = showing
+  // Attack: whoever may certify gives a host of its own to an honest member, in whose name it is then expelled.
+  if (!bindingHolds(showing)) return refuse('not-a-member')
   // Nothing can be judged yet. Whoever made the token has said whom to learn it from.
   if (authority === undefined) {
     if (!scales.isVouched) return refuse('unknown-issuer')
@@ -58,9 +60,18 @@ export function weigh(showing: Showing, scales: Scales): Verdict {
   // Attack: an expelled member shows a certificate that has weeks to run.
   if (standing === 'ended') return refuse('not-a-member')
   if (standing === 'expired') return refuse('expired')
-  return certificate === null
+  return certificate === null || isOwnWord(certificate.body, known)
     ? weighBinding(showing, known, standing)
     : weighCertificate({ ...showing, certificate }, known, standing)
+}
+
+/**
+ * Attack: a curator's invite is used after it was over, and its holder certifies itself for as long as it likes. What
+ * somebody says of itself who is an issuer by an invite alone is no more than its binding.
+ */
+function isOwnWord(certificate: Certificate, { authority, now }: Known): boolean {
+  const { issuer, member } = certificate
+  return issuer === member && mayCertify(authority, member, now) && !mayIssue(authority, certificate, now)
 }
 
 /** Whoever holds an invite that is open could be a member at once, and must see which use of it is free. */
@@ -70,7 +81,7 @@ function weighGuest(showing: Showing, { authority, now }: Known): Verdict | unde
   const open = invites.find(invite => isOpen(authority, invite, now))
   // Attack: a token found after it was used. Its holder gets nothing, not even who used it.
   if (open === undefined) return refuse('invite-over')
-  return bindingHolds(showing) ? accept(showing, 'member', open.expires) : refuse('not-a-member')
+  return accept(showing, 'member', open.expires)
 }
 
 type Certified = Showing & { readonly certificate: SignedRecord<Certificate> }
@@ -92,15 +103,14 @@ function weighCertificate(showing: Certified, known: Known, standing: 'member' |
 function isIssuedWell(showing: Certified, { authority, now }: Known, standing: 'member' | 'unknown'): boolean {
   const { member, certificate } = showing
   if (mayIssue(authority, certificate.body, now)) return true
-  // Attack: an issuer that was cut off has given a stranger's host to a member. The member's own word is not the issuer's
-  // to give, so with it the certificate says only that the member was seen in time.
+  // Beside the member's own word, which is not the issuer's to give, the certificate says that the member was seen in time.
   const { issuer } = certificate.body
-  return issuer !== member && standing === 'member' && couldCertify(authority, issuer) && bindingHolds(showing)
+  return issuer !== member && standing === 'member' && couldCertify(authority, issuer)
 }
 
 /** May the issuer of a certificate say so today? */
 export function mayIssue(authority: Authority, { issuer, member, issued, expires }: Certificate, now: number): boolean {
-  if (mayCertify(authority, issuer, now)) return true
+  if (mayCertifyMember(authority, { issuer, member }, now)) return true
   // Attack: a member renews itself for ever. Only who was let in for a time does, and for a day.
   const isShort = expires - issued <= LIMITS.membership.ownCertificateMs
   return issuer === member && isShort && holdsExpiringGrant(authority, member, now)
@@ -109,7 +119,7 @@ export function mayIssue(authority: Authority, { issuer, member, issued, expires
 /** Attack: an invite is redeemed with the key of an owner, for a host of whoever holds the invite. The owner never said so. */
 function weighBinding(showing: Showing, { authority, now, isIssuer }: Known, standing: 'member' | 'unknown'): Verdict {
   const { member } = showing
-  if (standing === 'unknown' || !bindingHolds(showing)) return refuse('not-a-member')
+  if (standing === 'unknown') return refuse('not-a-member')
   const role = rolesOfMember(authority, member, now)[0] ?? 'member'
   const until = invitedUntil(authority, member)
   // Somebody must let in whom an owner has named, to certify it: whoever may goes by the facts alone.
