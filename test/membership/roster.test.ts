@@ -105,7 +105,7 @@ describe('the roster', () => {
   test('expels nobody for what a host did that only others say is his', async () => {
     const desk = await hostOf('desk')
     owner.members.hosts.learn([parseCertificate(owner.members.credentials.issue(desk, { key: bob.signer.principal }))])
-    const asked = { member: desk, reason: 'left', isCompromised: false }
+    const asked = { member: desk, reason: 'left', isCompromised: false, keep: [] }
     expect(await codeOfAsync(() => expel(owner.commands, { registry, key: undefined }, asked))).toBe('USAGE')
   })
 

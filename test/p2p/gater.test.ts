@@ -35,8 +35,8 @@ class Socket extends EventTarget {
 const raw = (socket: Socket): MultiaddrConnection => socket as unknown as MultiaddrConnection
 
 test('silent sockets of one address hold a few of the places for handshakes, and others find theirs', () => {
-  const { denyInboundConnection } = gater()
-  const denied = (socket: Socket) => denyInboundConnection?.(raw(socket))
+  const gate = gater()
+  const denied = (socket: Socket) => gate.denyInboundConnection?.(raw(socket))
   const silent = Array.from({ length: pendingPerAddress }, (_, i) => new Socket('203.0.113.7', i + 1))
   for (const socket of silent) expect(denied(socket)).toBe(false)
   expect(denied(new Socket('203.0.113.7', 99))).toBe(true)
@@ -49,17 +49,17 @@ test('silent sockets of one address hold a few of the places for handshakes, and
 })
 
 test('what closed or was let through holds no place, once', async () => {
-  const { denyInboundConnection, denyInboundUpgradedConnection } = gater()
+  const gate = gater()
   const peer = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
   for (let i = 0; i < 2 * pendingPrivate; i++) {
     const socket = new Socket('10.0.0.1', i + 1)
-    expect(denyInboundConnection?.(raw(socket))).toBe(false)
-    if (i % 2 === 0) void denyInboundUpgradedConnection?.(peer, raw(socket))
+    expect(gate.denyInboundConnection?.(raw(socket))).toBe(false)
+    if (i % 2 === 0) void gate.denyInboundUpgradedConnection?.(peer, raw(socket))
     socket.close()
   }
   for (let i = 0; i < pendingPrivate; i++)
-    expect(denyInboundConnection?.(raw(new Socket('10.0.0.1', i + 1)))).toBe(false)
-  expect(denyInboundConnection?.(raw(new Socket('10.0.0.2', 1)))).toBe(true)
+    expect(gate.denyInboundConnection?.(raw(new Socket('10.0.0.1', i + 1)))).toBe(false)
+  expect(gate.denyInboundConnection?.(raw(new Socket('10.0.0.2', 1)))).toBe(true)
 })
 
 test('no group of addresses that one person may have holds all places for handshakes', () => {
