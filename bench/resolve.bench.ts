@@ -54,7 +54,9 @@ function amongOthers(registry: RegistryId, view: RegistryView): Precedence {
     wasCut: async () => false,
     near: async () => [],
     isPrivate: ({ isDefault }) => !isDefault,
-    isRead: () => true
+    isRead: () => true,
+    isFresh: () => true,
+    heardAt: () => undefined
   })
 }
 

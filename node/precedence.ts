@@ -11,6 +11,8 @@ export function composePrecedence({ facts, gate, registries, sources, view }: Co
   // Either says so: a record that a disk lost comes back without a swarm, and a genesis may not be here yet.
   const isPrivate = (entry: FollowedRegistry): boolean =>
     entry.swarm !== 'public' || genesisOf(entry)?.visibility === 'private'
+  // Whoever founded a registry and was never compared with anybody about it has said all that there is to it.
+  const isOwn = ({ id, made }: FollowedRegistry): boolean => made && sources.count(id) === 0
   const isRead = (entry: FollowedRegistry): boolean =>
     isPrivate(entry) ? entry.made || sources.count(entry.id) > 0 : genesisOf(entry) !== undefined
   return new Precedence({
@@ -20,6 +22,8 @@ export function composePrecedence({ facts, gate, registries, sources, view }: Co
       facts.cutCount(registry) > 0 && (await facts.cutFactsOf(registry, name)).length > 0,
     near: view.near.bind(view),
     isPrivate,
-    isRead
+    isRead,
+    isFresh: entry => isOwn(entry) || sources.isFresh(entry.id),
+    heardAt: ({ id }) => sources.heardAt(id)
   })
 }
