@@ -1,4 +1,5 @@
 import type { BackupRecord } from '../protocol/backup.ts'
+import { equalBytes } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -58,7 +59,7 @@ export interface PrivateSwarm {
 interface Entry extends PrivateSwarm {
   failure: string | undefined
   /** Under which secrets its host runs. */
-  running: { readonly epoch: number; readonly hasOld: boolean } | undefined
+  running: { readonly secret: Uint8Array; readonly hasOld: boolean } | undefined
   readonly abort: AbortController
   /** Host work, one after the other. */
   last: Promise<void>
@@ -278,7 +279,7 @@ export class PrivateSwarms {
     const tryWith = async (addresses: readonly string[]): Promise<void> => {
       await this.#network?.openPrivate(name, { ...host, settings: { ...settings, listen: addresses } })
     }
-    entry.running = { epoch: secrets.epoch, hasOld: old.length > 0 }
+    entry.running = { secret: secrets.secret, hasOld: old.length > 0 }
     try {
       await tryWith(listen).catch(async (error: unknown) => {
         // Its port was free when it was last here. Somebody who must be reached at one address writes it down.
@@ -354,7 +355,9 @@ export class PrivateSwarms {
 /** Another secret is the newest, or the one before is good no longer and still opens the outer wall. */
 function isOutdated({ running, members }: Entry): boolean {
   if (running === undefined) return false
-  return running.epoch !== members.keys.current.epoch || running.hasOld !== oldSecret(members).length > 0
+  // Two may be of one epoch.
+  const isOther = !equalBytes(running.secret, members.keys.current.secret)
+  return isOther || running.hasOld !== oldSecret(members).length > 0
 }
 
 function oldSecret(members: MembersOfSwarm): readonly Uint8Array[] {

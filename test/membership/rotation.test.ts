@@ -1,25 +1,28 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signSwarmKey } from '../../attestation/sign-membership.ts'
 import { rotateSwarm } from '../../node/services/swarm/rotate.ts'
+import { compareBytes } from '../../protocol/bytes.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { privateKeys } from '../../protocol/membership/names.ts'
 import type { SwarmKey } from '../../protocol/membership/swarm-key.ts'
 import { codeOfAsync } from '../support/error-code.ts'
 import { FactWriter, person } from '../support/facts.ts'
-import { meet } from '../support/seat.ts'
+import type { Person } from '../support/facts.ts'
+import { meet, share } from '../support/seat.ts'
 import type { Seat } from '../support/seat.ts'
-import { company, DAY, NOW, registry, root } from './company.ts'
+import { company, DAY, headOf, NOW, registry, root } from './company.ts'
 import type { Company } from './company.ts'
 
 const { overlapDefaultMs, overlapMaxMs } = LIMITS.membership
 let clock: Company['clock']
+let writer: Company['writer']
 let owner: Seat
 let ann: Seat
 let bob: Seat
 
 beforeEach(async () => {
-  ;({ clock, owner, ann, bob } = await company())
+  ;({ clock, writer, owner, ann, bob } = await company())
 })
 
 describe('a rotation', () => {
@@ -103,6 +106,41 @@ describe('a rotation', () => {
     await ann.members.takeSwarmKey(third)
     await ann.members.takeSwarmKey(a)
     expect(ann.members.keys.current).toMatchObject({ epoch: 3, previous: { epoch: 1 } })
+  })
+
+  test('by who is an owner no more gives way to that of an owner, whatever its bytes and its epoch', async () => {
+    const thief = person('second')
+    const signed = (by: Person, epoch: number, fill: number): Uint8Array =>
+      signSwarmKey({ ...body, by: by.did, epoch, secret: new Uint8Array(32).fill(fill) }, by.secret)
+    await owner.take([writer.grant(thief.did, 'owner', { authPrev: headOf(owner) })])
+    for (const seat of [ann, bob]) await share(owner, seat)
+    const honest = signed(root, 1, 1)
+    // It tries until its own sorts first.
+    let low = signed(thief, 1, 2)
+    for (let fill = 3; compareBytes(low, honest) > 0; fill++) low = signed(thief, 1, fill)
+    await ann.members.takeSwarmKey(low)
+    await bob.members.takeSwarmKey(signed(thief, 1_000, 200))
+    expect([ann, bob].map(({ members }) => [members.keys.current.epoch, members.doubtsSecret()])).toEqual([
+      [1, false],
+      [1_000, false]
+    ])
+    // The expulsion is heard of, and then the secret that went with it.
+    await owner.take([writer.revoke(thief.did, { authPrev: headOf(owner) })])
+    await owner.members.takeSwarmKey(honest)
+    for (const seat of [ann, bob]) {
+      await share(owner, seat)
+      expect(seat.members.doubtsSecret()).toBe(true)
+      await seat.members.takeSwarmKey(honest)
+      expect(seat.members.keys.current).toMatchObject({ epoch: 1, record: honest, previous: { epoch: 0 } })
+      expect(seat.members.doubtsSecret()).toBe(false)
+      // Nor does anything lead back to it, or to what was good before.
+      for (const record of [low, signed(thief, 1_000, 200), signed(thief, 2, 201)])
+        await seat.members.takeSwarmKey(record)
+      expect(seat.members.keys.current.record).toEqual(honest)
+    }
+    await bob.members.takeSwarmKey(signed(root, 2, 5))
+    await bob.members.takeSwarmKey(honest)
+    expect(bob.members.keys.current.epoch).toBe(2)
   })
 
   test('that could not be kept is not used', async () => {

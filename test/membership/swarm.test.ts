@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchInto } from '../../node/content.ts'
 import { listKeys } from '../../node/key-ring.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { parseContentId, parseRegistryId, toLink } from '../../protocol/cid.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -95,6 +96,23 @@ describe('a private swarm', () => {
       const found = () => each.call('search', { query: 'later', registry: 'acme', limit: 5 })
       await expect.poll(found, { timeout: 15_000 }).toHaveLength(1)
     }
+  }, 60_000)
+
+  test('ends with one secret where two owners have made one each at the same time', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    await node.call('roleGrant', { registry: 'acme', to: other.key, role: 'owner' })
+    const isOwner = async () => (await other.call('members', { registry: 'acme' })).members.map(({ roles }) => roles[0])
+    await expect.poll(isOwner, { timeout: 15_000 }).toEqual(['owner', 'owner'])
+    const rotated = await Promise.all([node, other].map(each => each.call('swarmRotate', { registry: 'acme' })))
+    expect(rotated.map(({ epoch }) => epoch)).toEqual([1, 1])
+    const secrets = (): readonly string[] =>
+      [node, other].map(({ parts }) => toHex(parts.privates.all[0]?.members.keys.current.secret ?? new Uint8Array()))
+    const [first, second] = secrets()
+    expect(first).not.toBe(second)
+    await expect.poll(() => new Set(secrets()).size, { timeout: 15_000 }).toBe(1)
+    const peers = async () => (await other.call('swarmList', {}))[0]
+    await expect.poll(peers, { timeout: 15_000 }).toMatchObject({ epoch: 1, running: true, peers: 1 })
   }, 60_000)
 
   test('tells the second holder of a used invite who used it, and leaves nothing behind', async () => {

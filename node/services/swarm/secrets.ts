@@ -2,6 +2,7 @@ import { verifySwarmKey } from '../../../attestation/sign-membership.ts'
 import type { Authority } from '../../../protocol/authority.ts'
 import { compareBytes, equalBytes } from '../../../protocol/bytes.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { privateKeys } from '../../../protocol/membership/names.ts'
@@ -29,8 +30,9 @@ export interface SecretsComponents {
  *
  * Invariants:
  * 1. A secret is durable before it is used.
- * 2. All that hear of the same records end with the same secret, in whatever order they hear of them: the highest epoch,
- *    and of one epoch the record that sorts first.
+ * 2. All that hear of the same records and facts end with the same secret, in whatever order they hear of them: what an
+ *    owner has signed before what somebody has who is none any more, then the highest epoch, and of one epoch the record
+ *    that sorts first.
  */
 export class Secrets {
   readonly #components: SecretsComponents
@@ -88,21 +90,35 @@ export class Secrets {
     this.#current = secrets
   }
 
+  /** Was the newest secret given by somebody who is an owner no longer? */
+  get isDoubtful(): boolean {
+    const { record } = this.#current
+    if (record === null || this.#components.authority() === undefined) return false
+    return !this.#isOwner(parseSwarmKey(record).body.by)
+  }
+
   #isNewer({ bytes, body }: SignedRecord<SwarmKey>, known: SwarmSecrets): boolean {
     // Attack: one record uses up all numbers that there are, and nobody can rotate again.
     if (body.epoch > known.epoch) return body.epoch - known.epoch <= LIMITS.membership.epochsAtOnce
+    // Attack: who was expelled as an owner gives its own secret, of any epoch, to whoever has not heard of it yet. What
+    // was good before both is never gone back to.
+    if (this.isDoubtful && body.epoch > (known.previous?.epoch ?? known.epoch - 1)) return true
     if (body.epoch < known.epoch) return false
     // What came with a token gets its record, or gives way to one that an owner has signed.
     return known.record === null || compareBytes(bytes, known.record) < 0
   }
 
   #isSigned(record: SignedRecord<SwarmKey>): boolean {
-    const { registry, authority, now } = this.#components
+    const { registry, now } = this.#components
     const { body } = record
+    if (body.registry !== registry || body.time > now() + LIMITS.membership.clockSkewMs) return false
+    return this.#isOwner(body.by) && verifySwarmKey(record)
+  }
+
+  #isOwner(key: Principal): boolean {
+    const { authority, now } = this.#components
     const known = authority()
-    if (body.registry !== registry || known === undefined) return false
-    if (body.time > now() + LIMITS.membership.clockSkewMs) return false
-    return isOwner(known, body.by, now()) && verifySwarmKey(record)
+    return known !== undefined && isOwner(known, key, now())
   }
 
   #helloKey(secret: Uint8Array): Uint8Array {
