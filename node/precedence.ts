@@ -1,6 +1,7 @@
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
 import { Precedence } from './services/precedence.ts'
+import { isTraced } from './services/traces.ts'
 import type { Sources } from './sources.ts'
 
 type Composing = Pick<NodeParts, 'facts' | 'gate' | 'registries' | 'view'> & { readonly sources: Sources }
@@ -18,8 +19,11 @@ export function composePrecedence({ facts, gate, registries, sources, view }: Co
   return new Precedence({
     registries,
     find: view.find.bind(view),
-    wasCut: async (registry, name) =>
-      facts.cutCount(registry) > 0 && (await facts.cutFactsOf(registry, name)).length > 0,
+    isTraced: async (registry, name, hasRow) => {
+      if (!hasRow && facts.cutCount(registry) === 0) return false
+      const state = gate.state(registry)
+      return state === undefined ? hasRow : isTraced(state, name)
+    },
     near: view.near.bind(view),
     isPrivate,
     isRead,

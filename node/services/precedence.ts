@@ -22,8 +22,11 @@ export interface PrecedenceComponents<F extends Followed = Followed> {
     find(which: string | undefined): F
   }
   readonly find: FindPackage
-  /** Whether a registry once held facts about a name that a revocation took out of the set. */
-  readonly wasCut: (registry: RegistryId, name: PackageName) => Promise<boolean>
+  /**
+   * Whether a registry that does not hold a name has facts about it, cut off or not, by somebody who could ever name or
+   * publish it. `hasRow`: the view knows of some that were not cut off.
+   */
+  readonly isTraced: (registry: RegistryId, name: PackageName, hasRow: boolean) => Promise<boolean>
   readonly near: (registry: RegistryId, name: PackageName) => Promise<readonly string[]>
   readonly isPrivate: (registry: F) => boolean
   /** Whether what a registry holds is known well enough to say that it does not hold a name. */
@@ -34,7 +37,7 @@ export interface PrecedenceComponents<F extends Followed = Followed> {
   readonly heardAt: (registry: F) => number | undefined
 }
 
-/** What a registry says of a name. `traces`: there are facts about it, and none of them counts any more, or yet. */
+/** What a registry says of a name. `traces`: somebody who could has said something of it that does not count, or no more. */
 export type Holding = 'claimed' | 'nothing' | 'traces'
 
 /** What became of looking for the registry that a name means. */
@@ -109,7 +112,7 @@ export class Precedence<F extends Followed = Followed> {
     const first = [main, usual.id].flatMap(id => registries.all.filter(entry => entry.id === id))
     const open = [...new Set([...first, ...registries.all])].filter(isOpen)
     for (const registry of open) {
-      if ((await this.holding(registry, name)) === 'claimed') return { type: 'found', registry, isPrivate: false }
+      if (await this.holds(registry, name)) return { type: 'found', registry, isPrivate: false }
       if (!isRead(registry)) return { type: 'unread', registry, isPrivate: false }
     }
     return { type: 'absent', looked: registries.all }
@@ -121,7 +124,7 @@ export class Precedence<F extends Followed = Followed> {
     const closed = registries.all.filter(isPrivate)
     const unread = closed.find(registry => !isRead(registry))
     if (unread !== undefined) return { type: 'unread', registry: unread, isPrivate: true }
-    const holdings = await Promise.all(closed.map(registry => this.#holdingOrCut(registry, name)))
+    const holdings = await Promise.all(closed.map(registry => this.#holding(registry, name)))
     const having = (wanted: Holding): readonly F[] => closed.filter((_, i) => holdings[i] === wanted)
     const [registry, ...others] = having('claimed')
     if (registry !== undefined && others.length > 0) return { type: 'ambiguous', registries: [registry, ...others] }
@@ -136,19 +139,18 @@ export class Precedence<F extends Followed = Followed> {
     return registries.all.find(registry => isPrivate(registry) && !isFresh(registry))
   }
 
-  async holding({ id }: F, name: PackageName): Promise<Holding> {
-    const view = await this.#components.find(id, name)
-    return isThere(view) ? 'claimed' : view === undefined ? 'nothing' : 'traces'
+  async holds({ id }: F, name: PackageName): Promise<boolean> {
+    return isThere(await this.#components.find(id, name))
   }
 
   /**
    * Attack: whoever makes a private name go away opens it to a stranger's package of that name. Facts that were cut off
    * with a stolen key leave their trace.
    */
-  async #holdingOrCut(registry: F, name: PackageName): Promise<Holding> {
-    const holding = await this.holding(registry, name)
-    if (holding !== 'nothing') return holding
-    return (await this.#components.wasCut(registry.id, name)) ? 'traces' : 'nothing'
+  async #holding({ id }: F, name: PackageName): Promise<Holding> {
+    const view = await this.#components.find(id, name)
+    if (isThere(view)) return 'claimed'
+    return (await this.#components.isTraced(id, name, view !== undefined)) ? 'traces' : 'nothing'
   }
 
   /** The registry that a name means. @throws RegistryError NO_REGISTRY | AMBIGUOUS_NAME | UNKNOWN_PACKAGE */
@@ -176,8 +178,8 @@ export class Precedence<F extends Followed = Followed> {
 
   /** All registries that hold a name, in the order of following. */
   async holders(name: PackageName): Promise<readonly F[]> {
-    const holdings = await Promise.all(this.all.map(registry => this.holding(registry, name)))
-    return this.all.filter((_, i) => holdings[i] === 'claimed')
+    const held = await Promise.all(this.all.map(registry => this.holds(registry, name)))
+    return this.all.filter((_, i) => held[i])
   }
 
   /** What to tell a person whose name means no one registry. */

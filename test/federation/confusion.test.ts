@@ -170,7 +170,7 @@ test('the rule is asked of rows, whatever else a registry holds: at most one loo
       asked.push(registry)
       return here.view.find(registry, name)
     },
-    wasCut: async () => false,
+    isTraced: async () => false,
     near: async () => [],
     isPrivate: ({ alias }) => alias === 'acme',
     isRead: () => true,

@@ -131,7 +131,7 @@ test('the rule holds for every order of following, every holder and whatever was
           }
         },
         find: federation.view.find.bind(federation.view),
-        wasCut: async () => false,
+        isTraced: async () => false,
         near: async () => [],
         isPrivate: entry => entry.swarm !== 'public',
         isRead: entry => !given.unread.some(alias => alias === entry.alias),
@@ -304,6 +304,57 @@ describe('a private name that went away', () => {
     expect(error).toMatchObject({ code: 'AMBIGUOUS_NAME' })
     expect(await refusal(here.project().install(['tool']))).toMatchObject({ code: 'AMBIGUOUS_NAME' })
     await here.project().install(['main:tool'])
+  })
+
+  test('is not left to a stranger where its curator came by an invite that was ended, or by a grant of a stolen key', async () => {
+    const { here, acme, main } = await world()
+    for (const name of ['first', 'second']) publish(main, name, { '99.0.0': [] })
+    await here.read(main)
+    const [door, guest, thief, friend] = ['door', 'guest', 'thief', 'friend'].map(name => person(name))
+    if (door === undefined || guest === undefined || thief === undefined || friend === undefined)
+      throw new Error('four')
+    const invite = acme.invite(door.did, { role: 'curator' })
+    acme.redeem(invite, guest.did, { by: door })
+    acme.claim('first', { by: guest, authPrev: invite.id })
+    const owning = acme.grant(thief.did, 'owner', { authPrev: invite.id })
+    const given = acme.grant(friend.did, 'curator', { by: thief, authPrev: owning.id })
+    acme.claim('second', { by: friend, authPrev: given.id })
+    await here.read(acme)
+    for (const name of ['first', 'second'])
+      expect(told(await here.precedence.standing(subject(name)))).toBe('found acme')
+    const ended = acme.revoke(door.did, { authPrev: owning.id, heads: [] })
+    const cut = acme.revoke(guest.did, { authPrev: ended.id, heads: [] })
+    acme.revoke(thief.did, { authPrev: cut.id, heads: [] })
+    await here.read(acme)
+    for (const name of ['first', 'second'])
+      expect(told(await here.precedence.standing(subject(name)))).toBe('traces acme')
+  })
+})
+
+describe('a public name', () => {
+  test('is nobody’s to block who never could name or publish it, in the private registry or cut off from it', async () => {
+    const here = new Federation()
+    const main = await here.follow('main', { kind: 'public' })
+    const acme = await here.follow('acme', { kind: 'private' })
+    const names = ['left-pad', 'right-pad', 'acme-pad']
+    for (const name of names) publish(main, name, { '1.0.0': [] })
+    await here.read(main)
+    const [weak, narrow] = [person('weak'), person('narrow')]
+    const first = acme.grant(weak.did, 'member')
+    const granted = acme.grant(narrow.did, 'publisher', { scope: 'ggen/acme-*', authPrev: first.id })
+    const nothing = { registry: granted.id, package: granted.id }
+    for (const by of [weak, narrow]) for (const name of names) acme.yank(name, '1.0.0', nothing, { by })
+    // Nor by giving itself a role.
+    acme.grant(weak.did, 'curator', { by: weak, authPrev: granted.id })
+    await here.read(acme)
+    for (const name of names) expect(await here.view.find(acme.registry, subject(name))).toBeDefined()
+    const expected = ['found main', 'found main', 'traces acme']
+    const standings = (): Promise<readonly string[]> =>
+      Promise.all(names.map(async name => told(await here.precedence.standing(subject(name)))))
+    expect(await standings()).toEqual(expected)
+    acme.revoke(weak.did, { authPrev: granted.id, heads: [] })
+    await here.read(acme)
+    expect(await standings()).toEqual(expected)
   })
 })
 
