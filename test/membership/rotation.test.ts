@@ -150,6 +150,29 @@ describe('a rotation', () => {
     expect(bob.members.keys.current).toBe(before)
   })
 
+  test('that a token tells of is held beside the known one until a member has shown it, and no leap is believed', async () => {
+    const { keys } = bob.members
+    const before = keys.current
+    const told = { secret: new Uint8Array(32).fill(66), epoch: 5, psk: false }
+    const [known, proposed] = [before.secret, told.secret].map(secret => privateKeys(secret).hello)
+    expect(keys.propose({ ...told, epoch: LIMITS.membership.epochsAtOnce + 1 })).toBe(false)
+    expect(await keys.adopt({ ...told, epoch: Number.MAX_SAFE_INTEGER })).toBe(false)
+    for (const under of [undefined, known]) {
+      expect(keys.propose(told)).toBe(true)
+      expect(bob.members.secrets()).toEqual([
+        { epoch: 5, key: proposed },
+        { epoch: 0, key: known }
+      ])
+      expect(await keys.settle(under)).toBe(false)
+      expect([keys.current, keys.proposed, bob.swarmStore.record.secrets]).toEqual([before, undefined, before])
+    }
+    await bob.members.takeSwarmKey(signSwarmKey(body, root.secret))
+    expect(keys.current.epoch).toBe(1)
+    keys.propose(told)
+    expect(await keys.settle(proposed)).toBe(true)
+    expect(bob.swarmStore.record.secrets).toMatchObject({ secret: told.secret, epoch: 5, previous: { epoch: 1 } })
+  })
+
   test('that somebody missed comes with a new token', async () => {
     await rotate()
     const { secret, epoch } = owner.members.keys.current

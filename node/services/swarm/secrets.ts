@@ -25,6 +25,9 @@ export interface SecretsComponents {
   readonly now: () => number
 }
 
+/** What a token says of a secret. */
+export type Told = Pick<SwarmSecrets, 'secret' | 'epoch' | 'psk'>
+
 /**
  * The secrets of a swarm: the one it is called by now, and the one before for as long as they overlap.
  *
@@ -37,6 +40,7 @@ export interface SecretsComponents {
 export class Secrets {
   readonly #components: SecretsComponents
   #current: SwarmSecrets
+  #proposed: Told | undefined
   #last: Promise<unknown> = Promise.resolve()
   readonly #helloKeys = new WeakMap<Uint8Array, Uint8Array>()
 
@@ -49,12 +53,25 @@ export class Secrets {
     return this.#current
   }
 
+  /** What a token said that nobody has confirmed yet. */
+  get proposed(): Told | undefined {
+    return this.#proposed
+  }
+
   /** The newest first. */
   forHello(): readonly SecretOfHello[] {
-    const { secret, epoch, previous } = this.#current
+    const { secret, epoch } = this.#current
     const newest = { epoch, key: this.#helloKey(secret) }
-    if (previous === null || previous.until <= this.#components.now()) return [newest]
-    return [newest, { epoch: previous.epoch, key: this.#helloKey(previous.secret) }]
+    const proposed = this.#proposed
+    // In the place of the one before: a hello has room for two, and whoever still has that one has a newer one soon.
+    if (proposed !== undefined) return [{ epoch: proposed.epoch, key: this.#helloKey(proposed.secret) }, newest]
+    return [newest, ...this.overlapping.map(each => ({ epoch: each.epoch, key: this.#helloKey(each.secret) }))]
+  }
+
+  /** The secret before, while it is good. */
+  get overlapping(): readonly PreviousSecret[] {
+    const { previous } = this.#current
+    return previous === null || previous.until <= this.#components.now() ? [] : [previous]
   }
 
   /**
@@ -73,16 +90,44 @@ export class Secrets {
     })
   }
 
-  /** Takes over what a token says, if it is newer. Whoever has it was given it to be let in. */
-  adopt({ secret, epoch, psk }: Pick<SwarmSecrets, 'secret' | 'epoch' | 'psk'>): Promise<boolean> {
+  /**
+   * Holds hellos under what a token says too, if it is newer. Attack: a forged token, which costs whoever believes it the
+   * secret of the swarm. So it is in memory alone until `settle`.
+   */
+  propose({ secret, epoch, psk }: Told): boolean {
+    if (!this.#isAhead({ secret, epoch, psk })) return false
+    this.#proposed = { secret, epoch, psk }
+    return true
+  }
+
+  /** `under`: the key of the hello in which a member has accepted us. What was proposed is taken over if it is that one. */
+  async settle(under: Uint8Array | undefined): Promise<boolean> {
+    const proposed = this.#proposed
+    if (proposed === undefined) return false
+    const isConfirmed = under !== undefined && equalBytes(under, this.#helloKey(proposed.secret))
+    try {
+      return isConfirmed && (await this.adopt(proposed))
+    } finally {
+      this.#proposed = undefined
+    }
+  }
+
+  /** Takes over what a token says, if it is newer, and a member has confirmed it. */
+  adopt({ secret, epoch, psk }: Told): Promise<boolean> {
     return this.#inTurn(async () => {
       const known = this.#current
-      if (epoch <= known.epoch || equalBytes(secret, known.secret)) return false
+      if (!this.#isAhead({ secret, epoch, psk })) return false
       const until = this.#components.now() + LIMITS.membership.overlapDefaultMs
       const previous = { secret: known.secret, epoch: known.epoch, until }
       await this.#put({ secret, epoch, psk, previous, record: null })
       return true
     })
+  }
+
+  #isAhead({ secret, epoch }: Told): boolean {
+    const known = this.#current
+    const isNear = epoch > known.epoch && epoch - known.epoch <= LIMITS.membership.epochsAtOnce
+    return isNear && !equalBytes(secret, known.secret)
   }
 
   async #put(secrets: SwarmSecrets): Promise<void> {
