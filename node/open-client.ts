@@ -86,9 +86,14 @@ async function inProcess(path: string, network: boolean, signal: AbortSignal): P
 
 /** Gives the remembered peers a moment to answer and to be read, so that a short command does not miss what they have. */
 async function connected(parts: NodeParts, signal: AbortSignal): Promise<void> {
-  const { registries, precedence, sources } = parts
+  const { registries, precedence } = parts
   const hasPublicPeers = (await parts.records.dialled()).length > 0
-  const awaited = registriesAwaited({ registries, precedence, sources, hasPublicPeers })
+  const awaited = registriesAwaited({
+    registries,
+    precedence,
+    sources: registry => parts.sources(registry),
+    hasPublicPeers
+  })
   await untilCaughtUp(parts, awaited, { patienceMs: LIMITS.hello.timeoutMs, signal })
 }
 

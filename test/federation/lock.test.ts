@@ -303,38 +303,6 @@ describe('an edited lockfile', () => {
   })
 })
 
-describe('moves that are accepted', () => {
-  test('lead from no registry that is not followed here to one that is', async () => {
-    const w = await world()
-    // As a colleague without any alias wrote it: acme is the registry that plain names of the project mean.
-    const author = w.here.project()
-    await w.here.registries.add(w.acme.registry, { alias: 'acme', isDefault: true })
-    publish(w.acme, 'app', { '1.0.0': ['lib *'] })
-    publish(w.acme, 'lib', { '1.0.0': [] })
-    publish(w.main, 'site', { '1.0.0': ['lib *'] })
-    for (const writer of [w.acme, w.main]) await w.here.read(writer)
-    await author.install(['app', 'secret'])
-    const needing = w.here.project()
-    await needing.install(['main:site'])
-    expect(needing.locked).toEqual(['acme:lib@1.0.0', 'main:site@1.0.0'])
-    for (const name of ['app', 'lib', 'secret']) publish(w.main, name, { '99.0.0': [] })
-    await w.here.read(w.main)
-    await w.here.registries.remove('other', undefined)
-    await w.here.registries.remove('acme', 'main')
-    for (const call of [
-      () => author.update([], { acceptMoves: true }),
-      () => author.update(['secret'], { acceptMoves: true }),
-      () => author.install([], { acceptMoves: true }),
-      () => author.install(['tool'], { acceptMoves: true }),
-      () => needing.update([], { acceptMoves: true })
-    ])
-      expect(await refusal(call())).toMatchObject({ code: 'UNKNOWN_REGISTRY' })
-    expect(author.locked.every(locked => locked.startsWith(w.acme.registry) || locked.startsWith('main:tool'))).toBe(
-      true
-    )
-  })
-})
-
 describe('a private registry that was never read', () => {
   test('keeps nobody from what is locked, and lets nothing new be taken from elsewhere', async () => {
     const w = await world()
