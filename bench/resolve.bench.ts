@@ -51,10 +51,12 @@ function amongOthers(registry: RegistryId, view: RegistryView): Precedence {
   return new Precedence({
     registries: { all: [...others, bench], find: () => bench },
     find: view.find.bind(view),
-    wasCut: async () => false,
+    isTraced: async () => false,
     near: async () => [],
     isPrivate: ({ isDefault }) => !isDefault,
-    isRead: () => true
+    isRead: () => true,
+    isFresh: () => true,
+    heardAt: () => undefined
   })
 }
 

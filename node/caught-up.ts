@@ -1,10 +1,31 @@
 import type { RegistryId } from '../protocol/cid.ts'
+import type { FollowedRegistry } from '../storage/records.ts'
 
 /** What waiting needs of a node's parts. */
 export interface CatchingUp {
   readonly onChange: (listener: () => void) => () => void
   /** Registries that were compared to the end with at least one peer since the start. */
   readonly caughtUp: ReadonlySet<RegistryId>
+}
+
+/** What a command that ends soon waits for. */
+export interface Awaited {
+  readonly registries: { readonly all: readonly FollowedRegistry[] }
+  readonly precedence: { isPrivate(registry: FollowedRegistry): boolean }
+  /** With how many peers a registry was ever compared. */
+  readonly sources: (registry: RegistryId) => number
+  /** Whether the public host has anybody to dial. */
+  readonly hasPublicPeers: boolean
+}
+
+/**
+ * The registries that may have news. Attack: a command that does not wait for a private one takes its newest names from
+ * a public one. Whoever founded a registry, and never met anybody else who is in it, waits for nobody.
+ */
+export function registriesAwaited({ registries, precedence, sources, hasPublicPeers }: Awaited): readonly RegistryId[] {
+  const isAwaited = (entry: FollowedRegistry): boolean =>
+    precedence.isPrivate(entry) ? !entry.made || sources(entry.id) > 0 : hasPublicPeers
+  return registries.all.filter(isAwaited).map(({ id }) => id)
 }
 
 /**

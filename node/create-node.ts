@@ -104,7 +104,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const late: Late['late'] = { privates: undefined }
   const caughtUp = new Set<RegistryId>()
-  const sources = new Sources(core.records)
+  const sources = new Sources(core.records, () => core.clock.now())
   const services = composeServices(init, core, { changes, sources, late })
   const scrub = scrubOver(core, services.gate)
   const privates = new PrivateSwarms(init, { ...core, ...services, changes })
@@ -125,6 +125,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     sources: registry => sources.count(registry),
     network: () => core.swarms.require(),
     follow: async registry => {
+      // Whoever left a registry and follows it again has compared nothing yet.
+      caughtUp.delete(registry)
       await sources.load(registry)
       await follow(parts, registry)
     },

@@ -123,7 +123,7 @@ export class Network {
   }
 
   #events(): Parameters<typeof createSwarm>[2] {
-    const { caughtUp, sources, changes, mirror, log, onCompared } = this.#components
+    const { caughtUp, sources, changes, mirror, log, onCompared, registries } = this.#components
     return {
       onPeer: () => {
         mirror.retry()
@@ -131,6 +131,8 @@ export class Network {
       },
       onPeerGone: () => changes.emit(),
       onReconciled: ({ peer, registry }) => {
+        // Its host is just being stopped: what is written down of a registry that was left would outlive it.
+        if (!registries.ids.includes(registry)) return
         caughtUp.add(registry)
         onCompared(registry)
         changes.emit()

@@ -3,7 +3,7 @@ import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths } from '../storage/home.ts'
 import { homePath } from './config.ts'
-import { untilCaughtUp } from './caught-up.ts'
+import { registriesAwaited, untilCaughtUp } from './caught-up.ts'
 import { effectiveConfig } from './config-file.ts'
 import { homeExists, takeHome } from './home.ts'
 import { localClient } from './http/local-client.ts'
@@ -86,9 +86,15 @@ async function inProcess(path: string, network: boolean, signal: AbortSignal): P
 
 /** Gives the remembered peers a moment to answer and to be read, so that a short command does not miss what they have. */
 async function connected(parts: NodeParts, signal: AbortSignal): Promise<void> {
-  const { records, registries } = parts
-  if (registries.ids.length === 0 || (await records.dialled()).length === 0) return
-  await untilCaughtUp(parts, registries.ids, { patienceMs: LIMITS.hello.timeoutMs, signal })
+  const { registries, precedence } = parts
+  const hasPublicPeers = (await parts.records.dialled()).length > 0
+  const awaited = registriesAwaited({
+    registries,
+    precedence,
+    sources: registry => parts.sources(registry),
+    hasPublicPeers
+  })
+  await untilCaughtUp(parts, awaited, { patienceMs: LIMITS.hello.timeoutMs, signal })
 }
 
 /** Where the daemon of a data directory listens; undefined when none runs. */

@@ -1,9 +1,11 @@
 import type { BackupRecord } from '../protocol/backup.ts'
+import { equalBytes } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { peerIdOf } from '../attestation/keys.ts'
 import { privateKeys, privateNames } from '../protocol/membership/names.ts'
+import { parseAlias } from '../protocol/reference.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Home } from '../storage/home.ts'
 import { removeKey } from '../storage/key-files.ts'
@@ -60,7 +62,7 @@ export interface PrivateSwarm {
 interface Entry extends PrivateSwarm {
   failure: string | undefined
   /** Under which secrets its host runs. */
-  running: { readonly epoch: number; readonly hasOld: boolean } | undefined
+  running: { readonly secret: Uint8Array; readonly walls: readonly Uint8Array[] } | undefined
   readonly abort: AbortController
   /** Facts came in, and a look at everything is due that has not begun. */
   isStale: boolean
@@ -163,6 +165,8 @@ export class PrivateSwarms {
     { secrets, vouched, listen }: { secrets: SwarmSecrets; vouched: readonly string[]; listen: readonly string[] }
   ): Promise<void> {
     const { kv, registries, spaces } = this.#components
+    // Before anything is written: what has no good name is found by nobody who clears up.
+    assertSwarmName(name)
     if (name === PUBLIC_SWARM || registries.all.some(({ alias, swarm }) => alias === name || swarm === name)) {
       throw new RegistryError('ALREADY_EXISTS', `a registry or swarm ${name} is there already`, {
         next: 'choose another name with --alias'
@@ -182,6 +186,9 @@ export class PrivateSwarms {
   async open(name: string, registry: RegistryId): Promise<PrivateSwarm> {
     const entry = this.#entries.get(name) ?? (await this.#open(name, registry))
     if (this.#network !== undefined && entry.running === undefined) await this.#startHost(entry)
+    // What was proposed must get through the outer wall before anybody is called.
+    this.#inTurn(entry, () => this.#restart(entry))
+    await entry.last
     return entry
   }
 
@@ -283,14 +290,14 @@ export class PrivateSwarms {
     const { name, members } = entry
     const secrets = members.keys.current
     const listen = await this.#listenOf(entry)
-    const old = oldSecret(members)
-    const psks = secrets.psk ? [secrets.secret, ...old].map(secret => privateKeys(secret).psk) : []
+    const walls = wallsOf(members)
+    const psks = walls.map(secret => privateKeys(secret).psk)
     const host = { names: privateNames(secrets.secret), psks, membership: members }
     const settings = await this.#hostSettings(entry)
     const tryWith = async (addresses: readonly string[]): Promise<void> => {
       await this.#network?.openPrivate(name, { ...host, settings: { ...settings, listen: addresses } })
     }
-    entry.running = { epoch: secrets.epoch, hasOld: old.length > 0 }
+    entry.running = { secret: secrets.secret, walls }
     try {
       await tryWith(listen).catch(async (error: unknown) => {
         // Its port was free when it was last here. Somebody who must be reached at one address writes it down.
@@ -363,15 +370,41 @@ export class PrivateSwarms {
   }
 }
 
-/** Another secret is the newest, or the one before is good no longer and still opens the outer wall. */
+/** Another secret is the newest, or others open the outer wall: that before is good no longer, or one was proposed. */
 function isOutdated({ running, members }: Entry): boolean {
   if (running === undefined) return false
-  return running.epoch !== members.keys.current.epoch || running.hasOld !== oldSecret(members).length > 0
+  const walls = wallsOf(members)
+  const isSame =
+    walls.length === running.walls.length && walls.every((wall, i) => equalBytes(wall, running.walls[i] ?? NO_BYTES))
+  // Two may be of one epoch.
+  return !isSame || !equalBytes(running.secret, members.keys.current.secret)
 }
 
-function oldSecret(members: MembersOfSwarm): readonly Uint8Array[] {
-  const { previous, psk } = members.keys.current
-  return psk && previous !== null && members.secrets().length > 1 ? [previous.secret] : []
+const NO_BYTES = new Uint8Array()
+
+/** The secrets whose keys are the outer wall, where there is one. */
+function wallsOf(members: MembersOfSwarm): readonly Uint8Array[] {
+  const { current, proposed } = members.keys
+  if (!current.psk) return []
+  return [
+    current.secret,
+    ...members.keys.overlapping.map(({ secret }) => secret),
+    ...(proposed === undefined ? [] : [proposed.secret])
+  ]
+}
+
+/** The name of a swarm is an alias, and part of the names of its key files. @throws RegistryError INVALID_REFERENCE | USAGE */
+function assertSwarmName(name: string): void {
+  parseAlias(name)
+  const most = LIMITS.keys.nameChars - keyName('').length
+  if (name.length <= most) return
+  throw new RegistryError(
+    'USAGE',
+    `the alias of a private registry has at most ${most} characters, and this one has ${name.length}`,
+    {
+      next: 'choose a shorter one with --alias'
+    }
+  )
 }
 
 function isPortInUse(error: unknown): boolean {

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { parseSecret, principalOf } from '../attestation/keys.ts'
+import { equalBytes } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -43,27 +44,49 @@ export async function joinSwarm(
       next: 'give it in $GGEN_NODE_TOKEN, or as a file in $GGEN_NODE_TOKEN_FILE, to every command of that machine'
     })
   }
-  const wasFollowed = parts.registries.ids.includes(token.registry)
+  const known = parts.registries.all.find(({ id }) => id === token.registry)
+  if (known !== undefined) return enterKnown(parts, { token, name: known.swarm }, context)
   const swarm = await prepared(parts, token, options)
   try {
     return await enter(parts, { token, swarm }, context)
   } catch (error) {
     const isFinal = isRegistryError(error) && error.code === 'NOT_AUTHORIZED'
-    if (!wasFollowed && isFinal) await leaveSwarm(parts, { registry: swarm.name, purge: true })
+    if (isFinal) await leaveSwarm(parts, { registry: swarm.name, purge: true })
     throw error
+  }
+}
+
+/**
+ * Enters a swarm that this node is in, with what another token says of its secret. Attack: a forged token, or one of a
+ * member who was expelled, and whoever believed it would never find his swarm again. So the old secret stays beside the
+ * new one, and nothing is written down before a member of the registry, as its facts here say, has shown the new one too.
+ */
+async function enterKnown(
+  parts: NodeParts,
+  { token, name }: { readonly token: Token; readonly name: string },
+  context: CallContext
+): Promise<Joined> {
+  const { registry, secret, addresses } = token
+  const { members, store } = parts.privates.of(registry)
+  const isProposed = members.keys.propose(token)
+  let under: Uint8Array | undefined
+  try {
+    const swarm = await parts.privates.open(name, registry)
+    const joined = await enter(parts, { token, swarm }, context)
+    under = parts.swarms.named(name)?.heldUnder(joined.peer)
+    return joined
+  } finally {
+    const isTaken = await members.keys.settle(under)
+    // Whoever knows the secret of today made the token: its addresses are those of members.
+    if (isTaken || (under !== undefined && equalBytes(secret, members.keys.current.secret)))
+      await store.putVouched(addresses)
+    if (isProposed) await members.recheck()
   }
 }
 
 /** Writes down what the token says, follows the registry and starts the host. */
 async function prepared(parts: NodeParts, token: Token, { alias, listen = [] }: JoinOptions): Promise<PrivateSwarm> {
   const { registry, secret, epoch, psk, addresses } = token
-  const known = parts.registries.all.find(({ id }) => id === registry)
-  if (known !== undefined) {
-    const swarm = parts.privates.of(registry)
-    await swarm.members.keys.adopt({ secret, epoch, psk })
-    await swarm.store.putVouched(addresses)
-    return parts.privates.open(known.swarm, registry)
-  }
   const name = alias ?? token.name.replaceAll('.', '-')
   await parts.privates.record(name, {
     secrets: { secret, epoch, psk, previous: null, record: null },

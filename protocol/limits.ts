@@ -317,6 +317,10 @@ export const LIMITS = Object.freeze({
     stored: 10_000,
     /** of those that a registry was reconciled with, what is remembered: that there is more than one */
     sources: 2,
+    /** How long a private registry counts as read after it was last compared with somebody to the end. */
+    heardMs: 24 * 60 * MINUTE,
+    /** Between two writes of when a registry was last compared: what a crash loses of it is no more. */
+    heardEveryMs: 10 * MINUTE,
     writeLaterMs: 5 * SECOND
   }),
   /** What is known of a registry outside its set: facts of revoked authors. What is beyond is forgotten. */

@@ -38,6 +38,7 @@ const PUBLIC = 'public'
  *
  *   registry!<id>             -> {alias, isDefault, singleSource, swarm, made, order}
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
+ *   heard!<registry>          -> when this registry was last compared with anybody to the end, in milliseconds since 1970
  *   kept!<content root>       -> empty: every block below it is in the public block store and durable
  *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
  *   dial!<peer address>       -> empty: stay connected to it
@@ -66,9 +67,16 @@ export class Records {
     await this.#kv.batch(registries.map(putOf), { sync: true })
   }
 
-  /** A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default. */
+  /**
+   * A registry is no longer followed; its facts stay. `others` are written with it: one of them may become the default.
+   * Whom it was compared with is forgotten: who purges its facts and follows it again has an empty registry, and that must
+   * never count as one that was read.
+   */
   async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
-    await this.#kv.batch([{ type: 'del', key: `registry!${registry}` }, ...others.map(putOf)], { sync: true })
+    const sources = (await this.sources(registry)).map(peer => `source!${registry}!${peer}`)
+    const gone = [`registry!${registry}`, `heard!${registry}`, ...sources]
+    const ops = gone.map((key): KeyValueOp => ({ type: 'del', key }))
+    await this.#kv.batch([...ops, ...others.map(putOf)], { sync: true })
   }
 
   async chain(): Promise<string | undefined> {
@@ -95,6 +103,19 @@ export class Records {
     const known = await this.sources(registry)
     if (known.includes(peer) || known.length >= LIMITS.peers.sources) return
     await this.#kv.batch([{ type: 'put', key: `source!${registry}!${peer}`, value: new Uint8Array(0) }])
+  }
+
+  /** When a registry was last compared with anybody to the end; undefined when nobody knows. */
+  async heardAt(registry: RegistryId): Promise<number | undefined> {
+    const value = await this.#kv.get(`heard!${registry}`)
+    if (value === undefined) return undefined
+    const time = decodeCbor(value, 0)
+    if (typeof time !== 'number' || !Number.isSafeInteger(time)) throw corrupt('heard')
+    return time
+  }
+
+  async putHeardAt(registry: RegistryId, time: number): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: `heard!${registry}`, value: encodeCbor(time) }])
   }
 
   /**

@@ -15,9 +15,10 @@ export type HelloVerdict =
       readonly accepted: true
       readonly hello: Hello
       readonly version: number
-      /** Of a private swarm: who it is, and the newest swarm secret that it has. */
+      /** Of a private swarm: who it is, the newest swarm secret that it has, and the key of the one this was held under. */
       readonly member?: KnownMember
       readonly epoch?: number
+      readonly under?: Uint8Array
     }
   | { readonly accepted: false; readonly reason: HelloFailure }
   /** One side said why. */

@@ -1,3 +1,4 @@
+import { equalBytes } from '../../protocol/bytes.ts'
 import { messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Role } from '../../protocol/role.ts'
@@ -100,12 +101,26 @@ export class MemberLine {
     }
   }
 
-  readonly #secret = async ({ id, epoch }: KnownPeer): Promise<void> => {
+  readonly #secret = async (peer: KnownPeer): Promise<void> => {
     const { membership } = this.#components
-    const ours = membership.secrets()[0]?.epoch ?? 0
-    if (epoch === undefined || epoch <= ours || !this.#mayAsk(id, 'secret')) return
+    const { id } = peer
+    if (!this.#hasOther(peer) || !this.#mayAsk(id, 'secret')) return
     const record = await this.#with(id, askSwarmKey)
     if (record !== undefined) await membership.takeSwarmKey(record)
+  }
+
+  /**
+   * Has a peer a secret that we should have? Two owners who rotate at about the same time make two of one epoch: then both
+   * sides ask, and the records decide. Attack: who is an owner no longer gives a secret of its own to whoever has not heard
+   * of that, and of an epoch so high that everybody else's is older.
+   */
+  #hasOther({ epoch, under }: KnownPeer): boolean {
+    const { membership } = this.#components
+    const [ours] = membership.secrets()
+    if (epoch === undefined || ours === undefined) return false
+    if (epoch > ours.epoch) return true
+    const isShared = under !== undefined && equalBytes(under, ours.key)
+    return !isShared && (epoch === ours.epoch || membership.doubtsSecret())
   }
 
   readonly #certificate = async ({ id, member }: KnownPeer): Promise<void> => {

@@ -67,6 +67,8 @@ export interface Membership {
   takeRoster(certificates: readonly Uint8Array[]): Promise<void>
   /** The signed record of the newest swarm secret, when there ever was more than one. */
   swarmKey(): Uint8Array | undefined
+  /** Came our newest secret by the word of somebody who may not give one any more? */
+  doubtsSecret(): boolean
   /** Takes over a newer one, signed by an owner. @throws RegistryError MALFORMED */
   takeSwarmKey(record: Uint8Array): Promise<void>
 

@@ -18,6 +18,8 @@ export interface KnownPeer {
   /** Of a private swarm: who it is, and the newest swarm secret that it has. */
   readonly member: KnownMember | undefined
   readonly epoch: number | undefined
+  /** Of the swarm secret that the introduction was held under: the newest that both had then. */
+  readonly under: Uint8Array | undefined
   readonly connections: ReadonlySet<Connection>
 }
 
@@ -68,8 +70,8 @@ export class Peers {
     const connections = before?.connections ?? new Set<Connection>()
     connections.add(connection)
     // Map and set stay the same object over several connections; the newest hello is the one that holds.
-    const { hello, version, member, epoch } = verdict
-    this.#known.set(id, { id, hello, version, member, epoch, connections })
+    const { hello, version, member, epoch, under } = verdict
+    this.#known.set(id, { id, hello, version, member, epoch, under, connections })
     connection.addEventListener('close', () => this.#leave(id, connection), { once: true })
     if (connection.status !== 'open') this.#leave(id, connection)
     else if (before === undefined) this.#components.events.onPeer?.(id)

@@ -90,7 +90,7 @@ class Dialogue {
       const { refused, introduction: theirs } = await this.#readTurn()
       if (refused !== null) return { accepted: false, reason: refused, by: 'them' }
       if (theirs === null) throw malformed()
-      return goesFirst ? await this.#speakLast(theirs) : await this.#speakThenWait(theirs)
+      return goesFirst ? await this.#speakLast(theirs, secret) : await this.#speakThenWait(theirs, secret)
     })
   }
 
@@ -106,33 +106,33 @@ class Dialogue {
     // Attack: an old opening, said again by a host that no longer has the secret. This mac is over a nonce of ours.
     if (proof === undefined || !isSameMac(proofMac(secret.key, this.#sides, nonces), proof.mac)) return NO_SECRET
     return await this.#blaming(async () => {
-      if (proof.introduction !== null) return await this.#speakThenWait(proof.introduction)
+      if (proof.introduction !== null) return await this.#speakThenWait(proof.introduction, secret)
       if (!this.#mayGoFirst()) return await this.#refuse('unknown-peer')
       await this.#write(encodeTurn({ introduction: await this.#ours(), refused: null }))
       const { refused, introduction } = await this.#readTurn()
       if (refused !== null) return { accepted: false, reason: refused, by: 'them' }
       if (introduction === null) throw malformed()
-      return await this.#speakLast(introduction)
+      return await this.#speakLast(introduction, secret)
     })
   }
 
   /** Theirs has come, ours was said before: the answer ends it. */
-  async #speakLast(theirs: Introduction): Promise<HelloVerdict> {
+  async #speakLast(theirs: Introduction, { key }: HelloSecret): Promise<HelloVerdict> {
     const judged = await this.#judge(theirs)
     if (judged.refused !== null) return await this.#refuse(judged.refused)
     await this.#write(encodeTurn(NOTHING))
-    return accepted(theirs, judged)
+    return accepted(theirs, judged, key)
   }
 
   /** Theirs has come and is judged before they hear ours; their answer ends it. */
-  async #speakThenWait(theirs: Introduction): Promise<HelloVerdict> {
+  async #speakThenWait(theirs: Introduction, { key }: HelloSecret): Promise<HelloVerdict> {
     const judged = await this.#judge(theirs)
     if (judged.refused !== null) return await this.#refuse(judged.refused)
     await this.#write(encodeTurn({ introduction: await this.#ours(), refused: null }))
     const { refused, introduction } = await this.#readTurn()
     if (refused !== null) return { accepted: false, reason: refused, by: 'them' }
     if (introduction !== null) throw malformed()
-    return accepted(theirs, judged)
+    return accepted(theirs, judged, key)
   }
 
   /** Attack: an expelled host that is still remembered as one that proved itself. It must show first what it has. */
@@ -227,9 +227,10 @@ class Dialogue {
 
 function accepted(
   { versions, agent, registries, roles, epoch }: Introduction,
-  { member, version }: Extract<Judged, { refused: null }>
+  { member, version }: Extract<Judged, { refused: null }>,
+  under: Uint8Array
 ): HelloVerdict {
-  return { accepted: true, hello: { versions, agent, registries, roles }, version, member, epoch }
+  return { accepted: true, hello: { versions, agent, registries, roles }, version, member, epoch, under }
 }
 
 function malformed(): RegistryError {

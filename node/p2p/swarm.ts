@@ -47,6 +47,8 @@ export interface Swarm {
   stop(): Promise<void>
   addresses(): readonly string[]
   peers(): readonly PeerInfo[]
+  /** Of a private swarm: the key of the secret that a peer's introduction was held under. */
+  heldUnder(peer: string): Uint8Array | undefined
   /** Bytes over all sockets since the start. */
   traffic(): Traffic
   /**
@@ -100,6 +102,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     stop: async () => await stop(parts),
     addresses: () => host.getMultiaddrs().map(address => address.toString()),
     peers: () => peerInfos(peers, gossip, meter),
+    heldUnder: peer => peers.get(peer)?.under,
     traffic: () => meter.total(),
     connect: async (address, { signal } = {}) => {
       const target = parseTarget(address)

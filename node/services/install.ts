@@ -5,6 +5,7 @@ import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ReadWords } from './documents/words.ts'
+import type { Meanings } from './project/bindings.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
 import { wantedIds } from './project/graph.ts'
@@ -18,6 +19,7 @@ import { findTarget } from './project/target.ts'
 import type { ProjectCommand, ProjectState, Target, TargetComponents } from './project/target.ts'
 
 export interface InstallComponents extends TargetComponents {
+  readonly precedence: Meanings & { asKnown(): Meanings }
   readonly open: (folder: string) => ProjectStore
   readonly content: PackageContent
   /** Whether one peer alone has shown what a registry says, and nobody accepted that. */
@@ -161,7 +163,9 @@ interface Preparing {
 async function prepare(components: InstallComponents, { request, store, signal }: Preparing): Promise<Work> {
   const before = { project: await store.readProject(), lock: await store.readLock() }
   signal.throwIfAborted()
-  const target = await findTarget(request, before, components)
+  // Who says that nobody is to be asked goes by what is known here, also of private registries that were not heard for long.
+  const precedence = request.offline ? components.precedence.asKnown() : components.precedence
+  const target = await findTarget(request, before, { ...components, precedence })
   signal.throwIfAborted()
   const lockChanged = differs(before.lock, target.lock)
   const projectChanged = await store.changeWants(target.wantChanges, false)

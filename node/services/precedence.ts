@@ -22,15 +22,22 @@ export interface PrecedenceComponents<F extends Followed = Followed> {
     find(which: string | undefined): F
   }
   readonly find: FindPackage
-  /** Whether a registry once held facts about a name that a revocation took out of the set. */
-  readonly wasCut: (registry: RegistryId, name: PackageName) => Promise<boolean>
+  /**
+   * Whether a registry that does not hold a name has facts about it, cut off or not, by somebody who could ever name or
+   * publish it. `hasRow`: the view knows of some that were not cut off.
+   */
+  readonly isTraced: (registry: RegistryId, name: PackageName, hasRow: boolean) => Promise<boolean>
   readonly near: (registry: RegistryId, name: PackageName) => Promise<readonly string[]>
   readonly isPrivate: (registry: F) => boolean
   /** Whether what a registry holds is known well enough to say that it does not hold a name. */
   readonly isRead: (registry: F) => boolean
+  /** Whether a private registry was heard lately, so that what it did not hold then can be taken from a public one. */
+  readonly isFresh: (registry: F) => boolean
+  /** When a registry was last heard to the end, in milliseconds since 1970. */
+  readonly heardAt: (registry: F) => number | undefined
 }
 
-/** What a registry says of a name. `traces`: there are facts about it, and none of them counts any more, or yet. */
+/** What a registry says of a name. `traces`: somebody who could has said something of it that does not count, or no more. */
 export type Holding = 'claimed' | 'nothing' | 'traces'
 
 /** What became of looking for the registry that a name means. */
@@ -38,7 +45,7 @@ export type Standing<F extends Followed = Followed> =
   | { readonly type: 'found'; readonly registry: F; readonly isPrivate: boolean }
   /** Several private registries hold it. */
   | { readonly type: 'ambiguous'; readonly registries: readonly F[] }
-  /** A registry that comes before all others may hold it, and was never read. */
+  /** A registry that comes before all others may hold it, and was never read, or not for long. */
   | { readonly type: 'unread'; readonly registry: F; readonly isPrivate: boolean }
   /** A private registry has facts about it that do not count. */
   | { readonly type: 'traces'; readonly registry: F }
@@ -67,6 +74,11 @@ export class Precedence<F extends Followed = Followed> {
     this.#components = components
   }
 
+  /** The same rule for whoever says that what is known here is enough, however old it is. */
+  asKnown(): Precedence<F> {
+    return new Precedence({ ...this.#components, isFresh: () => true })
+  }
+
   /** The same rule over what somebody else reads. */
   over(find: FindPackage): Precedence<F> {
     return new Precedence({ ...this.#components, find })
@@ -89,13 +101,18 @@ export class Precedence<F extends Followed = Followed> {
     if (only !== undefined && others.length === 0) return { type: 'found', registry: only, isPrivate: isPrivate(only) }
     const within = await this.#privately(name)
     if (within !== undefined) return within
+    const isOpen = (entry: F): boolean => !isPrivate(entry)
+    // Attack: a colleague claims a name, a stranger publishes it in public, and whoever has not heard of the first gets
+    // the second's. What is private as far as is known here stays found; only what would be taken from outside waits.
+    const stale = registries.all.some(isOpen) ? this.#stale() : undefined
+    if (stale !== undefined) return { type: 'unread', registry: stale, isPrivate: true }
     const own = registries.all.find(({ id }) => id === from)
     // Attack: a public package needs a name that its registry does not hold, and a third registry gives it to a stranger.
     if (own !== undefined && !isPrivate(own)) return { type: 'found', registry: own, isPrivate: false }
     const first = [main, usual.id].flatMap(id => registries.all.filter(entry => entry.id === id))
-    const open = [...new Set([...first, ...registries.all])].filter(entry => !isPrivate(entry))
+    const open = [...new Set([...first, ...registries.all])].filter(isOpen)
     for (const registry of open) {
-      if ((await this.holding(registry, name)) === 'claimed') return { type: 'found', registry, isPrivate: false }
+      if (await this.holds(registry, name)) return { type: 'found', registry, isPrivate: false }
       if (!isRead(registry)) return { type: 'unread', registry, isPrivate: false }
     }
     return { type: 'absent', looked: registries.all }
@@ -107,7 +124,7 @@ export class Precedence<F extends Followed = Followed> {
     const closed = registries.all.filter(isPrivate)
     const unread = closed.find(registry => !isRead(registry))
     if (unread !== undefined) return { type: 'unread', registry: unread, isPrivate: true }
-    const holdings = await Promise.all(closed.map(registry => this.#holdingOrCut(registry, name)))
+    const holdings = await Promise.all(closed.map(registry => this.#holding(registry, name)))
     const having = (wanted: Holding): readonly F[] => closed.filter((_, i) => holdings[i] === wanted)
     const [registry, ...others] = having('claimed')
     if (registry !== undefined && others.length > 0) return { type: 'ambiguous', registries: [registry, ...others] }
@@ -116,19 +133,24 @@ export class Precedence<F extends Followed = Followed> {
     return traced === undefined ? undefined : { type: 'traces', registry: traced }
   }
 
-  async holding({ id }: F, name: PackageName): Promise<Holding> {
-    const view = await this.#components.find(id, name)
-    return isThere(view) ? 'claimed' : view === undefined ? 'nothing' : 'traces'
+  /** A private registry that was not heard for long. */
+  #stale(): F | undefined {
+    const { registries, isPrivate, isFresh } = this.#components
+    return registries.all.find(registry => isPrivate(registry) && !isFresh(registry))
+  }
+
+  async holds({ id }: F, name: PackageName): Promise<boolean> {
+    return isThere(await this.#components.find(id, name))
   }
 
   /**
    * Attack: whoever makes a private name go away opens it to a stranger's package of that name. Facts that were cut off
    * with a stolen key leave their trace.
    */
-  async #holdingOrCut(registry: F, name: PackageName): Promise<Holding> {
-    const holding = await this.holding(registry, name)
-    if (holding !== 'nothing') return holding
-    return (await this.#components.wasCut(registry.id, name)) ? 'traces' : 'nothing'
+  async #holding({ id }: F, name: PackageName): Promise<Holding> {
+    const view = await this.#components.find(id, name)
+    if (isThere(view)) return 'claimed'
+    return (await this.#components.isTraced(id, name, view !== undefined)) ? 'traces' : 'nothing'
   }
 
   /** The registry that a name means. @throws RegistryError NO_REGISTRY | AMBIGUOUS_NAME | UNKNOWN_PACKAGE */
@@ -143,17 +165,21 @@ export class Precedence<F extends Followed = Followed> {
    * @throws RegistryError NO_REGISTRY | AMBIGUOUS_NAME
    */
   async forWriting(name: PackageName): Promise<F> {
-    const { registries } = this.#components
+    const { registries, isPrivate } = this.#components
     const usual = registries.find(undefined)
     const standing = registries.all.length === 1 ? undefined : await this.#privately(name)
-    if (standing === undefined) return usual
+    if (standing === undefined) {
+      const stale = registries.all.length === 1 || isPrivate(usual) ? undefined : this.#stale()
+      if (stale === undefined) return usual
+      throw await this.errorOf(name, { type: 'unread', registry: stale, isPrivate: true })
+    }
     return standing.type === 'found' ? standing.registry : Promise.reject(await this.errorOf(name, standing))
   }
 
   /** All registries that hold a name, in the order of following. */
   async holders(name: PackageName): Promise<readonly F[]> {
-    const holdings = await Promise.all(this.all.map(registry => this.holding(registry, name)))
-    return this.all.filter((_, i) => holdings[i] === 'claimed')
+    const held = await Promise.all(this.all.map(registry => this.holds(registry, name)))
+    return this.all.filter((_, i) => held[i])
   }
 
   /** What to tell a person whose name means no one registry. */
@@ -169,15 +195,8 @@ export class Precedence<F extends Followed = Followed> {
           next: `say which one you mean: ${named.join(' or ')}`
         })
       }
-      case 'unread': {
-        const { registry, isPrivate } = standing
-        const kind = isPrivate ? 'a private registry' : 'which comes before others'
-        const others = this.all.filter(other => other.id !== registry.id)
-        return ambiguous(name, `${registry.alias}, ${kind}, was never read here and may hold it`, {
-          tried: [`${registry.alias} is registry ${registry.id}`],
-          next: `connect to a node that follows ${registry.alias}: ggen-node connect ADDRESS; or say which registry you mean: ${others.map(other => this.reference(other, name)).join(' or ')}`
-        })
-      }
+      case 'unread':
+        return this.#unread(name, standing)
       case 'traces': {
         const { registry } = standing
         const others = this.all.filter(other => other.id !== registry.id)
@@ -187,6 +206,25 @@ export class Precedence<F extends Followed = Followed> {
         })
       }
     }
+  }
+
+  #unread(name: PackageName, { registry, isPrivate }: Extract<Standing<F>, { type: 'unread' }>): RegistryError {
+    const { isRead, heardAt } = this.#components
+    const kind = isPrivate ? 'a private registry' : 'which comes before others'
+    const heard = heardAt(registry)
+    const since = heard === undefined ? 'for long' : `since ${new Date(heard).toISOString()}`
+    const isStale = isPrivate && isRead(registry)
+    const others = this.all.filter(other => other.id !== registry.id)
+    const connect = `connect to a node that follows ${registry.alias}: ggen-node connect ADDRESS`
+    const known = isStale ? '; or go by what is known here: install --offline' : ''
+    return ambiguous(
+      name,
+      `${registry.alias}, ${kind}, was ${isStale ? `not heard ${since}` : 'never read here'} and may hold it`,
+      {
+        tried: [`${registry.alias} is registry ${registry.id}`],
+        next: `${connect}${known}; or say which registry you mean: ${others.map(other => this.reference(other, name)).join(' or ')}`
+      }
+    )
   }
 
   async #absent(name: PackageName, looked: readonly F[]): Promise<RegistryError> {

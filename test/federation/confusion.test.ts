@@ -170,10 +170,12 @@ test('the rule is asked of rows, whatever else a registry holds: at most one loo
       asked.push(registry)
       return here.view.find(registry, name)
     },
-    wasCut: async () => false,
+    isTraced: async () => false,
     near: async () => [],
     isPrivate: ({ alias }) => alias === 'acme',
-    isRead: () => true
+    isRead: () => true,
+    isFresh: () => true,
+    heardAt: () => undefined
   })
   for (const name of ['internal-1', 'web-0', 'nobody-has-it']) {
     asked.length = 0

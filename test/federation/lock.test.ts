@@ -265,6 +265,42 @@ describe('an edited lockfile', () => {
     expect(await refusal(project.install())).toMatchObject({ code: 'REGISTRY_CHANGED' })
     expect(await refusal(project.install([], { frozen: true }))).toMatchObject({ code: 'LOCKFILE_INVALID' })
   })
+
+  test('that gives the wish of an alias, unknown here, to a stranger is refused where a private registry has the name', async () => {
+    const w = await world()
+    publish(w.other, 'secret', { '66.0.0': [] })
+    await w.here.read(w.other)
+    // What the company's project calls corp is acme here.
+    const source = w.here.project()
+    await source.install(['other:secret'])
+    const [evil] = source.state.lock.packs.values()
+    if (evil === undefined) throw new Error('nothing was locked')
+    const locked: Lock = {
+      ...source.state.lock,
+      packs: new Map([[evil.id, { ...evil, alias: 'corp', requested: '*' }]])
+    }
+    const want = { key: 'corp:secret', alias: 'corp', name: evil.name, range: '*' }
+    const project = w.here.project()
+    project.state = { project: { wants: [want], overrides: [] }, lock: locked }
+    for (const flags of [{}, { acceptMoves: true }])
+      for (const call of [() => project.install([], flags), () => project.update([], flags)]) {
+        const error = await refusal(call())
+        expect(error).toMatchObject({ code: 'REGISTRY_CHANGED' })
+        expect(error.message).toContain('acme, a private registry, holds a package secret too')
+        expect(error.next).toContain('then install acme:secret')
+      }
+    // An override binds what others need, by the same alias.
+    project.state = { project: { wants: [], overrides: [want] }, lock: locked }
+    expect(await refusal(project.install())).toMatchObject({ code: 'REGISTRY_CHANGED' })
+    // Where corp is known to be that registry, and where no private one has the name, all is as it is locked.
+    await w.here.registries.add(w.other.registry, { alias: 'corp', isDefault: false })
+    project.state = { project: { wants: [want], overrides: [] }, lock: locked }
+    await project.install()
+    await w.here.registries.add(w.other.registry, { alias: 'other', isDefault: false })
+    await w.here.registries.remove('acme', undefined)
+    await project.install()
+    expect(project.locked).toEqual(['other:secret@66.0.0'])
+  })
 })
 
 describe('a private registry that was never read', () => {

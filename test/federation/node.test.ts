@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { cp, readFile } from 'node:fs/promises'
+import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DEFAULT_CONFIG } from '../../node/config.ts'
@@ -11,6 +11,7 @@ import { openLog } from '../../node/runtime/log.ts'
 import type { ApiMethods, Method } from '../../node/services/api.ts'
 import { parseRegistryId } from '../../protocol/cid.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
+import type { KeyValue } from '../../storage/key-value.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import type { PackageSpec } from '../support/package-folder.ts'
 import { refusal } from '../support/project.ts'
@@ -195,6 +196,21 @@ describe('what is written without saying where', () => {
       await registries.remove('beta', undefined)
     }
   })
+})
+
+test.each([
+  ['that is no alias', 'a!b', 'INVALID_REFERENCE'],
+  ['too long for the names of its keys', 'a'.repeat(58), 'USAGE']
+])('a private registry under a name %s leaves nothing of its secret behind', async (_, alias, code) => {
+  const written = async (): Promise<readonly string[]> => {
+    const keys: string[] = []
+    const { kv } = node.parts as typeof node.parts & { readonly kv: KeyValue }
+    for await (const [key] of kv.iterate({ gte: 'swarm!', lt: 'swarm!~', keysOnly: true })) keys.push(key)
+    return [...keys, ...(await readdir(join(node.parts.home, 'keys')))]
+  }
+  const before = await written()
+  expect(await refusal(call('swarmCreate', { name: 'hidden', alias }))).toMatchObject({ code })
+  expect(await written()).toEqual(before)
 })
 
 test('names are offered from all registries', async () => {

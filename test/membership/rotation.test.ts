@@ -1,25 +1,28 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signSwarmKey } from '../../attestation/sign-membership.ts'
 import { rotateSwarm } from '../../node/services/swarm/rotate.ts'
+import { compareBytes } from '../../protocol/bytes.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { privateKeys } from '../../protocol/membership/names.ts'
 import type { SwarmKey } from '../../protocol/membership/swarm-key.ts'
 import { codeOfAsync } from '../support/error-code.ts'
 import { FactWriter, person } from '../support/facts.ts'
-import { meet } from '../support/seat.ts'
+import type { Person } from '../support/facts.ts'
+import { meet, share } from '../support/seat.ts'
 import type { Seat } from '../support/seat.ts'
-import { company, DAY, NOW, registry, root } from './company.ts'
+import { company, DAY, headOf, NOW, registry, root } from './company.ts'
 import type { Company } from './company.ts'
 
 const { overlapDefaultMs, overlapMaxMs } = LIMITS.membership
 let clock: Company['clock']
+let writer: Company['writer']
 let owner: Seat
 let ann: Seat
 let bob: Seat
 
 beforeEach(async () => {
-  ;({ clock, owner, ann, bob } = await company())
+  ;({ clock, writer, owner, ann, bob } = await company())
 })
 
 describe('a rotation', () => {
@@ -105,11 +108,69 @@ describe('a rotation', () => {
     expect(ann.members.keys.current).toMatchObject({ epoch: 3, previous: { epoch: 1 } })
   })
 
+  test('by who is an owner no more gives way to that of an owner, whatever its bytes and its epoch', async () => {
+    const thief = person('second')
+    const signed = (by: Person, epoch: number, fill: number): Uint8Array =>
+      signSwarmKey({ ...body, by: by.did, epoch, secret: new Uint8Array(32).fill(fill) }, by.secret)
+    await owner.take([writer.grant(thief.did, 'owner', { authPrev: headOf(owner) })])
+    for (const seat of [ann, bob]) await share(owner, seat)
+    const honest = signed(root, 1, 1)
+    // It tries until its own sorts first.
+    let low = signed(thief, 1, 2)
+    for (let fill = 3; compareBytes(low, honest) > 0; fill++) low = signed(thief, 1, fill)
+    await ann.members.takeSwarmKey(low)
+    await bob.members.takeSwarmKey(signed(thief, 1_000, 200))
+    expect([ann, bob].map(({ members }) => [members.keys.current.epoch, members.doubtsSecret()])).toEqual([
+      [1, false],
+      [1_000, false]
+    ])
+    // The expulsion is heard of, and then the secret that went with it.
+    await owner.take([writer.revoke(thief.did, { authPrev: headOf(owner) })])
+    await owner.members.takeSwarmKey(honest)
+    for (const seat of [ann, bob]) {
+      await share(owner, seat)
+      expect(seat.members.doubtsSecret()).toBe(true)
+      await seat.members.takeSwarmKey(honest)
+      expect(seat.members.keys.current).toMatchObject({ epoch: 1, record: honest, previous: { epoch: 0 } })
+      expect(seat.members.doubtsSecret()).toBe(false)
+      // Nor does anything lead back to it, or to what was good before.
+      for (const record of [low, signed(thief, 1_000, 200), signed(thief, 2, 201)])
+        await seat.members.takeSwarmKey(record)
+      expect(seat.members.keys.current.record).toEqual(honest)
+    }
+    await bob.members.takeSwarmKey(signed(root, 2, 5))
+    await bob.members.takeSwarmKey(honest)
+    expect(bob.members.keys.current.epoch).toBe(2)
+  })
+
   test('that could not be kept is not used', async () => {
     const before = bob.members.keys.current
     bob.swarmStore.putSecrets = () => Promise.reject(new RegistryError('DISK_FULL', 'no space'))
     expect(await codeOfAsync(() => bob.members.takeSwarmKey(signSwarmKey(body, root.secret)))).toBe('DISK_FULL')
     expect(bob.members.keys.current).toBe(before)
+  })
+
+  test('that a token tells of is held beside the known one until a member has shown it, and no leap is believed', async () => {
+    const { keys } = bob.members
+    const before = keys.current
+    const told = { secret: new Uint8Array(32).fill(66), epoch: 5, psk: false }
+    const [known, proposed] = [before.secret, told.secret].map(secret => privateKeys(secret).hello)
+    expect(keys.propose({ ...told, epoch: LIMITS.membership.epochsAtOnce + 1 })).toBe(false)
+    expect(await keys.adopt({ ...told, epoch: Number.MAX_SAFE_INTEGER })).toBe(false)
+    for (const under of [undefined, known]) {
+      expect(keys.propose(told)).toBe(true)
+      expect(bob.members.secrets()).toEqual([
+        { epoch: 5, key: proposed },
+        { epoch: 0, key: known }
+      ])
+      expect(await keys.settle(under)).toBe(false)
+      expect([keys.current, keys.proposed, bob.swarmStore.record.secrets]).toEqual([before, undefined, before])
+    }
+    await bob.members.takeSwarmKey(signSwarmKey(body, root.secret))
+    expect(keys.current.epoch).toBe(1)
+    keys.propose(told)
+    expect(await keys.settle(proposed)).toBe(true)
+    expect(bob.swarmStore.record.secrets).toMatchObject({ secret: told.secret, epoch: 5, previous: { epoch: 1 } })
   })
 
   test('that somebody missed comes with a new token', async () => {

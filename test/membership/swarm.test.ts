@@ -4,7 +4,9 @@ import { readdir, stat } from 'node:fs/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchInto } from '../../node/content.ts'
 import { listKeys } from '../../node/key-ring.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { parseContentId, parseRegistryId, toLink } from '../../protocol/cid.ts'
+import { formatToken, parseToken } from '../../protocol/membership/token.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -108,6 +110,62 @@ describe('a private swarm', () => {
       const found = () => each.call('search', { query: 'later', registry: 'acme', limit: 5 })
       await expect.poll(found, { timeout: 15_000 }).toHaveLength(1)
     }
+  }, 60_000)
+
+  test('ends with one secret where two owners have made one each at the same time', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    await node.call('roleGrant', { registry: 'acme', to: other.key, role: 'owner' })
+    const isOwner = async () => (await other.call('members', { registry: 'acme' })).members.map(({ roles }) => roles[0])
+    await expect.poll(isOwner, { timeout: 15_000 }).toEqual(['owner', 'owner'])
+    const rotated = await Promise.all([node, other].map(each => each.call('swarmRotate', { registry: 'acme' })))
+    expect(rotated.map(({ epoch }) => epoch)).toEqual([1, 1])
+    const secrets = (): readonly string[] =>
+      [node, other].map(({ parts }) => toHex(parts.privates.all[0]?.members.keys.current.secret ?? new Uint8Array()))
+    const [first, second] = secrets()
+    expect(first).not.toBe(second)
+    await expect.poll(() => new Set(secrets()).size, { timeout: 15_000 }).toBe(1)
+    const peers = async () => (await other.call('swarmList', {}))[0]
+    await expect.poll(peers, { timeout: 15_000 }).toMatchObject({ epoch: 1, running: true, peers: 1 })
+  }, 60_000)
+
+  test('is not lost to a forged token, and found again by a genuine one', async () => {
+    const { node } = await founder()
+    const { node: other } = await newcomer(node)
+    const keptBy = async (each: TestRunningNode) => {
+      const { secrets, vouched } = (await each.parts.privates.recordOf('acme')) ?? { vouched: [] }
+      return { secrets, vouched }
+    }
+    const before = await keptBy(other)
+    const genuine = async () => parseToken((await node.call('invite', { registry: 'acme' })).token)
+    const forged = { ...(await genuine()), secret: new Uint8Array(32).fill(66), epoch: 9 }
+    // With the address of a member, who answers under the secret that it has.
+    expect(await other.call('join', { token: formatToken(forged) })).toMatchObject({ already: true })
+    expect([await keptBy(other), other.parts.privates.all[0]?.members.keys.proposed]).toEqual([before, undefined])
+    // With another one, and nobody there.
+    await node.stop()
+    const elsewhere = forged.addresses.map(address => address.replace(/tcp\/\d+/, 'tcp/1'))
+    await expect.poll(async () => (await other.call('swarmList', {}))[0]?.peers, { timeout: 15_000 }).toBe(0)
+    const lost = formatToken({ ...forged, addresses: elsewhere })
+    await expect(other.call('join', { token: lost })).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' })
+    expect([await keptBy(other), other.parts.privates.all[0]?.members.keys.proposed]).toEqual([before, undefined])
+    // A secret that came while nobody could tell it, and the one before is good no longer.
+    await other.stop()
+    const again = await runningNode({ home: node.home })
+    await again.call('swarmRotate', { registry: 'acme', overlap: '0' })
+    // Its host comes back under the new names.
+    const addresses = async () => (await again.call('swarmList', {}))[0]?.addresses
+    await expect.poll(addresses, { timeout: 15_000 }).not.toEqual([])
+    const { token } = await again.call('invite', { registry: 'acme' })
+    const back = await runningNode({ home: other.home })
+    expect(await back.call('join', { token })).toMatchObject({ already: true })
+    expect(await keptBy(back)).toMatchObject({
+      secrets: { epoch: 1, secret: (await keptBy(again)).secrets?.secret },
+      vouched: parseToken(token).addresses
+    })
+    await expect
+      .poll(async () => (await back.call('swarmList', {}))[0], { timeout: 15_000 })
+      .toMatchObject({ epoch: 1, running: true, peers: 1 })
   }, 60_000)
 
   test('tells the second holder of a used invite who used it, and leaves nothing behind', async () => {

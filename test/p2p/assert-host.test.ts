@@ -26,6 +26,7 @@ const membership: Membership = {
   roster: () => [],
   takeRoster: async () => {},
   swarmKey: () => undefined,
+  doubtsSecret: () => false,
   takeSwarmKey: async () => {},
   needsCertificate: () => false,
   onChange: () => () => {}

@@ -11,6 +11,7 @@ import {
   encodeMemberRequest,
   encodeMemberResponse
 } from '../../protocol/membership/member-messages.ts'
+import { privateKeys } from '../../protocol/membership/names.ts'
 import type { MemberRequest, MemberResponse } from '../../protocol/membership/member-messages.ts'
 import {
   certificateOf,
@@ -123,6 +124,45 @@ test('who has an older secret gets the newer one from whoever has it', async () 
   await b.node.swarm.connect(a.node.address())
   await expect.poll(() => b.membership.epochs).toEqual([2, 1])
   expect(taken).toEqual([keyRecord(2)])
+})
+
+describe('two secrets of one epoch', () => {
+  /** A host that has this secret of an epoch, and the one before that all have. */
+  async function holder(self: Employee, { epoch, fill }: { epoch: number; fill: number }, isDoubted = false) {
+    const key = privateKeys(new Uint8Array(32).fill(fill)).hello
+    const record = Uint8Array.of(epoch, fill)
+    const taken: Uint8Array[] = []
+    const host = await companyHost(self, staff, {
+      prepare: membership => {
+        membership.secrets = () => [{ epoch, key }, helloSecret(1)]
+        membership.swarmKey = () => record
+        membership.takeSwarmKey = async bytes => void taken.push(bytes)
+        membership.doubtsSecret = () => isDoubted
+      }
+    })
+    return { host, record, taken }
+  }
+
+  test('are told each other by both sides, who then decide alike', async () => {
+    const a = await holder(boss, { epoch: 2, fill: 8 })
+    const b = await holder(ann, { epoch: 2, fill: 9 })
+    await b.host.node.swarm.connect(a.host.node.address())
+    await expect.poll(() => [a.taken, b.taken]).toEqual([[b.record], [a.record]])
+  })
+
+  test('are one where they are the same, and nobody asks for it', async () => {
+    const [a, b] = [await holder(boss, { epoch: 2, fill: 8 }), await holder(ann, { epoch: 2, fill: 8 })]
+    await b.host.node.swarm.connect(a.host.node.address())
+    await rosterAsked(a.host)
+    await rosterAsked(b.host)
+    expect([a.taken, b.taken]).toEqual([[], []])
+  })
+
+  test('are asked for too, of a lower epoch, by who has its own of somebody that may not give one', async () => {
+    const [a, b] = [await holder(boss, { epoch: 2, fill: 8 }), await holder(ann, { epoch: 9, fill: 9 }, true)]
+    await b.host.node.swarm.connect(a.host.node.address())
+    await expect.poll(() => [a.taken, b.taken]).toEqual([[b.record], [a.record]])
+  })
 })
 
 describe('a member that does not keep to it', () => {

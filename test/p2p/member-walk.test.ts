@@ -55,6 +55,7 @@ async function asking(answer: (request: MemberRequest) => MemberResponse | undef
     version: 1,
     member: { key: boss.key, role: 'owner', until: Infinity },
     epoch: 1,
+    under: membership.secrets()[0]?.key,
     connections: new Set([connection])
   }
   const blamed: string[] = []

@@ -137,6 +137,10 @@ export class HostMembership implements Membership {
     return epoch > 1 ? keyRecord(epoch) : undefined
   }
 
+  doubtsSecret(): boolean {
+    return false
+  }
+
   async takeSwarmKey(record: Uint8Array): Promise<void> {
     if (record.length !== 33) throw new RegistryError('MALFORMED', 'not a record of a swarm secret')
     const [newest = 1] = this.epochs

@@ -44,6 +44,8 @@ export class Federation {
   readonly view: RegistryView
   readonly registries: Registries
   readonly precedence: Precedence<FollowedRegistry>
+  /** The time by its clock. */
+  now = 1_700_000_000_000
   readonly #sources: Sources
   readonly #documents: Documents
   readonly #admitted = new Map<FactWriter, number>()
@@ -54,7 +56,7 @@ export class Federation {
     this.gate = new Gate({ store: this.facts, mayAsk: () => true })
     const records = new Records(kv)
     this.registries = new Registries(records)
-    this.#sources = new Sources(records)
+    this.#sources = new Sources(records, () => this.now)
     this.view = new RegistryView(this.facts)
     this.#documents = new Documents({
       gate: this.gate,
@@ -91,6 +93,17 @@ export class Federation {
       if (refused !== undefined) throw new Error(`a fact was not accepted: ${JSON.stringify(refused)}`)
     }
     await this.#sources.add(registry, 'someone')
+  }
+
+  /** Opens all that is kept, as a start does. */
+  async reopen(): Promise<void> {
+    await this.registries.load()
+    for (const registry of this.registries.ids) {
+      this.gate.close(registry)
+      await this.facts.open(registry)
+      await this.gate.open(registry)
+      await this.#sources.load(registry)
+    }
   }
 
   project(): TestProject {

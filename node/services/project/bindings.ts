@@ -73,10 +73,12 @@ export class Bindings {
   async #find(from: RegistryId, name: PackageName): Promise<RegistryId | undefined> {
     const { precedence, acceptMoves, decided: overrides } = this.#init
     const locked = this.#locked.get(keyOf(from, name))
-    if (locked !== undefined && !acceptMoves && !overrides.has(name)) return locked
+    // What is locked in a registry that is not followed here is looked for nowhere else.
+    const mayMove = acceptMoves && precedence.all.some(({ id }) => id === locked)
+    if (locked !== undefined && !mayMove && !overrides.has(name)) return locked
     const { standing, decided } = await this.standing(from, name)
     if (decided !== undefined) return decided
-    if (locked !== undefined && (!acceptMoves || standing.type !== 'found')) return locked
+    if (locked !== undefined && (!mayMove || standing.type !== 'found')) return locked
     switch (standing.type) {
       case 'found':
         return standing.registry.id
@@ -90,7 +92,8 @@ export class Bindings {
   }
 }
 
-function concernsPrivate(standing: Standing): boolean {
+/** Whether a private registry has to do with a name, or may have. */
+export function concernsPrivate(standing: Standing): boolean {
   switch (standing.type) {
     case 'found':
     case 'unread':

@@ -2,7 +2,7 @@ import type { RegistryId } from '../../../protocol/cid.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import { shortNameOf } from '../../../protocol/package-name.ts'
 import type { Followed, Standing } from '../precedence.ts'
-import { edgesIn } from './bindings.ts'
+import { concernsPrivate, edgesIn } from './bindings.ts'
 import type { Bindings, Meanings } from './bindings.ts'
 import type { Lock, LockedPack } from './lock-format.ts'
 import type { Want } from './project.ts'
@@ -40,9 +40,15 @@ export async function assertUnmoved(
       const moved = movedTo(names.standingOf(name), pack.registry, precedence)
       if (isRefused(moved)) throw movedError(pack, { moved, precedence, by: undefined })
     } else {
-      // Aliases are each person's own, and only one that means something else here is in doubt.
+      // Aliases are each person's own: one that means something else here is in doubt, and so is one that means nothing
+      // here where a private registry has the name. Attack: a lockfile in a change that looks harmless gives the wish
+      // `acme:foo` to a stranger's foo, and whoever calls acme by another alias installs it.
       const here = followed.all.find(entry => entry.alias === alias)
       if (here !== undefined && here.id !== pack.registry) throw otherAlias(pack, here)
+      const standing = here === undefined ? names.standingOf(name) : undefined
+      const hidden =
+        standing !== undefined && concernsPrivate(standing) ? movedTo(standing, pack.registry, precedence) : undefined
+      if (hidden !== undefined) throw strangeAlias(pack, hidden)
     }
   }
   for (const { from, to } of edgesIn(lock)) {
@@ -104,6 +110,22 @@ function movedError(pack: LockedPack, { moved, precedence, by }: Moved): Registr
         ...(by === undefined ? [] : [`${shortNameOf(by.name)}@${by.version} of ${by.alias} needs it`])
       ],
       next: `${keep}; ${accept}; --frozen goes on as it is locked`
+    }
+  )
+}
+
+function strangeAlias(pack: LockedPack, hidden: readonly Followed[]): RegistryError {
+  const short = shortNameOf(pack.name)
+  const [by] = hidden
+  return new RegistryError(
+    'REGISTRY_CHANGED',
+    `${pack.alias}:${short} is locked from registry ${pack.registry}, and ${by?.alias ?? ''}, a private registry, holds a package ${short} too`,
+    {
+      tried: [
+        `no registry that is followed here has the alias ${pack.alias}`,
+        ...hidden.map(({ alias, id }) => `${alias} is registry ${id}`)
+      ],
+      next: `to keep it: ggen-node registry add ${pack.registry} --alias ${pack.alias}; to take another: ggen-node remove ${pack.alias}:${short}, then install ${hidden.map(registry => `${registry.alias}:${short}`).join(' or ')}; --frozen goes on as it is locked`
     }
   )
 }

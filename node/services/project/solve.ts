@@ -34,7 +34,7 @@ export async function solveFor(
   { solve, find, precedence, bindings }: SolveComponents & { readonly bindings: Bindings },
   { wishes, overrides, locked, update }: SolveRequest
 ): Promise<Resolution> {
-  const around = new Around(precedence, bindings)
+  const around = new Around(precedence, bindings, locked)
   for (const { registry, key } of wishes) around.followed(registry, key)
   const before = new Map(locked.map(pack => [around.node(pack.name, pack.registry), pack]))
   const absent: Place[] = []
@@ -72,15 +72,15 @@ class Around {
   readonly #precedence: Meanings
   readonly #bindings: Bindings
   readonly #seen = new Set<RegistryId>()
+  /** With one registry, and nothing locked in another, there is nothing to tell apart. */
+  readonly #isOne: boolean
 
-  constructor(precedence: Meanings, bindings: Bindings) {
+  constructor(precedence: Meanings, bindings: Bindings, locked: readonly LockedPack[]) {
     this.#precedence = precedence
     this.#bindings = bindings
-  }
-
-  /** With one registry there is nothing to tell apart. */
-  get #isOne(): boolean {
-    return this.#precedence.all.length === 1
+    const [only, ...others] = precedence.all
+    // Attack: what a private registry gave to a public package is taken from the public one, where that is all there is.
+    this.#isOne = only !== undefined && others.length === 0 && locked.every(({ registry }) => registry === only.id)
   }
 
   /** @throws RegistryError UNKNOWN_REGISTRY */

@@ -84,7 +84,9 @@ export async function findTarget(
   if (command.kind !== 'remove' && !command.frozen) {
     const { precedence, followed } = components
     const { acceptMoves } = command
-    await assertUnmoved(lock, change.wants, { names, bindings, precedence, followed, acceptMoves })
+    // An override with an alias binds dependencies as a wish does.
+    const named = [...change.wants, ...project.overrides.filter(({ alias }) => alias !== undefined)]
+    await assertUnmoved(lock, named, { names, bindings, precedence, followed, acceptMoves })
   }
   const isWhole = command.kind === 'update' && command.names.length === 0
   const start = command.kind === 'remove' ? withoutUnneeded(lock, asked.wishes) : lock

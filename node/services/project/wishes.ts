@@ -111,13 +111,18 @@ export class ProjectNames {
   #registryOf({ alias, name }: Want): ProjectRegistry {
     const locked = this.lockedFor({ alias, name })
     if (alias !== undefined) return locked === undefined ? this.#registries.find(alias) : this.#named(locked)
-    if (locked !== undefined && !this.#init.acceptMoves) return this.#named(locked)
+    if (locked !== undefined && !this.#mayMove(locked)) return this.#named(locked)
     const standing = this.#standings.get(name)
     if (standing?.type === 'found') return standing.registry
     if (locked !== undefined) return this.#named(locked)
     const error = this.#errors.get(name)
     if (error !== undefined) throw error
     return this.main()
+  }
+
+  /** What is locked in a registry that is not followed here is looked for nowhere else, whatever moves are accepted. */
+  #mayMove({ registry }: LockedPack): boolean {
+    return this.#init.acceptMoves && this.#registries.all.some(({ id }) => id === registry)
   }
 
   #named({ registry, alias }: LockedPack): ProjectRegistry {

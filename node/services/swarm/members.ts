@@ -248,6 +248,10 @@ export class MembersOfSwarm {
     return this.keys.current.record ?? undefined
   }
 
+  doubtsSecret(): boolean {
+    return this.keys.isDoubtful
+  }
+
   async takeSwarmKey(record: Uint8Array): Promise<void> {
     if (await this.keys.take(record)) this.#tell()
   }

@@ -2,6 +2,7 @@ import { verifySwarmKey } from '../../../attestation/sign-membership.ts'
 import type { Authority } from '../../../protocol/authority.ts'
 import { compareBytes, equalBytes } from '../../../protocol/bytes.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { privateKeys } from '../../../protocol/membership/names.ts'
@@ -24,17 +25,22 @@ export interface SecretsComponents {
   readonly now: () => number
 }
 
+/** What a token says of a secret. */
+export type Told = Pick<SwarmSecrets, 'secret' | 'epoch' | 'psk'>
+
 /**
  * The secrets of a swarm: the one it is called by now, and the one before for as long as they overlap.
  *
  * Invariants:
  * 1. A secret is durable before it is used.
- * 2. All that hear of the same records end with the same secret, in whatever order they hear of them: the highest epoch,
- *    and of one epoch the record that sorts first.
+ * 2. All that hear of the same records and facts end with the same secret, in whatever order they hear of them: what an
+ *    owner has signed before what somebody has who is none any more, then the highest epoch, and of one epoch the record
+ *    that sorts first.
  */
 export class Secrets {
   readonly #components: SecretsComponents
   #current: SwarmSecrets
+  #proposed: Told | undefined
   #last: Promise<unknown> = Promise.resolve()
   readonly #helloKeys = new WeakMap<Uint8Array, Uint8Array>()
 
@@ -47,12 +53,25 @@ export class Secrets {
     return this.#current
   }
 
+  /** What a token said that nobody has confirmed yet. */
+  get proposed(): Told | undefined {
+    return this.#proposed
+  }
+
   /** The newest first. */
   forHello(): readonly SecretOfHello[] {
-    const { secret, epoch, previous } = this.#current
+    const { secret, epoch } = this.#current
     const newest = { epoch, key: this.#helloKey(secret) }
-    if (previous === null || previous.until <= this.#components.now()) return [newest]
-    return [newest, { epoch: previous.epoch, key: this.#helloKey(previous.secret) }]
+    const proposed = this.#proposed
+    // In the place of the one before: a hello has room for two, and whoever still has that one has a newer one soon.
+    if (proposed !== undefined) return [{ epoch: proposed.epoch, key: this.#helloKey(proposed.secret) }, newest]
+    return [newest, ...this.overlapping.map(each => ({ epoch: each.epoch, key: this.#helloKey(each.secret) }))]
+  }
+
+  /** The secret before, while it is good. */
+  get overlapping(): readonly PreviousSecret[] {
+    const { previous } = this.#current
+    return previous === null || previous.until <= this.#components.now() ? [] : [previous]
   }
 
   /**
@@ -71,11 +90,33 @@ export class Secrets {
     })
   }
 
-  /** Takes over what a token says, if it is newer. Whoever has it was given it to be let in. */
-  adopt({ secret, epoch, psk }: Pick<SwarmSecrets, 'secret' | 'epoch' | 'psk'>): Promise<boolean> {
+  /**
+   * Holds hellos under what a token says too, if it is newer. Attack: a forged token, which costs whoever believes it the
+   * secret of the swarm. So it is in memory alone until `settle`.
+   */
+  propose({ secret, epoch, psk }: Told): boolean {
+    if (!this.#isAhead({ secret, epoch, psk })) return false
+    this.#proposed = { secret, epoch, psk }
+    return true
+  }
+
+  /** `under`: the key of the hello in which a member has accepted us. What was proposed is taken over if it is that one. */
+  async settle(under: Uint8Array | undefined): Promise<boolean> {
+    const proposed = this.#proposed
+    if (proposed === undefined) return false
+    const isConfirmed = under !== undefined && equalBytes(under, this.#helloKey(proposed.secret))
+    try {
+      return isConfirmed && (await this.adopt(proposed))
+    } finally {
+      this.#proposed = undefined
+    }
+  }
+
+  /** Takes over what a token says, if it is newer, and a member has confirmed it. */
+  adopt({ secret, epoch, psk }: Told): Promise<boolean> {
     return this.#inTurn(async () => {
       const known = this.#current
-      if (epoch <= known.epoch || equalBytes(secret, known.secret)) return false
+      if (!this.#isAhead({ secret, epoch, psk })) return false
       const until = this.#components.now() + LIMITS.membership.overlapDefaultMs
       const previous = { secret: known.secret, epoch: known.epoch, until }
       await this.#put({ secret, epoch, psk, previous, record: null })
@@ -83,26 +124,46 @@ export class Secrets {
     })
   }
 
+  #isAhead({ secret, epoch }: Told): boolean {
+    const known = this.#current
+    const isNear = epoch > known.epoch && epoch - known.epoch <= LIMITS.membership.epochsAtOnce
+    return isNear && !equalBytes(secret, known.secret)
+  }
+
   async #put(secrets: SwarmSecrets): Promise<void> {
     await this.#components.store.putSecrets(secrets)
     this.#current = secrets
   }
 
+  /** Was the newest secret given by somebody who is an owner no longer? */
+  get isDoubtful(): boolean {
+    const { record } = this.#current
+    if (record === null || this.#components.authority() === undefined) return false
+    return !this.#isOwner(parseSwarmKey(record).body.by)
+  }
+
   #isNewer({ bytes, body }: SignedRecord<SwarmKey>, known: SwarmSecrets): boolean {
     // Attack: one record uses up all numbers that there are, and nobody can rotate again.
     if (body.epoch > known.epoch) return body.epoch - known.epoch <= LIMITS.membership.epochsAtOnce
+    // Attack: who was expelled as an owner gives its own secret, of any epoch, to whoever has not heard of it yet. What
+    // was good before both is never gone back to.
+    if (this.isDoubtful && body.epoch > (known.previous?.epoch ?? known.epoch - 1)) return true
     if (body.epoch < known.epoch) return false
     // What came with a token gets its record, or gives way to one that an owner has signed.
     return known.record === null || compareBytes(bytes, known.record) < 0
   }
 
   #isSigned(record: SignedRecord<SwarmKey>): boolean {
-    const { registry, authority, now } = this.#components
+    const { registry, now } = this.#components
     const { body } = record
+    if (body.registry !== registry || body.time > now() + LIMITS.membership.clockSkewMs) return false
+    return this.#isOwner(body.by) && verifySwarmKey(record)
+  }
+
+  #isOwner(key: Principal): boolean {
+    const { authority, now } = this.#components
     const known = authority()
-    if (body.registry !== registry || known === undefined) return false
-    if (body.time > now() + LIMITS.membership.clockSkewMs) return false
-    return isOwner(known, body.by, now()) && verifySwarmKey(record)
+    return known !== undefined && isOwner(known, key, now())
   }
 
   #helloKey(secret: Uint8Array): Uint8Array {
