@@ -1,5 +1,4 @@
 import type { BackupRecord } from '../protocol/backup.ts'
-import { equalBytes } from '../protocol/bytes.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -26,6 +25,8 @@ import { MembersOfSwarm } from './services/swarm/members.ts'
 import type { SwarmSecrets } from './services/swarm/swarm-store.ts'
 import type { Spaces } from './spaces.ts'
 import type { Swarms } from './swarms.ts'
+import { isOutdated, wallsOf } from './swarm-walls.ts'
+import type { RunsUnder } from './swarm-walls.ts'
 
 export interface PrivateSwarmsInit {
   readonly home: Home
@@ -62,7 +63,7 @@ export interface PrivateSwarm {
 interface Entry extends PrivateSwarm {
   failure: string | undefined
   /** Under which secrets its host runs. */
-  running: { readonly secret: Uint8Array; readonly walls: readonly Uint8Array[] } | undefined
+  running: RunsUnder | undefined
   readonly abort: AbortController
   /** Facts came in, and a look at everything is due that has not begun. */
   isStale: boolean
@@ -274,13 +275,13 @@ export class PrivateSwarms {
     members.start(abort.signal)
     members.onChange(() => {
       this.#components.changes.emit()
-      if (isOutdated(entry)) this.#inTurn(entry, () => this.#restart(entry))
+      if (isOutdated(entry.running, entry.members.keys)) this.#inTurn(entry, () => this.#restart(entry))
     })
     return entry
   }
 
   async #restart(entry: Entry): Promise<void> {
-    if (this.#network === undefined || !isOutdated(entry)) return
+    if (this.#network === undefined || !isOutdated(entry.running, entry.members.keys)) return
     await this.#network.close(entry.name)
     entry.running = undefined
     await this.#startHost(entry)
@@ -290,7 +291,7 @@ export class PrivateSwarms {
     const { name, members } = entry
     const secrets = members.keys.current
     const listen = await this.#listenOf(entry)
-    const walls = wallsOf(members)
+    const walls = wallsOf(members.keys)
     const psks = walls.map(secret => privateKeys(secret).psk)
     const host = { names: privateNames(secrets.secret), psks, membership: members }
     const settings = await this.#hostSettings(entry)
@@ -368,29 +369,6 @@ export class PrivateSwarms {
   #storeOf(name: string): SwarmRecords {
     return new SwarmRecords(this.#components.kv, { keys: this.#init.home.paths.keys, name })
   }
-}
-
-/** Another secret is the newest, or others open the outer wall: that before is good no longer, or one was proposed. */
-function isOutdated({ running, members }: Entry): boolean {
-  if (running === undefined) return false
-  const walls = wallsOf(members)
-  const isSame =
-    walls.length === running.walls.length && walls.every((wall, i) => equalBytes(wall, running.walls[i] ?? NO_BYTES))
-  // Two may be of one epoch.
-  return !isSame || !equalBytes(running.secret, members.keys.current.secret)
-}
-
-const NO_BYTES = new Uint8Array()
-
-/** The secrets whose keys are the outer wall, where there is one. */
-function wallsOf(members: MembersOfSwarm): readonly Uint8Array[] {
-  const { current, proposed } = members.keys
-  if (!current.psk) return []
-  return [
-    current.secret,
-    ...members.keys.overlapping.map(({ secret }) => secret),
-    ...(proposed === undefined ? [] : [proposed.secret])
-  ]
 }
 
 /** The name of a swarm is an alias, and part of the names of its key files. @throws RegistryError INVALID_REFERENCE | USAGE */

@@ -1,3 +1,4 @@
+import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
@@ -188,37 +189,7 @@ export const LIMITS = Object.freeze({
     /** names that one command decides on */
     decisions: 256
   }),
-  connections: Object.freeze({
-    total: 128,
-    inbound: 64,
-    inboundPerHostPerSecond: 5,
-    /** the same for one loopback or private address: an office behind one NAT, a bench of 100 nodes */
-    inboundPerPrivateHostPerSecond: 200,
-    hostsTracked: 1_024,
-    /** handshakes under way, in all; one public address has a few of them, so that no stranger holds all */
-    pendingInbound: 64,
-    pendingPerAddress: 4,
-    /** all that come from loopback or private addresses, which can be an office behind one router */
-    pendingPrivate: 48,
-    perAddress: 8,
-    perSubnet: 16,
-    perPrivateRange: 128,
-    upgradeTimeoutMs: 5 * SECOND,
-    dialTimeoutMs: 10 * SECOND,
-    /** one address of several: behind a router, the first ones are often those of another site, where nobody answers */
-    addressDialMs: 3 * SECOND,
-    negotiationTimeoutMs: 5 * SECOND,
-    dialQueue: 200,
-    parallelDials: 32,
-    banMs: 30 * MINUTE,
-    banMaxMs: 24 * 60 * MINUTE,
-    redialMs: 5 * SECOND,
-    /** so often at that pace, two minutes, before the pauses get longer: a split heals as soon as it can */
-    redialsInARow: 24,
-    redialMaxMs: 2 * MINUTE,
-    closeMs: SECOND,
-    bansRemembered: 1_000
-  }),
+  connections: CONNECTION_LIMITS,
   streams: Object.freeze({
     yamuxInbound: 64,
     yamuxOutbound: 128,
