@@ -57,7 +57,7 @@ describe('the published package', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       document: { title: 'The core', keywords: ['ontology', 'rdf', 'shared'], edits: 2 }
     })
-  })
+  }, 60_000)
 
   test('holds Automerge in its worker and nowhere else', async () => {
     const chunks = join(place.built, 'chunks')
