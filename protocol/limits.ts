@@ -1,3 +1,4 @@
+import { DAG_LIMITS } from './dag/limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
@@ -153,6 +154,7 @@ export const LIMITS = Object.freeze({
     waitingBytes: 64 * KiB
   }),
   ...SYNC_LIMITS,
+  ...DAG_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,
