@@ -8,7 +8,7 @@ import { Bell } from './bell.ts'
 import { BlockWriter } from './block-writer.ts'
 import type { Clock, Log, SwarmTuning } from './components.ts'
 import { DagLane } from './dag-lane.ts'
-import type { LaneEnd } from './dag-lane.ts'
+import type { LaneEnd, LocalStore } from './dag-lane.ts'
 import type { Peers } from './peers.ts'
 
 export interface DagFetchComponents {
@@ -18,14 +18,6 @@ export interface DagFetchComponents {
   readonly tuning: SwarmTuning
   /** Who may be asked, the likeliest first. */
   candidates(): readonly string[]
-}
-
-/** The blocks on the own disk. */
-export interface LocalStore {
-  has(cid: CID): Promise<boolean>
-  /** Verified; undefined when it is not there, or damaged. */
-  read(cid: CID): Promise<Uint8Array | undefined>
-  put(cid: CID, bytes: Uint8Array): Promise<unknown>
 }
 
 /** What peers brought: every block of it was verified and is stored, and nothing else was. */
@@ -115,7 +107,9 @@ class DagFetch {
         looked.add(cid.toString())
         this.#signal.throwIfAborted()
         const bytes = await this.#local.read(cid)
-        if (bytes !== undefined) this.#plan.here(cid, parseUnixfsNode(bytes, LIMITS.content))
+        if (bytes === undefined) continue
+        this.#plan.here(cid, parseUnixfsNode(bytes, LIMITS.content))
+        this.#plan.sampled(true)
       }
     }
   }
@@ -132,7 +126,7 @@ class DagFetch {
         plan: this.#plan,
         writer: this.#writer,
         clock: this.#components.clock,
-        isHere: cid => this.#local.has(cid),
+        local: this.#local,
         onProgress: () => this.#bell.ring()
       })
       this.#lanes.set(

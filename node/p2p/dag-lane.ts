@@ -10,6 +10,7 @@ import type { DagPlan, Holder } from '../../protocol/dag/plan.ts'
 import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
 import { encodeFrame } from '../../protocol/frame.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { RAW, parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import type { BlockWriter } from './block-writer.ts'
 import type { Clock, CutReason } from './components.ts'
@@ -19,10 +20,17 @@ export interface LaneComponents {
   readonly plan: DagPlan
   readonly writer: BlockWriter
   readonly clock: Clock
-  /** Whether a leaf is on the own disk: then it is not asked for. */
-  readonly isHere: (cid: CID) => Promise<boolean>
+  readonly local: LocalStore
   /** Something may be asked of others now, or nobody is needed any more. */
   readonly onProgress: () => void
+}
+
+/** The blocks on the own disk. */
+export interface LocalStore {
+  has(cid: CID): Promise<boolean>
+  /** Verified; undefined when it is not there, or damaged. */
+  read(cid: CID): Promise<Uint8Array | undefined>
+  put(cid: CID, bytes: Uint8Array): Promise<unknown>
 }
 
 /** How a lane ended. `content` is a fault of the content, whoever sends it; `lie` names what the peer is struck for. */
@@ -124,8 +132,10 @@ export class DagLane implements Holder {
 
   /** Keeps a request waiting behind the one that is being answered. */
   async #ask(): Promise<void> {
-    const { plan } = this.#components
+    const { plan, local } = this.#components
     while (this.#failure === undefined && this.#busy === undefined && this.#orders.length < LIMITS.dag.requestsAhead) {
+      const { sample } = plan
+      if (sample !== undefined) plan.sampled((await Promise.all(sample.map(cid => local.has(cid)))).includes(true))
       const request = plan.next(this)
       if (request === undefined) return
       const wants = request.reach === 'blocks' ? await this.#absent(request.wants) : request.wants
@@ -133,16 +143,29 @@ export class DagLane implements Holder {
     }
   }
 
+  /** Those that are not on the own disk: what is, is not asked for. */
   async #absent(wants: readonly CID[]): Promise<readonly CID[]> {
-    const { plan, isHere } = this.#components
     const absent: CID[] = []
     const { lookupsAtOnce } = LIMITS.dag
     for (let from = 0; from < wants.length; from += lookupsAtOnce) {
       const some = wants.slice(from, from + lookupsAtOnce)
-      const here = await Promise.all(some.map(isHere))
-      some.forEach((cid, i) => (here[i] === true ? plan.here(cid) : absent.push(cid)))
+      const here = await Promise.all(some.map(cid => this.#isHere(cid)))
+      absent.push(...some.filter((_, i) => here[i] !== true))
     }
     return absent
+  }
+
+  async #isHere(cid: CID): Promise<boolean> {
+    const { plan, local } = this.#components
+    if (cid.code === RAW) {
+      if (!(await local.has(cid))) return false
+      plan.here(cid)
+      return true
+    }
+    const bytes = await local.read(cid)
+    if (bytes === undefined) return false
+    this.#onContent(() => plan.here(cid, parseUnixfsNode(bytes, LIMITS.content)))
+    return true
   }
 
   #send(request: DagRequest): void {
@@ -205,24 +228,34 @@ export class DagLane implements Holder {
     if (cid === undefined) throw unsolicited()
     if (!isBlockOf(cid, bytes))
       throw new RegistryError('PEER_LIED', `bytes that are not ${cid.toString()}`, { detail: { cid: cid.toString() } })
-    let isWanted: boolean
-    try {
-      const node = order.take(bytes)
-      const coming = { holder: this, leaves: order.request.reach === 'all' }
-      isWanted = plan.arrived(cid, bytes, node === undefined ? {} : { node, coming })
-    } catch (error) {
-      // The bytes are what the release names. Who sends them has done what he was asked for.
-      this.#isContentBad = true
-      throw error
-    }
+    const isWanted = this.#onContent(() => {
+      const { reach } = order.request
+      const node = order.take(bytes) ?? (cid.code === RAW ? undefined : parseUnixfsNode(bytes, LIMITS.content))
+      if (node === undefined) return plan.arrived(cid, bytes)
+      const coming = { holder: this, leaves: reach === 'all' }
+      return plan.arrived(cid, bytes, reach === 'blocks' ? { node } : { node, coming })
+    })
     if (isWanted) writer.add(cid, bytes)
   }
 
+  /** What fails here is the content. Its bytes are what the release names: who sends them has done what he was asked for. */
+  #onContent<T>(take: () => T): T {
+    try {
+      return take()
+    } catch (error) {
+      this.#isContentBad = true
+      throw error
+    }
+  }
+
+  /** Attack: whoever goes on sending when nobody listens any more fills a buffer, and keeps the stream. */
   #closeWell(): void {
     const stream = this.#stream
-    void stream
-      ?.close({ signal: AbortSignal.timeout(LIMITS.connections.closeMs) })
-      .catch((error: unknown) => stream.abort(error instanceof Error ? error : broken()))
+    if (stream === undefined) return
+    const { closeMs } = LIMITS.connections
+    const cancel = this.#components.clock.after(closeMs, () => stream.abort(broken()))
+    stream.addEventListener('close', cancel, { once: true })
+    void stream.close({ signal: AbortSignal.timeout(closeMs) }).catch(() => undefined)
   }
 
   #detach(): void {

@@ -19,14 +19,14 @@ export const DAG_LIMITS = Object.freeze({
     eagerBytes: 64 * KiB,
     /** leaves that one request names, and the bytes that they are thought to have: what one peer has in hand at a time */
     leavesPerRequest: 512,
-    leafBytesPerRequest: 8 * MiB,
+    leafBytesPerRequest: 4 * MiB,
     /** requests of one stream that wait for their answer, so that the peer is never idle */
     requestsAhead: 2,
     /** leaves that are looked up on the own disk at once */
     lookupsAtOnce: 32,
     /** peers that send parts of one content at once, where this much at least is free for another one */
     peersAtOnce: 3,
-    spreadBytes: 16 * MiB,
+    spreadBytes: 8 * MiB,
     /** blocks on their way to the disk: at once, and bytes after which the peers are held back until half is written */
     writesAtOnce: 8,
     writeAheadBytes: 4 * MiB,

@@ -6,7 +6,7 @@ import { RegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { RAW } from '../unixfs-node.ts'
 import type { UnixfsNode } from '../unixfs-node.ts'
-import type { DagRequest } from './messages.ts'
+import type { DagReach, DagRequest } from './messages.ts'
 import { placesBelow, topPlace } from './order.ts'
 import type { Place } from './order.ts'
 
@@ -52,6 +52,8 @@ export class DagPlan {
   #sizedBytes = 0
   #unsized = 0
   #fetched = 0
+  /** Whether some of what the root names is here: then each node is asked for alone, once it is known not to be here. */
+  #isPartlyHere: boolean | undefined
 
   constructor({ root, size }: PlannedContent, limits: ContentLimits = LIMITS.content) {
     this.root = root
@@ -67,6 +69,18 @@ export class DagPlan {
   /** Bytes of all blocks that were missing and came. */
   get fetched(): number {
     return this.#fetched
+  }
+
+  /** Some of what the root names, to be looked up once; undefined when it was, or the root is not known yet. */
+  get sample(): readonly CID[] | undefined {
+    if (this.#isPartlyHere !== undefined || this.#named.size === 1) return undefined
+    const { lookupsAtOnce } = LIMITS.dag
+    const some = [this.#nodes, this.#leaves].flatMap(missing => [...missing.values()].slice(0, lookupsAtOnce))
+    return some.map(({ cid }) => cid)
+  }
+
+  sampled(isPartlyHere: boolean): void {
+    this.#isPartlyHere ??= isPartlyHere
   }
 
   /** Nodes that are missing, as far as they are known. */
@@ -142,15 +156,17 @@ export class DagPlan {
       count: LIMITS.dag.wants,
       bytes: Number.POSITIVE_INFINITY
     })
-    if (nodes.length > 0) {
-      // Little content costs less than another turn there and back; of large content much may be here already.
-      const isWhole = this.#size <= LIMITS.dag.eagerBytes && this.#named.size === 1
-      return { reach: isWhole ? 'all' : 'nodes', root, wants: nodes }
-    }
+    if (nodes.length > 0) return { reach: this.#nodesReach(), root, wants: nodes }
     const { leavesPerRequest, leafBytesPerRequest } = LIMITS.dag
     const bounds = { count: leavesPerRequest, bytes: leafBytesPerRequest }
     const wants = this.#hold(this.#loose(this.#leaves, holder.peer), holder, bounds)
     return wants.length > 0 ? { reach: 'blocks', root, wants } : undefined
+  }
+
+  /** Little content costs less than another turn there and back; of large content much may be here already. */
+  #nodesReach(): DagReach {
+    if (this.#named.size > 1) return this.#isPartlyHere === true ? 'blocks' : 'nodes'
+    return this.#size <= LIMITS.dag.eagerBytes ? 'all' : 'blocks'
   }
 
   #hold(entries: Iterable<Entry>, holder: Holder, most: { readonly count: number; readonly bytes: number }): CID[] {

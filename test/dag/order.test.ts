@@ -107,9 +107,10 @@ function fetched(dag: MadeDag, peers: readonly (readonly number[])[], has: Reado
         }
         const bytes = dag.blocks.bytes(next)
         const cid = next
-        const node = order.take(bytes)
-        const coming = { holder, leaves: request.reach === 'all' }
-        if (plan.arrived(cid, bytes, node === undefined ? {} : { node, coming })) got.push(cid.toString())
+        const { reach } = request
+        const node = order.take(bytes) ?? (cid.code === RAW ? undefined : parseUnixfsNode(bytes, SMALL))
+        const coming = reach === 'blocks' ? {} : { coming: { holder, leaves: reach === 'all' } }
+        if (plan.arrived(cid, bytes, node === undefined ? {} : { node, ...coming })) got.push(cid.toString())
       }
     }
     plan.release(holder)
@@ -145,7 +146,7 @@ describe('a plan', () => {
     const root = rootOf(blocks.folder({ a: blocks.raw(Uint8Array.of(1)), b: blocks.raw(Uint8Array.of(2)) }))
     const plan = new DagPlan({ root, size: 2 ** 20 })
     const [first, second] = [{ peer: 'a' }, { peer: 'b' }]
-    expect(plan.next(first)?.reach).toBe('nodes')
+    expect(plan.next(first)?.reach).toBe('blocks')
     expect(plan.next(second)).toBeUndefined()
     expect(plan.hasWorkFor('b')).toBe(false)
     const bytes = blocks.bytes(toLink(root))
@@ -163,7 +164,24 @@ describe('a plan', () => {
     const root = rootOf(blocks.folder({ a: blocks.raw(Uint8Array.of(1)) }))
     const reachOf = (size: number) => new DagPlan({ root, size }).next({ peer: 'a' })?.reach
     expect(reachOf(LIMITS.dag.eagerBytes)).toBe('all')
-    expect(reachOf(LIMITS.dag.eagerBytes + 1)).toBe('nodes')
+    expect(reachOf(LIMITS.dag.eagerBytes + 1)).toBe('blocks')
+  })
+
+  test('asks for all nodes in one go where nothing is here, and one by one where something is', () => {
+    const blocks = new DagBlocks()
+    const root = rootOf(blocks.folder({ a: blocks.folder({ b: blocks.folder({}) }), c: blocks.raw(Uint8Array.of(1)) }))
+    const reachOf = (isPartlyHere: boolean) => {
+      const plan = new DagPlan({ root, size: 2 ** 20 })
+      expect(plan.sample).toBeUndefined()
+      const bytes = blocks.bytes(toLink(root))
+      plan.arrived(toLink(root), bytes, { node: parseUnixfsNode(bytes, LIMITS.content) })
+      expect(plan.sample).toHaveLength(2)
+      plan.sampled(isPartlyHere)
+      expect(plan.sample).toBeUndefined()
+      return plan.next({ peer: 'a' })?.reach
+    }
+    expect(reachOf(false)).toBe('nodes')
+    expect(reachOf(true)).toBe('blocks')
   })
 
   test('refuses a file of 2 GiB before it asks for any of it', () => {
