@@ -341,6 +341,8 @@ export const LIMITS = Object.freeze({
     freeCheckMs: 10 * SECOND,
     /** how long reading and writing small files keeps the thread before others have a turn */
     turnMs: 5,
+    /** a block up to this size is written without going to another thread */
+    writeNowBytes: 64 * KiB,
     keyChars: 1_024,
     valueBytes: 16 * MiB,
     batchOperations: 65_536,
