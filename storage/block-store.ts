@@ -145,11 +145,10 @@ class BlockFiles {
 
   async has(cid: CID, { signal }: AbortOptions = {}): Promise<boolean> {
     signal?.throwIfAborted()
+    await this.#turn.rest()
     try {
-      await stat(this.#fileOf(cid))
-      return true
+      return statSync(this.#fileOf(cid), { throwIfNoEntry: false }) !== undefined
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return false
       throw new RegistryError('UNKNOWN_FILE', `block ${cid.toString()} cannot be looked up`, { cause: error })
     }
   }

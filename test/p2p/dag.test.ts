@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import { toLink } from '../../protocol/cid.ts'
+import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { memoryBlocks } from '../../storage/memory-blocks.ts'
+import { withheldBlocks } from '../../storage/withheld-blocks.ts'
 import { fetchContent, localOf, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
@@ -138,6 +142,84 @@ describe('content comes from a neighbour', () => {
     abort.abort(new Error('enough'))
     await expect(fetch).rejects.toThrow('enough')
   })
+})
+
+test('what an operator withholds, or what the disk has lost, is not sent', async () => {
+  const dag = packageOf({ small: 6, large: 10 })
+  const cids = [...dag.blocks.map.values()].map(({ cid }) => cid).filter(({ code }) => code === 0x55)
+  const [withheld, damaged] = [cids[0], cids[1]]
+  const inner = memoryBlocks()
+  const server = await memoryNode({
+    registries,
+    wrapBlocks: () =>
+      withheldBlocks(
+        {
+          ...inner,
+          // Bytes that are at hand are not verified, and those that are asked for are found out.
+          readNow: cid => (cid.equals(damaged) ? new Uint8Array(3) : inner.readNow(cid)),
+          async *get(cid) {
+            if (cid.equals(damaged)) throw new RegistryError('CORRUPT_BLOCK', 'not what it was')
+            yield* inner.get(cid)
+          }
+        },
+        { has: cid => cid.equals(withheld) }
+      )
+  })
+  await store(server, dag.blocks)
+  const me = await memoryNode({ registries })
+  await me.swarm.connect(server.address())
+  const { stored } = await fetchContent(me, { ...dag, registry })
+  const kept = [...dag.blocks.map.keys()].filter(key => key !== withheld?.toString() && key !== damaged?.toString())
+  expect(stored.map(String).toSorted()).toEqual(kept.toSorted())
+  expect(me.events.of('onCut')).toEqual([])
+})
+
+test('a disk that takes no more ends the fetch, and nobody is struck', async () => {
+  const [server, me] = await pair()
+  const dag = packageOf()
+  await store(server, dag.blocks)
+  const local = localOf(me)
+  let room = 5
+  const full = {
+    ...local,
+    put: async (cid: CID, bytes: Uint8Array) => {
+      if ((room -= 1) < 0) throw new RegistryError('DISK_FULL', 'no space is left')
+      await local.put(cid, bytes)
+    }
+  }
+  await expect(fetchContent(me, { ...dag, registry }, { local: full })).rejects.toMatchObject({ code: 'DISK_FULL' })
+  expect(local.puts).toHaveLength(5)
+  expect(me.swarm.peers().filter(({ connected }) => connected)).toHaveLength(1)
+  await fetchContent(me, { ...dag, registry }, { local })
+  await expectAll(me, dag)
+})
+
+test('who writes slowly holds the sender back, and all comes', async () => {
+  const [server, me] = await pair()
+  const dag = packageOf({ small: 1, large: 24 * MiB })
+  await store(server, dag.blocks)
+  const local = localOf(me)
+  const gate = Promise.withResolvers<void>()
+  const slow = {
+    ...local,
+    put: async (cid: CID, bytes: Uint8Array) => {
+      await gate.promise
+      await local.put(cid, bytes)
+    }
+  }
+  const fetch = fetchContent(me, { ...dag, registry }, { local: slow })
+  const { writeAheadBytes } = LIMITS.dag
+  await expect.poll(() => me.swarm.traffic().bytesIn, { timeout: 10_000 }).toBeGreaterThan(writeAheadBytes)
+  // What is on its way is one window of the stream, and one block that is not whole.
+  const most = writeAheadBytes + LIMITS.streams.yamuxWindowBytes + 2 * MiB
+  let before = 0
+  await expect
+    .poll(() => before === (before = me.swarm.traffic().bytesIn), { interval: 100, timeout: 10_000 })
+    .toBe(true)
+  expect(me.swarm.traffic().bytesIn).toBeLessThan(most)
+  gate.resolve()
+  await fetch
+  await expectAll(me, dag)
 })
 
 test('whoever is cut off ten times pays for one block each time, and no more', async () => {

@@ -1,6 +1,5 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
-import type { Blockstore } from '../../node/p2p/components.ts'
 import type { DagFetched } from '../../node/p2p/dag-fetch.ts'
 import type { LocalStore } from '../../node/p2p/dag-lane.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
@@ -19,7 +18,7 @@ import type { TestNode, TestNodeOptions } from './swarm-node.ts'
 
 /** A node that keeps its blocks in memory, checked as on a disk. */
 export async function memoryNode(options: TestNodeOptions = {}): Promise<TestNode> {
-  return await testNode({ wrapBlocks: () => memoryBlocks() as unknown as Blockstore, ...options })
+  return await testNode({ wrapBlocks: () => memoryBlocks(), ...options })
 }
 
 /** The blocks of a node as a fetch sees them. */
