@@ -133,7 +133,9 @@ export class DagLane implements Holder {
   /** Keeps a request waiting behind the one that is being answered. */
   async #ask(): Promise<void> {
     const { plan, local } = this.#components
-    while (this.#failure === undefined && this.#busy === undefined && this.#orders.length < LIMITS.dag.requestsAhead) {
+    // Who is slow gets nothing more before it has answered: it would only keep it from others until the next look.
+    const mayAsk = (): boolean => this.#orders.length < (this.isSlow ? 1 : LIMITS.dag.requestsAhead)
+    while (this.#failure === undefined && this.#busy === undefined && mayAsk()) {
       const { sample } = plan
       if (sample !== undefined) plan.sampled((await Promise.all(sample.map(cid => local.has(cid)))).includes(true))
       const request = plan.next(this)

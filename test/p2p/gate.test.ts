@@ -44,13 +44,17 @@ test('answers no protocol, its own or a library one, before the introduction', a
   const groups = Array.from({ length: Math.ceil(protocols.length / waitingStreams) }, (_, i) =>
     protocols.slice(i * waitingStreams, (i + 1) * waitingStreams)
   )
+  let open = 0
   const knock = async (group: readonly string[]): Promise<void> => {
     const stranger = await rawPeer()
     await stranger.handle(protocols.slice(), stream => void opened.push(stream))
     const connection = await dialRaw(stranger, node.address())
     const heard = await Promise.all(
       group.map(async protocol => {
-        const stream = await connection.newStream(protocol)
+        // On a slow machine the time is up before all are open; on those nothing can be heard either.
+        const stream = await connection.newStream(protocol).catch(() => undefined)
+        if (stream === undefined) return 0
+        open += 1
         const bytes = drain(stream)
         stream.send(encodeFrame(encodeFactsRequest(requestAll())))
         stream.send(new Uint8Array(100))
@@ -60,7 +64,8 @@ test('answers no protocol, its own or a library one, before the introduction', a
     expect(heard).toEqual(group.map(() => 0))
     await expect.poll(() => connection.status).not.toBe('open')
   }
-  await Promise.all(groups.map(knock))
+  for (const group of groups) await knock(group)
+  expect(open).toBeGreaterThan(0)
   // The node did not open a stream of its own accord either.
   expect(opened).toEqual([])
   expect(node.facts.judged).toBe(0)
