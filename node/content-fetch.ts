@@ -1,5 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { allowedBytes } from '../protocol/dag/plan.ts'
+import type { PlannedContent } from '../protocol/dag/plan.ts'
 import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { BlockSource } from '../storage/content/blocks.ts'
@@ -7,9 +9,15 @@ import { listBlocks } from '../storage/content/walk-dag.ts'
 
 /** The verified blocks on this disk. */
 export interface LocalBlocks extends BlockSource {
-  has(cid: CID): Promise<boolean> | boolean
+  has(cid: CID): Promise<boolean>
+  put(cid: CID, bytes: Uint8Array): Promise<unknown>
   /** Makes blocks durable: bytes before the records that refer to them. */
   flush(cids: readonly CID[]): Promise<void>
+}
+
+/** What is asked of the own disk on the way: a block that is damaged there is not there. */
+interface ReadableStore extends Pick<LocalBlocks, 'has' | 'put'> {
+  read(cid: CID): Promise<Uint8Array | undefined>
 }
 
 /** Gets blocks from peers; what arrives is verified and stored by whoever implements it. */
@@ -18,6 +26,12 @@ export interface RemoteBlocks {
     registry: RegistryId | undefined,
     signal: AbortSignal
   ): {
+    /** Brings what neighbours send of it in one go; what they have not got stays missing. */
+    content(
+      content: PlannedContent,
+      local: ReadableStore,
+      options: { signal: AbortSignal }
+    ): Promise<{ readonly stored: readonly CID[]; readonly bytes: number }>
     block(cid: CID, options: { signal: AbortSignal }): Promise<Uint8Array>
     close(): void
   }
@@ -31,7 +45,8 @@ export interface FetchOrder {
 }
 
 /**
- * Brings every block below a root onto this disk, leaves many at a time, and makes them durable.
+ * Brings every block below a root onto this disk and makes them durable: first as one stream, then block by block what is
+ * missing still, leaves many at a time.
  * A DAG that holds more than its release declares is given up as soon as that shows. `fetched` is the bytes from peers.
  * @throws RegistryError CONTENT_UNAVAILABLE | LIMIT_EXCEEDED | MALFORMED | HOSTILE_PATH
  */
@@ -43,24 +58,35 @@ export async function fetchContent(
   const abort = new AbortController()
   const both = AbortSignal.any([signal, abort.signal])
   const session = remote?.open(registry, both)
-  const got: CID[] = []
-  const allowed = size + leafAllowance(size)
   let fetched = 0
+  const got = new Map<string, CID>()
+  const keep = (cid: CID): void => void got.set(cid.toString(), cid)
   const take = async (cid: CID): Promise<Uint8Array> => {
     const here = await readLocal(local, cid)
     if (here !== undefined) return here
     if (session === undefined) throw notHere(root)
     const bytes = await session.block(cid, { signal: both })
     fetched += bytes.length
-    if (fetched > allowed)
+    if (fetched > allowedBytes(size))
       throw new RegistryError('LIMIT_EXCEEDED', `content ${root} is larger than the release declares`)
-    got.push(cid)
+    keep(cid)
     return bytes
   }
   const running = new Set<Promise<unknown>>()
   try {
+    if (session !== undefined) {
+      const store: ReadableStore = {
+        has: cid => local.has(cid),
+        put: (cid, block) => local.put(cid, block),
+        read: cid => readLocal(local, cid)
+      }
+      const { stored, bytes } = await session.content({ root, size }, store, { signal: both })
+      stored.forEach(keep)
+      fetched += bytes
+    }
     for await (const cid of listBlocks(root, { get: take }, { signal: both, ahead: LIMITS.fetch.nodesAhead })) {
-      if (cid.code !== 0x55) continue
+      // What has just been verified and stored is not read again.
+      if (cid.code !== 0x55 || got.has(cid.toString())) continue
       const run = take(cid).finally(() => running.delete(run))
       // The first failure ends the walk below; an unhandled one would end the process.
       run.catch(error => abort.abort(error))
@@ -68,7 +94,7 @@ export async function fetchContent(
       if (running.size >= LIMITS.fetch.concurrentBlocks) await Promise.race(running)
     }
     await Promise.all(running)
-    await local.flush(got)
+    await local.flush([...got.values()])
     return { fetched }
   } catch (error) {
     abort.abort(error)
@@ -78,11 +104,6 @@ export async function fetchContent(
   } finally {
     session?.close()
   }
-}
-
-/** Directory and file nodes on top of the files' bytes: generous for many small files, small for large ones. */
-function leafAllowance(size: number): number {
-  return 16 * LIMITS.content.blockBytes + Math.ceil(size / 8)
 }
 
 /** A block that is damaged on disk is as good as missing: it is set aside there and fetched again. */

@@ -1,4 +1,5 @@
 import { CONNECTION_LIMITS } from './connection-limits.ts'
+import { DAG_LIMITS } from './dag/limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
@@ -154,6 +155,7 @@ export const LIMITS = Object.freeze({
     waitingBytes: 64 * KiB
   }),
   ...SYNC_LIMITS,
+  ...DAG_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,
@@ -318,6 +320,8 @@ export const LIMITS = Object.freeze({
     freeCheckMs: 10 * SECOND,
     /** how long reading and writing small files keeps the thread before others have a turn */
     turnMs: 5,
+    /** a block up to this size is written without going to another thread */
+    writeNowBytes: 64 * KiB,
     keyChars: 1_024,
     valueBytes: 16 * MiB,
     batchOperations: 65_536,

@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { closeSync, fsync, openSync } from 'node:fs'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { codeOf } from './disk-errors.ts'
+
+const flush = promisify(fsync)
 
 /** Makes the names in a folder survive a power cut. */
 export async function syncDir(dir: string): Promise<void> {
@@ -19,12 +23,12 @@ export async function syncDir(dir: string): Promise<void> {
 
 /** Makes the bytes of a file survive a power cut. */
 export async function syncFile(file: string): Promise<void> {
-  // 'r+': Windows flushes only handles that may write.
-  const handle = await open(file, 'r+')
+  // 'r+': Windows flushes only handles that may write. Only the flush itself is worth a trip to another thread.
+  const fd = openSync(file, 'r+')
   try {
-    await handle.sync()
+    await flush(fd)
   } finally {
-    await handle.close()
+    closeSync(fd)
   }
 }
 

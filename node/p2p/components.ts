@@ -1,5 +1,6 @@
 import type { HeliaInit } from 'helia'
 import type { PrivateKey } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
 import type { Admission } from '../../protocol/admission.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { HelloRole } from '../../protocol/hello.ts'
@@ -14,6 +15,12 @@ export type Datastore = NonNullable<HeliaInit['datastore']>
 
 /** Blocks that are checked against their CID on every put and every get; the network adds no check of its own. */
 export type Blockstore = NonNullable<HeliaInit['blockstore']>
+
+/** Blocks as they are shown to peers. */
+export type ServedBlocks = Pick<Blockstore, 'get'> & {
+  /** Bytes that are at hand, at once and not yet verified; undefined says nothing. */
+  readonly readNow?: (cid: CID) => Uint8Array | undefined
+}
 
 /** Time as the network needs it: what it is, and a task later, which the returned function takes back. */
 export interface Clock {
@@ -80,7 +87,7 @@ export interface SubmissionDesk {
 export interface SwarmComponents {
   readonly privateKey: PrivateKey
   readonly datastore: Datastore
-  readonly blocks: Blockstore
+  readonly blocks: Blockstore & ServedBlocks
   readonly registries: () => readonly RegistryId[]
   readonly gate: Gate
   readonly facts: Facts

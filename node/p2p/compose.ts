@@ -1,5 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
@@ -12,6 +13,7 @@ import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
 import type { Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
 import { Conduct } from './conduct.ts'
+import { dagHandler } from './dag-server.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
 import { Dialer } from './dialer.ts'
@@ -118,6 +120,7 @@ export async function compose(whole: Whole): Promise<Parts> {
   })
   const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
   await serve(host, { components, peers, sync })
+  await serveContent(host, components, peers)
   await serveSubmissions(host, components, peers)
   await serveMembers(host, components, peers)
   return {
@@ -244,6 +247,18 @@ async function serve(
     maxInboundStreams: streams.sync,
     maxOutboundStreams: streams.sync
   })
+}
+
+async function serveContent(host: Host, { blocks, clock, log }: SwarmComponents, peers: Peers): Promise<void> {
+  const handler = dagHandler({
+    blocks,
+    clock,
+    log,
+    isPeer: peer => peers.get(peer) !== undefined,
+    onMalformed: peer => peers.blame(peer, 'malformed-message')
+  })
+  const { streams } = LIMITS.dag
+  await host.handle(DAG_PROTOCOL, handler, { maxInboundStreams: streams, maxOutboundStreams: streams })
 }
 
 function membersOf({ membership, clock, log }: SwarmComponents, peers: Peers, host: () => Host): Members | undefined {

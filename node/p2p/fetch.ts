@@ -2,10 +2,15 @@ import type { Helia } from '@helia/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { CID } from 'multiformats/cid'
 import { concatBytes } from '../../protocol/bytes.ts'
+import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Blockstore, Clock, SwarmTuning } from './components.ts'
+import type { Blockstore, Clock, Log, SwarmTuning } from './components.ts'
+import { fetchDag } from './dag-fetch.ts'
+import type { DagFetched } from './dag-fetch.ts'
+import type { LocalStore } from './dag-lane.ts'
 import { deadline } from './deadline.ts'
+import type { Peers } from './peers.ts'
 import type { ContentRouting } from './routing.ts'
 
 export interface FetchComponents {
@@ -13,7 +18,9 @@ export interface FetchComponents {
   /** The verified store below Helia. */
   readonly blocks: Blockstore
   readonly routing: ContentRouting
+  readonly peers: Pick<Peers, 'connection' | 'blame'>
   readonly clock: Clock
+  readonly log: Log
   readonly tuning: SwarmTuning
   /** Neighbours that may be asked, the likeliest first. */
   candidates(): readonly string[]
@@ -27,18 +34,28 @@ export interface FetchOptions {
 
 /** Gets the blocks of one package: who answered for one block is asked first for the next. Always close it. */
 export interface FetchSession {
+  /**
+   * Brings what neighbours send of some content over `/ggen/dag/1` into the store that is given. What none of them has stays
+   * missing: that is no failure, and left to `block`.
+   * @throws RegistryError MALFORMED | LIMIT_EXCEEDED for content that could not have been published, and what the store throws
+   */
+  content(content: PlannedContent, local: LocalStore, options: { readonly signal: AbortSignal }): Promise<DagFetched>
   /** @throws RegistryError CONTENT_UNAVAILABLE with what was tried */
   block(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<Uint8Array>
   close(): void
 }
 
 /**
- * Blocks by bitswap. js bitswap hashes what it receives and files it under the hash it finds: a liar's bytes are not an
+ * Content by its own stream, and blocks by bitswap, the last resort. js bitswap hashes what it receives and files it under the hash it finds: a liar's bytes are not an
  * answer to what was asked, so a liar looks like a peer that stays silent, and the next one is asked.
  */
 export function createFetchSession(components: FetchComponents, options: FetchOptions = {}): FetchSession {
   const session = new Session(components, options)
-  return { block: async (cid, { signal } = {}) => await session.block(cid, signal), close: () => session.close() }
+  return {
+    content: async (content, local, { signal }) => await session.content(content, { local, signal }),
+    block: async (cid, { signal } = {}) => await session.block(cid, signal),
+    close: () => session.close()
+  }
 }
 
 class Session {
@@ -60,6 +77,15 @@ class Session {
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#abort.abort(new RegistryError('CANCELLED', 'the fetch was closed'))
     for (const start of this.#waiting.splice(0)) start()
+  }
+
+  async content(
+    content: PlannedContent,
+    { local, signal }: { readonly local: LocalStore; readonly signal: AbortSignal }
+  ): Promise<DagFetched> {
+    const candidates = (): readonly string[] => this.#candidates([])
+    const both = AbortSignal.any([this.#abort.signal, signal])
+    return await fetchDag({ ...this.#components, candidates }, content, { local, signal: both })
   }
 
   async block(cid: CID, signal?: AbortSignal): Promise<Uint8Array> {

@@ -92,7 +92,7 @@ export async function createSwarm(
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
   const { host, helia, peers, gossip, sync, routing, meter, tuning, remembered } = parts
-  const { blocks, clock } = components
+  const { blocks, clock, log } = components
   return {
     name: config.name,
     peerId: host.peerId.toString(),
@@ -131,7 +131,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     reconcile: registry => sync.readFromAll(registry),
     fetch: (registry, options) => {
       const candidates = (): readonly string[] => neighbours(peers, gossip, registry)
-      return createFetchSession({ helia, blocks, routing, clock, tuning, candidates }, options)
+      return createFetchSession({ helia, blocks, routing, peers, clock, log, tuning, candidates }, options)
     },
     provide: cid => routing.provide(cid),
     findProviders: async (cid, { signal } = {}) =>

@@ -1,18 +1,17 @@
 import { closeSync, fsync as fsyncWith, mkdirSync, openSync, writeSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { CID } from 'multiformats/cid'
 import { equalBytes } from '../../protocol/bytes.ts'
 import type { ContentId } from '../../protocol/cid.ts'
 import { hostilePath, showPath } from '../../protocol/content-path.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { LIMITS } from '../../protocol/limits.ts'
 import { ArchiveDigest } from './archive-digest.ts'
 import type { ContentDigests } from './archive-digest.ts'
 import type { BlockSource } from './blocks.ts'
 import type { ContentProgress } from './import-folder.ts'
+import { Turn } from '../turn.ts'
 import { placeFolder, prepareFolder, syncFolder } from './place-folder.ts'
 import { read, readerOf, readTree } from './walk-dag.ts'
 import type { DagFile, DagTree, Reader, WalkOptions } from './walk-dag.ts'
@@ -123,7 +122,7 @@ async function writeTree(reader: Reader, tree: DagTree, options: WriteOptions): 
   for (const directory of tree.directories) mkdirSync(join(fresh, directory), { mode: 0o755 })
   const digest = new ArchiveDigest()
   const closing = new Closing(options.isDurable ?? true)
-  const pace = new Pace()
+  const pace = new Turn()
   let size = 0
   let files = 0
   // Both the declared size and the limit of every package: a publisher may declare anything.
@@ -180,7 +179,7 @@ async function* readLeaves(
 async function writeFile(
   fd: number,
   path: string,
-  { content, digest, pace }: { content: FileContent; digest: ArchiveDigest; pace: Pace }
+  { content, digest, pace }: { content: FileContent; digest: ArchiveDigest; pace: Turn }
 ): Promise<void> {
   digest.begin(path, content.size)
   for await (const chunk of content.chunks) {
@@ -189,20 +188,6 @@ async function writeFile(
     await pace.rest()
   }
   digest.end()
-}
-
-/**
- * Small files are read and written without going to another thread and back, which costs more than the work itself
- * (docs/decisions/0009): so that others are served meanwhile, the thread is given up every few milliseconds.
- */
-class Pace {
-  #since = performance.now()
-
-  async rest(): Promise<void> {
-    if (performance.now() - this.#since < LIMITS.storage.turnMs) return
-    await setImmediate()
-    this.#since = performance.now()
-  }
 }
 
 /** Written files on their way to the disk: a bounded number waits for its fsync, and no failure is forgotten. */

@@ -6,8 +6,11 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 import { afterEach, expect, test } from 'vitest'
 import type { Blockstore } from '../../node/p2p/components.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { memoryBlocks } from '../../storage/memory-blocks.ts'
 import { COMPANY, certificateOf, companyHost, employee, movedBy } from '../support/company.ts'
 import type { CompanyHost } from '../support/company.ts'
+import { fetchContent, store } from '../support/dag-peer.ts'
+import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import { stopNodes, testNode } from '../support/swarm-node.ts'
 import { testClock } from '../support/test-clock.ts'
 
@@ -84,6 +87,38 @@ test('who is expelled is cut in the middle of a transfer, and no further byte is
   const c = await companyHost(bob, staff)
   await introduce(c, a)
   expect(a.node.events.of('onCut')).toEqual([])
+})
+
+test('who is expelled is cut in the middle of a content stream', async () => {
+  let served = 0
+  const cut = Promise.withResolvers<{ readonly socket: Socket; readonly bytes: number }>()
+  const inner = memoryBlocks()
+  const a = await companyHost(boss, staff, {
+    wrapBlocks: () => ({
+      ...inner,
+      readNow: () => undefined,
+      get: cid => {
+        if ((served += 1) === 6) {
+          a.membership.staff.delete(ann.key)
+          const socket = socketTo(a, b)
+          expect(a.node.swarm.recheck()).toBe(1)
+          cut.resolve({ socket, bytes: socket.bytesWritten })
+        }
+        return inner.get(cid)
+      }
+    })
+  })
+  const b = await companyHost(ann, staff, { wrapBlocks: () => memoryBlocks() })
+  const blocks = new DagBlocks()
+  const root = rootOf(blocks.file(randomBytes(24 * 2 ** 20), 2 ** 20))
+  await store(a.node, blocks)
+  await introduce(b, a)
+  const { stored } = await fetchContent(b.node, { root, size: 24 * 2 ** 20, registry: COMPANY })
+  const { socket, bytes } = await cut.promise
+  expect(stored.length).toBeLessThan(6)
+  expect(socket.bytesWritten).toBe(bytes)
+  expect(socket.destroyed).toBe(true)
+  expect(await a.node.events.next('onExpelled')).toBe(b.node.swarm.peerId)
 })
 
 test('is cut as soon as the membership says that something has changed', async () => {

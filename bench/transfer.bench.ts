@@ -1,0 +1,66 @@
+import { join } from 'node:path'
+import { Remote } from './fleet/remote.ts'
+import { MIN_RUNS, above, informative, median, type Figure } from './report.ts'
+import { ROADS } from './transfer/orders.ts'
+import type { Orders, Road, Shape } from './transfer/orders.ts'
+import type { Workbench } from './workbench.ts'
+
+interface Course {
+  readonly shape: Shape
+  readonly quick: Shape
+  /** What the stream of content must reach of the raw stream that hashes and stores, and of bitswap. */
+  readonly ofRaw: number
+  readonly ofBitswap: number
+}
+
+const COURSES: Readonly<Record<string, Course>> = {
+  'transfer/file-100mb': {
+    shape: { files: 1, fileBytes: 100_000_000 },
+    quick: { files: 1, fileBytes: 10_000_000 },
+    ofRaw: 0.7,
+    ofBitswap: 5
+  },
+  'transfer/tree-2000': {
+    shape: { files: 2_000, fileBytes: 8_192 },
+    quick: { files: 200, fileBytes: 8_192 },
+    ofRaw: 0.3,
+    ofBitswap: 8
+  }
+}
+
+/** What content costs on its own stream, against a raw stream of the same bytes and against bitswap; two processes. */
+export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
+  for (const [bench, course] of Object.entries(COURSES)) {
+    const names = [bench, `${bench}-bitswap`, `${bench}-plain`]
+    if (names.some(name => workbench.wants(name))) yield* run(workbench, bench, course)
+  }
+}
+
+async function* run(workbench: Workbench, bench: string, course: Course): AsyncGenerator<Figure, void, void> {
+  const host = (): Remote<Orders> => new Remote(workbench.fork(join(import.meta.dirname, 'transfer', 'host.ts')))
+  const [source, receiver] = [host(), host()]
+  const shape = workbench.isQuick ? course.quick : course.shape
+  const folder = await workbench.tempDir()
+  const served = await source.order(0, 'serve', { folder, shape })
+  const speeds: Record<Road, number[]> = { dag: [], bitswap: [], raw: [], plain: [] }
+  const runs = workbench.isQuick ? 1 : MIN_RUNS
+  // The first round warms both processes up. Roads take turns, so that a slow minute of the machine is nobody's alone.
+  for (let round = 0; round <= runs; round++) {
+    for (const road of ROADS) {
+      const target = join(await workbench.tempDir(), 'node')
+      const { ms } = await receiver.order(0, 'get', { folder: target, served, road })
+      if (round > 0) speeds[road].push(served.size / 1_000 / ms)
+    }
+  }
+  const input = `${shape.files} files of ${shape.fileBytes} bytes, MB of 10^6`
+  const figure = (name: string, reference: Road) => ({
+    bench: name,
+    value: median(speeds.dag),
+    unit: 'MB/s',
+    reference: median(speeds[reference]),
+    input
+  })
+  yield above(figure(bench, 'raw'), course.ofRaw, 'ratio')
+  yield above(figure(`${bench}-bitswap`, 'bitswap'), course.ofBitswap, 'ratio')
+  yield informative(figure(`${bench}-plain`, 'plain'))
+}

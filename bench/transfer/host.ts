@@ -1,0 +1,211 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { Stream } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { LevelDatastore } from 'datastore-level'
+import { fetchContent } from '../../node/content-fetch.ts'
+import type { RemoteBlocks } from '../../node/content-fetch.ts'
+import { FramedStream } from '../../node/p2p/framed-stream.ts'
+import { createSwarm } from '../../node/p2p/swarm.ts'
+import type { Swarm } from '../../node/p2p/swarm.ts'
+import { PUBLIC_NAMES } from '../../protocol/membership/names.ts'
+import { openBlocks } from '../../storage/block-store.ts'
+import { importFolder } from '../../storage/content/import-folder.ts'
+import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
+import { serveOrders } from '../fleet/remote.ts'
+import type { Order } from '../fleet/remote.ts'
+import type { Orders, Road, Served } from './orders.ts'
+
+/** A process with one swarm: the one that has the bytes, or the one that gets them. */
+interface Open {
+  readonly swarm: Swarm
+  readonly blocks: VerifiedBlocks
+  stop(): Promise<void>
+}
+
+const RAW = '/ggen/bench/raw/1'
+const PIECE_BYTES = 2 ** 20
+const running = new Set<Open>()
+const signal = new AbortController().signal
+
+async function openSwarm(folder: string): Promise<Open> {
+  await mkdir(folder, { recursive: true })
+  const datastore = new LevelDatastore(join(folder, 'data'))
+  await datastore.open()
+  const blocks = await openBlocks(join(folder, 'blocks'))
+  const silent = (): void => undefined
+  const nothing = {
+    set: () => undefined,
+    known: async () => [],
+    get: async () => undefined,
+    snapshot: async function* () {}
+  }
+  const swarm = await createSwarm(
+    {
+      name: 'bench',
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      bootstrap: [],
+      mdns: false,
+      relay: false,
+      names: PUBLIC_NAMES,
+      allowPeers: [],
+      agent: 'ggen-node/bench',
+      roles: ['peer']
+    },
+    {
+      privateKey: await generateKeyPair('Ed25519'),
+      datastore,
+      blocks,
+      registries: () => [],
+      gate: { admit: async () => ({ verdict: 'accept' }), admitMany: async () => [] },
+      facts: nothing,
+      clock: {
+        now: () => Date.now(),
+        after: (ms, task) => {
+          const timer = setTimeout(task, ms)
+          return () => clearTimeout(timer)
+        }
+      },
+      log: { debug: silent, info: silent, warn: silent }
+    }
+  )
+  await swarm.start()
+  const opened: Open = {
+    swarm,
+    blocks,
+    stop: async () => {
+      running.delete(opened)
+      await swarm.stop()
+      await datastore.close()
+    }
+  }
+  running.add(opened)
+  return opened
+}
+
+async function serve({ folder, shape }: Orders['serve']['params']): Promise<Served> {
+  const { swarm, blocks } = await openSwarm(join(folder, 'node'))
+  const content = join(folder, 'content')
+  const all = join(folder, 'all')
+  await mkdir(content)
+  const whole = await open(all, 'w')
+  for (let i = 0; i < shape.files; i++) {
+    const bytes = randomBytes(shape.fileBytes)
+    await writeFile(join(content, `file-${i}.bin`), bytes)
+    await whole.writeFile(bytes)
+  }
+  await whole.close()
+  const { root } = await importFolder(content, blocks, { signal })
+  await swarm.libp2p.handle(RAW, stream => void sendAll(stream, all))
+  return { address: swarm.addresses()[0] ?? '', root, size: shape.files * shape.fileBytes }
+}
+
+async function sendAll(stream: Stream, file: string): Promise<void> {
+  const io = new FramedStream(stream)
+  await io.read(16, signal)
+  for await (const piece of createReadStream(file, { highWaterMark: PIECE_BYTES }))
+    await io.writeRaw(piece as Buffer, signal)
+  await io.end(signal)
+}
+
+async function get({ folder, served, road }: Orders['get']['params']): Promise<{ ms: number }> {
+  const receiver = await openSwarm(folder)
+  try {
+    const peer = await receiver.swarm.connect(served.address)
+    await identified(receiver.swarm, peer)
+    const started = performance.now()
+    await travel(road, receiver, { served, peer, file: join(folder, 'all') })
+    return { ms: performance.now() - started }
+  } finally {
+    // The folder stays until the end: ext4 takes its time over new files where many were deleted a moment ago.
+    await receiver.stop()
+  }
+}
+
+/** Bitswap asks nobody of whom identify has not told it that he speaks it. */
+async function identified({ libp2p }: Swarm, peer: string): Promise<void> {
+  const id = peerIdFromString(peer)
+  const isKnown = async (): Promise<boolean> =>
+    (await libp2p.peerStore.get(id)).protocols.some(name => name.includes('bitswap'))
+  while (!(await isKnown())) await pause(5)
+}
+
+interface Journey {
+  readonly served: Served
+  readonly peer: string
+  readonly file: string
+}
+
+async function travel(road: Road, { swarm, blocks }: Open, { served, peer, file }: Journey): Promise<void> {
+  switch (road) {
+    case 'dag':
+    case 'bitswap': {
+      const { fetched } = await fetchContent(
+        { local: blocks, remote: remoteOf(swarm, road) },
+        { registry: undefined, ...served },
+        signal
+      )
+      if (fetched < served.size) throw new Error(`only ${fetched} bytes came`)
+      return
+    }
+    case 'raw':
+    case 'plain': {
+      const stream = await swarm.libp2p.dialProtocol(peerIdFromString(peer), RAW)
+      const bytes = await receiveAll(stream, road === 'raw' ? file : undefined)
+      if (bytes !== served.size) throw new Error(`only ${bytes} bytes came`)
+    }
+  }
+}
+
+function remoteOf(swarm: Swarm, road: 'dag' | 'bitswap'): RemoteBlocks {
+  return {
+    open: (registry, abort) => {
+      const session = swarm.fetch(registry, { signal: abort })
+      if (road === 'bitswap') return { ...session, content: async () => ({ stored: [], bytes: 0 }) }
+      // Whatever comes by the last resort would be a figure of something else.
+      return { ...session, block: async cid => Promise.reject(new Error(`${cid.toString()} did not come`)) }
+    }
+  }
+}
+
+/** Takes the bytes as they come; the sender is held back while a piece is hashed and written. */
+async function receiveAll(stream: Stream, file: string | undefined): Promise<number> {
+  const io = new FramedStream(stream)
+  await io.write(Uint8Array.of(1), signal)
+  const hash = createHash('sha256')
+  const handle = file === undefined ? undefined : await open(file, 'w')
+  let bytes = 0
+  let writing: Promise<unknown> = Promise.resolve()
+  for (let piece = await io.chunk(signal); piece !== undefined; piece = await io.chunk(signal)) {
+    bytes += piece.length
+    if (handle === undefined) continue
+    hash.update(piece)
+    await writing
+    writing = handle.write(piece)
+  }
+  await writing
+  hash.digest()
+  await handle?.sync()
+  await handle?.close()
+  return bytes
+}
+
+serveOrders<Orders>(
+  async ({ name, params }: Order<Orders>) => {
+    switch (name) {
+      case 'serve':
+        return await serve(params as Orders['serve']['params'])
+      case 'get':
+        return await get(params as Orders['get']['params'])
+      case 'close':
+        return null
+    }
+  },
+  async () => {
+    for (const open of running) await open.stop()
+  }
+)

@@ -1,0 +1,172 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { answerHeader, decodeDagRequest, encodeAnswerFrame } from '../../protocol/dag/messages.ts'
+import type { DagRequest } from '../../protocol/dag/messages.ts'
+import { BlockOrder } from '../../protocol/dag/order.ts'
+import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Clock, Log, ServedBlocks } from './components.ts'
+import { isBlockOf } from './dag-lane.ts'
+import { Uploads } from './dag-uploads.ts'
+import type { Upload } from './dag-uploads.ts'
+import { deadline } from './deadline.ts'
+import { FramedStream } from './framed-stream.ts'
+
+export interface DagServerComponents {
+  /** What this host may show: what its other protocols show. */
+  readonly blocks: ServedBlocks
+  readonly clock: Clock
+  readonly log: Log
+  /** Whether a peer is connected, so that others may be sent to it. */
+  readonly isPeer: (peer: string) => boolean
+  /** The peer sent what no honest program sends. */
+  readonly onMalformed: (peer: string) => void
+}
+
+/** Answers `/ggen/dag/1`: the blocks of one content root, as many requests as a stream has. */
+export function dagHandler(components: DagServerComponents): (stream: Stream, connection: Connection) => void {
+  const uploads = new Uploads()
+  return (stream, connection) => void serve(components, uploads, { stream, peer: connection.remotePeer.toString() })
+}
+
+async function serve(
+  components: DagServerComponents,
+  uploads: Uploads,
+  { stream, peer }: { readonly stream: Stream; readonly peer: string }
+): Promise<void> {
+  const { log, isPeer, onMalformed } = components
+  const io = new FramedStream(stream)
+  let upload: Upload | undefined
+  let isWhole = false
+  try {
+    for (let served = 0; served < LIMITS.dag.requestsPerStream; served++) {
+      const request = await readRequest(components, io)
+      if (request === undefined) {
+        isWhole &&= served > 0
+        break
+      }
+      upload ??= uploads.take(peer, request.root)
+      if (upload === undefined) {
+        const others = uploads.receiversOf(request.root).filter(other => other !== peer && isPeer(other))
+        await sendBusy(components, io, others.slice(0, LIMITS.dag.peers))
+        break
+      }
+      if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
+      isWhole = (await answer(components, io, request)) && (served === 0 || isWhole)
+    }
+    await io.end(AbortSignal.timeout(LIMITS.connections.closeMs))
+  } catch (error) {
+    isWhole = false
+    log.debug('serving content ended', { peer, reason: messageOf(error) })
+    if (isRegistryError(error) && (error.code === 'MALFORMED' || error.code === 'LIMIT_EXCEEDED')) onMalformed(peer)
+    io.abort(error instanceof Error ? error : new RegistryError('INTERNAL', 'serving failed', { cause: error }))
+  } finally {
+    upload?.release(isWhole)
+  }
+}
+
+async function readRequest({ clock }: DagServerComponents, io: FramedStream): Promise<DagRequest | undefined> {
+  const time = deadline(clock, LIMITS.dag.idleMs)
+  try {
+    const bytes = await io.read(LIMITS.dag.requestBytes, time.signal)
+    return bytes === undefined ? undefined : decodeDagRequest(bytes)
+  } finally {
+    time.clear()
+  }
+}
+
+async function sendBusy(components: DagServerComponents, io: FramedStream, peers: readonly string[]): Promise<void> {
+  await new Pieces(components, io).end([encodeAnswerFrame({ type: 'busy', peers })])
+}
+
+/** Sends what one request asks for; false when something of it is not here. */
+async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<boolean> {
+  const order = new BlockOrder(request)
+  const pieces = new Pieces(components, io)
+  let isWhole = true
+  let lastBytes = 0
+  for (let next = order.next; next !== undefined; next = order.next) {
+    const bytes = await readBlock(components.blocks, next, lastBytes)
+    if (bytes === undefined) {
+      isWhole = false
+      await pieces.add([answerHeader('missing', 0)])
+      order.miss()
+      continue
+    }
+    lastBytes = bytes.length
+    await pieces.add([answerHeader('block', bytes.length), bytes])
+    takeOwn(order, bytes)
+  }
+  await pieces.end([answerHeader('end', 0)])
+  return isWhole
+}
+
+function takeOwn(order: BlockOrder, bytes: Uint8Array): void {
+  try {
+    order.take(bytes)
+  } catch (cause) {
+    // The block is here because somebody put it here. That it is no part of a package is not the asker's fault.
+    throw new RegistryError('CONTENT_UNAVAILABLE', 'content that could not have been published', { cause })
+  }
+}
+
+/**
+ * Small blocks come off the disk at once, which takes a tenth of the time; after a large one the next is likely to be large
+ * too, and is waited for, so that a slow disk holds up nothing else.
+ */
+async function readBlock(blocks: ServedBlocks, cid: CID, lastBytes: number): Promise<Uint8Array | undefined> {
+  if (lastBytes <= LIMITS.dag.readNowBytes) {
+    const near = blocks.readNow?.(cid)
+    if (near !== undefined && isBlockOf(cid, near)) return near
+  }
+  try {
+    const parts: Uint8Array[] = []
+    for await (const part of blocks.get(cid)) parts.push(part)
+    const [only] = parts
+    return parts.length === 1 && only !== undefined ? only : concatBytes(parts)
+  } catch {
+    // Not here, damaged and set aside just now, or withheld: to the asker it is all one.
+    return undefined
+  }
+}
+
+/** Gathers what is sent into pieces. While one is on its way the next is made; a reader too slow for it loses the stream. */
+class Pieces {
+  readonly #clock: Clock
+  readonly #io: FramedStream
+  #parts: Uint8Array[] = []
+  #bytes = 0
+  #sending: Promise<void> = Promise.resolve()
+
+  constructor({ clock }: DagServerComponents, io: FramedStream) {
+    this.#clock = clock
+    this.#io = io
+  }
+
+  async add(parts: readonly Uint8Array[]): Promise<void> {
+    for (const part of parts) {
+      this.#parts.push(part)
+      this.#bytes += part.length
+    }
+    if (this.#bytes >= LIMITS.dag.pieceBytes) await this.#send()
+  }
+
+  async end(parts: readonly Uint8Array[]): Promise<void> {
+    await this.add(parts)
+    await this.#send()
+    await this.#sending
+  }
+
+  async #send(): Promise<void> {
+    const piece = concatBytes(this.#parts)
+    this.#parts = []
+    this.#bytes = 0
+    await this.#sending
+    if (piece.length === 0) return
+    const time = deadline(this.#clock, LIMITS.dag.idleMs + (piece.length / LIMITS.dag.bytesPerSecond) * 1_000)
+    this.#sending = this.#io.writeRaw(piece, time.signal).finally(time.clear)
+    // A failure is thrown when the next piece is sent; until then it must not end the process as an unhandled one.
+    this.#sending.catch(() => undefined)
+  }
+}

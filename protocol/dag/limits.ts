@@ -1,0 +1,59 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const SECOND = 1000
+
+/** Bounds of the stream that carries content. `wants`, `requestBytes`, `busyBytes` and `peers` are part of the format. */
+export const DAG_LIMITS = Object.freeze({
+  dag: Object.freeze({
+    /** CIDs that one request names */
+    wants: 4_096,
+    /** the wants, 33 bytes each, and the map around them */
+    requestBytes: 4_096 * 33 + 256,
+    /** the peers that are named to whom there was no room for */
+    busyBytes: 1 * KiB,
+    peers: 8,
+    peerChars: 64,
+    requestsPerStream: 4_096,
+
+    /** content of at most so many bytes is asked for as a whole, nodes and leaves in one go */
+    eagerBytes: 64 * KiB,
+    /** leaves that one request names, and the bytes that they are thought to have: what one peer has in hand at a time */
+    leavesPerRequest: 512,
+    leafBytesPerRequest: 4 * MiB,
+    /** requests of one stream that wait for their answer, so that the peer is never idle */
+    requestsAhead: 2,
+    /** leaves that are looked up on the own disk at once */
+    lookupsAtOnce: 32,
+    /** peers that send parts of one content at once, where this much at least is free for another one */
+    peersAtOnce: 3,
+    spreadBytes: 8 * MiB,
+    /** blocks on their way to the disk: at once, and bytes after which the peers are held back until half is written */
+    writesAtOnce: 8,
+    writeAheadBytes: 4 * MiB,
+
+    /** below this rate a peer is passed over after a look, and left after the window */
+    bytesPerSecond: 16 * KiB,
+    windowMs: 10 * SECOND,
+    openMs: 5 * SECOND,
+    /** strikes for bytes that are not the block they stand for: enough to be cut at once */
+    lieStrikes: 8,
+    /** who had no room is asked again after so long, and so often */
+    busyMs: SECOND / 2,
+    busyTries: 60,
+
+    /** what is served: in all, to one peer, and of one root, to one peer once */
+    uploads: 16,
+    uploadsPerPeer: 4,
+    uploadsPerRoot: 3,
+    /** streams of one connection: one for each package that is fetched at once, and one each that is just ending */
+    streams: 8,
+    /** small blocks are gathered into pieces of about so much */
+    pieceBytes: 256 * KiB,
+    /** a block above this is read from the disk without holding up anybody else */
+    readNowBytes: 64 * KiB,
+    /** between two requests on a stream, and what is added to the time that a piece may take */
+    idleMs: 5 * SECOND,
+    /** roots of which it is remembered who got them from here, and how many of them */
+    rootsRemembered: 256
+  })
+})
