@@ -40,6 +40,8 @@ export interface WantedContent {
   readonly registry: RegistryId
   readonly root: ContentId
   readonly size: number
+  /** A peer that most likely has it. */
+  readonly teller?: string | undefined
 }
 
 export interface FetchComponents {
@@ -56,10 +58,14 @@ export async function fetchInto(
   const { takedowns } = spaces
   takedowns.assertAllowed(wanted.root)
   const swarm = swarms.of(wanted.registry)
+  const providers = wanted.teller === undefined ? [] : [wanted.teller]
   const remote =
     swarm === undefined
       ? undefined
-      : { open: (registry: RegistryId | undefined, abort: AbortSignal) => swarm.fetch(registry, { signal: abort }) }
+      : {
+          open: (registry: RegistryId | undefined, abort: AbortSignal) =>
+            swarm.fetch(registry, { signal: abort, providers })
+        }
   // What is withheld included: other content may need some of it.
   const { allBlocks } = spaces.of(wanted.registry)
   const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)

@@ -215,7 +215,10 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     const { body } = fact
     if (body.registry !== null) submissions.noticed(body.registry, body.subject)
     if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
-    if (body.registry !== null && keeps(body.registry)) keepWhatCounts(view, mirror, body.registry, body.subject)
+    // What came by no registry's topic or session came from no peer, but from here or from a file.
+    const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer
+    if (body.registry !== null && keeps(body.registry))
+      keepWhatCounts(view, mirror, { ...body, registry: body.registry, teller })
     changes.emit()
   }
   const gate = new Gate({

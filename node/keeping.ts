@@ -52,12 +52,19 @@ export async function wantAllOf(view: RegistryView, mirror: Mirror, registry: Re
   for (const wanted of await contentsOf(view, registry)) mirror.want(wanted)
 }
 
+/** A fact that was accepted, and the peer that it came from. */
+export interface Told {
+  readonly registry: RegistryId
+  readonly subject: Subject
+  readonly teller: string | undefined
+}
+
 /** Looks at one package after a fact about it, and at all of them after one about who may do what. */
-export function keepWhatCounts(view: RegistryView, mirror: Mirror, registry: RegistryId, subject: Subject): void {
+export function keepWhatCounts(view: RegistryView, mirror: Mirror, { registry, subject, teller }: Told): void {
   mirror.consider(`${registry} ${subject}`, async () => {
     if (subject === 'registry') return contentsOf(view, registry)
     const found = await view.find(registry, subject)
-    return found === undefined ? [] : contentsIn(found, registry)
+    return found === undefined ? [] : contentsIn(found, registry).map(wanted => ({ ...wanted, teller }))
   })
 }
 

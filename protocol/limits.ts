@@ -237,7 +237,10 @@ export const LIMITS = Object.freeze({
     reaskMs: 6 * SECOND,
     blockTimeoutMs: 30 * SECOND,
     packageTimeoutMs: 10 * MINUTE,
+    /** neighbours that are asked for one block, and peers that the DHT names for it */
     providers: 16,
+    /** so many silent ones, and the DHT is asked beside the next */
+    askedBeforeLookup: 4,
     concurrentBlocks: 32,
     /** directories of one package that are asked for at once, 256 KiB each at most */
     nodesAhead: 16,

@@ -155,7 +155,12 @@ function gaterOf({ config, checked, components: { clock, membership } }: Whole):
     tuning: tuningOf(config.tuning),
     allowPeers: new Set(config.allowPeers),
     allowHosts: checked.hosts,
-    ...(membership === undefined ? {} : { isBarred: (peer: string) => membership.isBarred(peer) })
+    ...(membership === undefined
+      ? {}
+      : {
+          isMember: (peer: string) => membership.isKnown(peer),
+          isBarred: (peer: string) => membership.isBarred(peer)
+        })
   }
 }
 

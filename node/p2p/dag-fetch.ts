@@ -24,6 +24,8 @@ export interface DagFetchComponents {
 export interface DagFetched {
   readonly stored: readonly CID[]
   readonly bytes: number
+  /** Peers that were asked and had not got all of what is missing still. */
+  readonly lacking: readonly string[]
 }
 
 /**
@@ -47,6 +49,7 @@ class DagFetch {
   readonly #plan: DagPlan
   readonly #writer: BlockWriter
   readonly #lanes = new Map<DagLane, Promise<void>>()
+  readonly #asked = new Set<string>()
   /** Who is asked no more. */
   readonly #over = new Set<string>()
   /** Who had no room, until he is asked again; and others who are said to have it. */
@@ -94,7 +97,8 @@ class DagFetch {
       await this.#writer.settled()
     }
     if (this.#failure !== undefined) throw this.#failure.error
-    return { stored: this.#writer.written, bytes: this.#plan.fetched }
+    const lacking = this.#plan.isComplete ? [] : [...this.#asked].filter(peer => !this.#plan.hasWorkFor(peer))
+    return { stored: this.#writer.written, bytes: this.#plan.fetched, lacking }
   }
 
   /** Goes down the nodes that are here, so that only what is missing below them is asked for. */
@@ -129,6 +133,7 @@ class DagFetch {
         local: this.#local,
         onProgress: () => this.#bell.ring()
       })
+      this.#asked.add(peer)
       this.#lanes.set(
         lane,
         lane.run().then(end => this.#onLaneEnd(lane, end))
@@ -144,9 +149,9 @@ class DagFetch {
     return good < peersAtOnce && this.#plan.looseBytes(spreadBytes) >= spreadBytes
   }
 
+  /** Everybody who is connected: to hear that somebody has nothing takes no longer than a round trip. */
   #candidates(): readonly string[] {
-    const all = new Set([...this.#components.candidates(), ...this.#recommended])
-    return [...all].slice(0, LIMITS.fetch.providers)
+    return [...new Set([...this.#recommended, ...this.#components.candidates()])]
   }
 
   #onLaneEnd(lane: DagLane, end: LaneEnd): void {

@@ -65,6 +65,8 @@ class Session {
   readonly #waiting: (() => void)[] = []
   #running = 0
   #favourite: string | undefined
+  /** Who has just said that it has not got it: the last to be asked again. */
+  #lacking: ReadonlySet<string> = new Set()
 
   constructor(components: FetchComponents, options: FetchOptions) {
     this.#components = components
@@ -85,7 +87,9 @@ class Session {
   ): Promise<DagFetched> {
     const candidates = (): readonly string[] => this.#candidates([])
     const both = AbortSignal.any([this.#abort.signal, signal])
-    return await fetchDag({ ...this.#components, candidates }, content, { local, signal: both })
+    const fetched = await fetchDag({ ...this.#components, candidates }, content, { local, signal: both })
+    this.#lacking = new Set(fetched.lacking)
+    return fetched
   }
 
   async block(cid: CID, signal?: AbortSignal): Promise<Uint8Array> {
@@ -124,15 +128,19 @@ class Session {
     const asked = new Set<string>()
     let lookup: Promise<readonly string[]> | undefined
     let late: readonly string[] = []
+    let isLookedUp = false
     for (;;) {
-      const next = this.#candidates(late).find(peer => !asked.has(peer))
+      const next = this.#next(asked, late)
+      // With many neighbours, whoever has it may be none of them: the DHT is asked while they are.
+      const isDue = next === undefined || asked.size >= LIMITS.fetch.askedBeforeLookup
+      if (isDue) lookup ??= routing.findProviders(race.cid, race.signal).then(found => (late = found))
       if (next !== undefined) {
         asked.add(next)
         race.enter(next, signal => this.#ask(next, race.cid, signal))
         await race.settledOr(clock, tuning.hedgeMs)
-      } else if (lookup === undefined) {
-        lookup = routing.findProviders(race.cid, race.signal).then(found => (late = found))
+      } else if (lookup !== undefined && !isLookedUp) {
         await race.settledOr(clock, LIMITS.dht.lookupMs, lookup)
+        isLookedUp = true
       } else if (asked.size === 0) {
         // Nobody is here, and nobody is known to have it: waiting would only make a person wait.
         throw new RegistryError('CONTENT_UNAVAILABLE', 'there is nobody to ask')
@@ -141,6 +149,7 @@ class Session {
         await race.settledOr(clock, tuning.reaskMs)
         asked.clear()
         lookup = undefined
+        isLookedUp = false
       }
       const block = race.result()
       if (block !== undefined) return block
@@ -149,8 +158,19 @@ class Session {
   }
 
   #candidates(late: readonly string[]): readonly string[] {
-    const all = [this.#favourite ?? [], this.#options.providers ?? [], this.#components.candidates(), late].flat()
-    return [...new Set(all)].slice(0, LIMITS.fetch.providers)
+    const neighbours = this.#components.candidates().toSorted((a, b) => this.#rank(a) - this.#rank(b))
+    return [...new Set([this.#favourite ?? [], this.#options.providers ?? [], late, neighbours].flat())]
+  }
+
+  #rank(peer: string): number {
+    return this.#lacking.has(peer) ? 1 : 0
+  }
+
+  /** Whom the DHT names is asked however many were: those that are likely to have it must not be beyond the bound. */
+  #next(asked: ReadonlySet<string>, late: readonly string[]): string | undefined {
+    const isFree = (peer: string): boolean => !asked.has(peer)
+    if (asked.size < LIMITS.fetch.providers) return this.#candidates(late).find(isFree)
+    return late.slice(0, LIMITS.fetch.providers).find(isFree)
   }
 
   /** A session of its own for each peer and block: Helia drops a peer from a session at its first "no". */

@@ -14,6 +14,8 @@ export interface GaterComponents {
   readonly allowPeers: ReadonlySet<string>
   /** Host names that the operator wrote into the configuration. */
   readonly allowHosts: ReadonlySet<string>
+  /** Of a private swarm: who is known to be a member, and has room beside all others. */
+  readonly isMember?: (peer: string) => boolean
   /** Of a private swarm: who is known to be no member. */
   readonly isBarred?: (peer: string) => boolean
 }
@@ -50,7 +52,9 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
     denyInboundRelayedConnection: (relay, peer) => isBanned(relay.toString()) || isBanned(peer.toString()),
     denyInboundEncryptedConnection: (peer, connection) => {
       const id = peer.toString()
-      if (isKeptOut(id) || !caps.take(connection, allowPeers.has(id))) return true
+      if (isKeptOut(id)) return true
+      const isExempt = allowPeers.has(id) || components.isMember?.(id) === true
+      if (!isExempt && !caps.take(connection)) return true
       meter.track(id, connection)
       return false
     },
@@ -136,7 +140,10 @@ class Handshakes {
   }
 }
 
-/** Open inbound connections: in all, per address, per subnet; loopback and private ranges are one group of their own. */
+/**
+ * Open inbound connections of strangers: in all, per address, per subnet; loopback and private ranges are one group of their
+ * own. Those that the limits don't apply to are not counted: friends must not fill the room that the next one comes in by.
+ */
 class AddressCaps {
   readonly #tuning: SwarmTuning
   readonly #counts = new Map<string, number>()
@@ -146,9 +153,9 @@ class AddressCaps {
   }
 
   /** Counts the connection until it closes; false, and nothing counted, when a cap is reached. */
-  take(connection: Raw, exempt: boolean): boolean {
+  take(connection: Raw): boolean {
     const keys = this.#keysOf(connection)
-    if (!exempt && keys.some(([key, cap]) => (this.#counts.get(key) ?? 0) >= cap)) return false
+    if (keys.some(([key, cap]) => (this.#counts.get(key) ?? 0) >= cap)) return false
     for (const [key] of keys) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
     connection.addEventListener('close', () => keys.forEach(([key]) => this.#release(key)), { once: true })
     return true

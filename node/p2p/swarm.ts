@@ -242,7 +242,10 @@ function neighbours(peers: Peers, gossip: Gossip, registry: RegistryId | undefin
   const all = peers.all().map(({ id }) => id)
   if (registry === undefined) return all
   const likely = new Set([...peers.following(registry).map(({ id }) => id), ...gossip.subscribers(registry)])
-  return [...all.filter(id => likely.has(id)), ...all.filter(id => !likely.has(id))]
+  // Whoever follows it and keeps the bytes of others first, then whoever follows it.
+  const rank = (id: string): number =>
+    likely.has(id) ? (peers.get(id)?.hello.roles.includes('mirror') === true ? 0 : 1) : 2
+  return all.toSorted((a, b) => rank(a) - rank(b))
 }
 
 function peerInfos(peers: Peers, gossip: Gossip, meter: SocketMeter): readonly PeerInfo[] {

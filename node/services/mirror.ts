@@ -7,6 +7,8 @@ export interface Wanted {
   readonly registry: RegistryId
   readonly root: ContentId
   readonly size: number
+  /** The peer that told of it, which most likely has it: whoever publishes tells everybody. */
+  readonly teller?: string | undefined
 }
 
 export interface MirrorComponents {

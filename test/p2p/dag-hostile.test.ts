@@ -153,7 +153,7 @@ describe('a slow peer', () => {
     await Promise.resolve()
     expect(isOver).toBe(false)
     look()
-    expect(await fetch).toEqual({ stored: [], bytes: 0 })
+    expect(await fetch).toMatchObject({ stored: [], bytes: 0 })
     expect(me.events.of('onCut')).toEqual([])
   })
 })
