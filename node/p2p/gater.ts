@@ -52,14 +52,13 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
     denyInboundRelayedConnection: (relay, peer) => isBanned(relay.toString()) || isBanned(peer.toString()),
     denyInboundEncryptedConnection: (peer, connection) => {
       const id = peer.toString()
+      // Not one step later, when the connection is there: libp2p waits for that answer between making the muxer and listening
+      // to it, and gives up a connection on which more than ten streams come meanwhile.
+      handshakes.end(connection)
       if (isKeptOut(id)) return true
       const isExempt = allowPeers.has(id) || components.isMember?.(id) === true
       if (!isExempt && !caps.take(connection)) return true
       meter.track(id, connection)
-      return false
-    },
-    denyInboundUpgradedConnection: (_, connection) => {
-      handshakes.end(connection)
       return false
     },
     denyOutboundEncryptedConnection: (peer, connection) => {

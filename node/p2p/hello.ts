@@ -4,6 +4,7 @@ import { HELLO_PROTOCOL } from '../../protocol/hello.ts'
 import type { Hello, HelloRefusal } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Log } from './components.ts'
+import { holdOutbound } from './hold-outbound.ts'
 import { deadline } from './deadline.ts'
 import { FramedStream } from './framed-stream.ts'
 import type { KnownMember } from './membership.ts'
@@ -170,6 +171,7 @@ export class HelloGate {
     const introduction = this.#introduction(connection)
     // Taken before it is held back like everybody's: the introduction itself cannot wait for its verdict.
     const newStream = connection.newStream.bind(connection)
+    holdOutbound(connection, introduction.verdict)
     this.#components.veil?.hide(connection, introduction.verdict)
     if (connection.direction === 'outbound' && !introduction.started) {
       introduction.started = true

@@ -43,7 +43,6 @@ export class Veil {
       connection.abort(new RegistryError('INTERNAL', 'libp2p negotiates streams in a way that cannot be held back'))
       return
     }
-    this.#holdOutbound(connection, verdict)
     let left = LIMITS.hello.waitingStreams
     let isFirst = connection.direction === 'inbound'
     const onStream: StreamListener = event => {
@@ -71,15 +70,6 @@ export class Veil {
       this.#isDrawn = false
     }
   }
-
-  #holdOutbound(connection: Connection, verdict: Promise<HelloVerdict>): void {
-    const newStream = connection.newStream.bind(connection)
-    connection.newStream = async (protocols, options) => {
-      const { signal } = options ?? {}
-      await within(verdict, signal)
-      return await newStream(protocols, options)
-    }
-  }
 }
 
 /** Nothing is read or written on a stream while it is held, and little piles up. */
@@ -90,21 +80,4 @@ async function hold(stream: Stream, verdict: Promise<HelloVerdict>, handOver: ()
   stream.maxReadBufferLength = maxReadBufferLength
   if (accepted) handOver()
   else stream.abort(new RegistryError('PEER_SILENT', 'not introduced'))
-}
-
-async function within(verdict: Promise<HelloVerdict>, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal?.reason instanceof Error ? signal.reason : gaveUp())
-  signal?.addEventListener('abort', onAbort, { once: true })
-  if (signal?.aborted === true) onAbort()
-  try {
-    const settled = await Promise.race([verdict, promise])
-    if (!settled.accepted) throw new RegistryError('PEER_SILENT', `not introduced: ${settled.reason}`)
-  } finally {
-    signal?.removeEventListener('abort', onAbort)
-  }
-}
-
-function gaveUp(): RegistryError {
-  return new RegistryError('CANCELLED', 'given up before the introduction')
 }

@@ -54,7 +54,7 @@ test('what closed or was let through holds no place, once', async () => {
   for (let i = 0; i < 2 * pendingPrivate; i++) {
     const socket = new Socket('10.0.0.1', i + 1)
     expect(gate.denyInboundConnection?.(raw(socket))).toBe(false)
-    if (i % 2 === 0) void gate.denyInboundUpgradedConnection?.(peer, raw(socket))
+    if (i % 2 === 0) void gate.denyInboundEncryptedConnection?.(peer, raw(socket))
     socket.close()
   }
   for (let i = 0; i < pendingPrivate; i++)
