@@ -68,7 +68,10 @@ describe('a private swarm', () => {
     await expect
       .poll(async () => (await again.call('swarmList', {}))[0], { timeout: 15_000 })
       .toMatchObject({ name: 'acme', running: true, peers: 1, warnings: [] })
-    expect((await other.call('swarmList', {}))[0]).toMatchObject({ peers: 1, epoch: 0 })
+    // Its own side of the introduction ends a moment later.
+    await expect
+      .poll(async () => (await other.call('swarmList', {}))[0], { timeout: 15_000 })
+      .toMatchObject({ peers: 1, epoch: 0 })
   }, 40_000)
 
   test('cuts who is expelled, and lets him in no more', async () => {

@@ -57,7 +57,7 @@ test('a newcomer takes a snapshot of 2,000 facts, and after that only what is ne
   await b.swarm.connect(a.address())
   await b.facts.until(registry, 2_003)
   expect(b.facts.judged - judged).toBe(3)
-})
+}, 60_000)
 
 test('what was missed while away comes at the reconnect, in both directions', async () => {
   const [a, b] = [await testNode({ registries }), await testNode({ registries })]
