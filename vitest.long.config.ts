@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config'
 
-/** `npm run test:long`: what takes minutes. Two files at a time: the longest of them waits most of its time. */
+/** `npm run test:long`: what takes minutes. Three files at a time: the longest of them waits most of its time. */
 export default defineConfig({
   test: {
     include: ['test/**/*.long.test.ts'],
     pool: 'forks',
     globalSetup: 'test/support/built-program.ts',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 300_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
