@@ -10,6 +10,13 @@ import { addSubmissionVerbs } from './submission-verbs.ts'
 import { addSwarmVerbs } from './swarm-verbs.ts'
 import { addTakedownVerbs } from './takedown-verbs.ts'
 
+// Whoever reads along may have heard enough (`| head`). What was begun is carried out all the same.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
 // Every action is loaded when it runs: `--help` must not pay for libp2p.
 const program = new Command('ggen-node')
   .description('A peer-to-peer federated package registry node: publish, find and install verified packages.')

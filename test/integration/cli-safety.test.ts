@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { containing } from '../support/like.ts'
 import { startDaemon } from '../support/daemon.ts'
 import { packageFolder } from '../support/package-folder.ts'
+import { PROGRAM } from '../support/program.ts'
 import { runCli, startCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { openLevel } from '../../storage/level-key-value.ts'
@@ -78,6 +81,14 @@ describe('what other people wrote', () => {
       }
     }
   }, 40_000)
+})
+
+test('ends what it began when nobody reads what it prints any more', async () => {
+  const home = join(await tempDir('unread'), 'home')
+  const script = `"${process.execPath}" "${PROGRAM}" --home "${home}" init --name acme | true; echo "\${PIPESTATUS[0]}"`
+  const { stdout, stderr } = await promisify(execFile)('bash', ['-c', script])
+  expect({ stdout, stderr }).toEqual({ stdout: '0\n', stderr: '' })
+  expect(JSON.parse((await runCli(['registry', 'list', '--json'], { home })).stdout)).toMatchObject({ ok: true })
 })
 
 describe('Ctrl-C in the middle of an install', () => {
