@@ -5,25 +5,19 @@ import { concatBytes } from '../../protocol/bytes.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Blockstore, Clock, Log, SwarmTuning } from './components.ts'
+import type { Blockstore, Clock } from './components.ts'
 import { fetchDag } from './dag-fetch.ts'
-import type { DagFetched } from './dag-fetch.ts'
+import type { DagFetchComponents, DagFetched } from './dag-fetch.ts'
 import type { LocalStore } from './dag-lane.ts'
 import { deadline } from './deadline.ts'
 import type { Peers } from './peers.ts'
 import type { ContentRouting } from './routing.ts'
 
-export interface FetchComponents {
+export interface FetchComponents extends DagFetchComponents {
   readonly helia: Helia
   /** The verified store below Helia. */
   readonly blocks: Blockstore
   readonly routing: ContentRouting
-  readonly peers: Pick<Peers, 'connection' | 'blame'>
-  readonly clock: Clock
-  readonly log: Log
-  readonly tuning: SwarmTuning
-  /** Neighbours that may be asked, the likeliest first. */
-  candidates(): readonly string[]
 }
 
 export interface FetchOptions {
