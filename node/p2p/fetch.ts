@@ -10,7 +10,6 @@ import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents, DagFetched } from './dag-fetch.ts'
 import type { LocalStore } from './dag-lane.ts'
 import { deadline } from './deadline.ts'
-import type { Peers } from './peers.ts'
 import type { ContentRouting } from './routing.ts'
 
 export interface FetchComponents extends DagFetchComponents {
