@@ -12,6 +12,30 @@ import { LIMITS } from '../protocol/limits.ts'
 /** The 32-byte seed of RFC 8032 section 5.1.5. Only `parseSecret` and `generateSecret` make one. */
 export type Secret = Brand<Uint8Array, 'Secret'>
 
+/** What was found out about keys lately, least recently used first. */
+class Recent<Value> {
+  readonly #found = new Map<string, Value>()
+  readonly #size: number
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  get(name: string): Value | undefined {
+    const value = this.#found.get(name)
+    if (value === undefined) return undefined
+    this.#found.delete(name)
+    this.#found.set(name, value)
+    return value
+  }
+
+  set(name: string, value: Value): void {
+    const oldest = this.#found.size < this.#size ? undefined : this.#found.keys().next().value
+    if (oldest !== undefined) this.#found.delete(oldest)
+    this.#found.set(name, value)
+  }
+}
+
 ed25519.hashes.sha512 = message => hash('sha512', message, 'buffer')
 
 /** A new secret from 32 bytes of the caller's randomness. */
@@ -46,13 +70,23 @@ export function sign(secret: Secret, message: Uint8Array): Uint8Array {
   return ed25519.sign(message, secret)
 }
 
+/** Which keys were admitted is a fact about their bytes, and holds for every registry and for ever. */
+const admitted = new Recent<true>(LIMITS.keys.cachedVerifiers)
+
 /**
- * Refuses public keys that signatures cannot be trusted under. Done once, when a fact names a key, because it costs
+ * Refuses public keys that signatures cannot be trusted under. Done when a fact names a key, because it costs
  * curve arithmetic (0.8 to 2.5 ms) that strangers must not be able to cause; `verify` relies on it having been done.
  *
  * @throws RegistryError INADMISSIBLE_KEY
  */
 export function admitKey(publicKey: Uint8Array): void {
+  const name = nameOf(publicKey)
+  if (admitted.get(name) !== undefined) return
+  assertAdmissible(publicKey)
+  admitted.set(name, true)
+}
+
+function assertAdmissible(publicKey: Uint8Array): void {
   let point: ed25519.Point
   try {
     // Attack: two spellings of one key count as two keys. Strict decoding takes y < p only, and no negative zero.
@@ -108,30 +142,25 @@ function isSmallOrder(encoded: Uint8Array): boolean {
 /** SubjectPublicKeyInfo of RFC 8410 up to the key itself. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
-/** Least recently used first. Importing a key costs a third of checking a signature. */
-const imported = new Map<string, KeyObject>()
+/** Importing a key costs a third of checking a signature. */
+const imported = new Recent<KeyObject>(LIMITS.keys.cachedVerifiers)
 
 function importedKey(publicKey: Uint8Array): KeyObject | undefined {
-  const name = Buffer.from(publicKey).toString('latin1')
+  const name = nameOf(publicKey)
   const known = imported.get(name)
-  if (known !== undefined) {
-    imported.delete(name)
-    imported.set(name, known)
-    return known
-  }
-  let key: KeyObject
+  if (known !== undefined) return known
   try {
-    key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
+    const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
+    imported.set(name, key)
+    return key
   } catch {
     // OpenSSL takes any 32 bytes today; a version that looks closer refuses only what cannot verify anyway.
     return undefined
   }
-  if (imported.size >= LIMITS.keys.cachedVerifiers) {
-    const oldest = imported.keys().next()
-    if (oldest.done !== true) imported.delete(oldest.value)
-  }
-  imported.set(name, key)
-  return key
+}
+
+function nameOf(publicKey: Uint8Array): string {
+  return Buffer.from(publicKey).toString('latin1')
 }
 
 /** L = 2^252 + 27742317777372353535851937790883648493, most significant byte first. */

@@ -5,12 +5,13 @@ import { REAL_PARTS } from './real-parts.ts'
 import type { Outcome } from './simulate.ts'
 import { simulate } from './simulate.ts'
 
-/** `npm run sim -- [--seeds N] [--from S] [--seed N] [--trace] [--nodes N]`: docs/simulation.md */
+/** `npm run sim -- [--seeds N] [--from S] [--again N] [--seed N] [--trace] [--nodes N]`: docs/simulation.md */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seeds: { type: 'string', default: '20' },
       from: { type: 'string', default: '1' },
+      again: { type: 'string', default: '0' },
       seed: { type: 'string' },
       nodes: { type: 'string' },
       trace: { type: 'boolean', default: false }
@@ -36,6 +37,19 @@ async function main(): Promise<void> {
     `${outcomes.length} seeds from ${from}, ${sum(({ events }) => events)} events, ${sum(({ facts }) => facts)} facts, ` +
       `${Math.round(ms / 1_000)} s: ${found}\n`
   )
+  const again = numberOf(values.again)
+  if (again > 0) await replay({ from, seeds: again, ...nodes }, outcomes)
+}
+
+/** The same seeds once more, in threads that have run other ones before: each must take the same way. */
+async function replay(batch: Batch, before: readonly Outcome[]): Promise<void> {
+  const { outcomes } = await simulateMany(batch)
+  const other = outcomes.filter(({ trace }, index) => trace !== before[index]?.trace)
+  for (const { seed, trace } of other) {
+    process.stdout.write(`seed ${seed} went another way: trace ${trace}\n`)
+    process.exitCode = 1
+  }
+  process.stdout.write(`${outcomes.length - other.length} of ${outcomes.length} seeds replay exactly\n`)
 }
 
 function fail({ seed, violation }: Outcome, nodes: string | undefined): void {
