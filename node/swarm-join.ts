@@ -111,7 +111,7 @@ async function enter(parts: NodeParts, { token, swarm }: Entering, context: Call
   const member = parts.author.principal
   if (token.kind === 'invite') members.enterAs(guestOf(token))
   onProgress({ text: 'looking for a member who answers' })
-  const peer = await knock(host(), token.addresses, signal)
+  const peer = await keepKnocking(parts, host(), { token, context })
   onProgress({ text: 'reading the registry' })
   host().reconcile(registry)
   await untilCaughtUp(parts, [registry], { patienceMs: LIMITS.sync.patienceMs, signal })
@@ -120,7 +120,11 @@ async function enter(parts: NodeParts, { token, swarm }: Entering, context: Call
     await redeem(parts, token)
     members.enterAs(undefined)
   }
-  if (!already) await enterAgain(parts, host(), { peer, token, signal })
+  if (!already) {
+    // Whoever let the holder of the invite in gets to know the member that it has become.
+    await host().disconnect(peer)
+    await keepKnocking(parts, host(), { token, context })
+  }
   await members.recheck()
   if (token.kind === 'invite' && !already) await redeem(parts, token)
   await certified(swarm, signal)
@@ -197,22 +201,24 @@ async function knock(host: Swarm, addresses: readonly string[], signal: AbortSig
 }
 
 /**
- * Whoever let the holder of the invite in gets to know the member that it has become. The other side may just be ending the
- * connection of the one whose invite is used up, so this is tried more than once.
+ * Tried more than once: a member that others join or leave just now answers late, and one who knew us before may just be
+ * ending that connection.
  */
-async function enterAgain(
+async function keepKnocking(
   { clock }: NodeParts,
   host: Swarm,
-  { peer, token, signal }: { readonly peer: string; readonly token: Token; readonly signal: AbortSignal }
-): Promise<void> {
-  await host.disconnect(peer)
+  { token, context: { signal, onProgress } }: { readonly token: Token; readonly context: CallContext }
+): Promise<string> {
+  const { joinTries, joinAgainMs, joinForMs } = LIMITS.membership
+  const started = clock.now()
   for (let tries = 1; ; tries++) {
     try {
-      return void (await knock(host, token.addresses, signal))
+      return await knock(host, token.addresses, signal)
     } catch (error) {
       const isPassing = isRegistryError(error) && error.code === 'PEER_UNREACHABLE'
-      if (!isPassing || tries >= LIMITS.membership.joinTries) throw error
-      await clock.sleep(LIMITS.membership.joinAgainMs, signal)
+      if (!isPassing || tries >= joinTries || clock.now() - started > joinForMs) throw error
+      onProgress({ text: 'nobody answers yet, trying again' })
+      await clock.sleep(joinAgainMs, signal)
     }
   }
 }

@@ -30,6 +30,11 @@ export const CONNECTION_LIMITS = Object.freeze({
   /** so often at that pace, two minutes, before the pauses get longer: a split heals as soon as it can */
   redialsInARow: 24,
   redialMaxMs: 2 * MINUTE,
+  /** each connection is asked so often whether it is alive */
+  aliveEveryMs: 30 * SECOND,
+  /** a machine that is busy answers late; cutting it costs both sides a new handshake, which makes it no less busy */
+  aliveMinMs: 15 * SECOND,
+  aliveMaxMs: 30 * SECOND,
   closeMs: SECOND,
   bansRemembered: 1_000
 })

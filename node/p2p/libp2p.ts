@@ -73,6 +73,10 @@ export async function createHost(components: HostComponents): Promise<Host> {
     streamMuxers: [muxer()],
     connectionGater: gater,
     connectionManager: connectionLimits(components.tuning),
+    connectionMonitor: {
+      pingInterval: LIMITS.connections.aliveEveryMs,
+      pingTimeout: { minTimeout: LIMITS.connections.aliveMinMs, maxTimeout: LIMITS.connections.aliveMaxMs }
+    },
     peerDiscovery: checked.mdns ? [neighbours(components)] : [],
     services: services(components)
   })

@@ -76,6 +76,8 @@ export const MEMBERSHIP_LIMITS = Object.freeze({
   swarms: 32,
   joinTries: 8,
   joinAgainMs: 250,
+  /** No try is begun later than this after the first. */
+  joinForMs: 30 * SECOND,
   /** Who has just joined waits so long for a certificate. */
   certifyPatienceMs: 5 * SECOND
 })
