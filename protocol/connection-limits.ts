@@ -19,8 +19,11 @@ export const CONNECTION_LIMITS = Object.freeze({
   perPrivateRange: 128,
   upgradeTimeoutMs: 5 * SECOND,
   dialTimeoutMs: 10 * SECOND,
-  /** one address of several: behind a router, the first ones are often those of another site, where nobody answers */
-  addressDialMs: 3 * SECOND,
+  /**
+   * one address of several, its handshake included: behind a router, the first ones are often those of another site, where
+   * nobody answers; a member that is busy takes seconds, and a handshake that is given up was work for nothing on both sides
+   */
+  addressDialMs: 6 * SECOND,
   negotiationTimeoutMs: 5 * SECOND,
   dialQueue: 200,
   parallelDials: 32,

@@ -218,6 +218,10 @@ export const LIMITS = Object.freeze({
     fields: 8_192
   }),
   dht: Object.freeze({
+    /** peers in a bucket, closest ones that a query ends with, and nodes that a record is told to */
+    bucket: 20,
+    /** the same among members, of whom each is told about new content anyway: every query connects to as many */
+    bucketOfMembers: 8,
     recordsPerPeer: 1_000,
     providersPerKey: 20,
     records: 100_000,
@@ -247,7 +251,10 @@ export const LIMITS = Object.freeze({
     concurrentPackages: 4,
     mirrorQueue: 100_000,
     /** between the arrival of a peer and the next try for what nobody had */
-    retryMs: 500
+    retryMs: 500,
+    /** what nobody sent is asked for again after so long, and after twice as long each time that nothing came */
+    retryFailedMs: 15 * SECOND,
+    retryFailedMaxMs: 10 * MINUTE
   }),
   /** folders read at a time; each has four chunks of 1 MiB in memory */
   publish: Object.freeze({ concurrentFolders: 4 }),

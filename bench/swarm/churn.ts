@@ -32,9 +32,10 @@ export async function* churnFigures(workbench: Workbench): AsyncGenerator<Figure
   const size = workbench.isQuick ? QUICK : FULL
   const churn = await Churn.open(workbench, size)
   await churn.run(size)
-  const { seconds, begunSeconds, facts } = await churn.settle()
-  const { installs, joins, published, left, failures } = churn
-  for (const failure of failures) console.error(`swarm/churn: ${failure}`)
+  const { seconds, begunSeconds, facts } = await churn.settle().finally(() => {
+    for (const failure of churn.failures) console.error(`swarm/churn: ${failure}`)
+  })
+  const { installs, joins, published, left } = churn
   const input =
     `${size.nodes} nodes, ${size.nodes / size.processes} in a process, ${size.minutes} times ${size.minuteMs / 1000} s: ` +
     `${left} left, ${joins.length} joined anew, ${published.length} versions published; ${facts} facts in the end; ` +
@@ -198,8 +199,8 @@ class Churn {
 
   async #publishSomewhere(): Promise<void> {
     const member = this.#some()
-    const name = nameOf(this.#serial++ % PACKAGES)
-    await this.#alone(member, () => this.#publish(member, name, `1.${this.#serial}.0`))
+    const serial = this.#serial++
+    await this.#alone(member, () => this.#publish(member, nameOf(serial % PACKAGES), `1.${serial + 1}.0`))
   }
 
   async #publish(member: Member, name: string, version: string): Promise<void> {
@@ -208,16 +209,20 @@ class Churn {
     await member.call('publish', { folder, registry: ALIAS })
     const reference = `${ALIAS}:${name}@${version}`
     this.published.push(reference)
-    await this.#kept(reference, version)
+    await this.#kept(member, reference, version)
   }
 
   /** Resolves when the owner has the bytes of a version. */
-  async #kept(reference: string, version: string): Promise<void> {
+  async #kept(publisher: Member, reference: string, version: string): Promise<void> {
     const started = performance.now()
     for (;;) {
       const { versions } = await this.#founder.call('show', { reference })
       if (versions.some(each => String(each.version) === version)) break
-      if (performance.now() - started > PATIENCE_MS) throw new Error(`the owner never heard of ${reference}`)
+      if (performance.now() - started > PATIENCE_MS) {
+        const { facts, peers } = await publisher.order('look', null)
+        const where = `node ${publisher.index}, which has ${facts} facts and ${peers.length} peers`
+        throw new Error(`the owner never heard of ${reference} from ${where}`)
+      }
       await pause(LOOK_MS)
     }
     const wanted = { registry: ALIAS, facts: 0, peers: 0, kept: true, timeoutMs: PATIENCE_MS }

@@ -113,6 +113,7 @@ export interface SwarmTuning {
   readonly redialMs: number
   readonly connections: number
   readonly inbound: number
+  readonly kadBucket: number
 }
 
 export interface SwarmConfig {

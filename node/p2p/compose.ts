@@ -152,7 +152,10 @@ function gaterOf({ config, checked, components: { clock, membership } }: Whole):
     bans: new Bans(),
     meter: new SocketMeter(),
     clock,
-    tuning: tuningOf(config.tuning),
+    tuning: tuningOf({
+      ...(membership !== undefined && { kadBucket: LIMITS.dht.bucketOfMembers }),
+      ...config.tuning
+    }),
     allowPeers: new Set(config.allowPeers),
     allowHosts: checked.hosts,
     ...(membership === undefined

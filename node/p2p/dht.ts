@@ -12,9 +12,13 @@ type Key = Parameters<Datastore['put']>[0]
  * The DHT under our own name. It stores provider records only: the one kind of value that js kad-dht would take from
  * strangers, public keys, is of no use here, as ours are part of the peer id.
  */
-export function dht(protocol: string, internet: boolean): ReturnType<typeof kadDHT> {
+export function dht(
+  protocol: string,
+  { internet, bucket }: { readonly internet: boolean; readonly bucket: number }
+): ReturnType<typeof kadDHT> {
   return kadDHT({
     protocol,
+    kBucketSize: bucket,
     clientMode: false,
     // On the internet a neighbour's private address is a way to make this node dial into its own site.
     peerInfoMapper: internet ? removePrivateAddressesMapper : passthroughMapper,

@@ -102,7 +102,7 @@ function relays({ relay }: SwarmConfig): readonly string[] {
   return relay ? [] : Array.from({ length: LIMITS.reach.relay.used }, () => ANY_RELAY)
 }
 
-function services({ config, checked, gater, hello }: HostComponents): ServiceFactoryMap<Services> {
+function services({ config, checked, tuning, gater, hello }: HostComponents): ServiceFactoryMap<Services> {
   const { streams, peers, reach } = LIMITS
   return {
     // First, so that its gate is there before any other service registers a handler.
@@ -122,7 +122,7 @@ function services({ config, checked, gater, hello }: HostComponents): ServiceFac
       maxMessageSize: peers.identifyBytes
     }),
     ping: ping({ maxInboundStreams: streams.ping, maxOutboundStreams: streams.ping }),
-    dht: dht(config.names.kadProtocol, checked.internet),
+    dht: dht(config.names.kadProtocol, { internet: checked.internet, bucket: tuning.kadBucket }),
     pubsub: gossipService(gater.allowPeers),
     announce: announceOwn(),
     dcutr: dcutr({

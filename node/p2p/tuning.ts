@@ -16,6 +16,7 @@ export function tuningOf(overrides: Partial<SwarmTuning> = {}): SwarmTuning {
     redialMs: LIMITS.connections.redialMs,
     connections: LIMITS.connections.total,
     inbound: LIMITS.connections.inbound,
+    kadBucket: LIMITS.dht.bucket,
     ...overrides
   }
 }

@@ -31,7 +31,8 @@ export interface MirrorComponents {
 
 /**
  * Keeps the bytes of everything the registries hold: a bounded queue of roots, a few at a time. What fails is tried
- * again when somebody connects (`retry`), because a root without a provider today may have one tomorrow.
+ * again when somebody connects (`retry`), because a root without a provider today may have one tomorrow, and after a
+ * while, longer each time that nothing came: whoever has it may be here all the time and have been too busy.
  */
 export class Mirror {
   readonly #components: MirrorComponents
@@ -43,6 +44,8 @@ export class Mirror {
   readonly #looks = new Map<string, () => Promise<readonly Wanted[]>>()
   #isLooking = false
   #isRetrying = false
+  #isWaiting = false
+  #patienceMs: number = LIMITS.fetch.retryFailedMs
   #kept = 0
 
   constructor(components: MirrorComponents) {
@@ -147,11 +150,23 @@ export class Mirror {
         await markKept(wanted)
       }
       this.#kept += 1
+      this.#patienceMs = LIMITS.fetch.retryFailedMs
       onKept?.(wanted)
     } catch (error) {
       if (this.#abort.signal.aborted) return
       this.#failed.set(this.#nameOf(wanted), wanted)
       onFailed?.(wanted.root, error)
+      this.#retryLater()
     }
+  }
+
+  #retryLater(): void {
+    if (this.#isWaiting) return
+    this.#isWaiting = true
+    this.#components.later(this.#patienceMs, () => {
+      this.#isWaiting = false
+      this.#patienceMs = Math.min(this.#patienceMs * 2, LIMITS.fetch.retryFailedMaxMs)
+      this.#retryNow()
+    })
   }
 }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { Mirror } from '../../node/services/mirror.ts'
 import type { MirrorComponents, Wanted } from '../../node/services/mirror.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { contentIdOf } from '../support/facts.ts'
 
 const registry = 'bafyreitest' as RegistryId
@@ -9,7 +10,7 @@ const wanted = (name: string): Wanted => ({ registry, root: contentIdOf(name), s
 
 function mirrorWith(overrides: Partial<MirrorComponents> = {}) {
   const fetched: string[] = []
-  const tasks: (() => void)[] = []
+  const tasks: { readonly ms: number; readonly task: () => void }[] = []
   const done = Promise.withResolvers<void>()
   const mirror: Mirror = new Mirror({
     placeOf: () => 'public',
@@ -19,7 +20,7 @@ function mirrorWith(overrides: Partial<MirrorComponents> = {}) {
       fetched.push(root)
       return Promise.resolve()
     },
-    later: (_ms, task) => void tasks.push(task),
+    later: (ms, task) => void tasks.push({ ms, task }),
     onKept: () => {
       if (mirror.fetching <= 1) done.resolve()
     },
@@ -67,10 +68,32 @@ test('peers that come and go have what is missing asked for again once, not once
   mirror.want(wanted('a'))
   await failed.promise
   for (let i = 0; i < 100; i++) mirror.retry()
-  expect(tasks).toHaveLength(1)
-  tasks[0]?.()
+  const soon = tasks.filter(({ ms }) => ms === LIMITS.fetch.retryMs)
+  expect(soon).toHaveLength(1)
+  soon[0]?.task()
   await mirror.stop()
   expect(tries).toBe(2)
+})
+
+test('what nobody sent is asked for again after a while, a longer one each time, until it is there', async () => {
+  const { retryFailedMs } = LIMITS.fetch
+  const outcomes = [false, false, true].map(ok => ({ ok, over: Promise.withResolvers<void>() }))
+  let tries = 0
+  const { mirror, tasks } = mirrorWith({
+    fetch: () => (outcomes[tries++]?.ok === true ? Promise.resolve() : Promise.reject(new Error('nobody has it'))),
+    onFailed: () => outcomes[tries - 1]?.over.resolve(),
+    onKept: () => outcomes[tries - 1]?.over.resolve()
+  })
+  mirror.want(wanted('a'))
+  for (const [index, { over }] of outcomes.entries()) {
+    await over.promise
+    expect(tasks).toHaveLength(Math.min(index + 1, 2))
+    tasks[index]?.task()
+  }
+  expect(tasks.map(({ ms }) => ms)).toEqual([retryFailedMs, retryFailedMs * 2])
+  expect(mirror.kept).toBe(1)
+  await mirror.stop()
+  expect(tries).toBe(3)
 })
 
 test('a look that fails is told and does not end the looking', async () => {
