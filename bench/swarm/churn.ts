@@ -79,7 +79,6 @@ class Churn {
   left = 0
   readonly #fleet: Fleet
   readonly #founder: Member
-  readonly #token: string
   /** Who runs and has nothing else to do with coming and going. */
   readonly #up: Member[] = []
   readonly #stopped: Member[] = []
@@ -88,16 +87,15 @@ class Churn {
   readonly #under = new Set<Promise<unknown>>()
   #serial = 0
 
-  private constructor(fleet: Fleet, founder: Member, token: string) {
+  private constructor(fleet: Fleet, founder: Member) {
     this.#fleet = fleet
     this.#founder = founder
-    this.#token = token
   }
 
   static async open(workbench: Workbench, { nodes, processes }: typeof FULL): Promise<Churn> {
     const fleet = await Fleet.open(workbench, processes)
-    const { founder, token } = await found(fleet, { uses: 4 * nodes, role: 'publisher', keep: 'all' })
-    const churn = new Churn(fleet, founder, token)
+    const { founder } = await found(fleet, { uses: 1, role: 'publisher', keep: 'all' })
+    const churn = new Churn(fleet, founder)
     // Who publishes need not be one who may give out names.
     for (let index = 0; index < PACKAGES; index++) await churn.#publish(founder, nameOf(index), '1.0.0')
     while (churn.#up.length < nodes - 1) churn.#up.push(await churn.#newcomer())
@@ -191,8 +189,10 @@ class Churn {
 
   async #newcomer(): Promise<Member> {
     const member = await this.#fleet.newcomer()
+    // Each has an invite of its own: of those who use one at the same moment, one in sixteen pairs takes the same place.
+    const { token } = await this.#founder.call('invite', { registry: ALIAS, role: 'publisher', uses: 1 })
     const started = performance.now()
-    await member.call('join', { token: this.#token })
+    await member.call('join', { token })
     this.joins.push(performance.now() - started)
     return member
   }
