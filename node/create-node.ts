@@ -10,6 +10,7 @@ import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
+import { BlockScrub } from './block-scrub.ts'
 import type { Config } from './config.ts'
 import { contentSource, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
@@ -18,7 +19,7 @@ import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { Network } from './network.ts'
-import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
+import { keepWhatCounts, wantAllOf } from './keeping.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
@@ -51,6 +52,9 @@ import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
 import { PrivateSwarms } from './private-swarms.ts'
 import { blockFolders, Spaces } from './spaces.ts'
+import { wantPinnedRoots } from './store-api.ts'
+import { composeKeeping, noteInstalled, openStoreRecords, scrubBlocksInTime } from './store-parts.ts'
+import type { StoreRecords } from './store-parts.ts'
 import { joinSwarm } from './swarm-join.ts'
 import { Swarms } from './swarms.ts'
 
@@ -76,7 +80,7 @@ export interface RunningNode {
 }
 
 /** What is open before anything is decided: the stores, the clock, the log, the key. */
-interface Core {
+interface Core extends StoreRecords {
   /** Aborted when the node begins to close its stores. */
   readonly stopping: AbortSignal
   readonly clock: Clock
@@ -136,6 +140,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   }
   for (const { id } of core.registries.all) await parts.follow(id)
   opening.defer(scrubInTime(core, scrub, init.network))
+  opening.defer(scrubBlocksInTime(core, new BlockScrub(parts), init.network))
   opening.defer(() => services.documents.close())
   opening.defer(() => services.mirror.stop())
   await privates.load()
@@ -150,7 +155,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     opening.defer(() => privates.stop())
     opening.defer(watchTraffic(core))
     if (init.token !== undefined) await enterByToken(parts, init.token)
-    for (const { id } of core.registries.all) if (services.keeps(id)) await wantAllOf(parts.view, parts.mirror, id)
+    for (const { id } of core.registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
+    await wantPinnedRoots(parts)
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
@@ -174,7 +180,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const signer = await loadSigner(home, records, init.token)
   const meter = new NodeMeter()
   const running = { clock, log, disk, meter, projects }
-  return { ...opened, ...running, stopping: stopping.signal, spaces, swarms, signer }
+  const stored = await openStoreRecords(kv, clock)
+  return { ...opened, ...running, ...stored, stopping: stopping.signal, spaces, swarms, signer }
 }
 
 interface Late {
@@ -195,6 +202,7 @@ type Services = Pick<
   | 'authority'
   | 'installer'
   | 'outdated'
+  | 'keeper'
   | 'mirror'
   | 'desk'
   | 'submit'
@@ -207,7 +215,6 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const { clock, log, facts, signer, projects, swarms } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = mirrorOf({ ...core, changes })
   const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
@@ -217,8 +224,8 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
     // What came by no registry's topic or session came from no peer, but from here or from a file.
     const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer
-    if (body.registry !== null && keeps(body.registry))
-      keepWhatCounts(view, mirror, { ...body, registry: body.registry, teller })
+    if (body.registry !== null && keeper.keepsAny(body.registry))
+      keepWhatCounts({ view, mirror, keeper }, { ...body, registry: body.registry, teller })
     changes.emit()
   }
   const gate = new Gate({
@@ -234,6 +241,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   swarms.guard(registry => gate.state(registry)?.authority?.genesis.visibility === 'private')
   const { documents, states } = composeDocuments({ ...core, gate, changes })
   const view = new RegistryView(facts, states)
+  const { keeper, mirror } = composeKeeping({ ...core, config, changes, view, keeps })
   const reading = { find: view.find.bind(view), documents }
   const publishing = composeAuthoring(home, core, { gate, view })
   const { author, authority } = publishing
@@ -253,17 +261,20 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     precedence,
     solve: resolveNodes,
     open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, provide }), meter: meterOf(swarms) },
+    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(swarms) },
+    onInstalled: noteInstalled(core, log),
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
   }
+  const install = installer(installing)
   return {
     documents,
     gate,
     view,
     precedence,
     author,
+    keeper,
     mirror,
     keeps,
     publish: publisher({ ...publishing, documents, content, provide }),
@@ -271,7 +282,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     authority,
     desk: submissions.desk,
     submit: submissions.submit,
-    installer: installer(installing),
+    installer: (request, context) => keeper.installing(() => install(request, context)),
     outdated: newerFinder(installing)
   }
 }

@@ -11,12 +11,16 @@ export interface Wanted {
   readonly teller?: string | undefined
 }
 
+/** Where content is to be held, and the one list of what is held there as a whole. */
+export interface MirrorPlace {
+  readonly name: string
+  readonly isKept: (root: ContentId) => Promise<boolean>
+  readonly markKept: (root: ContentId) => Promise<void>
+}
+
 export interface MirrorComponents {
-  /** What is held as a whole, as recorded in the store. */
-  readonly isKept: (wanted: Wanted) => Promise<boolean>
-  readonly markKept: (wanted: Wanted) => Promise<void>
-  /** Where it is to be held: one root may be wanted in several places. */
-  readonly placeOf: (wanted: Wanted) => string
+  /** One root may be wanted in several places. */
+  readonly placeOf: (registry: RegistryId) => MirrorPlace
   /** Roots that an operator took down: not wanted, whoever says so. */
   readonly isRefused?: (root: ContentId) => boolean
   /** Fetches what is missing below a root and makes it durable. */
@@ -43,14 +47,14 @@ export class Mirror {
   readonly #looks = new Map<string, () => Promise<readonly Wanted[]>>()
   #isLooking = false
   #isRetrying = false
-  #kept = 0
+  readonly #kept = new Set<string>()
 
   constructor(components: MirrorComponents) {
     this.#components = components
   }
 
   get kept(): number {
-    return this.#kept
+    return this.#kept.size
   }
 
   get fetching(): number {
@@ -66,6 +70,12 @@ export class Mirror {
     this.#known.add(name)
     this.#queue.push(wanted)
     this.#pump()
+  }
+
+  /** It is not here any more, or not all of it: whoever wants it again is heard. */
+  forget(place: string, root: ContentId): void {
+    const name = `${place} ${root}`
+    if (this.#kept.delete(name)) this.#known.delete(name)
   }
 
   /**
@@ -134,19 +144,20 @@ export class Mirror {
     }
   }
 
-  #nameOf(wanted: Wanted): string {
-    return `${this.#components.placeOf(wanted)} ${wanted.root}`
+  #nameOf({ registry, root }: Pick<Wanted, 'registry' | 'root'>): string {
+    return `${this.#components.placeOf(registry).name} ${root}`
   }
 
   async #keep(wanted: Wanted): Promise<void> {
-    const { isKept, markKept, fetch, onKept, onFailed } = this.#components
+    const { placeOf, fetch, onKept, onFailed } = this.#components
+    const { isKept, markKept } = placeOf(wanted.registry)
     try {
-      if (!(await isKept(wanted))) {
+      if (!(await isKept(wanted.root))) {
         const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
         await fetch(wanted, AbortSignal.any([timeout, this.#abort.signal]))
-        await markKept(wanted)
+        await markKept(wanted.root)
       }
-      this.#kept += 1
+      this.#kept.add(this.#nameOf(wanted))
       onKept?.(wanted)
     } catch (error) {
       if (this.#abort.signal.aborted) return

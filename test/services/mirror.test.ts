@@ -12,9 +12,11 @@ function mirrorWith(overrides: Partial<MirrorComponents> = {}) {
   const tasks: (() => void)[] = []
   const done = Promise.withResolvers<void>()
   const mirror: Mirror = new Mirror({
-    placeOf: () => 'public',
-    isKept: () => Promise.resolve(false),
-    markKept: () => Promise.resolve(),
+    placeOf: () => ({
+      name: 'public',
+      isKept: () => Promise.resolve(false),
+      markKept: () => Promise.resolve()
+    }),
     fetch: ({ root }) => {
       fetched.push(root)
       return Promise.resolve()

@@ -1,0 +1,119 @@
+import { messageOf } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { parsePackageName } from '../protocol/package-name.ts'
+import type { KeyValue } from '../storage/key-value.ts'
+import { PinRecords } from '../storage/pin-records.ts'
+import type { PinRecord } from '../storage/pin-records.ts'
+import { ScrubRecords } from '../storage/scrub-records.ts'
+import { BlockKeeper } from './block-keeper.ts'
+import type { BlockKeeperInit } from './block-keeper.ts'
+import type { BlockScrub } from './block-scrub.ts'
+import type { Config } from './config.ts'
+import { mirrorOf } from './keeping.ts'
+import type { KeepingInit } from './keeping.ts'
+import { ProjectPins } from './project-pins.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Log } from './runtime/log.ts'
+import type { Mirror } from './services/mirror.ts'
+import type { Lock } from './services/project/lock-format.ts'
+import { Pins } from './services/store/pins.ts'
+import type { Pin, TimedPin } from './services/store/pins.ts'
+
+/** What is pinned, and how far the look through all blocks is: records of the store, read when it is opened. */
+export interface StoreRecords {
+  readonly pins: Pins
+  readonly projectPins: ProjectPins
+  readonly scrubs: ScrubRecords
+}
+
+export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>): Promise<StoreRecords> {
+  const records = new PinRecords(kv)
+  const now = (): number => clock.now()
+  const pins = new Pins(
+    {
+      async *pins() {
+        for await (const record of records.pins()) yield* pinOf(record)
+      },
+      put: pin => records.putPin(recordOf(pin, pin.time)),
+      delete: pin => records.deletePin(recordOf(pin, 0))
+    },
+    now
+  )
+  await pins.load()
+  return { pins, projectPins: new ProjectPins(records, now), scrubs: new ScrubRecords(kv) }
+}
+
+function recordOf(pin: Pin, time: number): PinRecord {
+  const nothing = { registry: null, name: null, range: null, root: null, swarm: null, time }
+  switch (pin.type) {
+    case 'registry':
+      return { ...nothing, registry: pin.registry }
+    case 'package':
+      return { ...nothing, registry: pin.registry, name: pin.name, range: pin.range }
+    case 'root':
+      return { ...nothing, root: pin.root, swarm: pin.swarm }
+  }
+}
+
+/** A record that is none of them is an older or newer program's, and pins nothing here. */
+function pinOf({ registry, name, range, root, swarm, time }: PinRecord): readonly TimedPin[] {
+  if (root !== null && swarm !== null) return [{ type: 'root', root, swarm, time }]
+  if (registry === null) return []
+  if (name === null) return [{ type: 'registry', registry, time }]
+  return [{ type: 'package', registry, name: parsePackageName(name), range, time }]
+}
+
+/** What keeps bytes here, and what lets go of them. */
+export interface Keeping {
+  readonly keeper: BlockKeeper
+  readonly mirror: Mirror
+}
+
+type KeepingParts = Omit<KeepingInit, 'keeper'> &
+  Pick<BlockKeeperInit, 'registries' | 'view' | 'keeps'> &
+  StoreRecords & { readonly config: Config }
+
+export function composeKeeping(parts: KeepingParts): Keeping {
+  const { config, projectPins } = parts
+  const keeper: BlockKeeper = new BlockKeeper({
+    ...parts,
+    projects: projectPins,
+    quotaOf: swarm => config.swarms.find(({ name }) => name === swarm)?.quotaBytes,
+    onLetGo: (swarm, root) => mirror.forget(swarm, root)
+  })
+  const mirror = mirrorOf({ ...parts, keeper })
+  return { keeper, mirror }
+}
+
+/** Writes down what a project needs. On a full disk it is installed all the same: that is no reason to have no package. */
+export function noteInstalled(
+  { projectPins }: Pick<StoreRecords, 'projectPins'>,
+  log: Log
+): (project: string, lock: Lock) => Promise<void> {
+  return async (project, lock) => {
+    try {
+      await projectPins.installed(project, lock)
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, 'what was installed could not be pinned')
+    }
+  }
+}
+
+/** Looks through all blocks a while after the start of a node that stays, and again every day. */
+export function scrubBlocksInTime(
+  { clock }: { readonly clock: Clock },
+  scrub: BlockScrub,
+  isLasting: boolean
+): () => Promise<void> {
+  const stopping = new AbortController()
+  let running = Promise.resolve()
+  const look = (): Promise<void> => (running = scrub.run(stopping.signal))
+  if (isLasting) {
+    clock.after(LIMITS.scrub.afterMs, () => void look(), stopping.signal)
+    clock.every(LIMITS.store.scrubLookMs, look, stopping.signal)
+  }
+  return () => {
+    stopping.abort()
+    return running
+  }
+}
