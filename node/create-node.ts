@@ -53,7 +53,7 @@ import { composeSubmissions } from './submissions.ts'
 import { PrivateSwarms } from './private-swarms.ts'
 import { blockFolders, Spaces } from './spaces.ts'
 import { wantPinnedRoots } from './store-api.ts'
-import { composeKeeping, noteInstalled, openStoreRecords, scrubBlocksInTime } from './store-parts.ts'
+import { composeKeeping, noteInstalled, openStoreRecords, scrubInTime } from './store-parts.ts'
 import type { StoreRecords } from './store-parts.ts'
 import { joinSwarm } from './swarm-join.ts'
 import { Swarms } from './swarms.ts'
@@ -139,8 +139,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     requestStop: () => init.onStopRequest?.()
   }
   for (const { id } of core.registries.all) await parts.follow(id)
-  opening.defer(scrubInTime(core, scrub, init.network))
-  opening.defer(scrubBlocksInTime(core, new BlockScrub(parts), init.network))
+  opening.defer(scrubInTime(core, { facts: scrub, blocks: new BlockScrub(parts) }, init.network))
   opening.defer(() => services.documents.close())
   opening.defer(() => services.mirror.stop())
   await privates.load()
@@ -212,7 +211,7 @@ type Services = Pick<
 }
 
 function composeServices({ home, config, version }: NodeInit, core: Core, { changes, sources, late }: Late): Services {
-  const { clock, log, facts, signer, projects, swarms } = core
+  const { clock, log, facts, signer, swarms } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
@@ -251,22 +250,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const installing: InstallComponents = {
-    find: reading.find,
-    words: wordsReader(reading),
-    tag: tagReader(reading),
-    release: (registry, said) => statedRelease(facts, registry, said),
-    registries: () => core.registries.all,
-    followed: core.registries,
-    precedence,
-    solve: resolveNodes,
-    open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(swarms) },
-    onInstalled: noteInstalled(core, log),
-    version,
-    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
-    now: () => clock.now()
-  }
+  const installing = composeInstalling(core, { reading, precedence, keeper, sources, provide, version })
   const install = installer(installing)
   return {
     documents,
@@ -284,6 +268,37 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     submit: submissions.submit,
     installer: (request, context) => keeper.installing(() => install(request, context)),
     outdated: newerFinder(installing)
+  }
+}
+
+interface InstallParts {
+  readonly reading: Parameters<typeof wordsReader>[0]
+  readonly precedence: Services['precedence']
+  readonly keeper: Services['keeper']
+  readonly sources: Sources
+  readonly provide: (registry: RegistryId, root: ContentId) => void
+  readonly version: string
+}
+
+/** What installing needs. */
+function composeInstalling(core: Core, parts: InstallParts): InstallComponents {
+  const { clock, log, facts, projects, swarms } = core
+  const { reading, precedence, keeper, sources, provide, version } = parts
+  return {
+    find: reading.find,
+    words: wordsReader(reading),
+    tag: tagReader(reading),
+    release: (registry, said) => statedRelease(facts, registry, said),
+    registries: () => core.registries.all,
+    followed: core.registries,
+    precedence,
+    solve: resolveNodes,
+    open: folder => projects.open(folder),
+    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(swarms) },
+    onInstalled: noteInstalled(core, log),
+    version,
+    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
+    now: () => clock.now()
   }
 }
 
@@ -336,18 +351,6 @@ async function toldOfLoss({ log, signer }: Core, registry: RegistryId, loss: Los
   log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
   // Positions of ours may be among what is gone: signing them a second time would be a fork.
   await signer.renewChain()
-}
-
-/** Looks through all that is stored, once, when a node that stays has been up for a while. */
-function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => Promise<void> {
-  const stopping = new AbortController()
-  let running = Promise.resolve()
-  const begin = (): void => void (running = scrub.run(stopping.signal))
-  if (isLasting) clock.after(LIMITS.scrub.afterMs, begin, stopping.signal)
-  return () => {
-    stopping.abort()
-    return running
-  }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

@@ -16,6 +16,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { Lock } from './services/project/lock-format.ts'
+import type { Scrub } from './scrub.ts'
 import { Pins } from './services/store/pins.ts'
 import type { Pin, TimedPin } from './services/store/pins.ts'
 
@@ -99,18 +100,26 @@ export function noteInstalled(
   }
 }
 
-/** Looks through all blocks a while after the start of a node that stays, and again every day. */
-export function scrubBlocksInTime(
+/**
+ * Looks through all that is stored when a node that stays has been up for a while: at facts and rows once, at blocks whenever
+ * the last look was long enough ago.
+ */
+export function scrubInTime(
   { clock }: { readonly clock: Clock },
-  scrub: BlockScrub,
+  { facts, blocks }: { readonly facts: Scrub; readonly blocks: BlockScrub },
   isLasting: boolean
 ): () => Promise<void> {
   const stopping = new AbortController()
+  const { signal } = stopping
   let running = Promise.resolve()
-  const look = (): Promise<void> => (running = scrub.run(stopping.signal))
+  const lookAtBlocks = (): Promise<void> => (running = running.then(() => blocks.run(signal)))
+  const begin = (): void => {
+    running = facts.run(signal)
+    void lookAtBlocks()
+  }
   if (isLasting) {
-    clock.after(LIMITS.scrub.afterMs, () => void look(), stopping.signal)
-    clock.every(LIMITS.store.scrubLookMs, look, stopping.signal)
+    clock.after(LIMITS.scrub.afterMs, begin, signal)
+    clock.every(LIMITS.store.scrubLookMs, lookAtBlocks, signal)
   }
   return () => {
     stopping.abort()
