@@ -53,10 +53,10 @@ export class BlockScrub {
       await readShard(store, shard, { into, signal, onBlock })
       await scrubs.putCursor(space.name, { shard, ...into })
     }
-    const repair = into.damaged > 0 ? await repairSpace(this.#components, space, { signal, onBlock }) : NOTHING
-    const { broken, repaired } = repair
+    // Also when nothing was damaged now: a block that somebody met before, or in a look that was cut off, is missing.
+    const { broken, repaired } = await repairSpace(this.#components, space, { signal, onBlock })
     await scrubs.putLast(space.name, { time: clock.now(), ...into, broken, repaired })
-    if (into.damaged > 0) log.warn({ swarm: space.name, ...into, broken, repaired }, 'blocks were damaged')
+    if (into.damaged + broken > 0) log.warn({ swarm: space.name, ...into, broken, repaired }, 'blocks were damaged')
   }
 
   /** Waits as long as what was read may take, a stretch of it at a time. */
@@ -64,13 +64,10 @@ export class BlockScrub {
     const { clock } = this.#components
     let owedMs = 0
     return async bytes => {
-      // A block without bytes costs a look all the same.
-      owedMs += (Math.max(bytes, 1) / LIMITS.store.scrubBytesPerSecond) * 1_000
+      owedMs += (Math.max(bytes, LIMITS.store.scrubLookBytes) / LIMITS.store.scrubBytesPerSecond) * 1_000
       if (owedMs < LIMITS.scrub.restMs) return
       await clock.sleep(owedMs, signal)
       owedMs = 0
     }
   }
 }
-
-const NOTHING = { broken: 0, repaired: 0 }

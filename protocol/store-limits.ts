@@ -33,6 +33,8 @@ export const STORE_LIMITS = Object.freeze({
     named: 20,
     /** bytes that the look in the background reads, on average: 4 GiB in 70 minutes */
     scrubBytesPerSecond: 1 * MiB,
+    /** what a small block, and one that is only looked for, counts as: a look at the disk costs more than the bytes */
+    scrubLookBytes: 1 * KiB,
     /** between the end of one look through all blocks and the begin of the next */
     scrubEveryMs: 24 * 60 * MINUTE,
     /** how often it is looked whether that time has come */

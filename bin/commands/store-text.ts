@@ -33,7 +33,7 @@ function spaceLines(space: StoredSpace, now: number): readonly string[] {
 
 function scrubText({ time, blocks, damaged, broken, repaired }: ScrubReport, now: number): string {
   const hours = Math.max(0, Math.round((now - time) / 3_600_000))
-  const found = damaged === 0 ? 'all whole' : `${damaged} damaged, ${repaired} of ${broken} contents repaired`
+  const found = damaged + broken === 0 ? 'all whole' : `${damaged} damaged, ${repaired} of ${broken} contents repaired`
   return `at ${countOf(blocks, 'block')} ${hours === 0 ? 'within the hour' : `${countOf(hours, 'hour')} ago`}: ${found}`
 }
 

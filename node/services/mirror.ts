@@ -47,6 +47,8 @@ export class Mirror {
   readonly #looks = new Map<string, () => Promise<readonly Wanted[]>>()
   #isLooking = false
   #isRetrying = false
+  /** How often somebody came. */
+  #arrivals = 0
   readonly #kept = new Set<string>()
 
   constructor(components: MirrorComponents) {
@@ -109,6 +111,11 @@ export class Mirror {
    * otherwise have all that is missing asked for with each of them.
    */
   retry(): void {
+    this.#arrivals += 1
+    this.#retryLater()
+  }
+
+  #retryLater(): void {
     if (this.#isRetrying || this.#failed.size === 0) return
     this.#isRetrying = true
     this.#components.later(LIMITS.fetch.retryMs, () => {
@@ -151,6 +158,7 @@ export class Mirror {
   async #keep(wanted: Wanted): Promise<void> {
     const { placeOf, fetch, onKept, onFailed } = this.#components
     const { isKept, markKept } = placeOf(wanted.registry)
+    const arrivals = this.#arrivals
     try {
       if (!(await isKept(wanted.root))) {
         const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
@@ -163,6 +171,8 @@ export class Mirror {
       if (this.#abort.signal.aborted) return
       this.#failed.set(this.#nameOf(wanted), wanted)
       onFailed?.(wanted.root, error)
+      // Who came while it was asked for may have it, and nobody else may come.
+      if (arrivals !== this.#arrivals) this.#retryLater()
     }
   }
 }

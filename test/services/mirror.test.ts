@@ -85,3 +85,26 @@ test('a look that fails is told and does not end the looking', async () => {
   expect(told).toEqual(['broken'])
   expect(fetched).toEqual([contentIdOf('a')])
 })
+
+test('who comes while something is asked for in vain has it asked for again, although nobody comes after', async () => {
+  const asked = Promise.withResolvers<void>()
+  const failed = Promise.withResolvers<void>()
+  let tries = 0
+  const { mirror, tasks } = mirrorWith({
+    fetch: async () => {
+      tries += 1
+      if (tries > 1) return
+      await asked.promise
+      throw new Error('nobody has it')
+    },
+    onFailed: () => failed.resolve()
+  })
+  mirror.want(wanted('a'))
+  mirror.retry()
+  asked.resolve()
+  await failed.promise
+  expect(tasks).toHaveLength(1)
+  tasks[0]?.()
+  await mirror.stop()
+  expect(tries).toBe(2)
+})

@@ -37,16 +37,17 @@ export async function readShard(
 ): Promise<void> {
   for await (const cid of blocks.keysIn(shard)) {
     signal.throwIfAborted()
-    let bytes = 0
+    const size = blocks.sizeOf(cid) ?? 0
     try {
-      bytes = (await blocks.read(cid))?.length ?? 0
-      into.blocks += 1
-      into.bytes += bytes
+      const bytes = await blocks.read(cid)
+      // Deleted since it was listed: nobody needs it.
+      if (bytes !== undefined) into.blocks += 1
+      into.bytes += bytes?.length ?? 0
     } catch (error) {
       if (!isRegistryError(error) || error.code !== 'CORRUPT_BLOCK') throw error
       into.damaged += 1
     }
-    await onBlock(bytes)
+    await onBlock(size)
   }
 }
 
