@@ -69,7 +69,11 @@ describe('config.toml', () => {
     ['[swarm.public]\nmdns = "yes"', 'swarm.public.mdns must be true or false, not "yes"'],
     ['[swarm.public]\nlisten = "/ip4/1.2.3.4/tcp/1"', 'swarm.public.listen must be a list'],
     ['[swarm.public]\nlisten = [3]', 'swarm.public.listen must be a list'],
-    ['[swarm.public]\nlisten = [[]]', 'swarm.public.listen must be a list']
+    ['[swarm.public]\nlisten = [[]]', 'swarm.public.listen must be a list'],
+    ['[swarm.public]\nquota = 3', 'swarm.public.quota must be a size'],
+    ['[swarm.public]\nquota = "lots"', 'swarm.public.quota: "lots" cannot be used: it is no size'],
+    ['[swarm.public]\nquota = "9999999999 TiB"', 'swarm.public.quota: "9999999999 TiB" cannot be used'],
+    ['[swarm.public]\nquota = "1kB"', 'swarm.public.quota: "1kB" cannot be used: a quota has at least']
   ])('says what is wanted in place of %j', (text, message) => {
     expect(refusal(text).message).toContain(message)
   })
