@@ -99,7 +99,7 @@ async function verifySpace(
   const shards = await store.blocks.shards()
   for (const [at, shard] of shards.entries()) {
     await readShard(store, shard, { into, signal, onBlock })
-    onProgress({ text: `verifying ${space.name}`, done: at + 1, of: shards.length, bytes: into.bytes })
+    onProgress({ text: `verifying ${space.name}`, done: at + 1, of: shards.length })
   }
   const repaired = await repairSpace(parts, space, { signal, onBlock })
   return { swarm: space.name, ...into, ...repaired }
@@ -155,7 +155,7 @@ async function unpin(parts: NodeParts, what: string): Promise<ApiMethods['storeU
     throw new RegistryError('UNKNOWN_ENTRY', `${what} is not pinned here`, { next: 'ggen-node store pins lists them' })
   }
   keeper.changed()
-  return { what, roots: contents.length }
+  return { what: pinText(parts, pin), roots: contents.length }
 }
 
 /**

@@ -29,7 +29,8 @@ describe('config.toml', () => {
       bootstrap = ["/dns4/node.example/tcp/4917/p2p/${PEER}"]
       mdns = true
       relay = true
-      allow_peers = ["${PEER}"]`
+      allow_peers = ["${PEER}"]
+      quota = "20 GiB"`
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
       keep: 'all',
@@ -41,7 +42,8 @@ describe('config.toml', () => {
           bootstrap: [`/dns4/node.example/tcp/4917/p2p/${PEER}`],
           mdns: true,
           relay: true,
-          allowPeers: [PEER]
+          allowPeers: [PEER],
+          quotaBytes: 20 * 2 ** 30
         }
       ]
     })
@@ -134,7 +136,8 @@ describe('precedence', () => {
       bootstrap: `/ip4/1.2.3.4/tcp/1/p2p/${PEER}`,
       mdns: '0',
       relay: 'true',
-      allow_peers: PEER
+      allow_peers: PEER,
+      quota: '5GB'
     }
     const variables = Object.fromEntries(SETTINGS.map(({ env, key }) => [env, texts[key] ?? '']))
     const found = withEnvironment(variables, () => resolveSettings(NO_FILE, { env: true }))
