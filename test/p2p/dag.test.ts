@@ -74,7 +74,7 @@ describe('content comes from a neighbour', () => {
         }
       }
     }
-    const get = held.get
+    const get = held.get.bind(held)
     Object.assign(held, {
       get: (...args: Parameters<typeof get>) => {
         if (events.at(-1) !== 'read') events.push('read')

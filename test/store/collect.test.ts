@@ -81,7 +81,7 @@ describe('what a collection deletes', () => {
     await space.touchKept(first as never)
     // Two of them: 2 x 1,000 of their own, 2,000 in common, and their nodes.
     expect(await gc(4_500)).toMatchObject({ roots: 2 })
-    expect(gone.toSorted()).toEqual([second, third].toSorted())
+    expect(new Set<unknown>(gone)).toEqual(new Set([second, third]))
     expect(await Promise.all(roots.map(root => isWhole(root, stored)))).toEqual([true, false, false, true])
     expect(await Promise.all(roots.map(root => space.isKept(root)))).toEqual([true, false, false, true])
     expect(fourth).toBeDefined()
@@ -144,7 +144,7 @@ describe('what is in use while a collection runs stays', () => {
           at === 'shards'
             ? async () => {
                 await meanwhile()
-                return real('' as never)
+                return real('')
               }
             : async function* (shard: string) {
                 await meanwhile()
@@ -195,8 +195,6 @@ describe('what is in use while a collection runs stays', () => {
   test('what comes to be pinned after the pins were read', async () => {
     const { stored, space, add, gc, pins } = await storeWith()
     const a = await add(A)
-    const real = stored.shards
-    Object.assign(stored, { shards: real })
     const entries = space.keptEntries
     Object.assign(space, {
       keptEntries: async function* () {
