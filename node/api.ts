@@ -30,6 +30,7 @@ import type { YankResult, YankTarget } from './services/yank.ts'
 import type { ProjectCommand } from './services/project/target.ts'
 import type { NodeParts } from './parts.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
+import { storeApi } from './store-api.ts'
 import { swarmApi } from './swarm-api.ts'
 import { takedown } from './takedown.ts'
 import { submissionCalls } from './submissions.ts'
@@ -72,6 +73,7 @@ export function createApi(parts: NodeParts): Api {
     },
     ...authorityApi(parts),
     ...documentApi(parts),
+    ...storeApi(parts),
     ...swarmApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,

@@ -101,6 +101,13 @@ const PARAMS: {
   announce: { ...CATALOGUE, text: 'text' },
   announceRemove: { ...CATALOGUE, id: 'text' },
   announceList: { registry: 'text?' },
+  storeStat: {},
+  storeGc: { all: 'flag', dryRun: 'flag' },
+  storeVerify: {},
+  storePin: { what: 'text' },
+  storeUnpin: { what: 'text' },
+  storePins: {},
+  storeQuota: { swarm: 'text', bytes: 'number' },
   swarmCreate: { name: 'text', alias: 'text?', listen: 'texts?', psk: 'flag?', admission: 'text?' },
   swarmList: {},
   invite: {

@@ -1,3 +1,4 @@
+import { parseByteSize } from '../protocol/byte-size.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shape.ts'
@@ -6,7 +7,7 @@ import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shap
 export type SettingValue = string | boolean | readonly string[]
 
 /** How a setting is read from text and from TOML, and what is wanted of it. */
-export type SettingType = 'folder' | 'choice' | 'switch' | 'list'
+export type SettingType = 'folder' | 'choice' | 'switch' | 'list' | 'size'
 
 /** One thing that an operator decides. Files, environment, flags, help and documentation all follow from this. */
 export interface Setting {
@@ -34,6 +35,9 @@ export const PUBLIC_SWARM = 'public'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export const KEEPS = ['all', 'none'] as const
+
+/** As many bytes as there is room for. */
+export const NO_QUOTA = 'none'
 
 const anything = (): undefined => undefined
 
@@ -137,6 +141,18 @@ export const SETTINGS: readonly Setting[] = [
     operand: 'peer id',
     description: 'peer ids that no limit by address applies to',
     fault: text => (isPeerId(text) ? undefined : 'it is no peer id')
+  },
+  {
+    key: 'quota',
+    type: 'size',
+    scope: 'swarm',
+    choices: [],
+    fallback: NO_QUOTA,
+    env: 'GGEN_NODE_QUOTA',
+    flag: 'quota',
+    operand: 'size',
+    description: 'bytes of packages that are kept at most, such as 20GiB: what is not pinned goes first',
+    fault: quotaFault
   }
 ]
 
@@ -164,6 +180,8 @@ export function wantedOf({ type, choices }: Setting): string {
       return `a list of at most ${LIMITS.peers.bootstrap} texts`
     case 'folder':
       return 'a folder'
+    case 'size':
+      return 'a size such as 500MB or 20GiB, or none'
   }
 }
 
@@ -179,6 +197,10 @@ export function checkedValue(setting: Setting, value: unknown, where: string): S
   }
   if (setting.type === 'switch' && typeof value === 'boolean') return value
   if (setting.type === 'folder' && typeof value === 'string' && value !== '') return value
+  if (setting.type === 'size' && typeof value === 'string') {
+    checkEntry(setting, value, where)
+    return value
+  }
   if (setting.type === 'choice' && typeof value === 'string' && setting.choices.includes(value)) return value
   throw new RegistryError('USAGE', `${where} must be ${wantedOf(setting)}, not ${shown(value)}`, {
     next: nextFor(setting)
@@ -205,6 +227,20 @@ export function valueOfText(setting: Setting, texts: readonly string[], where: s
 export function showValue(value: SettingValue): string {
   if (typeof value !== 'object') return String(value)
   return value.length === 0 ? '(none)' : value.join(', ')
+}
+
+/** The bytes of a quota; undefined for none. */
+export function quotaBytesOf(text: SettingValue | undefined): number | undefined {
+  return typeof text === 'string' && text !== NO_QUOTA ? parseByteSize(text) : undefined
+}
+
+function quotaFault(text: string): string | undefined {
+  if (text === NO_QUOTA) return undefined
+  const bytes = parseByteSize(text)
+  if (bytes === undefined) return 'it is no size: write it as 500MB or 20GiB, or none'
+  const { quotaMinBytes, quotaMaxBytes } = LIMITS.store
+  if (bytes < quotaMinBytes) return `a quota has at least ${quotaMinBytes} bytes`
+  return bytes > quotaMaxBytes ? `a quota has at most ${quotaMaxBytes} bytes` : undefined
 }
 
 function checkEntry(setting: Setting, entry: string, where: string): void {

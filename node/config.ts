@@ -12,6 +12,7 @@ import {
   KEEPS,
   LOG_LEVELS,
   PUBLIC_SWARM,
+  quotaBytesOf,
   SETTINGS,
   valueOfText
 } from './config-schema.ts'
@@ -27,6 +28,8 @@ export interface SwarmSettings {
   readonly relay: boolean
   /** Peer ids that no limit by address applies to. */
   readonly allowPeers: readonly string[]
+  /** Bytes of packages that are kept at most; undefined for as many as come. */
+  readonly quotaBytes?: number | undefined
 }
 
 /** What the operator decided, from all the places where it can be said. */
@@ -171,7 +174,8 @@ export function configOf(settings: readonly ResolvedSetting[]): Config {
       bootstrap: listOf(`swarm.${name}.bootstrap`),
       mdns: values.get(`swarm.${name}.mdns`) === true,
       relay: values.get(`swarm.${name}.relay`) === true,
-      allowPeers: listOf(`swarm.${name}.allow_peers`)
+      allowPeers: listOf(`swarm.${name}.allow_peers`),
+      quotaBytes: quotaBytesOf(values.get(`swarm.${name}.quota`))
     }))
   }
 }

@@ -1,11 +1,13 @@
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { isRegistryError } from '../protocol/errors.ts'
+import type { BlockSink } from '../storage/content/blocks.ts'
 import { importFolder } from '../storage/content/import-folder.ts'
 import { readManifest } from '../storage/content/read-manifest.ts'
 import { unpackTo } from '../storage/content/export-folder.ts'
 import type { UnpackedFolder } from '../storage/content/export-folder.ts'
 import { readTree, readerOf } from '../storage/content/walk-dag.ts'
 import { fetchContent } from './content-fetch.ts'
+import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
@@ -24,13 +26,27 @@ export function contentSource({ spaces, disk }: SourceComponents): ContentSource
     async importFolder(folder, { registry, signal }) {
       disk.assertWritable()
       const { takedowns } = spaces
-      const { blocks, markKept } = spaces.of(registry)
-      const imported = await importFolder(folder, blocks, { signal })
-      takedowns.assertAllowed(imported.root)
-      await takedowns.allow(imported.root, signal)
-      await blocks.flush(imported.blocks)
-      await markKept(imported.root)
-      return imported
+      const { blocks, markKept, inUse } = spaces.of(registry)
+      // Nothing refers to these blocks until the last of them is written: a collection must know of each.
+      const write = inUse.write()
+      const sink: BlockSink = {
+        put: (cid, bytes, options) => {
+          write.add(cid)
+          return blocks.put(cid, bytes, options)
+        }
+      }
+      try {
+        const imported = await importFolder(folder, sink, { signal })
+        takedowns.assertAllowed(imported.root)
+        await takedowns.allow(imported.root, signal)
+        await blocks.flush(imported.blocks)
+        // What was published here may be nowhere else.
+        await markKept(imported.root, { pinned: true })
+        inUse.wanted(imported.root)
+        return imported
+      } finally {
+        write.end()
+      }
     }
   }
 }
@@ -47,11 +63,16 @@ export interface WantedContent {
 export interface FetchComponents {
   readonly spaces: Spaces
   readonly swarms: Swarms
+  readonly keeper: Pick<BlockKeeper, 'coming'>
+  readonly disk: Pick<DiskGuard, 'note'>
 }
 
-/** Brings content into the store of its registry's swarm, from peers of that swarm where it is not here. @throws RegistryError TAKEN_DOWN, and as `fetchContent` */
+/**
+ * Brings content into the store of its registry's swarm, from peers of that swarm where it is not here.
+ * @throws RegistryError TAKEN_DOWN | DISK_FULL | READ_ONLY | QUOTA_EXCEEDED, and as `fetchContent`
+ */
 export async function fetchInto(
-  { spaces, swarms }: FetchComponents,
+  { spaces, swarms, keeper, disk }: FetchComponents,
   wanted: WantedContent,
   signal: AbortSignal
 ): Promise<{ readonly fetched: number }> {
@@ -68,25 +89,42 @@ export async function fetchInto(
         }
   // What is withheld included: other content may need some of it.
   const { allBlocks } = spaces.of(wanted.registry)
-  const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
-  await takedowns.allow(wanted.root, signal)
-  return fetched
+  const coming = await keeper.coming(wanted, signal)
+  try {
+    const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
+    await takedowns.allow(wanted.root, signal)
+    return fetched
+  } catch (error) {
+    disk.note(error)
+    throw error
+  } finally {
+    coming.end()
+  }
 }
 
 interface ContentComponents extends FetchComponents {
+  readonly keeper: Pick<BlockKeeper, 'coming' | 'needed'>
   readonly provide: (registry: RegistryId, root: ContentId) => void
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
 export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter'> {
-  const { spaces, provide } = components
+  const { spaces, provide, keeper } = components
   const fetch: PackageContent['fetch'] = async (wanted, signal) => {
+    keeper.needed(wanted.registry, wanted.root)
     const fetched = await fetchInto(components, wanted, signal)
     await spaces.of(wanted.registry).markKept(wanted.root)
     return fetched
   }
   return {
-    isHere: (root, registry) => spaces.of(registry).isKept(root),
+    isHere: async (root, registry) => {
+      keeper.needed(registry, root)
+      const { isKept, touchKept } = spaces.of(registry)
+      const isHere = await isKept(root)
+      // Best effort: a full disk must keep nobody from what is here already.
+      if (isHere) await touchKept(root).catch(() => undefined)
+      return isHere
+    },
     fetch,
     async unpack(order, signal) {
       const { registry, root, target, size, digests, executables } = order

@@ -10,6 +10,7 @@ import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
+import { BlockScrub } from './block-scrub.ts'
 import type { Config } from './config.ts'
 import { contentSource, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
@@ -18,7 +19,7 @@ import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { Network } from './network.ts'
-import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
+import { keepWhatCounts, wantAllOf } from './keeping.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
@@ -51,6 +52,9 @@ import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
 import { PrivateSwarms } from './private-swarms.ts'
 import { blockFolders, Spaces } from './spaces.ts'
+import { wantPinnedRoots } from './store-api.ts'
+import { composeKeeping, noteInstalled, openStoreRecords, scrubInTime } from './store-parts.ts'
+import type { StoreRecords } from './store-parts.ts'
 import { joinSwarm } from './swarm-join.ts'
 import { Swarms } from './swarms.ts'
 
@@ -76,7 +80,7 @@ export interface RunningNode {
 }
 
 /** What is open before anything is decided: the stores, the clock, the log, the key. */
-interface Core {
+interface Core extends StoreRecords {
   /** Aborted when the node begins to close its stores. */
   readonly stopping: AbortSignal
   readonly clock: Clock
@@ -135,7 +139,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     requestStop: () => init.onStopRequest?.()
   }
   for (const { id } of core.registries.all) await parts.follow(id)
-  opening.defer(scrubInTime(core, scrub, init.network))
+  opening.defer(scrubInTime(core, { facts: scrub, blocks: new BlockScrub(parts) }, init.network))
   opening.defer(() => services.documents.close())
   opening.defer(() => services.mirror.stop())
   await privates.load()
@@ -150,7 +154,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     opening.defer(() => privates.stop())
     opening.defer(watchTraffic(core))
     if (init.token !== undefined) await enterByToken(parts, init.token)
-    for (const { id } of core.registries.all) if (services.keeps(id)) await wantAllOf(parts.view, parts.mirror, id)
+    for (const { id } of core.registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
+    await wantPinnedRoots(parts)
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
@@ -174,7 +179,8 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const signer = await loadSigner(home, records, init.token)
   const meter = new NodeMeter()
   const running = { clock, log, disk, meter, projects }
-  return { ...opened, ...running, stopping: stopping.signal, spaces, swarms, signer }
+  const stored = await openStoreRecords(kv, clock)
+  return { ...opened, ...running, ...stored, stopping: stopping.signal, spaces, swarms, signer }
 }
 
 interface Late {
@@ -195,6 +201,7 @@ type Services = Pick<
   | 'authority'
   | 'installer'
   | 'outdated'
+  | 'keeper'
   | 'mirror'
   | 'desk'
   | 'submit'
@@ -204,10 +211,9 @@ type Services = Pick<
 }
 
 function composeServices({ home, config, version }: NodeInit, core: Core, { changes, sources, late }: Late): Services {
-  const { clock, log, facts, signer, projects, swarms } = core
+  const { clock, log, facts, signer, swarms } = core
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
-  const mirror = mirrorOf({ ...core, changes })
   const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
     core.meter.accepted()
@@ -217,8 +223,8 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
     // What came by no registry's topic or session came from no peer, but from here or from a file.
     const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer
-    if (body.registry !== null && keeps(body.registry))
-      keepWhatCounts(view, mirror, { ...body, registry: body.registry, teller })
+    if (body.registry !== null && keeper.keepsAny(body.registry))
+      keepWhatCounts({ view, mirror, keeper }, { ...body, registry: body.registry, teller })
     changes.emit()
   }
   const gate = new Gate({
@@ -234,6 +240,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   swarms.guard(registry => gate.state(registry)?.authority?.genesis.visibility === 'private')
   const { documents, states } = composeDocuments({ ...core, gate, changes })
   const view = new RegistryView(facts, states)
+  const { keeper, mirror } = composeKeeping({ ...core, config, changes, view, keeps })
   const reading = { find: view.find.bind(view), documents }
   const publishing = composeAuthoring(home, core, { gate, view })
   const { author, authority } = publishing
@@ -243,7 +250,41 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const installing: InstallComponents = {
+  const installing = composeInstalling(core, { reading, precedence, keeper, sources, provide, version })
+  const install = installer(installing)
+  return {
+    documents,
+    gate,
+    view,
+    precedence,
+    author,
+    keeper,
+    mirror,
+    keeps,
+    publish: publisher({ ...publishing, documents, content, provide }),
+    yanker: yanker(publishing),
+    authority,
+    desk: submissions.desk,
+    submit: submissions.submit,
+    installer: (request, context) => keeper.installing(() => install(request, context)),
+    outdated: newerFinder(installing)
+  }
+}
+
+interface InstallParts {
+  readonly reading: Parameters<typeof wordsReader>[0]
+  readonly precedence: Services['precedence']
+  readonly keeper: Services['keeper']
+  readonly sources: Sources
+  readonly provide: (registry: RegistryId, root: ContentId) => void
+  readonly version: string
+}
+
+/** What installing needs. */
+function composeInstalling(core: Core, parts: InstallParts): InstallComponents {
+  const { clock, log, facts, projects, swarms } = core
+  const { reading, precedence, keeper, sources, provide, version } = parts
+  return {
     find: reading.find,
     words: wordsReader(reading),
     tag: tagReader(reading),
@@ -253,26 +294,11 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     precedence,
     solve: resolveNodes,
     open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, provide }), meter: meterOf(swarms) },
+    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(swarms) },
+    onInstalled: noteInstalled(core, log),
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
-  }
-  return {
-    documents,
-    gate,
-    view,
-    precedence,
-    author,
-    mirror,
-    keeps,
-    publish: publisher({ ...publishing, documents, content, provide }),
-    yanker: yanker(publishing),
-    authority,
-    desk: submissions.desk,
-    submit: submissions.submit,
-    installer: installer(installing),
-    outdated: newerFinder(installing)
   }
 }
 
@@ -325,18 +351,6 @@ async function toldOfLoss({ log, signer }: Core, registry: RegistryId, loss: Los
   log.error({ registry, ...loss }, 'the store lost records: they are asked for again from every peer')
   // Positions of ours may be among what is gone: signing them a second time would be a fork.
   await signer.renewChain()
-}
-
-/** Looks through all that is stored, once, when a node that stays has been up for a while. */
-function scrubInTime({ clock }: Core, scrub: Scrub, isLasting: boolean): () => Promise<void> {
-  const stopping = new AbortController()
-  let running = Promise.resolve()
-  const begin = (): void => void (running = scrub.run(stopping.signal))
-  if (isLasting) clock.after(LIMITS.scrub.afterMs, begin, stopping.signal)
-  return () => {
-    stopping.abort()
-    return running
-  }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

@@ -1,7 +1,7 @@
 import { toLink } from '../protocol/cid.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
-import type { PackageView } from '../protocol/fold.ts'
+import type { BlockKeeper } from './block-keeper.ts'
 import type { Changes } from './changes.ts'
 import { fetchInto } from './content.ts'
 import type { DiskGuard } from './disk-guard.ts'
@@ -22,16 +22,15 @@ export interface KeepingInit {
   readonly spaces: Spaces
   readonly swarms: Swarms
   readonly changes: Changes
+  readonly keeper: BlockKeeper
 }
 
 /** Keeps what is to be kept, one content root after the other. */
-export function mirrorOf({ clock, log, disk, stopping, spaces, swarms, changes }: KeepingInit): Mirror {
+export function mirrorOf({ clock, log, disk, stopping, spaces, swarms, changes, keeper }: KeepingInit): Mirror {
   return new Mirror({
-    placeOf: ({ registry }) => spaces.of(registry).name,
-    isKept: ({ registry, root }) => spaces.of(registry).isKept(root),
-    markKept: ({ registry, root }) => spaces.of(registry).markKept(root),
+    placeOf: registry => spaces.of(registry),
     isRefused: root => spaces.takedowns.isTakenDown(root),
-    fetch: (wanted, signal) => fetchInto({ spaces, swarms }, wanted, signal),
+    fetch: (wanted, signal) => fetchInto({ spaces, swarms, keeper, disk }, wanted, signal),
     later: (ms, task) => clock.after(ms, task, stopping),
     onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
     onLooked: () => changes.emit(),
@@ -40,16 +39,17 @@ export function mirrorOf({ clock, log, disk, stopping, spaces, swarms, changes }
       changes.emit()
     },
     onFailed: (root, error) => {
-      disk.note(error)
       log.info({ root, error }, 'content could not be fetched yet')
       changes.emit()
     }
   })
 }
 
-/** What a registry holds already is fetched in the background. */
-export async function wantAllOf(view: RegistryView, mirror: Mirror, registry: RegistryId): Promise<void> {
-  for (const wanted of await contentsOf(view, registry)) mirror.want(wanted)
+type Kept = Pick<BlockKeeper, 'contentsIn' | 'contentsOf'>
+
+/** What a registry holds already, and is to be kept, is fetched in the background. */
+export async function wantAllOf(keeper: Kept, mirror: Mirror, registry: RegistryId): Promise<void> {
+  for await (const { root, size } of keeper.contentsOf(registry)) mirror.want({ registry, root, size })
 }
 
 /** A fact that was accepted, and the peer that it came from. */
@@ -60,20 +60,20 @@ export interface Told {
 }
 
 /** Looks at one package after a fact about it, and at all of them after one about who may do what. */
-export function keepWhatCounts(view: RegistryView, mirror: Mirror, { registry, subject, teller }: Told): void {
+export function keepWhatCounts(
+  { view, mirror, keeper }: { readonly view: RegistryView; readonly mirror: Mirror; readonly keeper: Kept },
+  { registry, subject, teller }: Told
+): void {
   mirror.consider(`${registry} ${subject}`, async () => {
-    if (subject === 'registry') return contentsOf(view, registry)
+    if (subject === 'registry') return contentsOf(keeper, registry)
     const found = await view.find(registry, subject)
-    return found === undefined ? [] : contentsIn(found, registry).map(wanted => ({ ...wanted, teller }))
+    if (found === undefined) return []
+    return keeper.contentsIn(registry, found).map(({ root, size }) => ({ registry, root, size, teller }))
   })
 }
 
-async function contentsOf(view: RegistryView, registry: RegistryId): Promise<readonly Wanted[]> {
+async function contentsOf(keeper: Kept, registry: RegistryId): Promise<readonly Wanted[]> {
   const all: Wanted[] = []
-  for await (const found of view.packages(registry)) all.push(...contentsIn(found, registry))
+  for await (const { root, size } of keeper.contentsOf(registry)) all.push({ registry, root, size })
   return all
-}
-
-function contentsIn({ versions }: PackageView, registry: RegistryId): readonly Wanted[] {
-  return versions.flatMap(({ contents }) => contents.map(({ root, size }) => ({ registry, root, size })))
 }

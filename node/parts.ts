@@ -1,3 +1,8 @@
+import type { BlockKeeper } from './block-keeper.ts'
+import type { DiskGuard } from './disk-guard.ts'
+import type { ProjectPins } from './project-pins.ts'
+import type { Pins } from './services/store/pins.ts'
+import type { ScrubRecords } from '../storage/scrub-records.ts'
 import type { AuthorityComponents } from './authority.ts'
 import type { Precedence } from './services/precedence.ts'
 import type { Publish } from './services/publish.ts'
@@ -36,6 +41,12 @@ export interface NodeParts {
   readonly facts: FactStore
   readonly records: Records
   readonly spaces: Spaces
+  /** What stays in the block stores, and what goes. */
+  readonly keeper: BlockKeeper
+  readonly pins: Pins
+  readonly projectPins: ProjectPins
+  readonly scrubs: ScrubRecords
+  readonly disk: DiskGuard
   readonly swarms: Swarms
   readonly privates: PrivateSwarms
   readonly registries: Registries

@@ -5,12 +5,15 @@ import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { openBlocks } from '../storage/block-store.ts'
+import { BlocksInUse } from '../storage/blocks-in-use.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
-import type { FollowedRegistry, KeptRoots, Records } from '../storage/records.ts'
+import type { KeptRoots } from '../storage/kept-roots.ts'
+import type { FollowedRegistry, Records } from '../storage/records.ts'
 import { TakedownRecords } from '../storage/takedown-records.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
+import { watchedBlocks } from '../storage/watched-blocks.ts'
 import { withheldBlocks } from '../storage/withheld-blocks.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -21,9 +24,15 @@ export interface Space extends KeptRoots {
   /** The name of the swarm. */
   readonly name: string
   /** What the node itself and every peer of the swarm sees. */
-  readonly blocks: VerifiedBlocks
+  readonly blocks: VerifiedBlocks & {
+    /** Keeps all below a root until the returned function is called: somebody reads it. */
+    readonly hold: (root: ContentId) => () => void
+  }
   /** What an operator withholds included. */
   readonly allBlocks: VerifiedBlocks
+  /** The same for who collects and verifies: that he reads a block keeps none. */
+  readonly stored: VerifiedBlocks
+  readonly inUse: BlocksInUse
 }
 
 export interface SpacesInit {
@@ -98,10 +107,14 @@ export class Spaces {
 
   async add(name: string): Promise<void> {
     if (this.#spaces.has(name)) return
-    const { openBlocks, records } = this.#init
-    const allBlocks = await openBlocks(name)
-    const blocks = withheldBlocks(allBlocks, this.takedowns)
-    this.#spaces.set(name, { name, blocks, allBlocks, ...records.keptIn(name) })
+    const { openBlocks, records, clock } = this.#init
+    const stored = await openBlocks(name)
+    const inUse = new BlocksInUse()
+    const allBlocks = watchedBlocks(stored, cid => inUse.touch(cid))
+    const hold = (root: ContentId): (() => void) => inUse.hold(root)
+    const blocks = { ...withheldBlocks(allBlocks, this.takedowns), hold }
+    const roots = records.keptIn(name, () => clock.now())
+    this.#spaces.set(name, { name, blocks, allBlocks, stored, inUse, ...roots })
   }
 
   /** Forgets a private swarm's bytes, and with `purge` deletes them. */

@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   PROJECT_INVALID: { exit: 5, cause: 'the project file cannot be read, or asks for what cannot be' },
   PROJECT_LOCKED: { exit: 9, cause: 'another command is working on this project' },
   PROJECT_READ_ONLY: { exit: 8, cause: 'the project folder cannot be written to' },
+  QUOTA_EXCEEDED: { exit: 8, cause: 'the bytes do not fit into what this node may keep' },
   READ_ONLY: { exit: 8, cause: 'the node takes no writes because the disk is nearly full or a write failed' },
   REGISTRY_CHANGED: { exit: 4, cause: 'a locked name would now be taken from another registry' },
   STORE_CORRUPT: { exit: 8, cause: 'the store lost or changed records without being told to' },

@@ -4,6 +4,7 @@ import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
+import { STORE_LIMITS } from './store-limits.ts'
 import { SYNC_LIMITS } from './sync/limits.ts'
 
 const KiB = 1024
@@ -156,6 +157,7 @@ export const LIMITS = Object.freeze({
   }),
   ...SYNC_LIMITS,
   ...DAG_LIMITS,
+  ...STORE_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,

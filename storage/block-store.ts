@@ -7,6 +7,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  unlinkSync,
   writeFileSync
 } from 'node:fs'
 import { mkdir, open, opendir, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
@@ -15,6 +16,8 @@ import { NextToLast } from 'blockstore-fs/sharding'
 import { CID } from 'multiformats/cid'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { BlockUsage } from './block-usage.ts'
+import type { BlockCount } from './block-usage.ts'
 import { codeOf, toWriteError } from './disk-errors.ts'
 import { isTemporary, syncDir, syncFile, temporaryName } from './durable.ts'
 import { Turn } from './turn.ts'
@@ -43,7 +46,11 @@ export async function openBlocks(dir: string): Promise<VerifiedBlocks> {
     has: (cid, options) => core.has(cid, options),
     delete: (cid, options) => core.delete(cid, options),
     flush: (cids, options) => core.flush(cids, options),
-    keys: () => core.keys()
+    shards: () => core.shards(),
+    keysIn: shard => core.keysIn(shard),
+    sizeOf: cid => core.sizeOf(cid),
+    sweep: (cid, isFree) => core.sweep(cid, isFree),
+    usage: () => core.usage.total()
   })
 }
 
@@ -54,6 +61,10 @@ class BlockFiles {
   /** At most 1,024 names of two base32 characters. */
   readonly #folders = new Set<string>()
   readonly #turn = new Turn()
+  readonly usage = new BlockUsage(
+    () => this.shards(),
+    shard => this.#countIn(shard)
+  )
 
   constructor(dir: string) {
     this.#dir = dir
@@ -91,6 +102,7 @@ class BlockFiles {
         await handle.close()
       }
       await rename(temporary, file)
+      this.#written(file, existing, bytes)
     } catch (cause) {
       await rm(temporary, { force: true }).catch(() => undefined)
       throw toWriteError(cause, `block ${cid.toString()}`)
@@ -109,6 +121,7 @@ class BlockFiles {
       this.#folders.add(folder)
       writeFileSync(temporary, bytes, { flag: 'wx', mode: 0o600 })
       renameSync(temporary, file)
+      this.#written(file, existing, bytes)
     } catch (cause) {
       rmSync(temporary, { force: true })
       throw toWriteError(cause, `block ${cid.toString()}`)
@@ -155,8 +168,11 @@ class BlockFiles {
 
   async delete(cid: CID, { signal }: AbortOptions = {}): Promise<void> {
     signal?.throwIfAborted()
+    const file = this.#fileOf(cid)
+    const size = this.sizeOf(cid) ?? 0
     try {
-      await unlink(this.#fileOf(cid))
+      await unlink(file)
+      this.usage.changed(nameOf(file), -1, -size)
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw toWriteError(error, `the removal of block ${cid.toString()}`)
     }
@@ -184,13 +200,60 @@ class BlockFiles {
     }
   }
 
-  async *keys(): AsyncGenerator<CID> {
-    for (const folder of await this.#listFolders()) {
-      for await (const entry of await opendir(folder)) {
-        const cid = this.#cidOf(entry.name)
-        if (cid !== undefined) yield cid
-      }
+  sizeOf(cid: CID): number | undefined {
+    try {
+      return statSync(this.#fileOf(cid), { throwIfNoEntry: false })?.size
+    } catch {
+      return undefined
     }
+  }
+
+  /** A crash of the machine may bring back what was deleted: a block that nothing refers to, which is deleted again. */
+  sweep(cid: CID, isFree: () => boolean): number | undefined {
+    const size = this.sizeOf(cid)
+    if (size === undefined || !isFree()) return undefined
+    const file = this.#fileOf(cid)
+    try {
+      unlinkSync(file)
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return undefined
+      throw toWriteError(cause, `the removal of block ${cid.toString()}`)
+    }
+    this.usage.changed(nameOf(file), -1, -size)
+    return size
+  }
+
+  async shards(): Promise<readonly string[]> {
+    return (await this.#listFolders()).map(folder => basename(folder)).toSorted()
+  }
+
+  async *keysIn(shard: string): AsyncGenerator<CID> {
+    let entries
+    try {
+      entries = await opendir(join(this.#dir, shard))
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return
+      throw new RegistryError('UNKNOWN_FILE', `the folder ${shard} of blocks cannot be read`, { cause })
+    }
+    for await (const entry of entries) {
+      const cid = this.#cidOf(entry.name)
+      if (cid !== undefined) yield cid
+    }
+  }
+
+  async #countIn(shard: string): Promise<BlockCount> {
+    let [blocks, bytes] = [0, 0]
+    for await (const cid of this.keysIn(shard)) {
+      await this.#turn.rest()
+      blocks += 1
+      bytes += this.sizeOf(cid) ?? 0
+    }
+    return { blocks, bytes }
+  }
+
+  #written(file: string, before: Uint8Array | undefined, bytes: Uint8Array): void {
+    if (before === undefined) this.usage.changed(nameOf(file), 1, bytes.length)
+    else this.usage.changed(nameOf(file), 0, bytes.length - before.length)
   }
 
   #cidOf(name: string): CID | undefined {
@@ -228,9 +291,14 @@ class BlockFiles {
     try {
       await mkdir(this.#quarantine, { recursive: true, mode: 0o700 })
       const aside = join(this.#quarantine, basename(file))
+      const { size } = await stat(file)
       await rename(file, aside)
+      this.usage.changed(nameOf(file), -1, -size)
       // Race: a put may have healed the file after it was read, and what was moved is whole. It goes back.
-      if (isBlock(cid, await readWhole(aside))) return await rename(aside, file)
+      if (isBlock(cid, await readWhole(aside))) {
+        await rename(aside, file)
+        return this.usage.changed(nameOf(file), 1, size)
+      }
       const names = await readdir(this.#quarantine)
       const excess = names.length - LIMITS.storage.quarantinedBlocks
       if (excess <= 0) return
@@ -244,6 +312,11 @@ class BlockFiles {
       await rm(file, { force: true }).catch(() => undefined)
     }
   }
+}
+
+/** The folder that a block is in, by its name alone. */
+function nameOf(file: string): string {
+  return basename(dirname(file))
 }
 
 /** Waits for the disk that many times at once. All of a group have ended before a failure is thrown. */

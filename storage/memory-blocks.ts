@@ -4,6 +4,9 @@ import { fromHex, toHex } from '../protocol/bytes.ts'
 import { corruptBlock, isBlock, missingBlock, verifiedBlocks } from './verified-blocks.ts'
 import type { VerifiedBlocks } from './verified-blocks.ts'
 
+/** The one part that it has. */
+const ALL = 'all'
+
 /** Blocks that are gone with the process. Bytes are checked here too, so that tests meet what a disk would do to them. */
 export function memoryBlocks(): VerifiedBlocks {
   const blocks = new Map<string, Uint8Array>()
@@ -33,8 +36,20 @@ export function memoryBlocks(): VerifiedBlocks {
       signal?.throwIfAborted()
       for (const cid of cids) if (!blocks.has(nameOf(cid))) throw missingBlock(cid)
     },
-    keys: async function* () {
+    shards: async () => [ALL],
+    keysIn: async function* () {
       for (const name of blocks.keys()) yield CID.createV1(0x55, createDigest(0x12, fromHex(name) ?? new Uint8Array(0)))
-    }
+    },
+    sizeOf: cid => blocks.get(nameOf(cid))?.length,
+    sweep: (cid, isFree) => {
+      const bytes = blocks.get(nameOf(cid))
+      if (bytes === undefined || !isFree()) return undefined
+      blocks.delete(nameOf(cid))
+      return bytes.length
+    },
+    usage: async () => ({
+      blocks: blocks.size,
+      bytes: [...blocks.values()].reduce((sum, { length }) => sum + length, 0)
+    })
   })
 }

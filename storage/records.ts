@@ -1,9 +1,11 @@
 import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
 import { parseRegistryId } from '../protocol/cid.ts'
-import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import type { RegistryId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { recordOf } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { keptRoots } from './kept-roots.ts'
+import type { KeptRoots } from './kept-roots.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 /** A registry that is followed here. */
@@ -21,15 +23,6 @@ export interface FollowedRegistry {
   readonly order: number
 }
 
-/** Content roots of one block store that are there as a whole. */
-export interface KeptRoots {
-  readonly isKept: (root: ContentId) => Promise<boolean>
-  readonly markKept: (root: ContentId) => Promise<void>
-  /** A block below it turned out to be damaged or missing. */
-  readonly forgetKept: (root: ContentId) => Promise<void>
-  readonly kept: () => AsyncIterable<ContentId>
-}
-
 /** The swarm of everything that is not private. */
 const PUBLIC = 'public'
 
@@ -39,7 +32,7 @@ const PUBLIC = 'public'
  *   registry!<id>             -> {alias, isDefault, singleSource, swarm, made, order}
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
  *   heard!<registry>          -> when this registry was last compared with anybody to the end, in milliseconds since 1970
- *   kept!<content root>       -> empty: every block below it is in the public block store and durable
+ *   kept!<content root>       -> every block below it is in the public block store and durable (kept-roots.ts)
  *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
  *   dial!<peer address>       -> empty: stay connected to it
  *   chain!own                 -> the chain that our own facts in this store were written under
@@ -122,19 +115,8 @@ export class Records {
    * What is held as a whole in the block store of one swarm. Attack: were there one list, a public registry could name
    * the root of a private package, and this node would believe that it may hand it out in public.
    */
-  keptIn(swarm: string): KeptRoots {
-    const kv = this.#kv
-    const prefix = swarm === PUBLIC ? 'kept!' : `kept-in!${swarm}!`
-    return {
-      isKept: root => kv.has(`${prefix}${root}`),
-      markKept: root => kv.batch([{ type: 'put', key: `${prefix}${root}`, value: new Uint8Array(0) }]),
-      forgetKept: root => kv.batch([{ type: 'del', key: `${prefix}${root}` }]),
-      async *kept() {
-        for await (const [key] of kv.iterate({ gte: prefix, lt: `${prefix}~`, keysOnly: true })) {
-          yield key.slice(prefix.length) as ContentId
-        }
-      }
-    }
+  keptIn(swarm: string, now: () => number = () => 0): KeptRoots {
+    return keptRoots(this.#kv, swarm === PUBLIC ? 'kept!' : `kept-in!${swarm}!`, now)
   }
 
   async dialled(): Promise<readonly string[]> {

@@ -3,6 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { concatBytes, equalBytes } from '../protocol/bytes.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { BlockCount } from './block-usage.ts'
 
 const SHA2_256 = 0x12
 
@@ -50,13 +51,28 @@ export interface VerifiedBlocks {
   readNow(cid: CID): Uint8Array | undefined
   /** Makes blocks that are there survive a power cut: bytes before references. */
   flush(cids: Iterable<CID>, options?: AbortOptions): Promise<void>
+  /** The parts that the store is made of, in an order that stays: a walk over all blocks goes on from the one it was at. */
+  shards(): Promise<readonly string[]>
+  /** The blocks of one part, as `getAll` names them. */
+  keysIn(shard: string): AsyncGenerator<CID>
+  /** The bytes that a block takes, at once and unread; undefined when it is not there. */
+  sizeOf(cid: CID): number | undefined
+  /**
+   * Deletes a block if `isFree` says so, with nothing in between: whoever needs a block says it before the look for it, so
+   * that either it is seen here or the block is not. The bytes that came free, or undefined.
+   */
+  sweep(cid: CID, isFree: () => boolean): number | undefined
+  /** How many blocks there are, and their bytes. */
+  usage(): Promise<BlockCount>
 }
 
 /** The few operations that differ between a disk and memory. They are asked for storable blocks only, but for `flush`. */
-export type BlockCore = Pick<VerifiedBlocks, 'delete' | 'flush' | 'has' | 'read' | 'readNow'> & {
+export type BlockCore = Pick<
+  VerifiedBlocks,
+  'delete' | 'flush' | 'has' | 'keysIn' | 'read' | 'readNow' | 'shards' | 'sizeOf' | 'sweep' | 'usage'
+> & {
   /** Called with bytes that match. */
   write(cid: CID, bytes: Uint8Array): Promise<void>
-  keys(): AsyncGenerator<CID>
 }
 
 /** What Helia and bitswap expect for a missing block: both look at the name, neither at the class. */
@@ -103,6 +119,11 @@ export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
       if (isStorable(cid)) await core.delete(cid, options)
     },
     flush: core.flush,
+    shards: core.shards,
+    keysIn: core.keysIn,
+    sizeOf: cid => (isStorable(cid) ? core.sizeOf(cid) : undefined),
+    sweep: (cid, isFree) => (isStorable(cid) ? core.sweep(cid, isFree) : undefined),
+    usage: core.usage,
     putMany: async function* (source, options) {
       for await (const { cid, bytes } of source) yield await put(cid, bytes, options)
     },
@@ -110,9 +131,11 @@ export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
       for await (const cid of source) yield { cid, bytes: get(cid, options) }
     },
     getAll: async function* (options = {}) {
-      for await (const cid of core.keys()) {
-        options.signal?.throwIfAborted()
-        yield { cid, bytes: get(cid, options) }
+      for (const shard of await core.shards()) {
+        for await (const cid of core.keysIn(shard)) {
+          options.signal?.throwIfAborted()
+          yield { cid, bytes: get(cid, options) }
+        }
       }
     },
     deleteMany: async function* (source, options) {

@@ -6,6 +6,7 @@ import { editArgv } from './edit-argv.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
+import { addStoreVerbs } from './store-verbs.ts'
 import { addSubmissionVerbs } from './submission-verbs.ts'
 import { addSwarmVerbs } from './swarm-verbs.ts'
 import { addTakedownVerbs } from './takedown-verbs.ts'
@@ -115,6 +116,7 @@ addAuthorityVerbs(program)
 
 addSubmissionVerbs(program)
 addTakedownVerbs(program)
+addStoreVerbs(program)
 
 addSwarmVerbs(program)
 

@@ -7,6 +7,7 @@ import type { HelloRole } from '../../protocol/hello.ts'
 import type { SwarmNames } from '../../protocol/membership/names.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { SubmitAnswer } from '../../protocol/submit-messages.ts'
+import type { ContentId } from '../../protocol/cid.ts'
 import type { ItemSet } from '../../protocol/sync/item-set.ts'
 import type { Membership } from './membership.ts'
 
@@ -20,6 +21,8 @@ export type Blockstore = NonNullable<HeliaInit['blockstore']>
 export type ServedBlocks = Pick<Blockstore, 'get'> & {
   /** Bytes that are at hand, at once and not yet verified; undefined says nothing. */
   readonly readNow?: (cid: CID) => Uint8Array | undefined
+  /** Keeps all below a root until the returned function is called: it is being sent. */
+  readonly hold?: (root: ContentId) => () => void
 }
 
 /** Time as the network needs it: what it is, and a task later, which the returned function takes back. */

@@ -38,6 +38,7 @@ async function serve(
   const { log, isPeer, onMalformed } = components
   const io = new FramedStream(stream)
   let upload: Upload | undefined
+  let letGo: (() => void) | undefined
   let isWhole = false
   try {
     for (let served = 0; served < LIMITS.dag.requestsPerStream; served++) {
@@ -52,6 +53,7 @@ async function serve(
         await sendBusy(components, io, others.slice(0, LIMITS.dag.peers))
         break
       }
+      letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
       isWhole = (await answer(components, io, request)) && (served === 0 || isWhole)
     }
@@ -62,6 +64,7 @@ async function serve(
     if (isRegistryError(error) && (error.code === 'MALFORMED' || error.code === 'LIMIT_EXCEEDED')) onMalformed(peer)
     io.abort(error instanceof Error ? error : new RegistryError('INTERNAL', 'serving failed', { cause: error }))
   } finally {
+    letGo?.()
     upload?.release(isWhole)
   }
 }

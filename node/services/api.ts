@@ -13,6 +13,7 @@ import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { FoundPackage } from './search.ts'
+import type { StoreMethods } from './store/methods.ts'
 import type { SwarmMethods } from './swarm/methods.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
 import type { SubmitResult } from './submit/submitter.ts'
@@ -188,7 +189,7 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods extends AuthorityMethods, DocumentMethods, SwarmMethods {
+export interface ApiMethods extends AuthorityMethods, DocumentMethods, StoreMethods, SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }

@@ -26,6 +26,8 @@ export interface InstallComponents extends TargetComponents {
   readonly isUnconfirmed: (registry: RegistryId) => boolean
   /** What people say of a package, where anybody does. */
   readonly words: ReadWords
+  /** What a project's lockfile names stays here: told whenever a command has come to its end there. */
+  readonly onInstalled: (project: string, lock: Lock) => Promise<void>
   /** Of this program, as it is written into lockfiles. */
   readonly version: string
 }
@@ -127,6 +129,7 @@ export function installer(components: InstallComponents): Install {
     const stamp = await store.stamp()
     const first = await prepare(components, { request, store, signal })
     if (request.dryRun || isIdle(first)) {
+      if (!request.dryRun) await components.onInstalled(store.folder, first.target.lock)
       if (request.sync) await store.synced()
       return resultOf(first, { components, request }, new Map())
     }
@@ -221,6 +224,7 @@ async function execute(work: Work, { components, request, store, context }: Exec
   }
   const kept = plan.steps.filter(({ action }) => action === 'keep')
   const known = kept.map(({ path, pack }) => ({ path, cid: pack.cid, files: undefined }))
+  await components.onInstalled(store.folder, target.lock)
   await store.remember([...known, ...placed], plan.removals)
   await store.finish()
   return resultOf(work, { components, request }, arrived)

@@ -11,12 +11,16 @@ export interface Wanted {
   readonly teller?: string | undefined
 }
 
+/** Where content is to be held, and the one list of what is held there as a whole. */
+export interface MirrorPlace {
+  readonly name: string
+  readonly isKept: (root: ContentId) => Promise<boolean>
+  readonly markKept: (root: ContentId) => Promise<void>
+}
+
 export interface MirrorComponents {
-  /** What is held as a whole, as recorded in the store. */
-  readonly isKept: (wanted: Wanted) => Promise<boolean>
-  readonly markKept: (wanted: Wanted) => Promise<void>
-  /** Where it is to be held: one root may be wanted in several places. */
-  readonly placeOf: (wanted: Wanted) => string
+  /** One root may be wanted in several places. */
+  readonly placeOf: (registry: RegistryId) => MirrorPlace
   /** Roots that an operator took down: not wanted, whoever says so. */
   readonly isRefused?: (root: ContentId) => boolean
   /** Fetches what is missing below a root and makes it durable. */
@@ -46,14 +50,16 @@ export class Mirror {
   #isRetrying = false
   #isWaiting = false
   #patienceMs: number = LIMITS.fetch.retryFailedMs
-  #kept = 0
+  /** How often somebody came. */
+  #arrivals = 0
+  readonly #kept = new Set<string>()
 
   constructor(components: MirrorComponents) {
     this.#components = components
   }
 
   get kept(): number {
-    return this.#kept
+    return this.#kept.size
   }
 
   get fetching(): number {
@@ -69,6 +75,12 @@ export class Mirror {
     this.#known.add(name)
     this.#queue.push(wanted)
     this.#pump()
+  }
+
+  /** It is not here any more, or not all of it: whoever wants it again is heard. */
+  forget(place: string, root: ContentId): void {
+    const name = `${place} ${root}`
+    if (this.#kept.delete(name)) this.#known.delete(name)
   }
 
   /**
@@ -102,6 +114,11 @@ export class Mirror {
    * otherwise have all that is missing asked for with each of them.
    */
   retry(): void {
+    this.#arrivals += 1
+    this.#retryLater()
+  }
+
+  #retryLater(): void {
     if (this.#isRetrying || this.#failed.size === 0) return
     this.#isRetrying = true
     this.#components.later(LIMITS.fetch.retryMs, () => {
@@ -137,30 +154,34 @@ export class Mirror {
     }
   }
 
-  #nameOf(wanted: Wanted): string {
-    return `${this.#components.placeOf(wanted)} ${wanted.root}`
+  #nameOf({ registry, root }: Pick<Wanted, 'registry' | 'root'>): string {
+    return `${this.#components.placeOf(registry).name} ${root}`
   }
 
   async #keep(wanted: Wanted): Promise<void> {
-    const { isKept, markKept, fetch, onKept, onFailed } = this.#components
+    const { placeOf, fetch, onKept, onFailed } = this.#components
+    const { isKept, markKept } = placeOf(wanted.registry)
+    const arrivals = this.#arrivals
     try {
-      if (!(await isKept(wanted))) {
+      if (!(await isKept(wanted.root))) {
         const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
         await fetch(wanted, AbortSignal.any([timeout, this.#abort.signal]))
-        await markKept(wanted)
+        await markKept(wanted.root)
       }
-      this.#kept += 1
-      this.#patienceMs = LIMITS.fetch.retryFailedMs
+      if (this.#failed.size === 0) this.#patienceMs = LIMITS.fetch.retryFailedMs
+      this.#kept.add(this.#nameOf(wanted))
       onKept?.(wanted)
     } catch (error) {
       if (this.#abort.signal.aborted) return
       this.#failed.set(this.#nameOf(wanted), wanted)
       onFailed?.(wanted.root, error)
-      this.#retryLater()
+      // Who came while it was asked for may have it, and nobody else may come.
+      if (arrivals !== this.#arrivals) this.#retryLater()
+      this.#retryInAWhile()
     }
   }
 
-  #retryLater(): void {
+  #retryInAWhile(): void {
     if (this.#isWaiting) return
     this.#isWaiting = true
     this.#components.later(this.#patienceMs, () => {

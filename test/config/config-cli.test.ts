@@ -40,7 +40,8 @@ describe('config', () => {
       ['swarm.public.bootstrap', [], 'default'],
       ['swarm.public.mdns', true, 'file'],
       ['swarm.public.relay', false, 'default'],
-      ['swarm.public.allow_peers', [], 'default']
+      ['swarm.public.allow_peers', [], 'default'],
+      ['swarm.public.quota', 'none', 'default']
     ])
     const { stdout } = await runCli(['config', 'list'], { home, env: { GGEN_NODE_LOG: 'info' } })
     expect(stdout).toMatch(/^log +\$GGEN_NODE_LOG +info$/m)

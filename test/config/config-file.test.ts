@@ -29,7 +29,8 @@ describe('config.toml', () => {
       bootstrap = ["/dns4/node.example/tcp/4917/p2p/${PEER}"]
       mdns = true
       relay = true
-      allow_peers = ["${PEER}"]`
+      allow_peers = ["${PEER}"]
+      quota = "20 GiB"`
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
       keep: 'all',
@@ -41,7 +42,8 @@ describe('config.toml', () => {
           bootstrap: [`/dns4/node.example/tcp/4917/p2p/${PEER}`],
           mdns: true,
           relay: true,
-          allowPeers: [PEER]
+          allowPeers: [PEER],
+          quotaBytes: 20 * 2 ** 30
         }
       ]
     })
@@ -69,7 +71,11 @@ describe('config.toml', () => {
     ['[swarm.public]\nmdns = "yes"', 'swarm.public.mdns must be true or false, not "yes"'],
     ['[swarm.public]\nlisten = "/ip4/1.2.3.4/tcp/1"', 'swarm.public.listen must be a list'],
     ['[swarm.public]\nlisten = [3]', 'swarm.public.listen must be a list'],
-    ['[swarm.public]\nlisten = [[]]', 'swarm.public.listen must be a list']
+    ['[swarm.public]\nlisten = [[]]', 'swarm.public.listen must be a list'],
+    ['[swarm.public]\nquota = 3', 'swarm.public.quota must be a size'],
+    ['[swarm.public]\nquota = "lots"', 'swarm.public.quota: "lots" cannot be used: it is no size'],
+    ['[swarm.public]\nquota = "9999999999 TiB"', 'swarm.public.quota: "9999999999 TiB" cannot be used'],
+    ['[swarm.public]\nquota = "1kB"', 'swarm.public.quota: "1kB" cannot be used: a quota has at least']
   ])('says what is wanted in place of %j', (text, message) => {
     expect(refusal(text).message).toContain(message)
   })
@@ -130,7 +136,8 @@ describe('precedence', () => {
       bootstrap: `/ip4/1.2.3.4/tcp/1/p2p/${PEER}`,
       mdns: '0',
       relay: 'true',
-      allow_peers: PEER
+      allow_peers: PEER,
+      quota: '5GB'
     }
     const variables = Object.fromEntries(SETTINGS.map(({ env, key }) => [env, texts[key] ?? '']))
     const found = withEnvironment(variables, () => resolveSettings(NO_FILE, { env: true }))

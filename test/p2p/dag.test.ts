@@ -60,6 +60,36 @@ describe('content comes from a neighbour', () => {
     expect(bytes).toBe([...dag.blocks.map.values()].reduce((sum, block) => sum + block.bytes.length, 0))
   })
 
+  test('while it is sent it is held, so that nothing of it is let go of', async () => {
+    const dag = packageOf()
+    const events: string[] = []
+    const released = Promise.withResolvers<void>()
+    const held = {
+      ...memoryBlocks(),
+      hold: (root: string) => {
+        events.push(`held ${root}`)
+        return () => {
+          events.push(`released ${root}`)
+          released.resolve()
+        }
+      }
+    }
+    const get = held.get.bind(held)
+    Object.assign(held, {
+      get: (...args: Parameters<typeof get>) => {
+        if (events.at(-1) !== 'read') events.push('read')
+        return get(...args)
+      }
+    })
+    const server = await memoryNode({ registries, wrapBlocks: () => held })
+    const me = await memoryNode({ registries })
+    await me.swarm.connect(server.address())
+    await store(server, dag.blocks)
+    await fetchContent(me, { ...dag, registry })
+    await released.promise
+    expect(events).toEqual([`held ${dag.root}`, 'read', `released ${dag.root}`])
+  })
+
   test('a file of one block too, and a folder with nothing in it', async () => {
     const [server, me] = await pair()
     const blocks = new DagBlocks()

@@ -13,9 +13,11 @@ function mirrorWith(overrides: Partial<MirrorComponents> = {}) {
   const tasks: { readonly ms: number; readonly task: () => void }[] = []
   const done = Promise.withResolvers<void>()
   const mirror: Mirror = new Mirror({
-    placeOf: () => 'public',
-    isKept: () => Promise.resolve(false),
-    markKept: () => Promise.resolve(),
+    placeOf: () => ({
+      name: 'public',
+      isKept: () => Promise.resolve(false),
+      markKept: () => Promise.resolve()
+    }),
     fetch: ({ root }) => {
       fetched.push(root)
       return Promise.resolve()
@@ -105,4 +107,28 @@ test('a look that fails is told and does not end the looking', async () => {
   await mirror.stop()
   expect(told).toEqual(['broken'])
   expect(fetched).toEqual([contentIdOf('a')])
+})
+
+test('who comes while something is asked for in vain has it asked for again, although nobody comes after', async () => {
+  const asked = Promise.withResolvers<void>()
+  const failed = Promise.withResolvers<void>()
+  let tries = 0
+  const { mirror, tasks } = mirrorWith({
+    fetch: async () => {
+      tries += 1
+      if (tries > 1) return
+      await asked.promise
+      throw new Error('nobody has it')
+    },
+    onFailed: () => failed.resolve()
+  })
+  mirror.want(wanted('a'))
+  mirror.retry()
+  asked.resolve()
+  await failed.promise
+  const soon = tasks.filter(({ ms }) => ms === LIMITS.fetch.retryMs)
+  expect(soon).toHaveLength(1)
+  soon[0]?.task()
+  await mirror.stop()
+  expect(tries).toBe(2)
 })

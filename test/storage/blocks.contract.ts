@@ -49,6 +49,38 @@ export function verifiedBlocksContract(name: string, open: () => Promise<Verifie
       expect(await blocks.read(blockOf(bytes, 0x55).cid)).toEqual(bytes)
     })
 
+    test('counts what it holds, tells the size of a block, and walks over all of them part by part', async () => {
+      const all = [10, 200, 70_000].map(size => blockOf(filled(size)))
+      for (const { cid, bytes } of all) await blocks.put(cid, bytes)
+      const [first] = all
+      if (first === undefined) throw new Error('there are three')
+      await blocks.put(first.cid, first.bytes)
+      expect(await blocks.usage()).toEqual({ blocks: 3, bytes: 70_210 })
+      expect(all.map(({ cid }) => blocks.sizeOf(cid))).toEqual([10, 200, 70_000])
+      const found: string[] = []
+      for (const shard of await blocks.shards()) {
+        for await (const cid of blocks.keysIn(shard)) found.push(cid.toString())
+      }
+      expect(found.toSorted()).toEqual(all.map(({ cid }) => cid.toString()).toSorted())
+      await blocks.delete(first.cid)
+      const later = blockOf(filled(5))
+      await blocks.put(later.cid, later.bytes)
+      expect(await blocks.usage()).toEqual({ blocks: 3, bytes: 70_205 })
+      expect(blocks.sizeOf(first.cid)).toBeUndefined()
+    })
+
+    test('sweeps a block that is free, at once, and no other', async () => {
+      const { cid, bytes } = blockOf(filled(300))
+      await blocks.put(cid, bytes)
+      expect(blocks.sweep(cid, () => false)).toBeUndefined()
+      expect(await blocks.has(cid)).toBe(true)
+      expect(await blocks.usage()).toEqual({ blocks: 1, bytes: 300 })
+      expect(blocks.sweep(cid, () => true)).toBe(300)
+      expect(await blocks.has(cid)).toBe(false)
+      expect(blocks.sweep(cid, () => true)).toBeUndefined()
+      expect(await blocks.usage()).toEqual({ blocks: 0, bytes: 0 })
+    })
+
     test('refuses bytes that are not the block', async () => {
       const { cid } = blockOf(Uint8Array.of(1))
       await expect(blocks.put(cid, Uint8Array.of(2))).rejects.toMatchObject({ code: 'CORRUPT_BLOCK' })

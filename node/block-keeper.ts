@@ -1,0 +1,209 @@
+import type { CID } from 'multiformats/cid'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import type { PackageView } from '../protocol/fold.ts'
+import { BlockMarks } from '../storage/block-marks.ts'
+import { listBlocks } from '../storage/content/walk-dag.ts'
+import type { DiskGuard } from './disk-guard.ts'
+import type { ProjectPins } from './project-pins.ts'
+import { rootsIn } from './project-pins.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Log } from './runtime/log.ts'
+import type { RegistryView } from './services/registry-view.ts'
+import { collect, isLost } from './services/store/collect.ts'
+import type { Collected, CollectOrder } from './services/store/collect.ts'
+import type { PinnedContent, Pins } from './services/store/pins.ts'
+import { Room } from './services/store/room.ts'
+import type { Space, Spaces } from './spaces.ts'
+
+export interface BlockKeeperInit {
+  readonly clock: Pick<Clock, 'now'>
+  readonly log: Log
+  readonly disk: Pick<DiskGuard, 'assertWritable' | 'note'>
+  readonly spaces: Spaces
+  readonly registries: { readonly ids: readonly RegistryId[] }
+  readonly view: Pick<RegistryView, 'packages'>
+  readonly pins: Pins
+  readonly projects: ProjectPins
+  /** Whether all bytes of a registry are to be kept here. */
+  readonly keeps: (registry: RegistryId) => boolean
+  /** A root is not here any more. */
+  readonly onLetGo: (swarm: string, root: ContentId) => void
+  /** As configured; undefined without one. */
+  readonly quotaOf: (swarm: string) => number | undefined
+}
+
+/** A content that is about to be brought here. */
+export type Coming = PinnedContent & { readonly registry: RegistryId }
+
+/**
+ * What stays in the block stores, and what goes: knows what is pinned, holds what is in use, keeps the quota, collects.
+ *
+ * One collection of a space at a time; everything else goes on meanwhile.
+ */
+export class BlockKeeper {
+  readonly #init: BlockKeeperInit
+  readonly #rooms = new Map<string, Room>()
+  readonly #collecting = new Map<string, Promise<unknown>>()
+  /** Held for installs, whose lockfile is written after their bytes came; let go when none runs any more. */
+  readonly #installHolds = new Map<string, () => void>()
+  #installs = 0
+
+  constructor(init: BlockKeeperInit) {
+    this.#init = init
+  }
+
+  /** Runs an install: what it finds or brings here stays until it has written down that it is installed. */
+  async installing<T>(run: () => Promise<T>): Promise<T> {
+    this.#installs += 1
+    try {
+      return await run()
+    } finally {
+      this.#installs -= 1
+      if (this.#installs === 0) {
+        for (const release of this.#installHolds.values()) release()
+        this.#installHolds.clear()
+      }
+    }
+  }
+
+  /** An install goes by this root. */
+  needed(registry: RegistryId, root: ContentId): void {
+    if (this.#installs === 0) return
+    const { name, inUse } = this.#init.spaces.of(registry)
+    const key = `${name} ${root}`
+    if (!this.#installHolds.has(key)) this.#installHolds.set(key, inUse.hold(root))
+  }
+
+  /**
+   * Makes sure that a content may come: the disk takes writes, the quota has room, and no collection takes away what has come
+   * of it. @throws RegistryError DISK_FULL | READ_ONLY | QUOTA_EXCEEDED
+   */
+  async coming({ registry, root, size }: Coming, signal: AbortSignal): Promise<{ readonly end: () => void }> {
+    this.#init.disk.assertWritable()
+    const space = this.#init.spaces.of(registry)
+    const release = space.inUse.hold(root)
+    try {
+      const reserved = await this.roomOf(space).reserve({ root, size }, signal)
+      return {
+        end: () => {
+          reserved.end()
+          release()
+        }
+      }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  roomOf(space: Space): Room {
+    const known = this.#rooms.get(space.name)
+    if (known !== undefined) return known
+    const room = new Room(
+      {
+        swarm: space.name,
+        usedBytes: async () => (await space.stored.usage()).bytes,
+        bytesHere: (root, signal) => bytesHere(space, root, signal),
+        shrinkTo: async (budgetBytes, signal) => {
+          const { bytes, roots } = await this.collect(space, { budgetBytes, isDry: false, signal })
+          this.#init.log.info(
+            { swarm: space.name, bytes, roots },
+            'the quota is reached: what is not pinned was let go'
+          )
+        },
+        now: () => this.#init.clock.now()
+      },
+      this.#init.quotaOf(space.name)
+    )
+    this.#rooms.set(space.name, room)
+    return room
+  }
+
+  /** What is pinned changed. */
+  changed(): void {
+    for (const room of this.#rooms.values()) room.changed()
+  }
+
+  /** One after the other: two collections would count on blocks that the other one deletes. */
+  async collect(space: Space, order: Omit<CollectOrder, 'pinned'>): Promise<Collected> {
+    const before = this.#collecting.get(space.name) ?? Promise.resolve()
+    const run = before.then(() => this.#collect(space, order))
+    const settled = run.catch(() => undefined)
+    this.#collecting.set(space.name, settled)
+    return run
+  }
+
+  async #collect(space: Space, order: Omit<CollectOrder, 'pinned'>): Promise<Collected> {
+    order.signal.throwIfAborted()
+    const { stored, inUse } = space
+    const { takedowns } = this.#init.spaces
+    return collect(
+      {
+        blocks: { ...stored, list: (root, signal) => listBlocks(root, stored, { signal }) },
+        roots: {
+          ...space,
+          letGo: async roots => {
+            await space.letGo(roots)
+            for (const root of roots) this.#init.onLetGo(space.name, root)
+          }
+        },
+        inUse,
+        marks: () => new BlockMarks(),
+        isWithheld: cid => takedowns.has(cid),
+        isTakenDown: root => takedowns.isTakenDown(root)
+      },
+      { ...order, pinned: () => this.pinnedIn(space) }
+    )
+  }
+
+  /** Every content root that a policy keeps in one space: registries that are kept, pins, projects. */
+  async pinnedIn(space: Space): Promise<ReadonlySet<ContentId>> {
+    const { pins, projects, spaces } = this.#init
+    const isHere = (registry: RegistryId): boolean => spaces.of(registry).name === space.name
+    const found = new Set<ContentId>()
+    for (const registry of this.#concerned().filter(isHere)) {
+      for await (const { root } of this.contentsOf(registry)) found.add(root)
+    }
+    for (const pin of pins.all) if (pin.type === 'root' && pin.swarm === space.name) found.add(pin.root)
+    for await (const project of projects.current()) for (const root of rootsIn(project, isHere)) found.add(root)
+    return found
+  }
+
+  /** The contents of a registry that are to be kept, those that are not here yet with them. */
+  async *contentsOf(registry: RegistryId): AsyncGenerator<PinnedContent> {
+    if (!this.keepsAny(registry)) return
+    for await (const found of this.#init.view.packages(registry)) yield* this.contentsIn(registry, found)
+  }
+
+  /** The same of one package. */
+  contentsIn(registry: RegistryId, found: PackageView): readonly PinnedContent[] {
+    const { keeps, pins } = this.#init
+    return keeps(registry) ? found.versions.flatMap(({ contents }) => contents) : pins.contentsIn(registry, found)
+  }
+
+  keepsAny(registry: RegistryId): boolean {
+    const { keeps, pins } = this.#init
+    return keeps(registry) || pins.concerns(registry)
+  }
+
+  /** Registries that are followed, and those that were and of which something is pinned. */
+  #concerned(): readonly RegistryId[] {
+    const { registries, pins } = this.#init
+    const pinned = pins.all.flatMap(pin => (pin.type === 'root' ? [] : [pin.registry]))
+    return [...new Set([...registries.ids, ...pinned])].filter(registry => this.keepsAny(registry))
+  }
+}
+
+/** Of a content that is here in parts: what its declared size need not bring any more. */
+async function bytesHere({ stored }: Space, root: ContentId, signal: AbortSignal): Promise<number> {
+  let bytes = 0
+  const add = (cid: CID): void => void (bytes += stored.sizeOf(cid) ?? 0)
+  try {
+    for await (const cid of listBlocks(root, stored, { signal })) add(cid)
+  } catch (error) {
+    signal.throwIfAborted()
+    // As far as its folders are here.
+    if (!isLost(error)) throw error
+  }
+  return bytes
+}

@@ -1,0 +1,114 @@
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { messageOf } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { listBlocks } from '../storage/content/walk-dag.ts'
+import { fetchInto } from './content.ts'
+import type { FetchComponents } from './content.ts'
+import type { Log } from './runtime/log.ts'
+import type { Mirror } from './services/mirror.ts'
+import type { RegistryView } from './services/registry-view.ts'
+import type { UnrepairedRoot } from './services/store/methods.ts'
+import { brokenRoots } from './services/store/verify.ts'
+import type { Reading, VerifiedStore } from './services/store/verify.ts'
+import type { Space } from './spaces.ts'
+
+export interface RepairComponents extends FetchComponents {
+  readonly registries: { readonly ids: readonly RegistryId[] }
+  readonly view: Pick<RegistryView, 'packages'>
+  readonly mirror: Mirror
+  readonly log: Log
+}
+
+/** What repairing came to. */
+export interface Repaired {
+  readonly broken: number
+  readonly repaired: number
+  /** The first few. */
+  readonly unrepaired: readonly UnrepairedRoot[]
+}
+
+/** The blocks of a space as they are on the disk, for whoever looks through them. */
+export function verifiedStoreOf(space: Space): VerifiedStore {
+  const { stored } = space
+  return {
+    blocks: { ...stored, list: (root, signal) => listBlocks(root, stored, { signal }) },
+    roots: space
+  }
+}
+
+/**
+ * Finds content of which something is missing, and fetches it again. What does not come is no longer recorded as being here,
+ * so that whoever needs it asks for it, and is asked for again when a peer comes.
+ */
+export async function repairSpace(
+  components: RepairComponents,
+  space: Space,
+  { signal, onBlock }: Reading
+): Promise<Repaired> {
+  const broken = await brokenRoots(verifiedStoreOf(space), { signal, onBlock })
+  if (broken.length === 0) return { broken: 0, repaired: 0, unrepaired: [] }
+  const known = await locate(components, space, new Set(broken))
+  const unrepaired: UnrepairedRoot[] = []
+  let repaired = 0
+  for (const root of broken) {
+    signal.throwIfAborted()
+    const reason = await repairOne(components, space, { root, found: known.get(root), signal })
+    if (reason === undefined) repaired += 1
+    else if (unrepaired.length < LIMITS.store.named) unrepaired.push({ root, reason })
+  }
+  return { broken: broken.length, repaired, unrepaired }
+}
+
+interface Located {
+  readonly registry: RegistryId
+  readonly size: number
+}
+
+interface Lost {
+  readonly root: ContentId
+  readonly found: Located | undefined
+  readonly signal: AbortSignal
+}
+
+/** Undefined when all of it is here again; otherwise why not. */
+async function repairOne(
+  components: RepairComponents,
+  space: Space,
+  { root, found, signal }: Lost
+): Promise<string | undefined> {
+  const { swarms, mirror, log } = components
+  // Whatever becomes of it: nobody is told meanwhile that all of it is here.
+  await space.forgetKept(root)
+  if (found === undefined) return 'no registry that is followed here names it'
+  const wanted = { registry: found.registry, root, size: found.size }
+  mirror.forget(space.name, root)
+  if (swarms.of(found.registry) === undefined) return 'no node is running'
+  try {
+    const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
+    await fetchInto(components, wanted, AbortSignal.any([signal, timeout]))
+    await space.markKept(root)
+    return undefined
+  } catch (error) {
+    signal.throwIfAborted()
+    log.warn({ root, error }, 'damaged content could not be fetched again')
+    mirror.want(wanted)
+    return messageOf(error)
+  }
+}
+
+/** Which registry names a root, and how large it says that it is. Only registries of the space: their bytes are nowhere else. */
+export async function locate(
+  { registries, spaces, view }: Pick<RepairComponents, 'registries' | 'spaces' | 'view'>,
+  space: Space,
+  roots: ReadonlySet<ContentId>
+): Promise<ReadonlyMap<ContentId, Located>> {
+  const found = new Map<ContentId, Located>()
+  for (const registry of registries.ids.filter(id => spaces.of(id).name === space.name)) {
+    for await (const { versions } of view.packages(registry)) {
+      for (const { root, size } of versions.flatMap(({ contents }) => contents)) {
+        if (roots.has(root) && !found.has(root)) found.set(root, { registry, size })
+      }
+    }
+  }
+  return found
+}

@@ -1,0 +1,44 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+
+/** Bounds of keeping the bytes of packages: pins, the quota, garbage collection and the look through all blocks. */
+export const STORE_LIMITS = Object.freeze({
+  store: Object.freeze({
+    pins: 4_096,
+    /** projects whose packages are pinned; of more, the one that was installed longest ago is forgotten */
+    projects: 4_096,
+    projectPathChars: 4_096,
+    /** roots of one space that one collection tells apart */
+    roots: 1_000_000,
+    /** blocks that one collection remembers as reached: 8 bytes each, at most half full, and half as much again while it grows */
+    marks: 16_000_000,
+    /** the smallest quota: what the largest file of one chunk and its nodes need */
+    quotaMinBytes: 4 * MiB,
+    quotaMaxBytes: 2 ** 50,
+    /** of a quota, percent that a collection it made necessary leaves in use, so that the next fetch does not need another one */
+    quotaTargetPercent: 90,
+    /** after a collection that made too little room, whatever does not fit is refused at once for so long */
+    fullMs: 30 * SECOND,
+    /** between two writings of when a root was last used: what a crash forgets of it is no more */
+    usedEveryMs: 10 * MINUTE,
+    /** blocks that are counted, marked or deleted before others have a turn */
+    blocksPerTurn: 128,
+    /** folders of one store that are counted at a time */
+    countsAtOnce: 4,
+    /** times that a folder is counted again because it changed meanwhile */
+    countAttempts: 3,
+    /** damaged or missing content that one report names */
+    named: 20,
+    /** bytes that the look in the background reads, on average: 4 GiB in 70 minutes */
+    scrubBytesPerSecond: 1 * MiB,
+    /** what a small block, and one that is only looked for, counts as: a look at the disk costs more than the bytes */
+    scrubLookBytes: 1 * KiB,
+    /** between the end of one look through all blocks and the begin of the next */
+    scrubEveryMs: 24 * 60 * MINUTE,
+    /** how often it is looked whether that time has come */
+    scrubLookMs: 60 * MINUTE,
+    scrubRecordBytes: 4 * KiB
+  })
+})

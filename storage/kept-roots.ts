@@ -1,0 +1,119 @@
+import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
+import type { ContentId } from '../protocol/cid.ts'
+import { isRegistryError } from '../protocol/errors.ts'
+import { recordOf } from '../protocol/fact.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
+
+/** One content root that is there as a whole, or that was and is to come back. */
+export interface KeptRoot {
+  readonly root: ContentId
+  /** False for one that is pinned and lost a block. */
+  readonly whole: boolean
+  /** When somebody last needed it, in milliseconds since 1970, to within `LIMITS.store.usedEveryMs`; 0 when nobody knows. */
+  readonly used: number
+  /** It stays whatever else is pinned: it was published here, came out of a backup, or was here before there were pins. */
+  readonly pinned: boolean
+}
+
+/** Content roots of one block store that are there as a whole: the one list, for whoever fetches, installs, serves or collects. */
+export interface KeptRoots {
+  readonly isKept: (root: ContentId) => Promise<boolean>
+  /** Every block below it is here and durable. What was pinned stays so. */
+  readonly markKept: (root: ContentId, options?: { readonly pinned?: boolean }) => Promise<void>
+  /** A block below it turned out to be damaged or missing. That it is pinned is remembered: what is left of it stays. */
+  readonly forgetKept: (root: ContentId) => Promise<void>
+  readonly kept: () => AsyncIterable<ContentId>
+  /** With those that are pinned and not whole. */
+  readonly keptEntries: () => AsyncIterable<KeptRoot>
+  /** Somebody needed it just now. */
+  readonly touchKept: (root: ContentId) => Promise<void>
+  /** Whether it was pinned until now. */
+  readonly unpinKept: (root: ContentId) => Promise<boolean>
+  /**
+   * Forgets many, durably before it returns: the blocks below them may be deleted from then on. The other way round, a crash
+   * would leave a record that says of half a package that all of it is here.
+   */
+  readonly letGo: (roots: readonly ContentId[]) => Promise<void>
+}
+
+/**
+ * The records of one block store:
+ *
+ *   <prefix><content root> -> {pinned, used, whole}; empty in records from before there were pins, which are pinned
+ */
+export function keptRoots(kv: KeyValue, prefix: string, now: () => number): KeptRoots {
+  const keyOf = (root: ContentId): string => `${prefix}${root}`
+  // One change after the other: each is made of what the one before it left.
+  let last: Promise<unknown> = Promise.resolve()
+  const change = <T>(task: () => Promise<T>): Promise<T> => {
+    const run = last.then(task, task)
+    last = run.catch(() => undefined)
+    return run
+  }
+  const read = async (root: ContentId): Promise<Omit<KeptRoot, 'root'> | undefined> => {
+    const value = await kv.get(keyOf(root))
+    return value === undefined ? undefined : decodeKept(value)
+  }
+  const write = (root: ContentId, record: Omit<KeptRoot, 'root'>): Promise<void> =>
+    kv.batch([{ type: 'put', key: keyOf(root), value: encodeCbor({ ...record }) }])
+  const remove = (root: ContentId): Promise<void> => kv.batch([{ type: 'del', key: keyOf(root) }])
+  async function* keptEntries(): AsyncGenerator<KeptRoot> {
+    for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
+      yield { root: key.slice(prefix.length) as ContentId, ...decodeKept(value) }
+    }
+  }
+  return {
+    isKept: async root => (await read(root))?.whole === true,
+    markKept: (root, { pinned = false } = {}) =>
+      change(async () => {
+        const isPinned = pinned || (await read(root))?.pinned === true
+        await write(root, { pinned: isPinned, used: now(), whole: true })
+      }),
+    forgetKept: root =>
+      change(async () => {
+        const before = await read(root)
+        if (before?.pinned === true) await write(root, { ...before, whole: false })
+        else if (before !== undefined) await remove(root)
+      }),
+    async *kept() {
+      for await (const { root, whole } of keptEntries()) if (whole) yield root
+    },
+    keptEntries,
+    touchKept: root =>
+      change(async () => {
+        const before = await read(root)
+        const isDue = before !== undefined && Math.abs(now() - before.used) >= LIMITS.store.usedEveryMs
+        if (isDue) await write(root, { ...before, used: now() })
+      }),
+    unpinKept: root =>
+      change(async () => {
+        const before = await read(root)
+        if (before?.pinned !== true) return false
+        if (before.whole) await write(root, { ...before, pinned: false })
+        else await remove(root)
+        return true
+      }),
+    letGo: roots =>
+      change(async () => {
+        const ops = roots.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
+        for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
+          await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite), { sync: true })
+        }
+      })
+  }
+}
+
+/** A record that cannot be read pins its root: what is there too long costs room, what is deleted may be gone for good. */
+function decodeKept(value: Uint8Array): Omit<KeptRoot, 'root'> {
+  const unknown = { used: 0, pinned: true, whole: true }
+  if (value.length === 0) return unknown
+  try {
+    const { pinned, used, whole } = recordOf(decodeCbor(value, 1), ['pinned', 'used', 'whole'])
+    const isSound = typeof pinned === 'boolean' && typeof used === 'number' && typeof whole === 'boolean'
+    return isSound ? { pinned, used, whole } : unknown
+  } catch (error) {
+    if (isRegistryError(error)) return unknown
+    throw error
+  }
+}
