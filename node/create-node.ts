@@ -13,6 +13,7 @@ import { Changes } from './changes.ts'
 import type { Config } from './config.ts'
 import { contentSource, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
+import { Gateway } from './gateway.ts'
 import { composeDocuments } from './document-services.ts'
 import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
@@ -102,13 +103,21 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   await using opening = new AsyncDisposableStack()
   const core = await openCore(init, opening)
   const changes = new Changes()
-  const late: Late['late'] = { privates: undefined }
+  const late: Late['late'] = { privates: undefined, gateway: undefined }
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records, () => core.clock.now())
   const services = composeServices(init, core, { changes, sources, late })
   const scrub = scrubOver(core, services.gate)
   const privates = new PrivateSwarms(init, { ...core, ...services, changes })
   late.privates = privates
+  const gateway = new Gateway({
+    ...init,
+    ...core,
+    ...services,
+    home: init.home.paths.dir,
+    metrics: async () => core.meter.metrics.format()
+  })
+  late.gateway = gateway
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -118,6 +127,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     ...services,
     scrub,
     privates,
+    gateway,
     get swarm() {
       return core.swarms.public
     },
@@ -149,6 +159,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     await privates.start(network)
     opening.defer(() => privates.stop())
     opening.defer(watchTraffic(core))
+    opening.defer(() => gateway.close())
+    await gateway.open()
     if (init.token !== undefined) await enterByToken(parts, init.token)
     for (const { id } of core.registries.all) if (services.keeps(id)) await wantAllOf(parts.view, parts.mirror, id)
   }
@@ -178,7 +190,7 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
 }
 
 interface Late {
-  readonly late: { privates: PrivateSwarms | undefined }
+  readonly late: { privates: PrivateSwarms | undefined; gateway: Gateway | undefined }
   readonly changes: Changes
   readonly sources: Sources
 }
@@ -214,6 +226,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
     if (body.registry !== null) submissions.noticed(body.registry, body.subject)
+    if (body.registry !== null) late.gateway?.noted(body.registry, body.subject)
     if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
     // What came by no registry's topic or session came from no peer, but from here or from a file.
     const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer

@@ -7,6 +7,7 @@ import type { Activity } from './services/api.ts'
 
 const VERDICTS = ['accept', 'pending', 'ignore', 'reject'] as const
 const WAYS = ['in', 'out'] as const
+const STATUSES = ['2xx', '3xx', '4xx', '5xx'] as const
 
 /** Bytes over the sockets of a node since it started. */
 export interface Traffic {
@@ -30,12 +31,16 @@ export class NodeMeter {
   readonly metrics = new Metrics()
   readonly #facts: Metric<{ readonly verdict: typeof VERDICTS }>
   readonly #bytes: Metric<{ readonly way: typeof WAYS }>
+  readonly #answers: Metric<{ readonly status: typeof STATUSES }>
+  readonly #answerBytes: Metric<Record<never, never>>
   readonly #counts = { accept: 0, pending: 0, ignore: 0, reject: 0 }
   /** Oldest first. */
   #samples: readonly Sample[] = []
 
   constructor() {
     this.#facts = this.metrics.counter('ggen_facts_total', 'Facts by what the gate said of them', { verdict: VERDICTS })
+    this.#answers = this.metrics.counter('ggen_gateway_answers_total', 'Answers over plain HTTP', { status: STATUSES })
+    this.#answerBytes = this.metrics.counter('ggen_gateway_bytes_total', 'Bytes of answers over plain HTTP', {})
     this.#bytes = this.metrics.counter('ggen_network_bytes_total', 'Bytes over the sockets of peers', { way: WAYS })
   }
 
@@ -59,6 +64,12 @@ export class NodeMeter {
         return admission
       }
     }
+  }
+
+  /** Somebody was answered over plain HTTP. */
+  answered({ status, bytes }: { readonly status: number; readonly bytes: number }): void {
+    this.#answers.add({ status: STATUSES[Math.floor(status / 100) - 2] ?? '5xx' })
+    this.#answerBytes.add({}, bytes)
   }
 
   /** Called at intervals: what came since is what the rates are made of. */

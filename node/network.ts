@@ -23,6 +23,7 @@ import type { Mirror } from './services/mirror.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Sources } from './sources.ts'
 import type { Spaces } from './spaces.ts'
+import { publicRegistries } from './swarms.ts'
 import type { Swarms } from './swarms.ts'
 
 export interface NetworkInit {
@@ -148,10 +149,7 @@ export class Network {
 /** The registries that one host may speak of. */
 function registriesOf(name: string, { registries, gate }: NetworkComponents): readonly RegistryId[] {
   const own = registries.all.filter(({ swarm }) => swarm === name).map(({ id }) => id)
-  if (name !== PUBLIC_SWARM) return own
-  // Somebody may have followed a private registry by its id, or a record may have lost its swarm: once its genesis says
-  // what it is, the public host knows it no longer.
-  return own.filter(id => gate.state(id)?.authority?.genesis.visibility !== 'private')
+  return name === PUBLIC_SWARM ? publicRegistries(own, gate) : own
 }
 
 /**

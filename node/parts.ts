@@ -18,6 +18,7 @@ import type { FactStore } from '../storage/fact-store.ts'
 import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
+import type { Gateway } from './gateway.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
 import type { PrivateSwarms } from './private-swarms.ts'
@@ -55,6 +56,8 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  /** What is answered over plain HTTP. */
+  readonly gateway: Gateway
   readonly scrub: Scrub
   readonly meter: NodeMeter
   /** Registries that were compared to the end with at least one peer since the start. */

@@ -24,6 +24,8 @@ export interface Space extends KeptRoots {
   readonly blocks: VerifiedBlocks
   /** What an operator withholds included. */
   readonly allBlocks: VerifiedBlocks
+  /** Counts up whenever another root is held, or one no longer is. */
+  readonly keptChanges: number
 }
 
 export interface SpacesInit {
@@ -101,7 +103,7 @@ export class Spaces {
     const { openBlocks, records } = this.#init
     const allBlocks = await openBlocks(name)
     const blocks = withheldBlocks(allBlocks, this.takedowns)
-    this.#spaces.set(name, { name, blocks, allBlocks, ...records.keptIn(name) })
+    this.#spaces.set(name, Object.assign(counted(records.keptIn(name)), { name, blocks, allBlocks }))
   }
 
   /** Forgets a private swarm's bytes, and with `purge` deletes them. */
@@ -120,6 +122,22 @@ export class Spaces {
       if (await space.allBlocks.has(toLink(root))) return yield* listBlocks(root, space.allBlocks, { signal })
     }
     yield* listBlocks(root, this.public.allBlocks, { signal })
+  }
+}
+
+function counted(roots: KeptRoots): KeptRoots & Pick<Space, 'keptChanges'> {
+  let keptChanges = 0
+  const then = (task: (root: ContentId) => Promise<void>) => async (root: ContentId) => {
+    await task(root)
+    keptChanges += 1
+  }
+  return {
+    ...roots,
+    markKept: then(roots.markKept),
+    forgetKept: then(roots.forgetKept),
+    get keptChanges() {
+      return keptChanges
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
+import { GATEWAY_LIMITS } from './gateway/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
@@ -156,6 +157,7 @@ export const LIMITS = Object.freeze({
   }),
   ...SYNC_LIMITS,
   ...DAG_LIMITS,
+  ...GATEWAY_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,
