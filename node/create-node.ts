@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { contentSource, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Gateway } from './gateway.ts'
+import { Gateways } from './gateway-source.ts'
 import { composeDocuments } from './document-services.ts'
 import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
@@ -92,6 +93,7 @@ interface Core {
   readonly signer: OwnSigner
   readonly disk: DiskGuard
   readonly meter: NodeMeter
+  readonly gateways: Gateways
   readonly projects: Projects
 }
 
@@ -185,7 +187,9 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records, init.token)
   const meter = new NodeMeter()
-  const running = { clock, log, disk, meter, projects }
+  const gateways = new Gateways({ urls: config.gateways, clock, log })
+  opening.defer(() => gateways.close())
+  const running = { clock, log, disk, meter, gateways, projects }
   return { ...opened, ...running, stopping: stopping.signal, spaces, swarms, signer }
 }
 
@@ -266,7 +270,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     precedence,
     solve: resolveNodes,
     open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, provide }), meter: meterOf(swarms) },
+    content: { ...packageContent({ ...core, provide }), meter: meterOf(core) },
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()
@@ -309,8 +313,9 @@ function isUnconfirmed({ registries }: Core, sources: Sources, registry: Registr
   return sources.count(registry) === 1 && !isAccepted
 }
 
-function meterOf(swarms: Swarms): Meter {
-  return { read: () => new Map(swarms.peers().map(peer => [peer.id, peer.bytesIn])) }
+function meterOf({ swarms, gateways }: Core): Meter {
+  const peers = () => swarms.peers().map(peer => [peer.id, peer.bytesIn] as const)
+  return { read: () => new Map([...peers(), ...gateways.received()]) }
 }
 
 /** Whether our own key was given the role to keep the bytes of a registry. */

@@ -5,6 +5,7 @@ import type { PackageView } from '../protocol/fold.ts'
 import type { Changes } from './changes.ts'
 import { fetchInto } from './content.ts'
 import type { DiskGuard } from './disk-guard.ts'
+import type { Gateways } from './gateway-source.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import { Mirror } from './services/mirror.ts'
@@ -21,17 +22,19 @@ export interface KeepingInit {
   readonly stopping: AbortSignal
   readonly spaces: Spaces
   readonly swarms: Swarms
+  readonly gateways: Gateways
   readonly changes: Changes
 }
 
 /** Keeps what is to be kept, one content root after the other. */
-export function mirrorOf({ clock, log, disk, stopping, spaces, swarms, changes }: KeepingInit): Mirror {
+export function mirrorOf(init: KeepingInit): Mirror {
+  const { clock, log, disk, stopping, spaces, swarms, changes } = init
   return new Mirror({
     placeOf: ({ registry }) => spaces.of(registry).name,
     isKept: ({ registry, root }) => spaces.of(registry).isKept(root),
     markKept: ({ registry, root }) => spaces.of(registry).markKept(root),
     isRefused: root => spaces.takedowns.isTakenDown(root),
-    fetch: (wanted, signal) => fetchInto({ spaces, swarms }, wanted, signal),
+    fetch: (wanted, signal) => fetchInto(init, wanted, signal),
     later: (ms, task) => clock.after(ms, task, stopping),
     onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
     onLooked: () => changes.emit(),

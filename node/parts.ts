@@ -19,6 +19,7 @@ import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
 import type { Gateway } from './gateway.ts'
+import type { Gateways } from './gateway-source.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
 import type { PrivateSwarms } from './private-swarms.ts'
@@ -56,6 +57,7 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly gateways: Gateways
   /** What is answered over plain HTTP. */
   readonly gateway: Gateway
   readonly scrub: Scrub
