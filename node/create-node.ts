@@ -373,7 +373,7 @@ function noticeOwnChain(signer: Signer, { body }: VerifiedFact, log: Log): void 
 /** Looks at the totals at intervals, so that rates can be told. */
 function watchTraffic({ clock, meter, swarms }: Core): () => void {
   const stopping = new AbortController()
-  const look = (): void => meter.sample(clock.now(), swarms.traffic())
+  const look = (): void => meter.sample(clock.now(), swarms.traffic(), swarms.trafficOf())
   look()
   clock.every(LIMITS.metrics.sampleMs, look, stopping.signal)
   return () => stopping.abort()

@@ -3,7 +3,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { Metrics } from './runtime/metrics.ts'
 import type { Metric } from './runtime/metrics.ts'
 import type { Source } from './services/admit.ts'
-import type { Activity } from './services/api.ts'
+import type { Activity, SwarmTraffic } from './services/api.ts'
 
 const VERDICTS = ['accept', 'pending', 'ignore', 'reject'] as const
 const WAYS = ['in', 'out'] as const
@@ -18,6 +18,7 @@ export interface Traffic {
 interface Sample extends Traffic {
   readonly atMs: number
   readonly facts: number
+  readonly swarms: ReadonlyMap<string, Traffic>
 }
 
 /** The gate as the network sees it. */
@@ -73,21 +74,33 @@ export class NodeMeter {
   }
 
   /** Called at intervals: what came since is what the rates are made of. */
-  sample(atMs: number, traffic: Traffic): void {
+  sample(atMs: number, traffic: Traffic, swarms: ReadonlyMap<string, Traffic> = new Map()): void {
     this.#bytes.set({ way: 'in' }, traffic.bytesIn)
     this.#bytes.set({ way: 'out' }, traffic.bytesOut)
     const { bytesIn, bytesOut } = traffic
-    const sample = { atMs, bytesIn, bytesOut, facts: this.#counts.accept }
+    const sample = { atMs, bytesIn, bytesOut, facts: this.#counts.accept, swarms }
     this.#samples = [...this.#samples, sample].slice(-LIMITS.metrics.samples)
+  }
+
+  /** Of each swarm: totals, and what came a second since the oldest sample that has it. */
+  trafficOf(atMs: number, swarms: ReadonlyMap<string, Traffic>): readonly SwarmTraffic[] {
+    return [...swarms].map(([swarm, { bytesIn, bytesOut }]) => {
+      // A host that was started anew has counted from nought.
+      const found = this.#samples.find(sample => (sample.swarms.get(swarm)?.bytesIn ?? Infinity) <= bytesIn)
+      const before = found?.swarms.get(swarm)
+      const rate = rateSince(found?.atMs, atMs)
+      const perSecond = {
+        bytesIn: rate(bytesIn, before?.bytesIn ?? 0),
+        bytesOut: rate(bytesOut, before?.bytesOut ?? 0)
+      }
+      return { swarm, bytesIn, bytesOut, perSecond }
+    })
   }
 
   /** Totals since the start, and what came a second since the oldest sample. */
   activity(atMs: number, { bytesIn, bytesOut }: Traffic): Activity {
     const [oldest] = this.#samples
-    const seconds = oldest === undefined ? 0 : (atMs - oldest.atMs) / 1000
-    // A clock that was set back, or no time at all, gives no rate.
-    const rate = (now: number, before: number): number =>
-      seconds > 0 ? Math.max(0, Math.round(((now - before) / seconds) * 10) / 10) : 0
+    const rate = rateSince(oldest?.atMs, atMs)
     return {
       facts: { ...this.#counts },
       bytesIn,
@@ -104,4 +117,10 @@ export class NodeMeter {
     this.#counts[verdict] += 1
     this.#facts.add({ verdict })
   }
+}
+
+/** A clock that was set back, or no time at all, gives no rate. */
+function rateSince(fromMs: number | undefined, atMs: number): (now: number, before: number) => number {
+  const seconds = fromMs === undefined ? 0 : (atMs - fromMs) / 1000
+  return (now, before) => (seconds > 0 ? Math.max(0, Math.round(((now - before) / seconds) * 10) / 10) : 0)
 }

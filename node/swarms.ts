@@ -72,6 +72,11 @@ export class Swarms {
     return this.all.map(swarm => swarm.traffic()).reduce(sum, this.#past)
   }
 
+  /** The same of each host that runs, by its swarm. */
+  trafficOf(): ReadonlyMap<string, Traffic> {
+    return new Map([...this.#running].map(([name, swarm]) => [name, swarm.traffic()]))
+  }
+
   started(name: string, swarm: Swarm): void {
     this.#running.set(name, swarm)
   }

@@ -3,7 +3,7 @@ import type { SettingValue } from '../../node/config-schema.ts'
 import type { Flags } from '../../node/config.ts'
 import type { NodeStatus } from '../../node/services/api.ts'
 import type { ShownSwarm } from '../../node/services/swarm/methods.ts'
-import { JSON_VERSION, bytesText, print, printJson, report, table } from './print.ts'
+import { JSON_VERSION, bytesText, print, printJson, report, safe, table } from './print.ts'
 import type { Options, Session } from './run.ts'
 import { sourceLines } from './source-note.ts'
 import { gutter, nextStep } from './style.ts'
@@ -73,6 +73,7 @@ export async function status(session: Session): Promise<void> {
       ['Key', node.key],
       ...(node.peerId === null ? [] : [['Peer id', node.peerId]]),
       ...node.addresses.map(address => ['Address', address]),
+      ...node.http.map(({ address, serves }) => ['HTTP', `http://${address}, ${serves.join(' and ')}`]),
       ['Peers', String(node.peers)],
       [
         'Keeps',
@@ -90,7 +91,7 @@ export async function status(session: Session): Promise<void> {
   ])
 }
 
-function activityRows({ uptimeMs, activity }: NodeStatus): readonly (readonly string[])[] {
+function activityRows({ uptimeMs, activity, traffic }: NodeStatus): readonly (readonly string[])[] {
   const { facts, bytesIn, bytesOut, perSecond } = activity
   return [
     ['Up', `${Math.round(uptimeMs / 1000)} s`],
@@ -99,8 +100,15 @@ function activityRows({ uptimeMs, activity }: NodeStatus): readonly (readonly st
       `${facts.accept} taken, ${facts.pending} pending, ${facts.ignore} known or ignored, ${facts.reject} rejected; ${perSecond.facts}/s`
     ],
     ['Received', `${bytesText(bytesIn)}, ${bytesText(Math.round(perSecond.bytesIn))}/s`],
-    ['Sent', `${bytesText(bytesOut)}, ${bytesText(Math.round(perSecond.bytesOut))}/s`]
+    ['Sent', `${bytesText(bytesOut)}, ${bytesText(Math.round(perSecond.bytesOut))}/s`],
+    // With one swarm it is the same again.
+    ...(traffic.length < 2 ? [] : traffic.map(each => [`in ${safe(each.swarm)}`, trafficText(each)]))
   ]
+}
+
+function trafficText({ bytesIn, bytesOut, perSecond }: NodeStatus['traffic'][number]): string {
+  const way = (bytes: number, rate: number): string => `${bytesText(bytes)}, ${bytesText(Math.round(rate))}/s`
+  return `received ${way(bytesIn, perSecond.bytesIn)}; sent ${way(bytesOut, perSecond.bytesOut)}`
 }
 
 interface Seen {
