@@ -11,6 +11,7 @@ import { PUBLIC_SWARM } from './config-schema.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import { withGateways } from './gateway-race.ts'
 import type { Gateways } from './gateway-source.ts'
+import type { NodeMeter } from './meter.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
@@ -54,6 +55,7 @@ export interface FetchComponents {
   readonly swarms: Swarms
   /** Asked for what is public, where peers do not send it. */
   readonly gateways: Gateways
+  readonly meter: Pick<NodeMeter, 'counts'>
   readonly clock: Pick<Clock, 'after'>
 }
 
@@ -69,7 +71,12 @@ export async function fetchInto(
   const remote = remoteOf(components, wanted)
   // What is withheld included: other content may need some of it.
   const { allBlocks } = spaces.of(wanted.registry)
-  const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
+  const { counts } = components.meter
+  const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal).catch((error: unknown) => {
+    counts.fetched(undefined)
+    throw error
+  })
+  counts.fetched(fetched.fetched)
   await takedowns.allow(wanted.root, signal)
   return fetched
 }

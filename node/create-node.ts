@@ -21,6 +21,7 @@ import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { Network } from './network.ts'
 import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
+import { Numbers } from './numbers.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
@@ -112,13 +113,9 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const scrub = scrubOver(core, services.gate)
   const privates = new PrivateSwarms(init, { ...core, ...services, changes })
   late.privates = privates
-  const gateway = new Gateway({
-    ...init,
-    ...core,
-    ...services,
-    home: init.home.paths.dir,
-    metrics: async () => core.meter.metrics.format()
-  })
+  const numbers = new Numbers(core.meter.metrics)
+  const metrics = (): Promise<string> => numbers.format(parts)
+  const gateway = new Gateway({ ...init, ...core, ...services, home: init.home.paths.dir, metrics })
   late.gateway = gateway
   const parts: NodeParts = {
     version: init.version,

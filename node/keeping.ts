@@ -6,6 +6,7 @@ import type { Changes } from './changes.ts'
 import { fetchInto } from './content.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { Gateways } from './gateway-source.ts'
+import type { NodeMeter } from './meter.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import { Mirror } from './services/mirror.ts'
@@ -23,6 +24,7 @@ export interface KeepingInit {
   readonly spaces: Spaces
   readonly swarms: Swarms
   readonly gateways: Gateways
+  readonly meter: NodeMeter
   readonly changes: Changes
 }
 

@@ -1,5 +1,7 @@
 import type { Admission } from '../protocol/admission.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { Counts } from './counts.ts'
+import type { LibraryNumbers } from './p2p/library-metrics.ts'
 import { Metrics } from './runtime/metrics.ts'
 import type { Metric } from './runtime/metrics.ts'
 import type { Source } from './services/admit.ts'
@@ -30,6 +32,9 @@ export interface CountedGate {
 /** What a node has done since it started, and how fast over the last minute. */
 export class NodeMeter {
   readonly metrics = new Metrics()
+  readonly counts = new Counts(this.metrics)
+  /** What the libraries count of themselves, by swarm; empty unless somebody reads it. */
+  readonly libraries = new Map<string, LibraryNumbers>()
   readonly #facts: Metric<{ readonly verdict: typeof VERDICTS }>
   readonly #bytes: Metric<{ readonly way: typeof WAYS }>
   readonly #answers: Metric<{ readonly status: typeof STATUSES }>

@@ -13,6 +13,7 @@ import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
 import type { NodeMeter } from './meter.ts'
 import type { SwarmComponents, SwarmConfig } from './p2p/components.ts'
+import { LibraryNumbers } from './p2p/library-metrics.ts'
 import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
 import type { Registries } from './registries.ts'
@@ -83,7 +84,9 @@ export class Network {
   }
 
   async close(name: string): Promise<void> {
-    await this.#components.swarms.take(name)?.stop()
+    const { swarms, meter } = this.#components
+    await swarms.take(name)?.stop()
+    meter.libraries.delete(name)
   }
 
   async #open(
@@ -92,13 +95,15 @@ export class Network {
     own: Pick<SwarmComponents, 'membership'>
   ): Promise<void> {
     const { home, version } = this.#init
-    const { swarms } = this.#components
+    const { swarms, meter } = this.#components
     const datastore = await openNetworkStore(join(home.paths.dir, `swarm-${settings.name}`))
     try {
       const privateKey = await swarmKeyOf(await loadSwarmSecret(home, settings.name))
+      const numbers = this.#init.config.http.metrics === '' ? undefined : new LibraryNumbers()
+      if (numbers !== undefined) meter.libraries.set(name, numbers)
       const swarm = await createSwarm(
         { ...settings, agent: `ggen-node/${version}`, roles: this.#isMirror(name) ? ['mirror'] : [] },
-        { ...swarmComponents(name, this.#components), ...own, privateKey, datastore },
+        { ...swarmComponents(name, this.#components), ...own, privateKey, datastore, ...(numbers && { numbers }) },
         this.#events()
       )
       await swarm.start()
@@ -124,14 +129,17 @@ export class Network {
   }
 
   #events(): Parameters<typeof createSwarm>[2] {
-    const { caughtUp, sources, changes, mirror, log, onCompared, registries } = this.#components
+    const { caughtUp, sources, changes, mirror, log, onCompared, registries, meter } = this.#components
     return {
+      onFact: ({ way }) => meter.counts.fact(way),
+      onCut: ({ reason }) => meter.counts.cut(reason),
       onPeer: () => {
         mirror.retry()
         changes.emit()
       },
       onPeerGone: () => changes.emit(),
-      onReconciled: ({ peer, registry }) => {
+      onReconciled: ({ peer, registry, missing }) => {
+        meter.counts.compared(missing)
         // Its host is just being stopped: what is written down of a registry that was left would outlive it.
         if (!registries.ids.includes(registry)) return
         caughtUp.add(registry)
@@ -165,6 +173,7 @@ function swarmComponents(
   const isOurs = (registry: RegistryId): boolean => registries().includes(registry)
   return {
     blocks: spaces.named(name).blocks,
+    onServed: bytes => meter.counts.served(bytes),
     registries,
     gate: meter.watch(disk.guardPeers(gate)),
     facts: factsOf(components.facts, isOurs),

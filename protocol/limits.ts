@@ -378,7 +378,7 @@ export const LIMITS = Object.freeze({
   embedding: Object.freeze({ calls: 256, listeners: 64 }),
   lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND }),
   timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
-  metrics: Object.freeze({ series: 256, sampleMs: 5 * SECOND, samples: 13 }),
+  metrics: Object.freeze({ series: 256, librarySeries: 256, labelValues: 64, sampleMs: 5 * SECOND, samples: 13 }),
   log: Object.freeze({ messageChars: 2_048 }),
   clockSkewMs: 5 * MINUTE
 })
