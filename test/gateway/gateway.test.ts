@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto'
+import { trustlessGatewayBlockBroker } from '@helia/trustless-gateway-client'
+import { CarReader } from '@ipld/car'
+import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ContentCarReader } from '../../protocol/content-car.ts'
 import type { CarSection } from '../../protocol/content-car.ts'
 import { toLink } from '../../protocol/cid.ts'
+import type { ContentId } from '../../protocol/cid.ts'
 import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { listBlocks } from '../../storage/content/walk-dag.ts'
 import { httpGet } from '../support/http-get.ts'
 import type { HttpAnswer } from '../support/http-get.ts'
 import { packageFolder } from '../support/package-folder.ts'
@@ -240,5 +245,42 @@ describe('web pages', () => {
     const { status, headers } = await get(path, { host: 'localhost:8080' })
     expect(status).toBe(200)
     expect(headers).not.toHaveProperty('access-control-allow-origin')
+  })
+})
+
+describe('other programs', () => {
+  test("Helia's client of trustless gateways fetches every block", async () => {
+    const multiaddrs = [multiaddr(`/ip4/127.0.0.1/tcp/${at.split(':')[1]}/http`)]
+    const routing = {
+      async *findProviders() {
+        yield { id: toLink(root as ContentId), multiaddrs, fallback: false, router: 'test' }
+      }
+    }
+    const logger = { forComponent: () => Object.assign(() => {}, { trace() {}, error() {}, enabled: false }) }
+    const broker = trustlessGatewayBlockBroker({ allowInsecure: true, allowLocal: true })({ routing, logger } as never)
+    const taken: string[] = []
+    const source = {
+      get: async (cid: CID) => {
+        taken.push(cid.toString())
+        return (await broker.retrieve?.(cid, {})) as Uint8Array
+      }
+    }
+    // Reading a package verifies each block, and that it is a package that could have been published.
+    for await (const cid of listBlocks(root as ContentId, source)) if (cid.code === 0x55) await source.get(cid)
+    expect(new Set(taken).size).toBe(9)
+  })
+
+  test('the archive reader of IPLD reads it', async () => {
+    const { body } = await get(`/ipfs/${root}?format=car`)
+    const reader = await CarReader.fromBytes(body)
+    expect((await reader.getRoots()).map(String)).toEqual([root])
+    const cids: string[] = []
+    for await (const { cid } of reader.blocks()) cids.push(cid.toString())
+    expect(cids).toEqual(cidsOf(body))
+  })
+
+  test('fetch of Node.js', async () => {
+    const answer = await fetch(`http://${at}/ipfs/${root}`, { headers: { accept: 'application/vnd.ipld.raw' } })
+    expect(answer.status).toBe(200)
   })
 })
