@@ -190,6 +190,12 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   return { ...opened, ...running, stopping: stopping.signal, spaces, swarms, signer }
 }
 
+/** What is made after the gate hears of a fact that it let in. */
+function tellLate({ gateway, privates }: Late['late'], { registry, subject }: VerifiedFact['body']): void {
+  if (registry !== null) gateway?.noted(registry, subject)
+  if (registry !== null && subject === 'registry') privates?.noticed(registry)
+}
+
 interface Late {
   readonly late: { privates: PrivateSwarms | undefined; gateway: Gateway | undefined }
   readonly changes: Changes
@@ -227,8 +233,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
     if (body.registry !== null) submissions.noticed(body.registry, body.subject)
-    if (body.registry !== null) late.gateway?.noted(body.registry, body.subject)
-    if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
+    tellLate(late, body)
     // What came by no registry's topic or session came from no peer, but from here or from a file.
     const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer
     if (body.registry !== null && keeps(body.registry))

@@ -23,11 +23,12 @@ export async function start(session: Session, options: Options): Promise<void> {
     return
   }
   const { runDaemon } = await import('../../node/daemon.ts')
-  await runDaemon(settings, session.signal, ({ peerId, addresses, key }) => {
+  await runDaemon(settings, session.signal, ({ peerId, addresses, http, key }) => {
     if (session.json)
-      printJson({ ok: true, v: JSON_VERSION, listening: true, peerId, addresses, key, pid: process.pid })
+      printJson({ ok: true, v: JSON_VERSION, listening: true, peerId, addresses, http, key, pid: process.pid })
     else {
       for (const line of listeningLines(addresses)) print(line)
+      for (const { address, serves } of http) print(gutter('Answering', `http://${address}, ${serves.join(' and ')}`))
       print(gutter('Key', key))
       print(nextStep('stop it with Ctrl-C or ggen-node stop'))
     }

@@ -63,7 +63,7 @@ export class LibraryNumbers {
       traceFunction: (_name: string, traced: unknown) => traced,
       createTrace: () => undefined
     }
-    return metrics as unknown as Metrics
+    return metrics as Metrics
   }
 
   async samples(): Promise<readonly LibrarySample[]> {

@@ -20,7 +20,7 @@ async function publisher(): Promise<{ readonly node: TestRunningNode; readonly u
   return { node, url: `http://${node.parts.gateway.listening[0]?.address ?? ''}` }
 }
 
-const hostGone = async (node: TestRunningNode): Promise<void> => void (await node.parts.swarms.take('public')?.stop())
+const hostGone = async (node: TestRunningNode): Promise<void> => await node.parts.swarms.take('public')?.stop()
 
 test('what no peer sends is installed from a gateway that the configuration names', async () => {
   const { node, url } = await publisher()
