@@ -22,7 +22,7 @@ async function publisher(): Promise<{ readonly node: TestRunningNode; readonly u
 
 const hostGone = async (node: TestRunningNode): Promise<void> => await node.parts.swarms.take('public')?.stop()
 
-test('what no peer sends is installed from a gateway that the configuration names', async () => {
+test('what no peer sends is installed from a gateway that the configuration names', { timeout: 60_000 }, async () => {
   const { node, url } = await publisher()
   const reader = await runningNode({ config: { gateways: [url] } })
   await follow(reader, node.parts.registries.ids[0] ?? ('' as never), node)

@@ -19,7 +19,7 @@ beforeAll(async () => {
   at = node.parts.gateway.listening.find(({ serves }) => serves.includes('gateway'))?.address ?? ''
   registry = (await node.call('swarmCreate', { name: 'acme' })).registry
   secret = (await node.call('publish', { folder: await packageFolder({ name: 'secret' }), registry })).cid
-})
+}, 60_000)
 
 afterAll(stopRunningNodes)
 
