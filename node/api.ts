@@ -11,6 +11,7 @@ import { documentApi } from './document-api.ts'
 import { backup } from './backup.ts'
 import { complete } from './complete.ts'
 import { diagnose } from './doctor.ts'
+import { gatewayApi } from './gateway-api.ts'
 import { choosing, search, show } from './lookup.ts'
 import { ownReference } from './meant.ts'
 import { importFolders } from './services/import-folders.ts'
@@ -75,6 +76,7 @@ export function createApi(parts: NodeParts): Api {
     ...documentApi(parts),
     ...storeApi(parts),
     ...swarmApi(parts),
+    ...gatewayApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),
@@ -186,6 +188,7 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
     key: parts.author.principal,
     peerId: swarm?.peerId ?? null,
     addresses: swarm?.addresses() ?? [],
+    http: parts.gateway.listening,
     uptimeMs: parts.clock.now() - started,
     peers: swarms.peers().filter(peer => peer.connected).length,
     keep: config.keep,
@@ -195,6 +198,7 @@ async function status(parts: NodeParts): Promise<NodeStatus> {
     memoryBytes: process.memoryUsage.rss(),
     disk: await diskSpace(parts.home),
     activity: parts.meter.activity(parts.clock.now(), swarms.traffic()),
+    traffic: parts.meter.trafficOf(parts.clock.now(), swarms.trafficOf()),
     registries: await Promise.all(parts.registries.all.map(entry => registryStatus(parts, entry)))
   }
 }

@@ -8,7 +8,7 @@ import type { ReadBlocks, Reading } from './services/store/verify.ts'
 import type { Space } from './spaces.ts'
 
 export interface BlockScrubComponents extends RepairComponents {
-  readonly clock: Pick<Clock, 'now' | 'sleep'>
+  readonly clock: Pick<Clock, 'now' | 'sleep' | 'after'>
   readonly scrubs: ScrubRecords
 }
 

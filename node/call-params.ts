@@ -132,6 +132,7 @@ const PARAMS: {
   },
   swarmRotate: { registry: 'text?', overlap: 'text?', key: 'text?' },
   swarmLeave: { registry: 'text', purge: 'flag', newDefault: 'text?' },
+  gatewayToken: { registry: 'text?', member: 'text?', expires: 'text?', renew: 'flag' },
   waitFor: { registry: 'text', facts: 'number', peers: 'number', kept: 'flag', timeoutMs: 'number' },
   doctor: { deep: 'flag' },
   complete: { kind: 'text', prefix: 'text' },

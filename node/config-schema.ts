@@ -1,17 +1,19 @@
 import { parseByteSize } from '../protocol/byte-size.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { gatewayUrlFault } from './http/gateway-url.ts'
+import { httpAddressFault } from './http/http-address.ts'
 import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shape.ts'
 
 /** What a setting may hold, whichever way it comes. */
 export type SettingValue = string | boolean | readonly string[]
 
 /** How a setting is read from text and from TOML, and what is wanted of it. */
-export type SettingType = 'folder' | 'choice' | 'switch' | 'list' | 'size'
+export type SettingType = 'folder' | 'text' | 'choice' | 'switch' | 'list' | 'size'
 
 /** One thing that an operator decides. Files, environment, flags, help and documentation all follow from this. */
 export interface Setting {
-  /** In `config.toml`. Of a setting of a swarm, the part behind `swarm.<name>.`. */
+  /** In `config.toml`: a name, or that of a table and a name. Of a setting of a swarm, the part behind `swarm.<name>.`. */
   readonly key: string
   readonly type: SettingType
   readonly scope: 'node' | 'swarm'
@@ -81,6 +83,42 @@ export const SETTINGS: readonly Setting[] = [
     operand: 'level',
     description: 'the least important lines that are logged, to standard error',
     fault: anything
+  },
+  {
+    key: 'gateway.listen',
+    type: 'text',
+    scope: 'node',
+    choices: [],
+    fallback: '',
+    env: 'GGEN_NODE_GATEWAY',
+    flag: 'gateway',
+    operand: 'address:port',
+    description: 'where packages are handed out over plain HTTP, to any IPFS program; nowhere unless told',
+    fault: httpAddressFault
+  },
+  {
+    key: 'metrics.listen',
+    type: 'text',
+    scope: 'node',
+    choices: [],
+    fallback: '',
+    env: 'GGEN_NODE_METRICS',
+    flag: 'metrics',
+    operand: 'address:port',
+    description: 'where `/metrics` is, for Prometheus; it may be the address of the gateway; nowhere unless told',
+    fault: httpAddressFault
+  },
+  {
+    key: 'gateways',
+    type: 'list',
+    scope: 'node',
+    choices: [],
+    fallback: [],
+    env: 'GGEN_NODE_GATEWAYS',
+    flag: 'ask-gateway',
+    operand: 'url',
+    description: 'trustless IPFS gateways that are asked for public content which peers do not send',
+    fault: gatewayUrlFault
   },
   {
     key: 'listen',
@@ -178,6 +216,8 @@ export function wantedOf({ type, choices }: Setting): string {
       return 'true or false'
     case 'list':
       return `a list of at most ${LIMITS.peers.bootstrap} texts`
+    case 'text':
+      return 'a text'
     case 'folder':
       return 'a folder'
     case 'size':
@@ -197,7 +237,7 @@ export function checkedValue(setting: Setting, value: unknown, where: string): S
   }
   if (setting.type === 'switch' && typeof value === 'boolean') return value
   if (setting.type === 'folder' && typeof value === 'string' && value !== '') return value
-  if (setting.type === 'size' && typeof value === 'string') {
+  if ((setting.type === 'size' || setting.type === 'text') && typeof value === 'string') {
     checkEntry(setting, value, where)
     return value
   }
@@ -225,7 +265,7 @@ export function valueOfText(setting: Setting, texts: readonly string[], where: s
 
 /** A value as a person reads it, on one line. */
 export function showValue(value: SettingValue): string {
-  if (typeof value !== 'object') return String(value)
+  if (typeof value !== 'object') return value === '' ? '(none)' : String(value)
   return value.length === 0 ? '(none)' : value.join(', ')
 }
 

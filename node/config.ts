@@ -38,7 +38,14 @@ export interface Config {
   readonly keep: (typeof KEEPS)[number]
   readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly swarms: readonly SwarmSettings[]
+  /** Where this node answers plain HTTP; an empty text is nowhere. */
+  readonly http: { readonly gateway: string; readonly metrics: string }
+  /** Trustless gateways that are asked for public content. */
+  readonly gateways: readonly string[]
 }
+
+/** A node that answers nobody over HTTP. */
+export const NO_HTTP: Config['http'] = { gateway: '', metrics: '' }
 
 /** Where a value was said, the strongest last. */
 export type Origin = 'default' | 'file' | 'environment' | 'flag'
@@ -97,7 +104,14 @@ export function parseConfigFile(text: string): ConfigFile {
   }
   const ofNode = SETTINGS.filter(setting => setting.scope === 'node')
   const ofSwarm = SETTINGS.filter(setting => setting.scope === 'swarm')
-  assertKeys(raw, [...ofNode.map(setting => setting.key), 'swarm'], '')
+  // `gateway.listen` stands in a table of its own.
+  const keysOf = (table: string): readonly string[] =>
+    ofNode.flatMap(({ key }) => (key.startsWith(`${table}.`) ? [key.slice(table.length + 1)] : []))
+  const tops = [...new Set(ofNode.map(({ key }) => key.split('.')[0] ?? key))]
+  assertKeys(raw, [...tops, 'swarm'], '')
+  for (const top of tops) {
+    if (keysOf(top).length > 0 && raw[top] !== undefined) assertKeys(tableOf(raw[top], top), keysOf(top), `${top}.`)
+  }
   const tables = raw['swarm'] === undefined ? {} : tableOf(raw['swarm'], 'swarm')
   const swarms = Object.keys(tables)
   if (swarms.length > LIMITS.config.swarms) throw new RegistryError('LIMIT_EXCEEDED', 'config.toml has too many swarms')
@@ -165,7 +179,13 @@ export function configOf(settings: readonly ResolvedSetting[]): Config {
     const value = values.get(key)
     return typeof value === 'object' ? value : []
   }
+  const textOf = (key: string): string => {
+    const value = values.get(key)
+    return typeof value === 'string' ? value : ''
+  }
   return {
+    http: { gateway: textOf('gateway.listen'), metrics: textOf('metrics.listen') },
+    gateways: listOf('gateways'),
     keep: KEEPS.find(keep => keep === values.get('keep')) ?? 'none',
     logLevel: LOG_LEVELS.find(level => level === values.get('log')) ?? 'warn',
     swarms: names.map(name => ({
@@ -193,9 +213,12 @@ function takeValues(
   { values, swarm }: { readonly values: Map<string, SettingValue>; readonly swarm: string }
 ): void {
   for (const setting of settings) {
-    if (!Object.hasOwn(table, setting.key)) continue
+    const [name = '', inner] = setting.key.split('.')
+    if (!Object.hasOwn(table, name)) continue
     const key = fullKey(setting, swarm)
-    values.set(key, checkedValue(setting, table[setting.key], key))
+    const own = inner === undefined ? table : tableOf(table[name], name)
+    const last = inner ?? name
+    if (Object.hasOwn(own, last)) values.set(key, checkedValue(setting, own[last], key))
   }
 }
 
@@ -222,7 +245,9 @@ export function unknownSetting(key: string, known: readonly string[]): RegistryE
 
 function tableOf(value: unknown, where: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RegistryError('USAGE', `${where} must be a table`, { next: `write it as [swarm.${PUBLIC_SWARM}]` })
+    throw new RegistryError('USAGE', `${where} must be a table`, {
+      next: `write it as [${where === 'swarm' ? `swarm.${PUBLIC_SWARM}` : where}]`
+    })
   }
   return value as Record<string, unknown>
 }

@@ -8,7 +8,13 @@ import type { UnpackedFolder } from '../storage/content/export-folder.ts'
 import { readTree, readerOf } from '../storage/content/walk-dag.ts'
 import { fetchContent } from './content-fetch.ts'
 import type { BlockKeeper } from './block-keeper.ts'
+import type { RemoteBlocks } from './content-fetch.ts'
+import { PUBLIC_SWARM } from './config-schema.ts'
 import type { DiskGuard } from './disk-guard.ts'
+import { withGateways } from './gateway-race.ts'
+import type { Gateways } from './gateway-source.ts'
+import type { NodeMeter } from './meter.ts'
+import type { Clock } from './runtime/clock.ts'
 import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
 import type { Spaces } from './spaces.ts'
@@ -65,6 +71,10 @@ export interface FetchComponents {
   readonly swarms: Swarms
   readonly keeper: Pick<BlockKeeper, 'coming'>
   readonly disk: Pick<DiskGuard, 'note'>
+  /** Asked for what is public, where peers do not send it. */
+  readonly gateways: Gateways
+  readonly meter: Pick<NodeMeter, 'counts'>
+  readonly clock: Pick<Clock, 'after'>
 }
 
 /**
@@ -72,34 +82,46 @@ export interface FetchComponents {
  * @throws RegistryError TAKEN_DOWN | DISK_FULL | READ_ONLY | QUOTA_EXCEEDED, and as `fetchContent`
  */
 export async function fetchInto(
-  { spaces, swarms, keeper, disk }: FetchComponents,
+  components: FetchComponents,
   wanted: WantedContent,
   signal: AbortSignal
 ): Promise<{ readonly fetched: number }> {
+  const { spaces } = components
   const { takedowns } = spaces
   takedowns.assertAllowed(wanted.root)
-  const swarm = swarms.of(wanted.registry)
-  const providers = wanted.teller === undefined ? [] : [wanted.teller]
-  const remote =
-    swarm === undefined
-      ? undefined
-      : {
-          open: (registry: RegistryId | undefined, abort: AbortSignal) =>
-            swarm.fetch(registry, { signal: abort, providers })
-        }
+  const remote = remoteOf(components, wanted)
   // What is withheld included: other content may need some of it.
   const { allBlocks } = spaces.of(wanted.registry)
+  const { keeper, disk, meter } = components
   const coming = await keeper.coming(wanted, signal)
   try {
     const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
+    meter.counts.fetched(fetched.fetched)
     await takedowns.allow(wanted.root, signal)
     return fetched
   } catch (error) {
+    meter.counts.fetched(undefined)
     disk.note(error)
     throw error
   } finally {
     coming.end()
   }
+}
+
+/**
+ * Where bytes of a registry come from: the peers of its swarm, and gateways for what is public. Invariant: no gateway is asked
+ * for anything of a private registry, nor of one that is not followed.
+ */
+function remoteOf(
+  { swarms, spaces, gateways, clock }: FetchComponents,
+  { registry, teller }: WantedContent
+): RemoteBlocks | undefined {
+  const swarm = swarms.of(registry)
+  if (swarm === undefined) return undefined
+  const providers = teller === undefined ? [] : [teller]
+  const peers: RemoteBlocks = { open: (of, abort) => swarm.fetch(of, { signal: abort, providers }) }
+  const isPublic = swarm.name === PUBLIC_SWARM && spaces.of(registry).name === PUBLIC_SWARM
+  return isPublic && !gateways.isEmpty ? withGateways(peers, { gateways, clock }) : peers
 }
 
 interface ContentComponents extends FetchComponents {

@@ -14,12 +14,15 @@ import { BlockScrub } from './block-scrub.ts'
 import type { Config } from './config.ts'
 import { contentSource, packageContent } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
+import { Gateway } from './gateway.ts'
+import { Gateways } from './gateway-source.ts'
 import { composeDocuments } from './document-services.ts'
 import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { Network } from './network.ts'
-import { keepWhatCounts, wantAllOf } from './keeping.ts'
+import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
+import { Numbers } from './numbers.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
@@ -95,6 +98,7 @@ interface Core extends StoreRecords {
   readonly signer: OwnSigner
   readonly disk: DiskGuard
   readonly meter: NodeMeter
+  readonly gateways: Gateways
   readonly projects: Projects
 }
 
@@ -106,13 +110,17 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   await using opening = new AsyncDisposableStack()
   const core = await openCore(init, opening)
   const changes = new Changes()
-  const late: Late['late'] = { privates: undefined }
+  const late: Late['late'] = { privates: undefined, gateway: undefined }
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records, () => core.clock.now())
   const services = composeServices(init, core, { changes, sources, late })
   const scrub = scrubOver(core, services.gate)
   const privates = new PrivateSwarms(init, { ...core, ...services, changes })
   late.privates = privates
+  const numbers = new Numbers(core.meter.metrics)
+  const metrics = (): Promise<string> => numbers.format(parts)
+  const gateway = new Gateway({ ...init, ...core, ...services, home: init.home.paths.dir, metrics })
+  late.gateway = gateway
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -122,6 +130,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     ...services,
     scrub,
     privates,
+    gateway,
     get swarm() {
       return core.swarms.public
     },
@@ -153,6 +162,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     await privates.start(network)
     opening.defer(() => privates.stop())
     opening.defer(watchTraffic(core))
+    opening.defer(() => gateway.close())
+    await gateway.open()
     if (init.token !== undefined) await enterByToken(parts, init.token)
     for (const { id } of core.registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
     await wantPinnedRoots(parts)
@@ -178,13 +189,21 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   opening.defer(() => projects.close())
   const signer = await loadSigner(home, records, init.token)
   const meter = new NodeMeter()
-  const running = { clock, log, disk, meter, projects }
+  const gateways = new Gateways({ urls: config.gateways, clock, log })
+  opening.defer(() => gateways.close())
+  const running = { clock, log, disk, meter, gateways, projects }
   const stored = await openStoreRecords(kv, clock)
   return { ...opened, ...running, ...stored, stopping: stopping.signal, spaces, swarms, signer }
 }
 
+/** What is made after the gate hears of a fact that it let in. */
+function tellLate({ gateway, privates }: Late['late'], { registry, subject }: VerifiedFact['body']): void {
+  if (registry !== null) gateway?.noted(registry, subject)
+  if (registry !== null && subject === 'registry') privates?.noticed(registry)
+}
+
 interface Late {
-  readonly late: { privates: PrivateSwarms | undefined }
+  readonly late: { privates: PrivateSwarms | undefined; gateway: Gateway | undefined }
   readonly changes: Changes
   readonly sources: Sources
 }
@@ -220,7 +239,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     if (source.peer !== 'self') noticeOwnChain(signer, fact, log)
     const { body } = fact
     if (body.registry !== null) submissions.noticed(body.registry, body.subject)
-    if (body.registry !== null && body.subject === 'registry') late.privates?.noticed(body.registry)
+    tellLate(late, body)
     // What came by no registry's topic or session came from no peer, but from here or from a file.
     const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer
     if (body.registry !== null && keeper.keepsAny(body.registry))
@@ -294,7 +313,7 @@ function composeInstalling(core: Core, parts: InstallParts): InstallComponents {
     precedence,
     solve: resolveNodes,
     open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(swarms) },
+    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(core) },
     onInstalled: noteInstalled(core, log),
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
@@ -322,8 +341,9 @@ function isUnconfirmed({ registries }: Core, sources: Sources, registry: Registr
   return sources.count(registry) === 1 && !isAccepted
 }
 
-function meterOf(swarms: Swarms): Meter {
-  return { read: () => new Map(swarms.peers().map(peer => [peer.id, peer.bytesIn])) }
+function meterOf({ swarms, gateways }: Core): Meter {
+  const peers = () => swarms.peers().map(peer => [peer.id, peer.bytesIn] as const)
+  return { read: () => new Map([...peers(), ...gateways.received()]) }
 }
 
 /** Whether our own key was given the role to keep the bytes of a registry. */
@@ -369,7 +389,7 @@ function noticeOwnChain(signer: Signer, { body }: VerifiedFact, log: Log): void 
 /** Looks at the totals at intervals, so that rates can be told. */
 function watchTraffic({ clock, meter, swarms }: Core): () => void {
   const stopping = new AbortController()
-  const look = (): void => meter.sample(clock.now(), swarms.traffic())
+  const look = (): void => meter.sample(clock.now(), swarms.traffic(), swarms.trafficOf())
   look()
   clock.every(LIMITS.metrics.sampleMs, look, stopping.signal)
   return () => stopping.abort()

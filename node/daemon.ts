@@ -11,6 +11,7 @@ import type { StartSettings } from './config.ts'
 import { effectiveConfig } from './config-file.ts'
 import { checkParams } from './call-params.ts'
 import { createNode } from './create-node.ts'
+import type { ShownListener } from './gateway.ts'
 import { takeHome } from './home.ts'
 import { openLocalServer } from './http/local-server.ts'
 import type { Log } from './runtime/log.ts'
@@ -21,6 +22,7 @@ import { memberOfEnvironment } from './swarm-token.ts'
 export interface Listening {
   readonly peerId: string
   readonly addresses: readonly string[]
+  readonly http: readonly ShownListener[]
   readonly key: Principal
 }
 
@@ -62,8 +64,13 @@ export async function runDaemon(
   await writeDurably(home.paths.daemon, JSON.stringify(address), { mode: 0o600 })
   stack.defer(() => rm(home.paths.daemon, { force: true }))
 
-  const { swarm, author } = node.parts
-  onListening({ peerId: swarm?.peerId ?? '', addresses: swarm?.addresses() ?? [], key: author.principal })
+  const { swarm, author, gateway } = node.parts
+  onListening({
+    peerId: swarm?.peerId ?? '',
+    addresses: swarm?.addresses() ?? [],
+    http: gateway.listening,
+    key: author.principal
+  })
   await ended(AbortSignal.any([signal, asked.signal]))
 }
 

@@ -1,5 +1,6 @@
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { NO_HTTP } from './config.ts'
 import type { Config } from './config.ts'
 import type { NodeLog, NodeSettings } from './embedded-node.ts'
 import type { LogLevel } from './runtime/log.ts'
@@ -56,7 +57,7 @@ export function withSettings(config: Config, settings: NodeSettings): Config {
     // Whom nobody can dial is no relay.
     return { ...swarm, listen, bootstrap, mdns, allowPeers, relay: swarm.relay && listen.length > 0 }
   })
-  return { ...config, keep, swarms }
+  return { ...config, keep, swarms, http: NO_HTTP }
 }
 
 function isSetting(name: string): name is keyof NodeSettings {

@@ -5,6 +5,8 @@ import type { BlockKeeper } from './block-keeper.ts'
 import type { Changes } from './changes.ts'
 import { fetchInto } from './content.ts'
 import type { DiskGuard } from './disk-guard.ts'
+import type { Gateways } from './gateway-source.ts'
+import type { NodeMeter } from './meter.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import { Mirror } from './services/mirror.ts'
@@ -21,16 +23,19 @@ export interface KeepingInit {
   readonly stopping: AbortSignal
   readonly spaces: Spaces
   readonly swarms: Swarms
+  readonly gateways: Gateways
+  readonly meter: NodeMeter
   readonly changes: Changes
   readonly keeper: BlockKeeper
 }
 
 /** Keeps what is to be kept, one content root after the other. */
-export function mirrorOf({ clock, log, disk, stopping, spaces, swarms, changes, keeper }: KeepingInit): Mirror {
+export function mirrorOf(init: KeepingInit): Mirror {
+  const { clock, log, disk, stopping, spaces, swarms, changes } = init
   return new Mirror({
     placeOf: registry => spaces.of(registry),
     isRefused: root => spaces.takedowns.isTakenDown(root),
-    fetch: (wanted, signal) => fetchInto({ spaces, swarms, keeper, disk }, wanted, signal),
+    fetch: (wanted, signal) => fetchInto(init, wanted, signal),
     later: (ms, task) => clock.after(ms, task, stopping),
     onLookFailed: (subject, error) => log.warn({ subject, error }, 'what there is to keep could not be read'),
     onLooked: () => changes.emit(),

@@ -13,6 +13,7 @@ import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
 import type { NodeMeter } from './meter.ts'
 import type { SwarmComponents, SwarmConfig } from './p2p/components.ts'
+import { LibraryNumbers } from './p2p/library-metrics.ts'
 import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
 import type { Registries } from './registries.ts'
@@ -23,6 +24,7 @@ import type { Mirror } from './services/mirror.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Sources } from './sources.ts'
 import type { Spaces } from './spaces.ts'
+import { publicRegistries } from './swarms.ts'
 import type { Swarms } from './swarms.ts'
 
 export interface NetworkInit {
@@ -82,7 +84,9 @@ export class Network {
   }
 
   async close(name: string): Promise<void> {
-    await this.#components.swarms.take(name)?.stop()
+    const { swarms, meter } = this.#components
+    await swarms.take(name)?.stop()
+    meter.libraries.delete(name)
   }
 
   async #open(
@@ -91,13 +95,15 @@ export class Network {
     own: Pick<SwarmComponents, 'membership'>
   ): Promise<void> {
     const { home, version } = this.#init
-    const { swarms } = this.#components
+    const { swarms, meter } = this.#components
     const datastore = await openNetworkStore(join(home.paths.dir, `swarm-${settings.name}`))
     try {
       const privateKey = await swarmKeyOf(await loadSwarmSecret(home, settings.name))
+      const numbers = this.#init.config.http.metrics === '' ? undefined : new LibraryNumbers()
+      if (numbers !== undefined) meter.libraries.set(name, numbers)
       const swarm = await createSwarm(
         { ...settings, agent: `ggen-node/${version}`, roles: this.#isMirror(name) ? ['mirror'] : [] },
-        { ...swarmComponents(name, this.#components), ...own, privateKey, datastore },
+        { ...swarmComponents(name, this.#components), ...own, privateKey, datastore, ...(numbers && { numbers }) },
         this.#events()
       )
       await swarm.start()
@@ -123,14 +129,17 @@ export class Network {
   }
 
   #events(): Parameters<typeof createSwarm>[2] {
-    const { caughtUp, sources, changes, mirror, log, onCompared, registries } = this.#components
+    const { caughtUp, sources, changes, mirror, log, onCompared, registries, meter } = this.#components
     return {
+      onFact: ({ way }) => meter.counts.fact(way),
+      onCut: ({ reason }) => meter.counts.cut(reason),
       onPeer: () => {
         mirror.retry()
         changes.emit()
       },
       onPeerGone: () => changes.emit(),
-      onReconciled: ({ peer, registry }) => {
+      onReconciled: ({ peer, registry, missing }) => {
+        meter.counts.compared(missing)
         // Its host is just being stopped: what is written down of a registry that was left would outlive it.
         if (!registries.ids.includes(registry)) return
         caughtUp.add(registry)
@@ -148,10 +157,7 @@ export class Network {
 /** The registries that one host may speak of. */
 function registriesOf(name: string, { registries, gate }: NetworkComponents): readonly RegistryId[] {
   const own = registries.all.filter(({ swarm }) => swarm === name).map(({ id }) => id)
-  if (name !== PUBLIC_SWARM) return own
-  // Somebody may have followed a private registry by its id, or a record may have lost its swarm: once its genesis says
-  // what it is, the public host knows it no longer.
-  return own.filter(id => gate.state(id)?.authority?.genesis.visibility !== 'private')
+  return name === PUBLIC_SWARM ? publicRegistries(own, gate) : own
 }
 
 /**
@@ -167,6 +173,7 @@ function swarmComponents(
   const isOurs = (registry: RegistryId): boolean => registries().includes(registry)
   return {
     blocks: spaces.named(name).blocks,
+    onServed: bytes => meter.counts.served(bytes),
     registries,
     gate: meter.watch(disk.guardPeers(gate)),
     facts: factsOf(components.facts, isOurs),

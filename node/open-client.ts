@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths } from '../storage/home.ts'
-import { homePath } from './config.ts'
+import { homePath, NO_HTTP } from './config.ts'
 import { registriesAwaited, untilCaughtUp } from './caught-up.ts'
 import { effectiveConfig } from './config-file.ts'
 import { homeExists, takeHome } from './home.ts'
@@ -54,7 +54,7 @@ async function inProcess(path: string, network: boolean, signal: AbortSignal): P
     const swarms = config.swarms.map(swarm => ({ ...swarm, listen: [] }))
     const node = await createNode({
       home,
-      config: { ...config, swarms, keep: 'none' },
+      config: { ...config, swarms, keep: 'none', http: NO_HTTP },
       version: ownPackage().version,
       network,
       ...(await memberOfEnvironment())

@@ -23,6 +23,8 @@ import type { FactStore } from '../storage/fact-store.ts'
 import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Config } from './config.ts'
+import type { Gateway } from './gateway.ts'
+import type { Gateways } from './gateway-source.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Registries } from './registries.ts'
 import type { PrivateSwarms } from './private-swarms.ts'
@@ -66,6 +68,9 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly gateways: Gateways
+  /** What is answered over plain HTTP. */
+  readonly gateway: Gateway
   readonly scrub: Scrub
   readonly meter: NodeMeter
   /** Registries that were compared to the end with at least one peer since the start. */

@@ -33,6 +33,8 @@ export interface Space extends KeptRoots {
   /** The same for who collects and verifies: that he reads a block keeps none. */
   readonly stored: VerifiedBlocks
   readonly inUse: BlocksInUse
+  /** Counts up whenever another root is held, or one no longer is. */
+  readonly keptChanges: number
 }
 
 export interface SpacesInit {
@@ -113,8 +115,8 @@ export class Spaces {
     const allBlocks = watchedBlocks(stored, cid => inUse.touch(cid))
     const hold = (root: ContentId): (() => void) => inUse.hold(root)
     const blocks = { ...withheldBlocks(allBlocks, this.takedowns), hold }
-    const roots = records.keptIn(name, () => clock.now())
-    this.#spaces.set(name, { name, blocks, allBlocks, stored, inUse, ...roots })
+    const roots = counted(records.keptIn(name, () => clock.now()))
+    this.#spaces.set(name, Object.assign(roots, { name, blocks, allBlocks, stored, inUse }))
   }
 
   /** Forgets a private swarm's bytes, and with `purge` deletes them. */
@@ -133,6 +135,22 @@ export class Spaces {
       if (await space.allBlocks.has(toLink(root))) return yield* listBlocks(root, space.allBlocks, { signal })
     }
     yield* listBlocks(root, this.public.allBlocks, { signal })
+  }
+}
+
+function counted(roots: KeptRoots): KeptRoots & Pick<Space, 'keptChanges'> {
+  let keptChanges = 0
+  const then = (task: (root: ContentId) => Promise<void>) => async (root: ContentId) => {
+    await task(root)
+    keptChanges += 1
+  }
+  return {
+    ...roots,
+    markKept: then(roots.markKept),
+    forgetKept: then(roots.forgetKept),
+    get keptChanges() {
+      return keptChanges
+    }
   }
 }
 

@@ -26,7 +26,7 @@ export function swarmApi(parts: NodeParts): Pick<Api, keyof SwarmMethods> {
     invite: params => invite(parts, params),
     join: (params, context) => joinSwarm(parts, params, context),
     members: async ({ registry: which }) => {
-      const { swarm, alias } = meant(parts, which)
+      const { swarm, alias } = meantSwarm(parts, which)
       const { registry, members } = swarm
       const state = parts.gate.state(registry)
       if (state?.authority === undefined) throw notRead(alias)
@@ -37,7 +37,7 @@ export function swarmApi(parts: NodeParts): Pick<Api, keyof SwarmMethods> {
     },
     expel: params => expelMember(parts, params),
     swarmRotate: async ({ registry: which, overlap, key }) => {
-      const { swarm, alias } = meant(parts, which)
+      const { swarm, alias } = meantSwarm(parts, which)
       return { registry: swarm.registry, alias, ...(await rotate(parts, swarm, { overlap, key })) }
     },
     swarmLeave: params => leaveSwarm(parts, params)
@@ -72,7 +72,7 @@ async function invite(
   parts: NodeParts,
   { registry: which, key, out, ...asked }: ApiMethods['invite']['params']
 ): Promise<ApiMethods['invite']['result']> {
-  const { swarm, alias } = meant(parts, which)
+  const { swarm, alias } = meantSwarm(parts, which)
   const { registry, members } = swarm
   let invited: Invited | undefined
   const { file } = await filing(parts, out, async () => {
@@ -104,7 +104,7 @@ async function expelMember(
     out
   }: ApiMethods['expel']['params']
 ): Promise<ApiMethods['expel']['result']> {
-  const { swarm, alias } = meant(parts, which)
+  const { swarm, alias } = meantSwarm(parts, which)
   const { registry, members } = swarm
   let expelled: Expelled | undefined
   const { file } = await filing(parts, out, async () => {
@@ -167,7 +167,7 @@ function shown(parts: NodeParts, swarm: PrivateSwarm): ShownSwarm {
 }
 
 /** The private registry that is meant: the one that is named, or the only one. */
-function meant(
+export function meantSwarm(
   { registries, privates }: NodeParts,
   which: string | undefined
 ): { readonly swarm: PrivateSwarm; readonly alias: string } {

@@ -1,4 +1,5 @@
 import { RegistryError } from '../protocol/errors.ts'
+import type { Authority } from '../protocol/authority.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
@@ -71,6 +72,11 @@ export class Swarms {
     return this.all.map(swarm => swarm.traffic()).reduce(sum, this.#past)
   }
 
+  /** The same of each host that runs, by its swarm. */
+  trafficOf(): ReadonlyMap<string, Traffic> {
+    return new Map([...this.#running].map(([name, swarm]) => [name, swarm.traffic()]))
+  }
+
   started(name: string, swarm: Swarm): void {
     this.#running.set(name, swarm)
   }
@@ -82,6 +88,17 @@ export class Swarms {
     if (swarm !== undefined) this.#past = sum(this.#past, swarm.traffic())
     return swarm
   }
+}
+
+/**
+ * Of registries that the public host carries, those that it may speak of. Somebody may have followed a private registry by
+ * its id, or a record may have lost its swarm: once its genesis says what it is, nothing public knows it any longer.
+ */
+export function publicRegistries(
+  registries: readonly RegistryId[],
+  gate: { state(registry: RegistryId): { readonly authority?: Authority | undefined } | undefined }
+): readonly RegistryId[] {
+  return registries.filter(id => gate.state(id)?.authority?.genesis.visibility !== 'private')
 }
 
 function sum(a: Traffic, b: Traffic): Traffic {

@@ -1,6 +1,7 @@
 import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
+import { GATEWAY_LIMITS } from './gateway/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
@@ -158,6 +159,7 @@ export const LIMITS = Object.freeze({
   ...SYNC_LIMITS,
   ...DAG_LIMITS,
   ...STORE_LIMITS,
+  ...GATEWAY_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,
@@ -385,7 +387,7 @@ export const LIMITS = Object.freeze({
   embedding: Object.freeze({ calls: 256, listeners: 64 }),
   lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND }),
   timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
-  metrics: Object.freeze({ series: 256, sampleMs: 5 * SECOND, samples: 13 }),
+  metrics: Object.freeze({ series: 256, librarySeries: 256, labelValues: 64, sampleMs: 5 * SECOND, samples: 13 }),
   log: Object.freeze({ messageChars: 2_048 }),
   clockSkewMs: 5 * MINUTE
 })

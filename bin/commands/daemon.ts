@@ -3,7 +3,7 @@ import type { SettingValue } from '../../node/config-schema.ts'
 import type { Flags } from '../../node/config.ts'
 import type { NodeStatus } from '../../node/services/api.ts'
 import type { ShownSwarm } from '../../node/services/swarm/methods.ts'
-import { JSON_VERSION, bytesText, print, printJson, report, table } from './print.ts'
+import { JSON_VERSION, bytesText, print, printJson, report, safe, table } from './print.ts'
 import type { Options, Session } from './run.ts'
 import { sourceLines } from './source-note.ts'
 import { gutter, nextStep } from './style.ts'
@@ -23,11 +23,12 @@ export async function start(session: Session, options: Options): Promise<void> {
     return
   }
   const { runDaemon } = await import('../../node/daemon.ts')
-  await runDaemon(settings, session.signal, ({ peerId, addresses, key }) => {
+  await runDaemon(settings, session.signal, ({ peerId, addresses, http, key }) => {
     if (session.json)
-      printJson({ ok: true, v: JSON_VERSION, listening: true, peerId, addresses, key, pid: process.pid })
+      printJson({ ok: true, v: JSON_VERSION, listening: true, peerId, addresses, http, key, pid: process.pid })
     else {
       for (const line of listeningLines(addresses)) print(line)
+      for (const { address, serves } of http) print(gutter('Answering', `http://${address}, ${serves.join(' and ')}`))
       print(gutter('Key', key))
       print(nextStep('stop it with Ctrl-C or ggen-node stop'))
     }
@@ -73,6 +74,7 @@ export async function status(session: Session): Promise<void> {
       ['Key', node.key],
       ...(node.peerId === null ? [] : [['Peer id', node.peerId]]),
       ...node.addresses.map(address => ['Address', address]),
+      ...node.http.map(({ address, serves }) => ['HTTP', `http://${address}, ${serves.join(' and ')}`]),
       ['Peers', String(node.peers)],
       [
         'Keeps',
@@ -90,7 +92,7 @@ export async function status(session: Session): Promise<void> {
   ])
 }
 
-function activityRows({ uptimeMs, activity }: NodeStatus): readonly (readonly string[])[] {
+function activityRows({ uptimeMs, activity, traffic }: NodeStatus): readonly (readonly string[])[] {
   const { facts, bytesIn, bytesOut, perSecond } = activity
   return [
     ['Up', `${Math.round(uptimeMs / 1000)} s`],
@@ -99,8 +101,15 @@ function activityRows({ uptimeMs, activity }: NodeStatus): readonly (readonly st
       `${facts.accept} taken, ${facts.pending} pending, ${facts.ignore} known or ignored, ${facts.reject} rejected; ${perSecond.facts}/s`
     ],
     ['Received', `${bytesText(bytesIn)}, ${bytesText(Math.round(perSecond.bytesIn))}/s`],
-    ['Sent', `${bytesText(bytesOut)}, ${bytesText(Math.round(perSecond.bytesOut))}/s`]
+    ['Sent', `${bytesText(bytesOut)}, ${bytesText(Math.round(perSecond.bytesOut))}/s`],
+    // With one swarm it is the same again.
+    ...(traffic.length < 2 ? [] : traffic.map(each => [`in ${safe(each.swarm)}`, trafficText(each)]))
   ]
+}
+
+function trafficText({ bytesIn, bytesOut, perSecond }: NodeStatus['traffic'][number]): string {
+  const way = (bytes: number, rate: number): string => `${bytesText(bytes)}, ${bytesText(Math.round(rate))}/s`
+  return `received ${way(bytesIn, perSecond.bytesIn)}; sent ${way(bytesOut, perSecond.bytesOut)}`
 }
 
 interface Seen {

@@ -4,6 +4,7 @@ import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addDocumentVerbs } from './document-verbs.ts'
 import { editArgv } from './edit-argv.ts'
 import { addProjectVerbs } from './project-verbs.ts'
+import { addGatewayVerbs } from './gateway-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 import { addStoreVerbs } from './store-verbs.ts'
@@ -119,6 +120,8 @@ addTakedownVerbs(program)
 addStoreVerbs(program)
 
 addSwarmVerbs(program)
+
+addGatewayVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

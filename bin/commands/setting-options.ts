@@ -26,6 +26,7 @@ function optionsOf(setting: Setting, flag: string): readonly Option[] {
     }
     case 'choice':
       return [new Option(`--${flag} <${operand}>`, description).choices(choices)]
+    case 'text':
     case 'folder':
     case 'size':
       return [new Option(`--${flag} <${operand}>`, description)]

@@ -9,6 +9,7 @@ import type { SubmissionId } from '../../protocol/submission.ts'
 import type { SubmitAnswer } from '../../protocol/submit-messages.ts'
 import type { ContentId } from '../../protocol/cid.ts'
 import type { ItemSet } from '../../protocol/sync/item-set.ts'
+import type { LibraryNumbers } from './library-metrics.ts'
 import type { Membership } from './membership.ts'
 
 /** Where libp2p and the DHT keep what they remember. Opened and closed by its owner. */
@@ -100,6 +101,10 @@ export interface SwarmComponents {
   readonly membership?: Membership
   readonly clock: Clock
   readonly log: Log
+  /** Takes what libp2p counts of itself; without one it counts nothing. */
+  readonly numbers?: LibraryNumbers
+  /** Bytes of blocks that were streamed to a peer. */
+  readonly onServed?: (bytes: number) => void
 }
 
 /** Numbers that a test, a bench or an operator may set; `protocol/limits.ts` has the defaults. */

@@ -198,6 +198,7 @@ async function hostOf(
     privateKey,
     datastore,
     logger: componentLogger(log),
+    numbers: components.numbers,
     gater,
     hello: {
       ...(membership === undefined
@@ -257,11 +258,13 @@ async function serve(
   })
 }
 
-async function serveContent(host: Host, { blocks, clock, log }: SwarmComponents, peers: Peers): Promise<void> {
+async function serveContent(host: Host, components: SwarmComponents, peers: Peers): Promise<void> {
+  const { blocks, clock, log, onServed = () => {} } = components
   const handler = dagHandler({
     blocks,
     clock,
     log,
+    onServed,
     isPeer: peer => peers.get(peer) !== undefined,
     onMalformed: peer => peers.blame(peer, 'malformed-message')
   })

@@ -20,6 +20,8 @@ export interface DagServerComponents {
   readonly log: Log
   /** Whether a peer is connected, so that others may be sent to it. */
   readonly isPeer: (peer: string) => boolean
+  /** Bytes of blocks went out. */
+  readonly onServed: (bytes: number) => void
   /** The peer sent what no honest program sends. */
   readonly onMalformed: (peer: string) => void
 }
@@ -98,6 +100,7 @@ async function answer(components: DagServerComponents, io: FramedStream, request
       continue
     }
     lastBytes = bytes.length
+    components.onServed(bytes.length)
     await pieces.add([answerHeader('block', bytes.length), bytes])
     takeOwn(order, bytes)
   }

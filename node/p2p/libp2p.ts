@@ -21,6 +21,7 @@ import { gossipService } from './gossip.ts'
 import type { GossipSub } from './gossip.ts'
 import { HelloGate } from './hello.ts'
 import type { HelloComponents } from './hello.ts'
+import type { LibraryNumbers } from './library-metrics.ts'
 import { muxer } from './muxer.ts'
 import { PskProtector } from './protector.ts'
 import { ANY_RELAY, relayClient, relayServer } from './relay.ts'
@@ -49,6 +50,7 @@ export interface HostComponents {
   readonly privateKey: PrivateKey
   readonly datastore: Datastore
   readonly logger: ComponentLogger
+  readonly numbers: LibraryNumbers | undefined
   readonly gater: GaterComponents
   readonly hello: HelloComponents
   /** Somebody on the local network says that it is of this swarm. */
@@ -57,7 +59,7 @@ export interface HostComponents {
 
 /** A libp2p host that is not started yet, with the bounds of docs/spec/limits.md and no default of the public network. */
 export async function createHost(components: HostComponents): Promise<Host> {
-  const { config, checked, privateKey, datastore, logger } = components
+  const { config, checked, privateKey, datastore, logger, numbers } = components
   const { psks = [] } = config
   const gater = connectionGater(components.gater)
   const host = await createLibp2p<Services>({
@@ -69,6 +71,7 @@ export async function createHost(components: HostComponents): Promise<Host> {
     addresses: { listen: [...checked.listen.map(address => address.toString()), ...relays(config)] },
     transports: [tcp(), await webSockets(checked.listen.some(isWebSocket)), relayClient()],
     ...(psks.length > 0 && { connectionProtector: () => new PskProtector(psks) }),
+    ...(numbers !== undefined && { metrics: () => numbers.metrics }),
     connectionEncrypters: [noise()],
     streamMuxers: [muxer()],
     connectionGater: gater,

@@ -61,6 +61,14 @@ export interface Activity {
   readonly perSecond: { readonly facts: number; readonly bytesIn: number; readonly bytesOut: number }
 }
 
+/** What went over the sockets of one swarm since the start; rates are over the last minute. */
+export interface SwarmTraffic {
+  readonly swarm: string
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly perSecond: { readonly bytesIn: number; readonly bytesOut: number }
+}
+
 export interface NodeStatus {
   readonly version: string
   readonly home: string
@@ -68,6 +76,12 @@ export interface NodeStatus {
   readonly key: Principal
   readonly peerId: string | null
   readonly addresses: readonly string[]
+  /** Where plain HTTP is answered, and what. */
+  readonly http: readonly {
+    readonly address: string
+    readonly serves: readonly ('gateway' | 'metrics')[]
+    readonly isLocal: boolean
+  }[]
   readonly uptimeMs: number
   readonly peers: number
   readonly keep: 'all' | 'none'
@@ -78,6 +92,7 @@ export interface NodeStatus {
   readonly memoryBytes: number
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number }
   readonly activity: Activity
+  readonly traffic: readonly SwarmTraffic[]
   readonly registries: readonly RegistryStatus[]
 }
 
@@ -251,6 +266,20 @@ export interface ApiMethods extends AuthorityMethods, DocumentMethods, StoreMeth
     result: RegistryRecord
   }
   /** Answers once the registry holds that many facts, is connected to that many peers, and, with `kept`, all bytes are here. */
+  /** A token that shows one member of a private registry its packages over plain HTTP. */
+  gatewayToken: {
+    params: { registry?: string; member?: string; expires?: string; renew: boolean }
+    result: {
+      readonly token: string
+      readonly registry: RegistryId
+      readonly alias: string
+      readonly member: Principal
+      readonly expires: number
+      /** Every token from before is over. */
+      readonly renewed: boolean
+      readonly addresses: readonly string[]
+    }
+  }
   waitFor: {
     params: { registry: string; facts: number; peers: number; kept: boolean; timeoutMs: number }
     result: { readonly facts: number }

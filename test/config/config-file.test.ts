@@ -24,6 +24,10 @@ describe('config.toml', () => {
   test('says everything that the table of settings knows', () => {
     const text = `keep = "all"
       log = "debug"
+      gateways = ["https://gateway.example"]
+      metrics.listen = "[::1]:9100"
+      [gateway]
+      listen = "127.0.0.1:8080"
       [swarm.public]
       listen = ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/4917/ws"]
       bootstrap = ["/dns4/node.example/tcp/4917/p2p/${PEER}"]
@@ -35,6 +39,8 @@ describe('config.toml', () => {
     expect(parseConfig(text)).toEqual({
       keep: 'all',
       logLevel: 'debug',
+      http: { gateway: '127.0.0.1:8080', metrics: '[::1]:9100' },
+      gateways: ['https://gateway.example'],
       swarms: [
         {
           name: 'public',
@@ -53,8 +59,12 @@ describe('config.toml', () => {
     ['kepe = "all"', 'USAGE', 'perhaps you meant keep'],
     ['listen = []', 'USAGE', 'perhaps you meant swarm.public.listen'],
     ['[swarm.public]\nbootsrap = []', 'USAGE', 'perhaps you meant swarm.public.bootstrap'],
-    ['nothing_like_it = 1', 'USAGE', 'it knows keep, log, swarm'],
+    ['nothing_like_it = 1', 'USAGE', 'it knows keep, log, gateway, metrics, gateways, swarm'],
     ['keep = 1', 'USAGE', 'keep'],
+    ['gateway = "127.0.0.1:1"', 'USAGE', 'write it as [gateway]'],
+    ['[gateway]\nport = 1', 'USAGE', 'it knows gateway.listen'],
+    ['[gateway]\nlisten = "8080"', 'USAGE', 'gateway.listen'],
+    ['gateways = ["ftp://a.example"]', 'USAGE', 'gateways'],
     ['keep = "', 'INVALID_TOML', 'correct the file'],
     ['[swarm]\n"../x" = {}', 'USAGE', 'use a-z'],
     ['swarm = 3', 'USAGE', '[swarm.public]'],
@@ -137,7 +147,10 @@ describe('precedence', () => {
       mdns: '0',
       relay: 'true',
       allow_peers: PEER,
-      quota: '5GB'
+      quota: '5GB',
+      'gateway.listen': '127.0.0.1:0',
+      'metrics.listen': '127.0.0.1:0',
+      gateways: 'https://gateway.example'
     }
     const variables = Object.fromEntries(SETTINGS.map(({ env, key }) => [env, texts[key] ?? '']))
     const found = withEnvironment(variables, () => resolveSettings(NO_FILE, { env: true }))

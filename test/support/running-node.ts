@@ -3,6 +3,7 @@ import { parseRegistryId } from '../../protocol/cid.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
 import type { Genesis } from '../../protocol/payload.ts'
 import { DEFAULT_CONFIG } from '../../node/config.ts'
+import type { Config } from '../../node/config.ts'
 import { createNode } from '../../node/create-node.ts'
 import type { RunningNode } from '../../node/create-node.ts'
 import { dispatch } from '../../node/daemon.ts'
@@ -29,15 +30,17 @@ export interface RunningNodeOptions {
   readonly home?: string
   /** A member's own token. */
   readonly token?: string
+  /** Other settings than the defaults. */
+  readonly config?: Partial<Config>
 }
 
-export async function runningNode({ home: dir, token }: RunningNodeOptions = {}): Promise<TestRunningNode> {
+export async function runningNode({ home: dir, token, config }: RunningNodeOptions = {}): Promise<TestRunningNode> {
   const path = dir ?? (await tempDir('home'))
   const home = await takeHome(path)
   const swarms = DEFAULT_CONFIG.swarms.map(swarm => ({ ...swarm, mdns: false, listen: ['/ip4/127.0.0.1/tcp/0'] }))
   const node = await createNode({
     home,
-    config: { ...DEFAULT_CONFIG, swarms },
+    config: { ...DEFAULT_CONFIG, swarms, ...config },
     version: '0.0.0-test',
     network: true,
     ...(token === undefined ? {} : { token }),

@@ -99,7 +99,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
     packages: ['@automerge/automerge', '@noble/hashes'],
     builtins: 'local'
   },
-  'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: [], builtins: 'any' },
+  'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: ['multiformats'], builtins: 'any' },
   node: {
     // The daemon and the in-process node of a command run what create-node.ts puts together.
     own: ['node/create-node.ts', 'protocol', 'attestation', 'storage', ...NODE_PARTS],

@@ -1,0 +1,136 @@
+import type { CID } from 'multiformats/cid'
+import { toLink } from '../protocol/cid.ts'
+import type { PlannedContent } from '../protocol/dag/plan.ts'
+import { RegistryError, isRegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import type { RemoteBlocks } from './content-fetch.ts'
+import type { Gateways, GatewaySession, GatewayStore } from './gateway-source.ts'
+import type { Clock } from './runtime/clock.ts'
+
+type PeerSession = ReturnType<RemoteBlocks['open']>
+
+/**
+ * Peers first, and gateways beside them as soon as they have been silent for a while or said that they have not got it. Of
+ * public content alone: whoever runs a gateway learns what is asked of it.
+ */
+export function withGateways(
+  peers: RemoteBlocks,
+  { gateways, clock }: { readonly gateways: Gateways; readonly clock: Pick<Clock, 'after'> }
+): RemoteBlocks {
+  return {
+    open(registry, signal) {
+      const session = peers.open(registry, signal)
+      const race = new GatewayRace(session, gateways.session(), clock)
+      return {
+        content: async (content, local, options) => {
+          const fetched = await session.content(content, local, options)
+          race.store = local
+          if (await local.has(toLink(content.root))) return fetched
+          const bytes = await race.whole(content, options.signal)
+          // Of a gateway that lost the race too: all that was stored is to be made durable.
+          return { ...fetched, stored: [...fetched.stored, ...race.stored], bytes: fetched.bytes + bytes }
+        },
+        block: (cid, options) => race.block(cid, options.signal),
+        close: () => session.close()
+      }
+    }
+  }
+}
+
+class GatewayRace {
+  /** Where blocks of gateways go; those of peers are stored by the swarm. */
+  store: GatewayStore | undefined
+  readonly #peers: PeerSession
+  readonly #gateways: GatewaySession
+  readonly #clock: Pick<Clock, 'after'>
+  #root: CID | undefined
+
+  constructor(peers: PeerSession, gateways: GatewaySession, clock: Pick<Clock, 'after'>) {
+    this.#peers = peers
+    this.#gateways = gateways
+    this.#clock = clock
+  }
+
+  get stored(): readonly CID[] {
+    return this.#root === undefined ? this.#gateways.stored : [this.#root, ...this.#gateways.stored]
+  }
+
+  /** Content of which no peer streamed anything: its root by bitswap, or all of it from a gateway. Returns its bytes. */
+  async whole(content: PlannedContent, signal: AbortSignal): Promise<number> {
+    const { store } = this
+    if (store === undefined) return 0
+    const root = toLink(content.root)
+    // The root alone says nothing about the rest; the walk goes on from there, and asks for each block.
+    const ofPeers = async (abort: AbortSignal): Promise<number> => {
+      const { length } = await this.#peers.block(root, { signal: abort })
+      this.#root = root
+      return length
+    }
+    return this.#race(signal, ofPeers, abort => this.#gateways.content(content, store, abort))
+  }
+
+  async block(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    const ask = async (abort: AbortSignal): Promise<Uint8Array> => {
+      const bytes = await this.#gateways.block(cid, abort)
+      await this.store?.put(cid, bytes)
+      return bytes
+    }
+    // Who has sent the blocks before this one most likely has it too, and no peer had.
+    if (this.#gateways.hasServed) {
+      try {
+        return await ask(signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!isRegistryError(error) || error.code !== 'CONTENT_UNAVAILABLE') throw error
+      }
+    }
+    return this.#race(signal, abort => this.#peers.block(cid, { signal: abort }), ask)
+  }
+
+  /** The first of the two that has it. The gateways start when the peers have failed, or after a while. */
+  async #race<T>(
+    signal: AbortSignal,
+    peers: (signal: AbortSignal) => Promise<T>,
+    gateways: (signal: AbortSignal) => Promise<T>
+  ): Promise<T> {
+    const over = new AbortController()
+    const both = AbortSignal.any([signal, over.signal])
+    const started = Promise.withResolvers<void>()
+    const first = peers(both)
+    first.catch(() => started.resolve())
+    this.#clock.after(LIMITS.gatewaySource.hedgeMs, () => started.resolve(), both)
+    const second = started.promise.then(() => {
+      both.throwIfAborted()
+      return gateways(both)
+    })
+    try {
+      return await Promise.any([first, second])
+    } catch (error) {
+      signal.throwIfAborted()
+      throw this.#failed(error)
+    } finally {
+      over.abort(new RegistryError('CANCELLED', 'it is here, or nobody has it'))
+      started.resolve()
+      // What it is just writing is written, and known to be.
+      await second.catch(() => undefined)
+    }
+  }
+
+  /** Both have failed: one message for both. What is neither's fault is thrown as it is. */
+  #failed(error: unknown): unknown {
+    const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error]
+    const other = errors.find(each => !isRegistryError(each) || each.code !== 'CONTENT_UNAVAILABLE')
+    if (other !== undefined) return other
+    const [first, second] = errors.filter(isRegistryError)
+    const { said } = this.#gateways
+    return new RegistryError(
+      'CONTENT_UNAVAILABLE',
+      `${first?.message ?? 'no peer sent it'}; ${second?.message ?? ''}`,
+      {
+        cause: error,
+        tried: [...(first?.tried ?? []), ...said],
+        next: first?.next ?? 'connect to a node that mirrors this registry, with `ggen-node connect MULTIADDR`'
+      }
+    )
+  }
+}
