@@ -1,6 +1,7 @@
 import type { Connection } from '@libp2p/interface'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
+import { HAVE_PROTOCOL } from '../../protocol/have/messages.ts'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
@@ -11,8 +12,9 @@ import { SUBMIT_PROTOCOL } from '../../protocol/submit-messages.ts'
 import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
-import type { Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import type { Clock, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
 import { Conduct } from './conduct.ts'
+import type { Further } from './dag-fetch.ts'
 import { dagHandler } from './dag-server.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
@@ -20,7 +22,10 @@ import { Dialer } from './dialer.ts'
 import { factFetcher } from './facts-client.ts'
 import { factsHandler } from './facts-server.ts'
 import type { GaterComponents } from './gater.ts'
+import { furtherPeers } from './further.ts'
 import { Gossip } from './gossip.ts'
+import { HaveTable } from './have-table.ts'
+import { HaveTeller } from './have-teller.ts'
 import { createHelia } from './helia.ts'
 import type { HeliaHost } from './helia.ts'
 import { createHost } from './libp2p.ts'
@@ -36,6 +41,7 @@ import { publicHello } from './public-hello.ts'
 import { Rejoiner } from './rejoin.ts'
 import { RememberedPeers } from './remembered.ts'
 import { ContentRouting } from './routing.ts'
+import { Shown } from './shown.ts'
 import { Standing } from './standing.ts'
 import { submitHandler } from './submit-server.ts'
 import { Sync } from './sync.ts'
@@ -53,12 +59,21 @@ export interface Parts {
   readonly members: Members | undefined
   readonly gossip: Gossip
   readonly sync: Sync
+  readonly have: Have
+  readonly shown: Shown
+  readonly further: Further
   readonly routing: ContentRouting
   readonly dialer: Dialer
   readonly remembered: RememberedPeers
   readonly rejoiner: Rejoiner
   readonly meter: SocketMeter
   readonly tuning: SwarmTuning
+}
+
+/** What is told and heard of who holds which content. */
+export interface Have {
+  readonly teller: HaveTeller
+  readonly table: HaveTable
 }
 
 /** Who may stay, and what members ask each other. */
@@ -92,11 +107,14 @@ export async function compose(whole: Whole): Promise<Parts> {
       ...whole.events,
       onPeer: peer => {
         sync.onPeer(peer)
+        have.teller.onPeer(peer)
         members?.line.onPeer(peer)
         whole.events.onPeer?.(peer)
       },
       onPeerGone: peer => {
         sync.onPeerGone(peer)
+        have.teller.onPeerGone(peer)
+        have.table.onPeerGone(peer)
         members?.line.onPeerGone(peer)
         whole.events.onPeerGone?.(peer)
       }
@@ -113,18 +131,41 @@ export async function compose(whole: Whole): Promise<Parts> {
     peers: () => peers.all().length,
     dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
   })
-  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers, members, remembered, rejoiner }))
+  const shown = new Shown(clock)
+  const have = haveOf(components, peers)
+  const host: Host = await hostOf(whole, gater, peerCache, () => ({
+    host,
+    peers,
+    members,
+    remembered,
+    rejoiner,
+    shown
+  }))
   // When it was asked, and whenever it says of its own accord that something has changed.
   host.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
     if (peers.get(peerId.toString()) !== undefined) remembered.note(peerId.toString(), { said: listenAddrs })
   })
   const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
   await serve(host, { components, peers, sync })
-  await serveContent(host, components, peers)
+  await serveContent(host, components, { peers, have, remembered })
   await serveSubmissions(host, components, peers)
   await serveMembers(host, components, peers)
+  const routing = new ContentRouting(host, clock, log)
   return {
     host,
+    have,
+    shown,
+    further: furtherPeers({
+      routing,
+      peers,
+      clock,
+      log,
+      internet: checked.internet,
+      dial: async (peer, addresses, signal) => {
+        const target = addresses.length > 0 ? [...addresses] : peerIdFromString(peer)
+        await dial(host, target, { membership, signal })
+      }
+    }),
     helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
     quota,
     peerCache,
@@ -132,7 +173,7 @@ export async function compose(whole: Whole): Promise<Parts> {
     members,
     gossip: gossipOf(whole, host, peers, sync),
     sync,
-    routing: new ContentRouting(host, clock, log),
+    routing,
     dialer: new Dialer(checked.bootstrap, {
       clock,
       log,
@@ -171,6 +212,7 @@ interface Later {
   readonly members: Members | undefined
   readonly remembered: RememberedPeers
   readonly rejoiner: Rejoiner
+  readonly shown: Shown
 }
 
 async function hostOf(
@@ -210,7 +252,7 @@ async function hostOf(
         const isOver = verdict.accepted && members !== undefined && !members.standing.stillStands(peer, verdict.member)
         if (isOver) return
         peers.onVerdict(connection, verdict)
-        if (verdict.accepted) identifyLater(later(), connection, log)
+        if (verdict.accepted) identifyLater(later(), connection, { clock, log })
       }
     },
     onNeighbour: ({ id, multiaddrs }) => later().rejoiner.onNeighbour(id.toString(), multiaddrs)
@@ -254,12 +296,36 @@ async function serve(
   })
 }
 
-async function serveContent(host: Host, { blocks, clock, log }: SwarmComponents, peers: Peers): Promise<void> {
+function haveOf({ held, isLeech = false, clock, log }: SwarmComponents, peers: Peers): Have {
+  return {
+    teller: new HaveTeller({ held: isLeech ? undefined : held, peers, clock, log }),
+    table: new HaveTable({ peers, clock, log })
+  }
+}
+
+interface ContentServing {
+  readonly peers: Peers
+  readonly have: Have
+  readonly remembered: RememberedPeers
+}
+
+async function serveContent(
+  host: Host,
+  { blocks, clock, log, throttles, isLeech = false }: SwarmComponents,
+  { peers, have, remembered }: ContentServing
+): Promise<void> {
+  const { table } = have
+  const { streams: told } = LIMITS.have
+  await host.handle(HAVE_PROTOCOL, table.accept, { maxInboundStreams: told, maxOutboundStreams: told })
+  if (isLeech) return
   const handler = dagHandler({
     blocks,
     clock,
     log,
+    throttle: throttles?.upload,
+    holders: root => [...table.about(root)].filter(([, said]) => said === 'yes').map(([peer]) => peer),
     isPeer: peer => peers.get(peer) !== undefined,
+    addressesOf: peer => remembered.addressesOf(peer),
     onMalformed: peer => peers.blame(peer, 'malformed-message')
   })
   const { streams } = LIMITS.dag
@@ -298,11 +364,18 @@ async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponent
 }
 
 /** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */
-function identifyLater({ host, remembered }: Later, connection: Connection, log: Log): void {
+function identifyLater(
+  { host, remembered, shown }: Later,
+  connection: Connection,
+  { clock, log }: { readonly clock: Clock; readonly log: Log }
+): void {
   const options = { signal: AbortSignal.timeout(LIMITS.hello.timeoutMs) }
   const peer = connection.remotePeer.toString()
   if (connection.direction === 'outbound') remembered.note(peer, { dialled: connection.remoteAddr })
-  host.services.identify.identify(connection, options).catch((error: unknown) => {
-    log.debug('identify failed', { peer, error: messageOf(error) })
-  })
+  const started = clock.now()
+  host.services.identify.identify(connection, options).then(
+    // The first thing that is known of how soon a peer answers.
+    () => shown.answered(peer, clock.now() - started),
+    (error: unknown) => log.debug('identify failed', { peer, error: messageOf(error) })
+  )
 }
