@@ -6,7 +6,7 @@ import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shap
 export type SettingValue = string | boolean | readonly string[]
 
 /** How a setting is read from text and from TOML, and what is wanted of it. */
-export type SettingType = 'folder' | 'choice' | 'switch' | 'list'
+export type SettingType = 'folder' | 'choice' | 'switch' | 'list' | 'rate'
 
 /** One thing that an operator decides. Files, environment, flags, help and documentation all follow from this. */
 export interface Setting {
@@ -34,6 +34,9 @@ export const PUBLIC_SWARM = 'public'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export const KEEPS = ['all', 'none'] as const
+
+/** A rate without a bound. */
+export const NO_RATE = 'none'
 
 const anything = (): undefined => undefined
 
@@ -64,6 +67,42 @@ export const SETTINGS: readonly Setting[] = [
     operand: 'what',
     description:
       'all: keep the bytes of everything the registries hold; none: only what is published and installed here',
+    fault: anything
+  },
+  {
+    key: 'leech',
+    type: 'switch',
+    scope: 'node',
+    choices: [],
+    fallback: false,
+    env: 'GGEN_NODE_LEECH',
+    flag: 'leech',
+    operand: '',
+    description: 'take content from others and give none: what is installed here has to come from somebody else',
+    fault: anything
+  },
+  {
+    key: 'upload',
+    type: 'rate',
+    scope: 'node',
+    choices: [],
+    fallback: NO_RATE,
+    env: 'GGEN_NODE_UPLOAD',
+    flag: 'upload',
+    operand: 'rate',
+    description: 'how much content is sent a second, to all peers together',
+    fault: anything
+  },
+  {
+    key: 'download',
+    type: 'rate',
+    scope: 'node',
+    choices: [],
+    fallback: NO_RATE,
+    env: 'GGEN_NODE_DOWNLOAD',
+    flag: 'download',
+    operand: 'rate',
+    description: 'how much content is taken a second, from all peers together',
     fault: anything
   },
   {
@@ -164,7 +203,29 @@ export function wantedOf({ type, choices }: Setting): string {
       return `a list of at most ${LIMITS.peers.bootstrap} texts`
     case 'folder':
       return 'a folder'
+    case 'rate':
+      return `${NO_RATE}, or bytes a second, from ${LIMITS.dag.leastRate / 1024}KiB, such as 500KB or 20MB`
   }
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30
+}
+
+/** Bytes a second of a rate that was checked; undefined for one without a bound, or that is none. */
+export function bytesPerSecond(rate: SettingValue | undefined): number | undefined {
+  const found = typeof rate === 'string' ? /^([1-9][0-9]{0,5})([KMG]i?B)$/.exec(rate) : null
+  const unit = UNITS[found?.[2] ?? '']
+  return unit === undefined ? undefined : Number(found?.[1]) * unit
+}
+
+function isRate(value: unknown): value is string {
+  return value === NO_RATE || (typeof value === 'string' && (bytesPerSecond(value) ?? 0) >= LIMITS.dag.leastRate)
 }
 
 /**
@@ -178,6 +239,7 @@ export function checkedValue(setting: Setting, value: unknown, where: string): S
     return list
   }
   if (setting.type === 'switch' && typeof value === 'boolean') return value
+  if (setting.type === 'rate' && isRate(value)) return value
   if (setting.type === 'folder' && typeof value === 'string' && value !== '') return value
   if (setting.type === 'choice' && typeof value === 'string' && setting.choices.includes(value)) return value
   throw new RegistryError('USAGE', `${where} must be ${wantedOf(setting)}, not ${shown(value)}`, {

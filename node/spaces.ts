@@ -24,6 +24,8 @@ export interface Space extends KeptRoots {
   readonly blocks: VerifiedBlocks
   /** What an operator withholds included. */
   readonly allBlocks: VerifiedBlocks
+  /** Called after a root was marked as held as a whole here, or as held no more; returns how to take it back. */
+  readonly onKept: (listener: (root: ContentId, isKept: boolean) => void) => () => void
 }
 
 export interface SpacesInit {
@@ -101,7 +103,7 @@ export class Spaces {
     const { openBlocks, records } = this.#init
     const allBlocks = await openBlocks(name)
     const blocks = withheldBlocks(allBlocks, this.takedowns)
-    this.#spaces.set(name, { name, blocks, allBlocks, ...records.keptIn(name) })
+    this.#spaces.set(name, { name, blocks, allBlocks, ...watched(records.keptIn(name)) })
   }
 
   /** Forgets a private swarm's bytes, and with `purge` deletes them. */
@@ -120,6 +122,24 @@ export class Spaces {
       if (await space.allBlocks.has(toLink(root))) return yield* listBlocks(root, space.allBlocks, { signal })
     }
     yield* listBlocks(root, this.public.allBlocks, { signal })
+  }
+}
+
+/** Records that tell of their changes, when they are written. */
+function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept'> {
+  const listeners = new Set<(root: ContentId, isKept: boolean) => void>()
+  const told = async (write: Promise<void>, root: ContentId, isKept: boolean): Promise<void> => {
+    await write
+    for (const listener of listeners) listener(root, isKept)
+  }
+  return {
+    ...kept,
+    markKept: root => told(kept.markKept(root), root, true),
+    forgetKept: root => told(kept.forgetKept(root), root, false),
+    onKept: listener => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    }
   }
 }
 

@@ -27,6 +27,7 @@ function optionsOf(setting: Setting, flag: string): readonly Option[] {
     case 'choice':
       return [new Option(`--${flag} <${operand}>`, description).choices(choices)]
     case 'folder':
+    case 'rate':
       return [new Option(`--${flag} <${operand}>`, description)]
   }
 }

@@ -1,7 +1,5 @@
 import type { Connection } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
-import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
-import { HAVE_PROTOCOL } from '../../protocol/have/messages.ts'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
@@ -12,10 +10,12 @@ import { SUBMIT_PROTOCOL } from '../../protocol/submit-messages.ts'
 import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
+import { bitswapBlocks } from './bitswap-blocks.ts'
 import type { Clock, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
 import { Conduct } from './conduct.ts'
 import type { Further } from './dag-fetch.ts'
-import { dagHandler } from './dag-server.ts'
+import { haveOf, serveContent } from './content-serving.ts'
+import type { Have } from './content-serving.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
 import { Dialer } from './dialer.ts'
@@ -24,8 +24,6 @@ import { factsHandler } from './facts-server.ts'
 import type { GaterComponents } from './gater.ts'
 import { furtherPeers } from './further.ts'
 import { Gossip } from './gossip.ts'
-import { HaveTable } from './have-table.ts'
-import { HaveTeller } from './have-teller.ts'
 import { createHelia } from './helia.ts'
 import type { HeliaHost } from './helia.ts'
 import { createHost } from './libp2p.ts'
@@ -70,12 +68,6 @@ export interface Parts {
   readonly tuning: SwarmTuning
 }
 
-/** What is told and heard of who holds which content. */
-export interface Have {
-  readonly teller: HaveTeller
-  readonly table: HaveTable
-}
-
 /** Who may stay, and what members ask each other. */
 export interface Members {
   readonly standing: Standing
@@ -93,7 +85,7 @@ export interface Whole {
 /** Connects the parts of a swarm. The only file of this folder that knows them all. */
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
-  const { clock, log, blocks, membership } = components
+  const { clock, log, blocks, membership, throttles, isLeech = false } = components
   const gater = gaterOf(whole)
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
@@ -166,7 +158,11 @@ export async function compose(whole: Whole): Promise<Parts> {
         await dial(host, target, { membership, signal })
       }
     }),
-    helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
+    helia: createHelia(host, {
+      datastore: quota,
+      blockstore: bitswapBlocks(blocks, { isLeech, upload: throttles?.upload }),
+      logger: componentLogger(log)
+    }),
     quota,
     peerCache,
     peers,
@@ -294,42 +290,6 @@ async function serve(
     maxInboundStreams: streams.sync,
     maxOutboundStreams: streams.sync
   })
-}
-
-function haveOf({ held, isLeech = false, clock, log }: SwarmComponents, peers: Peers): Have {
-  return {
-    teller: new HaveTeller({ held: isLeech ? undefined : held, peers, clock, log }),
-    table: new HaveTable({ peers, clock, log })
-  }
-}
-
-interface ContentServing {
-  readonly peers: Peers
-  readonly have: Have
-  readonly remembered: RememberedPeers
-}
-
-async function serveContent(
-  host: Host,
-  { blocks, clock, log, throttles, isLeech = false }: SwarmComponents,
-  { peers, have, remembered }: ContentServing
-): Promise<void> {
-  const { table } = have
-  const { streams: told } = LIMITS.have
-  await host.handle(HAVE_PROTOCOL, table.accept, { maxInboundStreams: told, maxOutboundStreams: told })
-  if (isLeech) return
-  const handler = dagHandler({
-    blocks,
-    clock,
-    log,
-    throttle: throttles?.upload,
-    holders: root => [...table.about(root)].filter(([, said]) => said === 'yes').map(([peer]) => peer),
-    isPeer: peer => peers.get(peer) !== undefined,
-    addressesOf: peer => remembered.addressesOf(peer),
-    onMalformed: peer => peers.blame(peer, 'malformed-message')
-  })
-  const { streams } = LIMITS.dag
-  await host.handle(DAG_PROTOCOL, handler, { maxInboundStreams: streams, maxOutboundStreams: streams })
 }
 
 function membersOf({ membership, clock, log }: SwarmComponents, peers: Peers, host: () => Host): Members | undefined {

@@ -119,10 +119,8 @@ class DagFetch {
       if (!this.#plan.isComplete && !this.#options.isHopeful()) this.#find()
       while (this.#failure === undefined && !this.#plan.isComplete) {
         this.#startLanes()
-        if (this.#lanes.size === 0 && this.#busy.size === 0 && this.#waiting.size === 0) {
-          if (this.#found !== undefined) break
-          this.#find()
-        }
+        if (this.#isStuck && this.#found === undefined) this.#find()
+        if (this.#isHopeless) break
         await this.#bell.heard()
       }
     } finally {
@@ -135,6 +133,17 @@ class DagFetch {
     }
     if (this.#failure !== undefined) throw this.#failure.error
     return this.#outcome()
+  }
+
+  /** Nobody who is here sends any of it. */
+  get #isStuck(): boolean {
+    return this.#busy.size === 0 && [...this.#lanes.keys()].every(({ isSlow }) => isSlow)
+  }
+
+  /** The DHT was asked too, and whoever is waited for has not said a word for long. */
+  get #isHopeless(): boolean {
+    const isOver = this.#found !== undefined && this.#waiting.size === 0
+    return isOver && this.#isStuck && [...this.#lanes.keys()].every(({ silentMs }) => silentMs >= LIMITS.dag.giveUpMs)
   }
 
   #outcome(): DagFetched {

@@ -120,6 +120,11 @@ export class DagLane implements Holder {
     }
   }
 
+  /** For how long it has answered nothing at all. */
+  get silentMs(): number {
+    return this.hasAnswered ? 0 : this.#slowMs
+  }
+
   /** Ends it, whatever it waits for. */
   fail(error: unknown): void {
     this.#failure ??= { error }
@@ -132,6 +137,7 @@ export class DagLane implements Holder {
     if (this.#stream === undefined) {
       // Attack, or a process that hangs: a connection that is open, and on which nothing is answered.
       this.isSlow = true
+      this.#slowMs += ms
       return this.#components.shown.silent(this.peer)
     }
     const isExcused = this.#orders.length === 0 || this.#wasHeldBack

@@ -79,6 +79,11 @@ export class HaveTable {
     return new Map([...this.#tellers].map(([peer, { told }]) => [peer, told.says(digest, now)]))
   }
 
+  /** Who says that it holds a root. */
+  holders(root: ContentId): readonly string[] {
+    return [...this.about(root)].filter(([, said]) => said === 'yes').map(([peer]) => peer)
+  }
+
   /** A peer that says yes was asked, and had it or not. */
   proved(peer: string, hadIt: boolean): void {
     this.#tellers.get(peer)?.told.proved(hadIt)

@@ -60,12 +60,12 @@ export class Shown {
 
   /**
    * After how long without a byte another peer is asked too: a few times what four in five of the answers took, so that
-   * hardly anybody is given up who is only as slow as usual. `mostMs` while nobody has shown anything.
+   * hardly anybody is given up who is only as slow as usual. Never more than `mostMs`.
    */
   hedgeMs(mostMs: number): number {
     const usual = this.#quantile(0.8, 'latencyMs')
-    const { hedgeFactor, hedgeLeastMs } = LIMITS.dag
-    if (usual === undefined) return mostMs
+    const { hedgeFactor, hedgeLeastMs, hedgeUnknownMs } = LIMITS.dag
+    if (usual === undefined) return Math.min(mostMs, hedgeUnknownMs)
     return Math.min(mostMs, Math.max(hedgeLeastMs, Math.ceil(usual * hedgeFactor)))
   }
 

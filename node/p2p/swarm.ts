@@ -2,7 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
-import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -76,6 +76,8 @@ export interface Swarm {
   fetch(registry: RegistryId | undefined, options?: FetchOptions): FetchSession
   /** Says in the DHT, later and in turn, that this node has a content root. */
   provide(cid: CID): void
+  /** Peers that are here and say that they hold a root as a whole. */
+  holders(root: ContentId): readonly string[]
   findProviders(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>
 }
 
@@ -135,6 +137,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
       return createFetchSession({ ...own, throttle, neighbours: () => neighbours(peers, gossip, registry) }, options)
     },
     provide: cid => (components.isLeech === true ? undefined : routing.provide(cid)),
+    holders: root => have.table.holders(root),
     findProviders: async (cid, { signal } = {}) =>
       await routing.findProviders(cid, signal ?? AbortSignal.timeout(LIMITS.dht.lookupMs))
   }

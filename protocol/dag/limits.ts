@@ -49,6 +49,10 @@ export const DAG_LIMITS = Object.freeze({
     /** another peer is asked too after so many times what four in five answers took, and not sooner than this */
     hedgeFactor: 4,
     hedgeLeastMs: 100,
+    /** the same while nobody has shown anything */
+    hedgeUnknownMs: SECOND / 2,
+    /** when nobody answers for so long, the content is looked for in other ways */
+    giveUpMs: 3 * SECOND,
     /** peers that are asked at once while none of them answers: twice as many after each wait, up to this */
     hedgedAtOnce: 4,
     /** whoever did not answer in time is among the last to be asked for so long */

@@ -23,6 +23,9 @@ function refusal(text: string): RegistryError {
 describe('config.toml', () => {
   test('says everything that the table of settings knows', () => {
     const text = `keep = "all"
+      leech = true
+      upload = "20MB"
+      download = "64KiB"
       log = "debug"
       [swarm.public]
       listen = ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/4917/ws"]
@@ -33,6 +36,9 @@ describe('config.toml', () => {
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
       keep: 'all',
+      leech: true,
+      upload: 20_000_000,
+      download: 65_536,
       logLevel: 'debug',
       swarms: [
         {
@@ -51,8 +57,11 @@ describe('config.toml', () => {
     ['kepe = "all"', 'USAGE', 'perhaps you meant keep'],
     ['listen = []', 'USAGE', 'perhaps you meant swarm.public.listen'],
     ['[swarm.public]\nbootsrap = []', 'USAGE', 'perhaps you meant swarm.public.bootstrap'],
-    ['nothing_like_it = 1', 'USAGE', 'it knows keep, log, swarm'],
+    ['nothing_like_it = 1', 'USAGE', 'it knows keep, leech, upload, download, log, swarm'],
     ['keep = 1', 'USAGE', 'keep'],
+    ['upload = "fast"', 'USAGE', 'upload'],
+    ['upload = "1KB"', 'USAGE', 'upload'],
+    ['download = 20000000', 'USAGE', 'download'],
     ['keep = "', 'INVALID_TOML', 'correct the file'],
     ['[swarm]\n"../x" = {}', 'USAGE', 'use a-z'],
     ['swarm = 3', 'USAGE', '[swarm.public]'],

@@ -147,15 +147,29 @@ describe('a slow peer', () => {
     const { clock, look } = lookingClock()
     const me = await memoryNode({ registries, clock, config: { tuning } })
     const dag = files()
-    const slow = await madeUpPeer(me, registry, () => [Uint8Array.of(0), 'silence'])
+    const slow = await madeUpPeer(me, registry, (request, n) =>
+      n === 1 ? honest(dag.blocks, request) : [Uint8Array.of(0), 'silence']
+    )
     let isOver = false
     const fetch = fetchContent(me, { ...dag, registry }).finally(() => (isOver = true))
-    await expect.poll(() => slow.asked.length).toBe(1)
+    await expect.poll(() => slow.asked.length).toBe(2)
     const looks = LIMITS.dag.windowMs / LOOK_MS
     for (let n = 0; n < looks - 1; n++) look()
     await Promise.resolve()
     expect(isOver).toBe(false)
     look()
+    expect((await fetch).stored.map(String)).toEqual([dag.root])
+    expect(me.events.of('onCut')).toEqual([])
+  })
+
+  test('that answers nothing at all, alone, is waited for three seconds', async () => {
+    const { clock, look } = lookingClock()
+    const me = await memoryNode({ registries, clock, config: { tuning } })
+    const dag = files()
+    const silent = await madeUpPeer(me, registry, () => [Uint8Array.of(0), 'silence'])
+    const fetch = fetchContent(me, { ...dag, registry })
+    await expect.poll(() => silent.asked.length).toBe(1)
+    for (let n = 0; n < LIMITS.dag.giveUpMs / LOOK_MS; n++) look()
     expect(await fetch).toMatchObject({ stored: [], bytes: 0 })
     expect(me.events.of('onCut')).toEqual([])
   })
