@@ -330,6 +330,12 @@ export const LIMITS = Object.freeze({
     turnMs: 5,
     /** a block up to this size is written without going to another thread */
     writeNowBytes: 64 * KiB,
+    /**
+     * A larger one too, so that a process that is killed has lost no block that came whole; until one takes longer than this: then as many
+     * are left to another thread
+     */
+    writeNowMs: 20,
+    writesElsewhere: 32,
     keyChars: 1_024,
     valueBytes: 16 * MiB,
     batchOperations: 65_536,
