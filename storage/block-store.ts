@@ -109,7 +109,8 @@ class BlockFiles {
 
   /** The same at once, for a small block in a quarter of the time. */
   async #writeNow(cid: CID, file: string, bytes: Uint8Array): Promise<void> {
-    await this.#turn.rest()
+    // A large one is on its way by itself, and what is not written when the process is killed comes over the network again.
+    if (bytes.length <= LIMITS.storage.writeNowBytes) await this.#turn.rest()
     const existing = this.readNow(cid)
     if (existing !== undefined && isBlock(cid, existing)) return
     const folder = dirname(file)
