@@ -11,7 +11,7 @@ import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
 import { bitswapBlocks } from './bitswap-blocks.ts'
-import type { Clock, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import type { Clock, Datastore, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
 import { Conduct } from './conduct.ts'
 import type { Further } from './dag-fetch.ts'
 import { haveOf, serveContent } from './content-serving.ts'
@@ -85,7 +85,7 @@ export interface Whole {
 /** Connects the parts of a swarm. The only file of this folder that knows them all. */
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
-  const { clock, log, blocks, membership, throttles, isLeech = false } = components
+  const { clock, log, membership } = components
   const gater = gaterOf(whole)
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
@@ -95,22 +95,12 @@ export async function compose(whole: Whole): Promise<Parts> {
     ...gater,
     conduct: new Conduct(),
     log,
-    events: {
-      ...whole.events,
-      onPeer: peer => {
-        sync.onPeer(peer)
-        have.teller.onPeer(peer)
-        members?.line.onPeer(peer)
-        whole.events.onPeer?.(peer)
-      },
-      onPeerGone: peer => {
-        sync.onPeerGone(peer)
-        have.teller.onPeerGone(peer)
-        have.table.onPeerGone(peer)
-        members?.line.onPeerGone(peer)
-        whole.events.onPeerGone?.(peer)
-      }
-    },
+    events: toldOfPeers(whole.events, () => [
+      sync,
+      have.teller,
+      have.table,
+      ...(members === undefined ? [] : [members.line])
+    ]),
     connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
   })
   const members = membersOf(components, peers, () => host)
@@ -125,14 +115,8 @@ export async function compose(whole: Whole): Promise<Parts> {
   })
   const shown = new Shown(clock)
   const have = haveOf(components, peers)
-  const host: Host = await hostOf(whole, gater, peerCache, () => ({
-    host,
-    peers,
-    members,
-    remembered,
-    rejoiner,
-    shown
-  }))
+  const later = (): Later => ({ host, peers, members, remembered, rejoiner, shown })
+  const host: Host = await hostOf(whole, gater, peerCache, later)
   // When it was asked, and whenever it says of its own accord that something has changed.
   host.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
     if (peers.get(peerId.toString()) !== undefined) remembered.note(peerId.toString(), { said: listenAddrs })
@@ -147,22 +131,8 @@ export async function compose(whole: Whole): Promise<Parts> {
     host,
     have,
     shown,
-    further: furtherPeers({
-      routing,
-      peers,
-      clock,
-      log,
-      internet: checked.internet,
-      dial: async (peer, addresses, signal) => {
-        const target = addresses.length > 0 ? [...addresses] : peerIdFromString(peer)
-        await dial(host, target, { membership, signal })
-      }
-    }),
-    helia: createHelia(host, {
-      datastore: quota,
-      blockstore: bitswapBlocks(blocks, { isLeech, upload: throttles?.upload }),
-      logger: componentLogger(log)
-    }),
+    further: furtherOf(whole, host, { routing, peers }),
+    helia: heliaOf(components, host, quota),
     quota,
     peerCache,
     peers,
@@ -182,6 +152,47 @@ export async function compose(whole: Whole): Promise<Parts> {
     meter,
     tuning
   }
+}
+
+/** Whatever has to do with each peer is told of it before the owner is. */
+function toldOfPeers(
+  events: SwarmEvents,
+  parts: () => readonly { onPeer?(peer: string): void; onPeerGone(peer: string): void }[]
+): SwarmEvents {
+  return {
+    ...events,
+    onPeer: peer => {
+      for (const part of parts()) part.onPeer?.(peer)
+      events.onPeer?.(peer)
+    },
+    onPeerGone: peer => {
+      for (const part of parts()) part.onPeerGone(peer)
+      events.onPeerGone?.(peer)
+    }
+  }
+}
+
+function heliaOf({ blocks, throttles, isLeech, log }: SwarmComponents, host: Host, datastore: Datastore): HeliaHost {
+  const blockstore = bitswapBlocks(blocks, { isLeech: isLeech === true, upload: throttles?.upload })
+  return createHelia(host, { datastore, blockstore, logger: componentLogger(log) })
+}
+
+function furtherOf(
+  { checked, components: { clock, log, membership } }: Whole,
+  host: Host,
+  { routing, peers }: { readonly routing: ContentRouting; readonly peers: Peers }
+): Further {
+  return furtherPeers({
+    routing,
+    peers,
+    clock,
+    log,
+    internet: checked.internet,
+    dial: async (peer, addresses, signal) => {
+      const target = addresses.length > 0 ? [...addresses] : peerIdFromString(peer)
+      await dial(host, target, { membership, signal })
+    }
+  })
 }
 
 function gaterOf({ config, checked, components: { clock, membership } }: Whole): GaterComponents {

@@ -105,7 +105,7 @@ export function parseBusy(payload: Uint8Array): readonly NamedPeer[] {
   const value = decodeCbor(payload, 3, 1 + peers * (3 + addressesPerPeer))
   if (!Array.isArray(value) || value.length > peers) throw malformed()
   return value.map((peer: unknown) => {
-    const [id, addresses, ...more]: readonly unknown[] = Array.isArray(peer) ? peer : []
+    const [id, addresses, ...more] = Array.isArray(peer) ? (peer as readonly unknown[]) : []
     if (!isText(id, peerChars) || !Array.isArray(addresses) || more.length > 0) throw malformed()
     if (addresses.length > addressesPerPeer) throw malformed()
     return {

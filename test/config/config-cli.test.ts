@@ -35,6 +35,9 @@ describe('config', () => {
     expect(said).toEqual([
       ['home', home, 'environment'],
       ['keep', 'all', 'file'],
+      ['leech', false, 'default'],
+      ['upload', 'none', 'default'],
+      ['download', 'none', 'default'],
       ['log', 'info', 'environment'],
       ['swarm.public.listen', ['/ip4/0.0.0.0/tcp/4917'], 'default'],
       ['swarm.public.bootstrap', [], 'default'],

@@ -134,6 +134,9 @@ describe('precedence', () => {
   test('every setting has a variable that is heard', () => {
     const texts: Readonly<Record<string, string>> = {
       keep: 'all',
+      leech: '1',
+      upload: '20MB',
+      download: 'none',
       log: 'error',
       listen: '/ip4/127.0.0.1/tcp/0, /ip4/127.0.0.1/tcp/1',
       bootstrap: `/ip4/1.2.3.4/tcp/1/p2p/${PEER}`,

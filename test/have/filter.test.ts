@@ -106,7 +106,7 @@ describe('a filter', () => {
     ['ones behind its end', { roots: 1, bytes: Uint8Array.of(0b0000_0000, 0b0100_0000) }, 'MALFORMED']
   ]
   test.each(lies)('with %s is refused', (_, change, code) => {
-    const { roots, bytes } = { ...good, ...change }
+    const { roots = good.roots, bytes = good.bytes } = change
     expect(codeOf(() => RootFilter.parse({ salt, roots, bytes }))).toBe(code)
   })
 

@@ -8,6 +8,7 @@ import type { Swarm } from '../../../node/p2p/swarm.ts'
 import { parseContentId } from '../../../protocol/cid.ts'
 import { PUBLIC_NAMES } from '../../../protocol/membership/names.ts'
 import { openBlocks } from '../../../storage/block-store.ts'
+import type { VerifiedBlocks } from '../../../storage/verified-blocks.ts'
 
 /**
  * Fetches content into the block store of a folder, and says how many bytes came in over its sockets. It ends itself with
@@ -17,7 +18,13 @@ const [folder = '', address = '', root = '', size = '0', until = 'Infinity'] = p
 const signal = new AbortController().signal
 const silent = (): void => undefined
 
-async function open(): Promise<{ readonly swarm: Swarm; readonly blocks: Awaited<ReturnType<typeof openBlocks>> }> {
+interface Receiver {
+  readonly swarm: Swarm
+  readonly blocks: VerifiedBlocks
+  close(): Promise<void>
+}
+
+async function open(): Promise<Receiver> {
   const own = join(folder, `data-${process.pid}`)
   await mkdir(own, { recursive: true })
   const datastore = new LevelDatastore(own)
@@ -56,10 +63,15 @@ async function open(): Promise<{ readonly swarm: Swarm; readonly blocks: Awaited
     log: { debug: silent, info: silent, warn: silent }
   })
   await swarm.start()
-  return { swarm, blocks }
+  const close = async (): Promise<void> => {
+    await swarm.stop()
+    await datastore.close()
+  }
+  return { swarm, blocks, close }
 }
 
-const { swarm, blocks } = await open()
+const receiver = await open()
+const { swarm, blocks } = receiver
 const say = (what: string): void => void process.stdout.write(`${what} ${swarm.traffic().bytesIn}\n`)
 const watch = setInterval(() => {
   if (swarm.traffic().bytesIn < Number(until)) return
@@ -77,5 +89,4 @@ await fetchContent(
 )
 clearInterval(watch)
 say('whole')
-await swarm.stop()
-process.exit(0)
+await receiver.close()
