@@ -82,14 +82,14 @@ describe('whoever has no room', () => {
     const dag = file(LIMITS.dag.crowdBytes + MiB)
     const source = await memoryNode({ registries })
     await store(source, dag.blocks)
-    const nodes = await Promise.all(Array.from({ length: 9 }, async () => await memoryNode({ registries })))
+    const nodes = await Promise.all(Array.from({ length: 6 }, async () => await memoryNode({ registries })))
     for (const node of nodes) await node.swarm.connect(source.address())
     await expect.poll(() => source.swarm.peers().length).toBe(nodes.length)
     await Promise.all(nodes.map(async node => await fetchContent(node, { ...dag, registry })))
     for (const node of nodes)
       for (const { cid } of dag.blocks.map.values()) expect(await node.blocks.has(cid)).toBe(true)
-    expect(source.swarm.traffic().bytesOut).toBeLessThan(5.5 * dag.size)
-  })
+    expect(source.swarm.traffic().bytesOut).toBeLessThan(5 * dag.size)
+  }, 60_000)
 
   test('sends nobody away for ever', () => {
     let now = 0

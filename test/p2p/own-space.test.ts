@@ -29,7 +29,9 @@ test('what a private swarm holds is told by its own host alone', async () => {
   await open.markKept(shared)
   await closed.forgetKept(secret)
   expect(told).toEqual([`acme ${secret} true`, `${PUBLIC_SWARM} ${shared} true`, `acme ${secret} false`])
-  expect(await Array.fromAsync(open.kept())).toEqual([shared])
+  const kept: ContentId[] = []
+  for await (const root of open.kept()) kept.push(root)
+  expect(kept).toEqual([shared])
   for (const end of stop) end()
   await open.forgetKept(shared)
   expect(told).toHaveLength(3)
