@@ -296,7 +296,9 @@ class DagFetch {
     const { clock, tuning, shown } = this.#components
     let cancel: () => void
     const next = (): void => {
-      const ms = shown.hedgeMs(tuning.hedgeMs)
+      const usual = shown.hedgeMs(tuning.hedgeMs)
+      // Who sends already is given the time in which a lost packet is sent again.
+      const ms = lane.hasAnswered ? Math.min(tuning.hedgeMs, Math.max(usual, LIMITS.dag.hedgeUnknownMs)) : usual
       cancel = clock.after(ms, () => {
         lane.look(ms)
         if (lane.isSlow) this.#plan.release(lane)

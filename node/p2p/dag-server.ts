@@ -203,10 +203,23 @@ class Pieces {
     this.#bytes = 0
     await this.#sending
     if (piece.length === 0) return
-    await this.#throttle?.turn(piece.length)
-    const time = deadline(this.#clock, LIMITS.dag.idleMs + (piece.length / LIMITS.dag.bytesPerSecond) * 1_000)
-    this.#sending = this.#io.writeRaw(piece, time.signal).finally(time.clear)
+    this.#sending = this.#throttle === undefined ? this.#write(piece) : this.#trickle(piece, this.#throttle)
     // A failure is thrown when the next piece is sent; until then it must not end the process as an unhandled one.
     this.#sending.catch(() => undefined)
+  }
+
+  async #write(piece: Uint8Array): Promise<void> {
+    const time = deadline(this.#clock, LIMITS.dag.idleMs + (piece.length / LIMITS.dag.bytesPerSecond) * 1_000)
+    await this.#io.writeRaw(piece, time.signal).finally(time.clear)
+  }
+
+  /** In little bits: who reads must not take a pause for silence. */
+  async #trickle(piece: Uint8Array, throttle: Throttle): Promise<void> {
+    const { throttledBytes } = LIMITS.dag
+    for (let at = 0; at < piece.length; at += throttledBytes) {
+      const bit = piece.subarray(at, at + throttledBytes)
+      await throttle.turn(bit.length)
+      await this.#write(bit)
+    }
   }
 }

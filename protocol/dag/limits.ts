@@ -71,6 +71,8 @@ export const DAG_LIMITS = Object.freeze({
     streams: 8,
     /** small blocks are gathered into pieces of about so much */
     pieceBytes: 256 * KiB,
+    /** the same where an operator bounds what is sent */
+    throttledBytes: 32 * KiB,
     /** a block above this is read from the disk without holding up anybody else */
     readNowBytes: 64 * KiB,
     /** between two requests on a stream, and what is added to the time that a piece may take */

