@@ -13,7 +13,7 @@ import type { ContentRouting } from './routing.ts'
 
 export interface FurtherComponents {
   readonly routing: Pick<ContentRouting, 'findProviders'>
-  readonly peers: Pick<Peers, 'connection'>
+  readonly peers: Pick<Peers, 'all' | 'connection'>
   readonly clock: Clock
   readonly log: Log
   /** See CheckedConfig: on the internet a private address that somebody names is not dialled. */
@@ -45,6 +45,8 @@ export function furtherPeers({ routing, peers, clock, log, internet, dial }: Fur
   }
   return {
     find: async (root, signal) => {
+      // With nobody there is no DHT either, and to wait for one would only make a person wait.
+      if (peers.all().length === 0) return []
       const found = await routing.findProviders(toLink(root), signal)
       await Promise.all(found.slice(0, LIMITS.dag.namedDials).map(async peer => await reach(peer, [], signal)))
       return found
