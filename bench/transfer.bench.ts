@@ -3,6 +3,7 @@ import { Remote } from './fleet/remote.ts'
 import { MIN_RUNS, above, informative, median, type Figure } from './report.ts'
 import { ROADS } from './transfer/orders.ts'
 import type { Orders, Road, Shape } from './transfer/orders.ts'
+import { crowdFigures } from './transfer/crowd.ts'
 import type { Workbench } from './workbench.ts'
 
 interface Course {
@@ -34,6 +35,7 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
     const names = [bench, `${bench}-bitswap`, `${bench}-plain`]
     if (names.some(name => workbench.wants(name))) yield* run(workbench, bench, course)
   }
+  yield* crowdFigures(workbench)
 }
 
 async function* run(workbench: Workbench, bench: string, course: Course): AsyncGenerator<Figure, void, void> {

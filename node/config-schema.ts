@@ -9,7 +9,7 @@ import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shap
 export type SettingValue = string | boolean | readonly string[]
 
 /** How a setting is read from text and from TOML, and what is wanted of it. */
-export type SettingType = 'folder' | 'text' | 'choice' | 'switch' | 'list' | 'size'
+export type SettingType = 'folder' | 'text' | 'choice' | 'switch' | 'list' | 'size' | 'rate'
 
 /** One thing that an operator decides. Files, environment, flags, help and documentation all follow from this. */
 export interface Setting {
@@ -40,6 +40,8 @@ export const KEEPS = ['all', 'none'] as const
 
 /** As many bytes as there is room for. */
 export const NO_QUOTA = 'none'
+/** A rate without a bound. */
+export const NO_RATE = 'none'
 
 const anything = (): undefined => undefined
 
@@ -70,6 +72,42 @@ export const SETTINGS: readonly Setting[] = [
     operand: 'what',
     description:
       'all: keep the bytes of everything the registries hold; none: only what is published and installed here',
+    fault: anything
+  },
+  {
+    key: 'leech',
+    type: 'switch',
+    scope: 'node',
+    choices: [],
+    fallback: false,
+    env: 'GGEN_NODE_LEECH',
+    flag: 'leech',
+    operand: '',
+    description: 'take content from others and give none: what is installed here has to come from somebody else',
+    fault: anything
+  },
+  {
+    key: 'upload',
+    type: 'rate',
+    scope: 'node',
+    choices: [],
+    fallback: NO_RATE,
+    env: 'GGEN_NODE_UPLOAD',
+    flag: 'upload',
+    operand: 'rate',
+    description: 'how much content is sent a second, to all peers together',
+    fault: anything
+  },
+  {
+    key: 'download',
+    type: 'rate',
+    scope: 'node',
+    choices: [],
+    fallback: NO_RATE,
+    env: 'GGEN_NODE_DOWNLOAD',
+    flag: 'download',
+    operand: 'rate',
+    description: 'how much content is taken a second, from all peers together',
     fault: anything
   },
   {
@@ -222,7 +260,29 @@ export function wantedOf({ type, choices }: Setting): string {
       return 'a folder'
     case 'size':
       return 'a size such as 500MB or 20GiB, or none'
+    case 'rate':
+      return `${NO_RATE}, or bytes a second, from ${LIMITS.dag.leastRate / 1024}KiB, such as 500KB or 20MB`
   }
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30
+}
+
+/** Bytes a second of a rate that was checked; undefined for one without a bound, or that is none. */
+export function bytesPerSecond(rate: SettingValue | undefined): number | undefined {
+  const found = typeof rate === 'string' ? /^([1-9][0-9]{0,5})([KMG]i?B)$/.exec(rate) : null
+  const unit = UNITS[found?.[2] ?? '']
+  return unit === undefined ? undefined : Number(found?.[1]) * unit
+}
+
+function isRate(value: unknown): value is string {
+  return value === NO_RATE || (typeof value === 'string' && (bytesPerSecond(value) ?? 0) >= LIMITS.dag.leastRate)
 }
 
 /**
@@ -236,6 +296,7 @@ export function checkedValue(setting: Setting, value: unknown, where: string): S
     return list
   }
   if (setting.type === 'switch' && typeof value === 'boolean') return value
+  if (setting.type === 'rate' && isRate(value)) return value
   if (setting.type === 'folder' && typeof value === 'string' && value !== '') return value
   if ((setting.type === 'size' || setting.type === 'text') && typeof value === 'string') {
     checkEntry(setting, value, where)

@@ -5,6 +5,7 @@ import { RegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { nearest } from '../protocol/nearest.ts'
 import {
+  bytesPerSecond,
   checkedValue,
   fallbackOf,
   fullKey,
@@ -37,6 +38,11 @@ export interface Config {
   /** `all`: fetch and keep the bytes of every release of the registries that are followed. */
   readonly keep: (typeof KEEPS)[number]
   readonly logLevel: (typeof LOG_LEVELS)[number]
+  /** Takes content from others and gives none. */
+  readonly leech: boolean
+  /** Bytes of content a second, to and from all peers; undefined without a bound. */
+  readonly upload: number | undefined
+  readonly download: number | undefined
   readonly swarms: readonly SwarmSettings[]
   /** Where this node answers plain HTTP; an empty text is nowhere. */
   readonly http: { readonly gateway: string; readonly metrics: string }
@@ -187,6 +193,9 @@ export function configOf(settings: readonly ResolvedSetting[]): Config {
     http: { gateway: textOf('gateway.listen'), metrics: textOf('metrics.listen') },
     gateways: listOf('gateways'),
     keep: KEEPS.find(keep => keep === values.get('keep')) ?? 'none',
+    leech: values.get('leech') === true,
+    upload: bytesPerSecond(values.get('upload')),
+    download: bytesPerSecond(values.get('download')),
     logLevel: LOG_LEVELS.find(level => level === values.get('log')) ?? 'warn',
     swarms: names.map(name => ({
       name,

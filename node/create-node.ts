@@ -21,7 +21,7 @@ import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
 import { NodeMeter } from './meter.ts'
 import type { Network } from './network.ts'
-import { keepWhatCounts, mirrorOf, wantAllOf } from './keeping.ts'
+import { keepWhatCounts, wantAllOf } from './keeping.ts'
 import { Numbers } from './numbers.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
@@ -301,7 +301,7 @@ interface InstallParts {
 
 /** What installing needs. */
 function composeInstalling(core: Core, parts: InstallParts): InstallComponents {
-  const { clock, log, facts, projects, swarms } = core
+  const { clock, log, facts, projects } = core
   const { reading, precedence, keeper, sources, provide, version } = parts
   return {
     find: reading.find,

@@ -31,7 +31,7 @@ export interface KeepingInit {
 
 /** Keeps what is to be kept, one content root after the other. */
 export function mirrorOf(init: KeepingInit): Mirror {
-  const { clock, log, disk, stopping, spaces, swarms, changes } = init
+  const { clock, log, stopping, spaces, swarms, changes } = init
   return new Mirror({
     placeOf: registry => spaces.of(registry),
     isRefused: root => spaces.takedowns.isTakenDown(root),

@@ -12,10 +12,11 @@ import { PUBLIC_SWARM } from './config-schema.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import { loadSwarmSecret } from './identity.ts'
 import type { NodeMeter } from './meter.ts'
-import type { SwarmComponents, SwarmConfig } from './p2p/components.ts'
+import type { HeldRoots, SwarmComponents, SwarmConfig, Throttles } from './p2p/components.ts'
 import { LibraryNumbers } from './p2p/library-metrics.ts'
 import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
+import { SharedThrottle } from './p2p/throttle.ts'
 import type { Registries } from './registries.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -23,7 +24,7 @@ import type { Gate } from './services/admit.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Sources } from './sources.ts'
-import type { Spaces } from './spaces.ts'
+import type { Space, Spaces } from './spaces.ts'
 import { publicRegistries } from './swarms.ts'
 import type { Swarms } from './swarms.ts'
 
@@ -66,10 +67,15 @@ export type PrivateHost = Pick<SwarmConfig, 'names' | 'psks'> & {
 export class Network {
   readonly #init: NetworkInit
   readonly #components: NetworkComponents
+  /** One of each for all hosts: what an operator pays for is one line. */
+  readonly #throttles: Throttles
 
   constructor(init: NetworkInit, components: NetworkComponents) {
     this.#init = init
     this.#components = components
+    const throttle = (rate: number | undefined): SharedThrottle | undefined =>
+      rate === undefined ? undefined : new SharedThrottle(rate, timeOf(components.clock))
+    this.#throttles = { upload: throttle(init.config.upload), download: throttle(init.config.download) }
   }
 
   async openPublic(): Promise<void> {
@@ -103,7 +109,15 @@ export class Network {
       if (numbers !== undefined) meter.libraries.set(name, numbers)
       const swarm = await createSwarm(
         { ...settings, agent: `ggen-node/${version}`, roles: this.#isMirror(name) ? ['mirror'] : [] },
-        { ...swarmComponents(name, this.#components), ...own, privateKey, datastore, ...(numbers && { numbers }) },
+        {
+          ...swarmComponents(name, this.#components),
+          ...own,
+          throttles: this.#throttles,
+          isLeech: this.#init.config.leech,
+          privateKey,
+          datastore,
+          ...(numbers && { numbers })
+        },
         this.#events()
       )
       await swarm.start()
@@ -174,6 +188,8 @@ function swarmComponents(
   return {
     blocks: spaces.named(name).blocks,
     onServed: bytes => meter.counts.served(bytes),
+    // Of its own space alone. Attack: the public host tells strangers, root by root, what a private swarm holds.
+    held: heldIn(spaces.named(name), spaces.takedowns),
     registries,
     gate: meter.watch(disk.guardPeers(gate)),
     facts: factsOf(components.facts, isOurs),
@@ -182,19 +198,33 @@ function swarmComponents(
       submit: (envelope, source) => desk.submit(envelope, { ...source, carries: isOurs }),
       ask: (registry, id, source) => desk.ask(registry, id, { ...source, carries: isOurs })
     },
-    clock: {
-      now: () => clock.now(),
-      after: (ms, task) => {
-        const cancel = new AbortController()
-        clock.after(ms, task, cancel.signal)
-        return () => cancel.abort()
-      }
-    },
+    clock: timeOf(clock),
     log: {
       debug: (message, fields = {}) => log.debug(fields, message),
       info: (message, fields = {}) => log.info(fields, message),
       warn: (message, fields = {}) => log.warn(fields, message)
     }
+  }
+}
+
+function timeOf(clock: Clock): SwarmComponents['clock'] {
+  return {
+    now: () => clock.now(),
+    after: (ms, task) => {
+      const cancel = new AbortController()
+      clock.after(ms, task, cancel.signal)
+      return () => cancel.abort()
+    }
+  }
+}
+
+/** What a space holds as a whole, but for what an operator withholds. */
+function heldIn(space: Space, takedowns: Spaces['takedowns']): HeldRoots {
+  return {
+    async *list() {
+      for await (const root of space.kept()) if (!takedowns.isTakenDown(root)) yield root
+    },
+    onChange: listener => space.onKept(listener)
   }
 }
 

@@ -35,6 +35,8 @@ export interface Space extends KeptRoots {
   readonly inUse: BlocksInUse
   /** Counts up whenever another root is held, or one no longer is. */
   readonly keptChanges: number
+  /** Called after a root was marked as held as a whole here, or as held no more; returns how to take it back. */
+  readonly onKept: (listener: (root: ContentId, isKept: boolean) => void) => () => void
 }
 
 export interface SpacesInit {
@@ -115,7 +117,7 @@ export class Spaces {
     const allBlocks = watchedBlocks(stored, cid => inUse.touch(cid))
     const hold = (root: ContentId): (() => void) => inUse.hold(root)
     const blocks = { ...withheldBlocks(allBlocks, this.takedowns), hold }
-    const roots = counted(records.keptIn(name, () => clock.now()))
+    const roots = watched(records.keptIn(name, () => clock.now()))
     this.#spaces.set(name, Object.assign(roots, { name, blocks, allBlocks, stored, inUse }))
   }
 
@@ -138,18 +140,25 @@ export class Spaces {
   }
 }
 
-function counted(roots: KeptRoots): KeptRoots & Pick<Space, 'keptChanges'> {
+/** Records that tell of their changes, when they are written. */
+function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept' | 'keptChanges'> {
+  const listeners = new Set<(root: ContentId, isKept: boolean) => void>()
   let keptChanges = 0
-  const then = (task: (root: ContentId) => Promise<void>) => async (root: ContentId) => {
-    await task(root)
+  const told = async (write: Promise<void>, root: ContentId, isKept: boolean): Promise<void> => {
+    await write
     keptChanges += 1
+    for (const listener of listeners) listener(root, isKept)
   }
   return {
-    ...roots,
-    markKept: then(roots.markKept),
-    forgetKept: then(roots.forgetKept),
+    ...kept,
+    markKept: root => told(kept.markKept(root), root, true),
+    forgetKept: root => told(kept.forgetKept(root), root, false),
     get keptChanges() {
       return keptChanges
+    },
+    onKept: listener => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     }
   }
 }

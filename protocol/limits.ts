@@ -2,6 +2,7 @@ import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { GATEWAY_LIMITS } from './gateway/limits.ts'
+import { HAVE_LIMITS } from './have/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
@@ -152,14 +153,18 @@ export const LIMITS = Object.freeze({
     versions: 8,
     agentChars: 128,
     timeoutMs: 5 * SECOND,
-    /** streams of one connection that may wait for the verdict, and bytes that each may pile up meanwhile */
-    waitingStreams: 16,
+    /**
+     * Streams of one connection that may wait for the verdict, and bytes that each may pile up meanwhile. A host has 18
+     * protocols, and whoever was let in a moment before us opens one of each: fewer would break off what an honest peer asks.
+     */
+    waitingStreams: 24,
     waitingBytes: 64 * KiB
   }),
   ...SYNC_LIMITS,
   ...DAG_LIMITS,
   ...STORE_LIMITS,
   ...GATEWAY_LIMITS,
+  ...HAVE_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,
@@ -336,6 +341,12 @@ export const LIMITS = Object.freeze({
     turnMs: 5,
     /** a block up to this size is written without going to another thread */
     writeNowBytes: 64 * KiB,
+    /**
+     * A larger one too, so that a process that is killed has lost no block that came whole; until one takes longer than this: then as many
+     * are left to another thread
+     */
+    writeNowMs: 20,
+    writesElsewhere: 32,
     keyChars: 1_024,
     valueBytes: 16 * MiB,
     batchOperations: 65_536,

@@ -9,8 +9,12 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { LevelDatastore } from 'datastore-level'
 import { fetchContent } from '../../node/content-fetch.ts'
 import type { RemoteBlocks } from '../../node/content-fetch.ts'
+import type { Clock, HeldRoots } from '../../node/p2p/components.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { createSwarm } from '../../node/p2p/swarm.ts'
+import { SharedThrottle } from '../../node/p2p/throttle.ts'
+import { toLink } from '../../protocol/cid.ts'
+import type { ContentId } from '../../protocol/cid.ts'
 import type { Swarm } from '../../node/p2p/swarm.ts'
 import { PUBLIC_NAMES } from '../../protocol/membership/names.ts'
 import { openBlocks } from '../../storage/block-store.ts'
@@ -18,7 +22,7 @@ import { importFolder } from '../../storage/content/import-folder.ts'
 import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
 import { serveOrders } from '../fleet/remote.ts'
 import type { Order } from '../fleet/remote.ts'
-import type { Orders, Road, Served } from './orders.ts'
+import type { Orders, Part, Road, Served } from './orders.ts'
 
 /** A process with one swarm: the one that has the bytes, or the one that gets them. */
 interface Open {
@@ -32,7 +36,18 @@ const PIECE_BYTES = 2 ** 20
 const running = new Set<Open>()
 const signal = new AbortController().signal
 
-async function openSwarm(folder: string): Promise<Open> {
+const clock: Clock = {
+  now: () => Date.now(),
+  after: (ms, task) => {
+    const timer = setTimeout(task, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
+async function openSwarm(
+  folder: string,
+  { upload, as = 'holder' }: { readonly upload?: number | undefined; readonly as?: Part } = {}
+): Promise<Open> {
   await mkdir(folder, { recursive: true })
   const datastore = new LevelDatastore(join(folder, 'data'))
   await datastore.open()
@@ -59,17 +74,13 @@ async function openSwarm(folder: string): Promise<Open> {
     {
       privateKey: await generateKeyPair('Ed25519'),
       datastore,
-      blocks,
+      blocks: partOf(as, blocks),
+      throttles: { upload: upload === undefined ? undefined : new SharedThrottle(upload, clock), download: undefined },
+      held: heldIn(partOf(as, blocks)),
       registries: () => [],
       gate: { admit: async () => ({ verdict: 'accept' }), admitMany: async () => [] },
       facts: nothing,
-      clock: {
-        now: () => Date.now(),
-        after: (ms, task) => {
-          const timer = setTimeout(task, ms)
-          return () => clearTimeout(timer)
-        }
-      },
+      clock,
       log: { debug: silent, info: silent, warn: silent }
     }
   )
@@ -87,8 +98,45 @@ async function openSwarm(folder: string): Promise<Open> {
   return opened
 }
 
-async function serve({ folder, shape }: Orders['serve']['params']): Promise<Served> {
-  const { swarm, blocks } = await openSwarm(join(folder, 'node'))
+/** What this process has, and who wants to know. */
+const roots = new Set<ContentId>()
+const listeners = new Set<(root: ContentId, isHeld: boolean) => void>()
+
+function heldIn(blocks: VerifiedBlocks): HeldRoots {
+  return {
+    async *list() {
+      for (const root of roots) if (await blocks.has(toLink(root))) yield root
+    },
+    onChange: listener => {
+      const tell = async (root: ContentId): Promise<void> => listener(root, await blocks.has(toLink(root)))
+      const told = (root: ContentId): void => void tell(root)
+      listeners.add(told)
+      return () => void listeners.delete(told)
+    }
+  }
+}
+
+function hold(root: ContentId): void {
+  roots.add(root)
+  for (const listener of listeners) listener(root, true)
+}
+
+function partOf(part: Part, blocks: VerifiedBlocks): VerifiedBlocks {
+  if (part === 'holder') return blocks
+  const wrong = new Uint8Array(1_000)
+  return {
+    ...blocks,
+    has: async () => true,
+    readNow: () => undefined,
+    async *get() {
+      if (part === 'staller') await new Promise(() => undefined)
+      yield wrong
+    }
+  }
+}
+
+async function serve({ folder, shape, upload }: Orders['serve']['params']): Promise<Served> {
+  const { swarm, blocks } = await openSwarm(join(folder, 'node'), { upload })
   const content = join(folder, 'content')
   const all = join(folder, 'all')
   await mkdir(content)
@@ -100,8 +148,51 @@ async function serve({ folder, shape }: Orders['serve']['params']): Promise<Serv
   }
   await whole.close()
   const { root } = await importFolder(content, blocks, { signal })
+  for (let i = 0; i < shape.files; i += 100)
+    await writeFile(join(content, `file-${i}.bin`), randomBytes(shape.fileBytes))
+  const next = await importFolder(content, blocks, { signal })
+  hold(root)
   await swarm.libp2p.handle(RAW, stream => void sendAll(stream, all))
-  return { address: swarm.addresses()[0] ?? '', root, size: shape.files * shape.fileBytes }
+  return { address: swarm.addresses()[0] ?? '', root, next: next.root, size: shape.files * shape.fileBytes }
+}
+
+async function joinIn({ folder, served, as, upload }: Orders['join']['params']): Promise<{ readonly address: string }> {
+  if (as !== 'holder') hold(served.root)
+  const { swarm, blocks } = await openSwarm(folder, { upload, as })
+  if (as === 'holder') {
+    await swarm.connect(served.address)
+    await fetchContent({ local: blocks, remote: remoteOf(swarm, 'dag') }, { registry: undefined, ...served }, signal)
+    hold(served.root)
+  }
+  return { address: swarm.addresses()[0] ?? '' }
+}
+
+async function getFrom({
+  folder,
+  addresses,
+  roots: wanted,
+  size
+}: Orders['getFrom']['params']): Promise<Orders['getFrom']['answer']> {
+  const { swarm, blocks } = await openSwarm(folder)
+  for (const address of addresses) await swarm.connect(address)
+  const ms: number[] = []
+  const bytesIn: number[] = []
+  for (const root of wanted) {
+    const before = swarm.traffic().bytesIn
+    const started = performance.now()
+    const remote: RemoteBlocks = { open: (registry, abort) => swarm.fetch(registry, { signal: abort }) }
+    await fetchContent({ local: blocks, remote }, { registry: undefined, root, size }, signal)
+    ms.push(performance.now() - started)
+    hold(root)
+    bytesIn.push(swarm.traffic().bytesIn - before)
+  }
+  // It stays: whoever has it may be asked for it.
+  return { ms, bytesIn }
+}
+
+async function measure(): Promise<Orders['measure']['answer']> {
+  const bytesOut = [...running].reduce((sum, { swarm }) => sum + swarm.traffic().bytesOut, 0)
+  return { bytesOut, peakMb: process.resourceUsage().maxRSS / 1024 }
 }
 
 async function sendAll(stream: Stream, file: string): Promise<void> {
@@ -201,6 +292,12 @@ serveOrders<Orders>(
         return await serve(params as Orders['serve']['params'])
       case 'get':
         return await get(params as Orders['get']['params'])
+      case 'join':
+        return await joinIn(params as Orders['join']['params'])
+      case 'getFrom':
+        return await getFrom(params as Orders['getFrom']['params'])
+      case 'measure':
+        return await measure()
       case 'close':
         return null
     }

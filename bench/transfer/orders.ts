@@ -15,21 +15,46 @@ export interface Shape {
   readonly fileBytes: number
 }
 
+/** An honest holder; one that answers nothing; one that sends other bytes. */
+export type Part = 'holder' | 'staller' | 'liar'
+
 /** What the bench tells a process with a swarm to do, with what it answers. */
 export interface Orders {
   /** Makes content of random bytes and serves it. */
-  serve: { params: { readonly folder: string; readonly shape: Shape }; answer: Served }
+  serve: {
+    params: { readonly folder: string; readonly shape: Shape; readonly upload?: number }
+    answer: Served
+  }
   /** Starts a swarm of its own with an empty store, connects, and gets it all. */
   get: {
     params: { readonly folder: string; readonly served: Served; readonly road: Road }
     answer: { readonly ms: number }
   }
+  /** Starts a swarm that has the same bytes, or behaves as if it had. */
+  join: {
+    params: { readonly folder: string; readonly served: Served; readonly as: Part; readonly upload?: number }
+    answer: { readonly address: string }
+  }
+  /** Starts a swarm with an empty store, connects to all, and gets it all; `roots` one after the other. */
+  getFrom: {
+    params: {
+      readonly folder: string
+      readonly addresses: readonly string[]
+      readonly roots: readonly ContentId[]
+      readonly size: number
+    }
+    answer: { readonly ms: readonly number[]; readonly bytesIn: readonly number[] }
+  }
+  /** What this process has sent, and the most memory that it ever had. */
+  measure: { params: null; answer: { readonly bytesOut: number; readonly peakMb: number } }
   close: { params: null; answer: null }
 }
 
 export interface Served {
   readonly address: string
   readonly root: ContentId
+  /** The same with one file in a hundred changed. */
+  readonly next: ContentId
   /** Bytes of the files. */
   readonly size: number
 }

@@ -29,6 +29,7 @@ function optionsOf(setting: Setting, flag: string): readonly Option[] {
     case 'text':
     case 'folder':
     case 'size':
+    case 'rate':
       return [new Option(`--${flag} <${operand}>`, description)]
   }
 }

@@ -2,12 +2,11 @@ import type { HeliaInit } from 'helia'
 import type { PrivateKey } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Admission } from '../../protocol/admission.ts'
-import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import type { HelloRole } from '../../protocol/hello.ts'
 import type { SwarmNames } from '../../protocol/membership/names.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { SubmitAnswer } from '../../protocol/submit-messages.ts'
-import type { ContentId } from '../../protocol/cid.ts'
 import type { ItemSet } from '../../protocol/sync/item-set.ts'
 import type { LibraryNumbers } from './library-metrics.ts'
 import type { Membership } from './membership.ts'
@@ -87,11 +86,37 @@ export interface SubmissionDesk {
   ask(registry: RegistryId, id: SubmissionId, source: SubmissionSource): Promise<SubmitAnswer>
 }
 
+/** The content roots that are held as a whole, of which the swarm may speak. */
+export interface HeldRoots {
+  list(): AsyncIterable<ContentId>
+  /** Called after each change; returns how to take the listener back. */
+  onChange(listener: (root: ContentId, isHeld: boolean) => void): () => void
+}
+
+/** Bytes a second, for everybody who shares it. */
+export interface Throttle {
+  /** Takes so many bytes, and says how many milliseconds to wait before the next. */
+  owe(bytes: number): number
+  /** Resolves when everything that was taken before has had its time; then so many bytes are taken. */
+  turn(bytes: number): Promise<void>
+}
+
+/** How much content may go over the streams of all hosts of a node. */
+export interface Throttles {
+  readonly upload: Throttle | undefined
+  readonly download: Throttle | undefined
+}
+
 /** Everything that a swarm is given. Nothing in `node/p2p/` is global, so a process may hold several. */
 export interface SwarmComponents {
   readonly privateKey: PrivateKey
   readonly datastore: Datastore
   readonly blocks: Blockstore & ServedBlocks
+  /** Told to peers; without it nobody is told what is held here. */
+  readonly held?: HeldRoots
+  readonly throttles?: Throttles
+  /** Takes content from others and gives none. */
+  readonly isLeech?: boolean
   readonly registries: () => readonly RegistryId[]
   readonly gate: Gate
   readonly facts: Facts

@@ -1,6 +1,5 @@
 import type { Connection } from '@libp2p/interface'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
 import { PROTOCOL_VERSIONS } from '../../protocol/hello.ts'
@@ -11,15 +10,19 @@ import { SUBMIT_PROTOCOL } from '../../protocol/submit-messages.ts'
 import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
-import type { Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import { bitswapBlocks } from './bitswap-blocks.ts'
+import type { Clock, Datastore, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
 import { Conduct } from './conduct.ts'
-import { dagHandler } from './dag-server.ts'
+import type { Further } from './dag-fetch.ts'
+import { haveOf, serveContent } from './content-serving.ts'
+import type { Have } from './content-serving.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
 import { Dialer } from './dialer.ts'
 import { factFetcher } from './facts-client.ts'
 import { factsHandler } from './facts-server.ts'
 import type { GaterComponents } from './gater.ts'
+import { furtherPeers } from './further.ts'
 import { Gossip } from './gossip.ts'
 import { createHelia } from './helia.ts'
 import type { HeliaHost } from './helia.ts'
@@ -36,6 +39,7 @@ import { publicHello } from './public-hello.ts'
 import { Rejoiner } from './rejoin.ts'
 import { RememberedPeers } from './remembered.ts'
 import { ContentRouting } from './routing.ts'
+import { Shown } from './shown.ts'
 import { Standing } from './standing.ts'
 import { submitHandler } from './submit-server.ts'
 import { Sync } from './sync.ts'
@@ -53,6 +57,9 @@ export interface Parts {
   readonly members: Members | undefined
   readonly gossip: Gossip
   readonly sync: Sync
+  readonly have: Have
+  readonly shown: Shown
+  readonly further: Further
   readonly routing: ContentRouting
   readonly dialer: Dialer
   readonly remembered: RememberedPeers
@@ -78,7 +85,7 @@ export interface Whole {
 /** Connects the parts of a swarm. The only file of this folder that knows them all. */
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
-  const { clock, log, blocks, membership } = components
+  const { clock, log, membership } = components
   const gater = gaterOf(whole)
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
@@ -88,19 +95,12 @@ export async function compose(whole: Whole): Promise<Parts> {
     ...gater,
     conduct: new Conduct(),
     log,
-    events: {
-      ...whole.events,
-      onPeer: peer => {
-        sync.onPeer(peer)
-        members?.line.onPeer(peer)
-        whole.events.onPeer?.(peer)
-      },
-      onPeerGone: peer => {
-        sync.onPeerGone(peer)
-        members?.line.onPeerGone(peer)
-        whole.events.onPeerGone?.(peer)
-      }
-    },
+    events: toldOfPeers(whole.events, () => [
+      sync,
+      have.teller,
+      have.table,
+      ...(members === undefined ? [] : [members.line])
+    ]),
     connectionsOf: peer => host.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peer)
   })
   const members = membersOf(components, peers, () => host)
@@ -113,26 +113,33 @@ export async function compose(whole: Whole): Promise<Parts> {
     peers: () => peers.all().length,
     dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
   })
-  const host: Host = await hostOf(whole, gater, peerCache, () => ({ host, peers, members, remembered, rejoiner }))
+  const shown = new Shown(clock)
+  const have = haveOf(components, peers)
+  const later = (): Later => ({ host, peers, members, remembered, rejoiner, shown })
+  const host: Host = await hostOf(whole, gater, peerCache, later)
   // When it was asked, and whenever it says of its own accord that something has changed.
   host.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
     if (peers.get(peerId.toString()) !== undefined) remembered.note(peerId.toString(), { said: listenAddrs })
   })
   const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
   await serve(host, { components, peers, sync })
-  await serveContent(host, components, peers)
+  await serveContent(host, components, { peers, have, remembered })
   await serveSubmissions(host, components, peers)
   await serveMembers(host, components, peers)
+  const routing = new ContentRouting(host, clock, log)
   return {
     host,
-    helia: createHelia(host, { datastore: quota, blockstore: blocks, logger: componentLogger(log) }),
+    have,
+    shown,
+    further: furtherOf(whole, host, { routing, peers }),
+    helia: heliaOf(components, host, quota),
     quota,
     peerCache,
     peers,
     members,
     gossip: gossipOf(whole, host, peers, sync),
     sync,
-    routing: new ContentRouting(host, clock, log),
+    routing,
     dialer: new Dialer(checked.bootstrap, {
       clock,
       log,
@@ -145,6 +152,47 @@ export async function compose(whole: Whole): Promise<Parts> {
     meter,
     tuning
   }
+}
+
+/** Whatever has to do with each peer is told of it before the owner is. */
+function toldOfPeers(
+  events: SwarmEvents,
+  parts: () => readonly { onPeer?(peer: string): void; onPeerGone(peer: string): void }[]
+): SwarmEvents {
+  return {
+    ...events,
+    onPeer: peer => {
+      for (const part of parts()) part.onPeer?.(peer)
+      events.onPeer?.(peer)
+    },
+    onPeerGone: peer => {
+      for (const part of parts()) part.onPeerGone(peer)
+      events.onPeerGone?.(peer)
+    }
+  }
+}
+
+function heliaOf({ blocks, throttles, isLeech, log }: SwarmComponents, host: Host, datastore: Datastore): HeliaHost {
+  const blockstore = bitswapBlocks(blocks, { isLeech: isLeech === true, upload: throttles?.upload })
+  return createHelia(host, { datastore, blockstore, logger: componentLogger(log) })
+}
+
+function furtherOf(
+  { checked, components: { clock, log, membership } }: Whole,
+  host: Host,
+  { routing, peers }: { readonly routing: ContentRouting; readonly peers: Peers }
+): Further {
+  return furtherPeers({
+    routing,
+    peers,
+    clock,
+    log,
+    internet: checked.internet,
+    dial: async (peer, addresses, signal) => {
+      const target = addresses.length > 0 ? [...addresses] : peerIdFromString(peer)
+      await dial(host, target, { membership, signal })
+    }
+  })
 }
 
 function gaterOf({ config, checked, components: { clock, membership } }: Whole): GaterComponents {
@@ -174,6 +222,7 @@ interface Later {
   readonly members: Members | undefined
   readonly remembered: RememberedPeers
   readonly rejoiner: Rejoiner
+  readonly shown: Shown
 }
 
 async function hostOf(
@@ -214,7 +263,7 @@ async function hostOf(
         const isOver = verdict.accepted && members !== undefined && !members.standing.stillStands(peer, verdict.member)
         if (isOver) return
         peers.onVerdict(connection, verdict)
-        if (verdict.accepted) identifyLater(later(), connection, log)
+        if (verdict.accepted) identifyLater(later(), connection, { clock, log })
       }
     },
     onNeighbour: ({ id, multiaddrs }) => later().rejoiner.onNeighbour(id.toString(), multiaddrs)
@@ -258,20 +307,6 @@ async function serve(
   })
 }
 
-async function serveContent(host: Host, components: SwarmComponents, peers: Peers): Promise<void> {
-  const { blocks, clock, log, onServed = () => {} } = components
-  const handler = dagHandler({
-    blocks,
-    clock,
-    log,
-    onServed,
-    isPeer: peer => peers.get(peer) !== undefined,
-    onMalformed: peer => peers.blame(peer, 'malformed-message')
-  })
-  const { streams } = LIMITS.dag
-  await host.handle(DAG_PROTOCOL, handler, { maxInboundStreams: streams, maxOutboundStreams: streams })
-}
-
 function membersOf({ membership, clock, log }: SwarmComponents, peers: Peers, host: () => Host): Members | undefined {
   if (membership === undefined) return undefined
   return {
@@ -304,11 +339,18 @@ async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponent
 }
 
 /** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */
-function identifyLater({ host, remembered }: Later, connection: Connection, log: Log): void {
+function identifyLater(
+  { host, remembered, shown }: Later,
+  connection: Connection,
+  { clock, log }: { readonly clock: Clock; readonly log: Log }
+): void {
   const options = { signal: AbortSignal.timeout(LIMITS.hello.timeoutMs) }
   const peer = connection.remotePeer.toString()
   if (connection.direction === 'outbound') remembered.note(peer, { dialled: connection.remoteAddr })
-  host.services.identify.identify(connection, options).catch((error: unknown) => {
-    log.debug('identify failed', { peer, error: messageOf(error) })
-  })
+  const started = clock.now()
+  host.services.identify.identify(connection, options).then(
+    // The first thing that is known of how soon a peer answers.
+    () => shown.answered(peer, clock.now() - started),
+    (error: unknown) => log.debug('identify failed', { peer, error: messageOf(error) })
+  )
 }

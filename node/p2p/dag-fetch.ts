@@ -1,4 +1,6 @@
 import type { CID } from 'multiformats/cid'
+import type { ContentId } from '../../protocol/cid.ts'
+import type { NamedPeer } from '../../protocol/dag/messages.ts'
 import { DagPlan } from '../../protocol/dag/plan.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
@@ -6,18 +8,41 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import { BlockWriter } from './block-writer.ts'
-import type { Clock, Log, SwarmTuning } from './components.ts'
+import type { Clock, Log, SwarmTuning, Throttle } from './components.ts'
 import { DagLane } from './dag-lane.ts'
 import type { LaneEnd, LocalStore } from './dag-lane.ts'
+import { DagReport } from './dag-report.ts'
 import type { Peers } from './peers.ts'
+import type { Shown } from './shown.ts'
+
+/** Finds and reaches peers that are not here. Nothing of it throws, and each of it ends. */
+export interface Further {
+  /** Asks the DHT who has a root, and connects to some of them. */
+  find(root: ContentId, signal: AbortSignal): Promise<readonly string[]>
+  /** Connects to a peer that somebody has named. */
+  reach(peer: NamedPeer, signal: AbortSignal): Promise<void>
+}
 
 export interface DagFetchComponents {
   readonly peers: Pick<Peers, 'connection' | 'blame'>
   readonly clock: Clock
   readonly log: Log
   readonly tuning: SwarmTuning
-  /** Who may be asked, the likeliest first. */
-  candidates(): readonly string[]
+  readonly shown: Shown
+  /** What an operator bounds the bytes to that come. */
+  readonly throttle: Throttle | undefined
+  readonly further: Further
+}
+
+export interface DagFetchOptions {
+  readonly local: LocalStore
+  readonly signal: AbortSignal
+  /** Who may be asked, the likeliest first; `named` are those that others have named for it. */
+  readonly candidates: (named: ReadonlySet<string>) => readonly string[]
+  /** Whether somebody who is here may have it, as far as anybody says. */
+  readonly isHopeful: () => boolean
+  /** A peer had something of it, or nothing. */
+  readonly onProved?: (peer: string, hadIt: boolean) => void
 }
 
 /** What peers brought: every block of it was verified and is stored, and nothing else was. */
@@ -26,49 +51,58 @@ export interface DagFetched {
   readonly bytes: number
   /** Peers that were asked and had not got all of what is missing still. */
   readonly lacking: readonly string[]
+  /** Whom the DHT has named for it. */
+  readonly found: readonly string[]
+  /** Who was asked, and what they said; undefined when nobody needed to be. */
+  readonly report: string | undefined
 }
 
 /**
- * Brings what is missing below a root over `/ggen/dag/1`: from the likeliest peer, from a second one as soon as the first
- * is slow, and from several at once where it is much. What nobody has, or can say in this protocol, stays missing.
+ * Brings what is missing below a root over `/ggen/dag/1`: from the likeliest peer, from others as soon as it is silent for
+ * longer than peers usually are, and from several at once where it is much. What nobody has, or can say in this protocol,
+ * stays missing.
  * @throws RegistryError LIMIT_EXCEEDED | MALFORMED for content that could not have been published, what the store throws, and
  * the signal's reason
  */
 export async function fetchDag(
   components: DagFetchComponents,
   content: PlannedContent,
-  options: { readonly local: LocalStore; readonly signal: AbortSignal }
+  options: DagFetchOptions
 ): Promise<DagFetched> {
   return await new DagFetch(components, content, options).run()
 }
 
 class DagFetch {
   readonly #components: DagFetchComponents
-  readonly #local: LocalStore
-  readonly #signal: AbortSignal
+  readonly #options: DagFetchOptions
   readonly #plan: DagPlan
   readonly #writer: BlockWriter
+  readonly #report: DagReport
   readonly #lanes = new Map<DagLane, Promise<void>>()
-  readonly #asked = new Set<string>()
   /** Who is asked no more. */
   readonly #over = new Set<string>()
-  /** Who had no room, until he is asked again; and others who are said to have it. */
+  /** Who had no room, until he is asked again. */
   readonly #busy = new Map<string, () => void>()
   #busyTries = 0
-  #recommended: readonly string[] = []
+  /** Who was named for it by somebody without room, or by the DHT. */
+  readonly #named = new Set<string>()
+  readonly #dialled = new Set<string>()
+  /** Who has sent some of it. */
+  readonly #proved = new Set<string>()
+  readonly #waiting = new Set<Promise<void>>()
+  readonly #stop = new AbortController()
+  #found: readonly string[] | undefined
+  /** Work was taken from somebody slower: for it one more is asked, however little it is. */
+  #isStolen = false
   #failure: { readonly error: unknown } | undefined
   readonly #bell = new Bell()
 
-  constructor(
-    components: DagFetchComponents,
-    content: PlannedContent,
-    { local, signal }: { readonly local: LocalStore; readonly signal: AbortSignal }
-  ) {
+  constructor(components: DagFetchComponents, content: PlannedContent, options: DagFetchOptions) {
     this.#components = components
-    this.#local = local
-    this.#signal = signal
+    this.#options = options
     this.#plan = new DagPlan(content)
-    this.#writer = new BlockWriter((cid, bytes) => local.put(cid, bytes), {
+    this.#report = new DagReport(components.clock)
+    this.#writer = new BlockWriter((cid, bytes) => options.local.put(cid, bytes), {
       onRoom: () => {
         for (const lane of this.#lanes.keys()) lane.resume()
       },
@@ -77,28 +111,51 @@ class DagFetch {
   }
 
   async run(): Promise<DagFetched> {
-    this.#signal.addEventListener('abort', this.#onAbort, { once: true })
-    let stopLooking: () => void = () => undefined
+    const { signal } = this.#options
+    signal.addEventListener('abort', this.#onAbort, { once: true })
     try {
-      this.#signal.throwIfAborted()
+      signal.throwIfAborted()
       await this.#readOwn()
-      stopLooking = this.#look()
+      if (!this.#plan.isComplete && !this.#options.isHopeful()) this.#find()
       while (this.#failure === undefined && !this.#plan.isComplete) {
         this.#startLanes()
-        if (this.#lanes.size === 0 && this.#busy.size === 0) break
+        if (this.#isStuck && this.#found === undefined) this.#find()
+        if (this.#isHopeless) break
         await this.#bell.heard()
       }
     } finally {
-      stopLooking()
-      this.#signal.removeEventListener('abort', this.#onAbort)
+      signal.removeEventListener('abort', this.#onAbort)
+      this.#stop.abort(new RegistryError('CANCELLED', 'the fetch is over'))
       for (const cancel of this.#busy.values()) cancel()
       for (const lane of this.#lanes.keys()) lane.fail(new RegistryError('CANCELLED', 'the fetch is over'))
-      await Promise.all(this.#lanes.values())
+      await Promise.all([...this.#lanes.values(), ...this.#waiting])
       await this.#writer.settled()
     }
     if (this.#failure !== undefined) throw this.#failure.error
-    const lacking = this.#plan.isComplete ? [] : [...this.#asked].filter(peer => !this.#plan.hasWorkFor(peer))
-    return { stored: this.#writer.written, bytes: this.#plan.fetched, lacking }
+    return this.#outcome()
+  }
+
+  /** Nobody who is here sends any of it. */
+  get #isStuck(): boolean {
+    return this.#busy.size === 0 && [...this.#lanes.keys()].every(({ isSlow }) => isSlow)
+  }
+
+  /** The DHT was asked too, and whoever is waited for has not said a word for long. */
+  get #isHopeless(): boolean {
+    const isOver = this.#found !== undefined && this.#waiting.size === 0
+    return isOver && this.#isStuck && [...this.#lanes.keys()].every(({ silentMs }) => silentMs >= LIMITS.dag.giveUpMs)
+  }
+
+  #outcome(): DagFetched {
+    const asked = this.#report.peers
+    const { isComplete } = this.#plan
+    return {
+      stored: this.#writer.written,
+      bytes: this.#plan.fetched,
+      lacking: isComplete ? [] : asked.filter(peer => !this.#plan.hasWorkFor(peer)),
+      found: this.#found ?? [],
+      report: asked.length === 0 ? undefined : this.#report.toString()
+    }
   }
 
   /** Goes down the nodes that are here, so that only what is missing below them is asked for. */
@@ -109,8 +166,8 @@ class DagFetch {
       if (fresh.length === 0) return
       for (const cid of fresh) {
         looked.add(cid.toString())
-        this.#signal.throwIfAborted()
-        const bytes = await this.#local.read(cid)
+        this.#options.signal.throwIfAborted()
+        const bytes = await this.#options.local.read(cid)
         if (bytes === undefined) continue
         this.#plan.here(cid, parseUnixfsNode(bytes, LIMITS.content))
         this.#plan.sampled(true)
@@ -119,64 +176,78 @@ class DagFetch {
   }
 
   #startLanes(): void {
-    const { peers } = this.#components
+    if (!this.#mayStart()) return
     const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
-    for (const peer of this.#candidates()) {
+    for (const peer of this.#options.candidates(this.#named)) {
       if (!this.#mayStart()) return
       if (running.has(peer) || this.#over.has(peer) || this.#busy.has(peer) || !this.#plan.hasWorkFor(peer)) continue
-      const connection = peers.connection(peer)
-      if (connection === undefined) continue
-      const lane = new DagLane(connection, {
-        plan: this.#plan,
-        writer: this.#writer,
-        clock: this.#components.clock,
-        local: this.#local,
-        onProgress: () => this.#bell.ring()
-      })
-      this.#asked.add(peer)
-      this.#lanes.set(
-        lane,
-        lane.run().then(end => this.#onLaneEnd(lane, end))
-      )
+      this.#start(peer)
     }
   }
 
-  /** One peer at a time, unless it is slow, or so much is left that others have enough to do. */
-  #mayStart(): boolean {
-    const { peersAtOnce, spreadBytes } = LIMITS.dag
-    const good = [...this.#lanes.keys()].filter(({ isSlow }) => !isSlow).length
-    if (good === 0) return true
-    return good < peersAtOnce && this.#plan.looseBytes(spreadBytes) >= spreadBytes
+  #start(peer: string): void {
+    const { peers, clock, shown, throttle } = this.#components
+    const connection = peers.connection(peer)
+    if (connection === undefined) return
+    const lane = new DagLane(connection, {
+      plan: this.#plan,
+      writer: this.#writer,
+      clock,
+      shown,
+      throttle,
+      local: this.#options.local,
+      isRacing: this.#slow > 0,
+      sharing: () => this.#lanes.size - this.#slow,
+      onProgress: () => this.#bell.ring()
+    })
+    this.#report.asked(peer)
+    const unwatch = this.#watch(lane)
+    this.#lanes.set(
+      lane,
+      lane.run().then(end => {
+        unwatch()
+        this.#onLaneEnd(lane, end)
+      })
+    )
   }
 
-  /** Everybody who is connected: to hear that somebody has nothing takes no longer than a round trip. */
-  #candidates(): readonly string[] {
-    return [...new Set([...this.#recommended, ...this.#components.candidates()])]
+  get #slow(): number {
+    return [...this.#lanes.keys()].filter(({ isSlow }) => isSlow).length
+  }
+
+  /**
+   * One peer at a time, unless so much is left that others have enough to do. While nobody answers, one more with each
+   * that is silent: with many silent ones the first that answers is found in a few waits.
+   */
+  #mayStart(): boolean {
+    const { peersAtOnce, spreadBytes, hedgedAtOnce } = LIMITS.dag
+    const good = [...this.#lanes.keys()].filter(({ isSlow }) => !isSlow)
+    if (!good.some(({ hasAnswered }) => hasAnswered)) return good.length < Math.min(hedgedAtOnce, 1 + this.#slow)
+    return good.length < peersAtOnce && (this.#isStolen || this.#plan.looseBytes(spreadBytes) >= spreadBytes)
   }
 
   #onLaneEnd(lane: DagLane, end: LaneEnd): void {
     this.#lanes.delete(lane)
-    const { peers, log, clock } = this.#components
+    const { peers, log } = this.#components
     const { peer } = lane
+    const { onProved } = this.#options
+    if (lane.blocks > 0) this.#proved.add(peer)
     switch (end.type) {
       case 'idle':
+        if (lane.blocks === 0 && lane.misses === 0) break
+        onProved?.(peer, lane.blocks > 0)
+        this.#report.said(peer, lane.blocks > 0 ? 'some' : 'no')
         break
       case 'busy':
-        if (this.#busyTries++ >= LIMITS.dag.busyTries) this.#over.add(peer)
-        else {
-          this.#recommended = end.peers
-          const again = (): void => {
-            this.#busy.delete(peer)
-            this.#bell.ring()
-          }
-          this.#busy.set(peer, clock.after(LIMITS.dag.busyMs, again))
-        }
+        this.#report.said(peer, 'busy')
+        this.#onBusy(peer, end.peers)
         break
       case 'content':
         this.#fail(end.error)
         break
       case 'failed':
         this.#over.add(peer)
+        if (lane.hasAnswered) this.#report.said(peer, 'failed')
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
         if (end.lie === 'lied') peers.blame(peer, end.lie, LIMITS.dag.lieStrikes)
         else if (end.lie !== undefined) peers.blame(peer, end.lie)
@@ -184,20 +255,76 @@ class DagFetch {
     this.#bell.ring()
   }
 
-  /** Judges the lanes at intervals; what a slow one was asked for is free for others from then on. */
-  #look(): () => void {
-    const { clock, tuning } = this.#components
-    let cancel: () => void
-    const tick = (): void => {
-      for (const lane of this.#lanes.keys()) {
-        lane.look(tuning.hedgeMs)
-        if (lane.isSlow) this.#plan.release(lane)
-      }
+  /** Goes where it was told to go. Attack: addresses without end. A fetch dials a few of them. */
+  #onBusy(peer: string, named: readonly NamedPeer[]): void {
+    const { clock, peers, further } = this.#components
+    if (this.#busyTries++ >= LIMITS.dag.busyTries) return void this.#over.add(peer)
+    const again = (): void => {
+      this.#busy.delete(peer)
       this.#bell.ring()
-      cancel = clock.after(tuning.hedgeMs, tick)
     }
-    cancel = clock.after(tuning.hedgeMs, tick)
+    this.#busy.set(peer, clock.after(LIMITS.dag.busyMs, again))
+    for (const one of named) {
+      this.#named.add(one.id)
+      if (peers.connection(one.id) !== undefined || this.#dialled.has(one.id)) continue
+      if (this.#dialled.size >= LIMITS.dag.namedDials) continue
+      this.#dialled.add(one.id)
+      this.#wait(further.reach(one, this.#stop.signal))
+    }
+  }
+
+  /** Nobody who is here has all of it, or is likely to. */
+  #find(): void {
+    this.#found = []
+    const found = this.#components.further.find(this.#plan.root, this.#stop.signal).then(peers => {
+      this.#found = peers
+      for (const peer of peers) this.#named.add(peer)
+    })
+    this.#wait(found)
+  }
+
+  #wait(task: Promise<void>): void {
+    const run = task.finally(() => {
+      this.#waiting.delete(run)
+      this.#bell.ring()
+    })
+    this.#waiting.add(run)
+  }
+
+  /** Judges a lane at intervals; what a slow one was asked for is free for others from then on. */
+  #watch(lane: DagLane): () => void {
+    const { clock, tuning, shown } = this.#components
+    let cancel: () => void
+    const next = (): void => {
+      const usual = shown.hedgeMs(tuning.hedgeMs)
+      // Who sends already is given the time in which a lost packet is sent again.
+      const ms = lane.hasAnswered ? Math.min(tuning.hedgeMs, Math.max(usual, LIMITS.dag.hedgeUnknownMs)) : usual
+      cancel = clock.after(ms, () => {
+        lane.look(ms)
+        if (lane.isSlow) this.#plan.release(lane)
+        else this.#stealFrom(lane)
+        next()
+        this.#bell.ring()
+      })
+    }
+    next()
     return () => cancel()
+  }
+
+  /** The last blocks are not waited for at the pace of the slowest, when somebody faster has nothing to do. */
+  #stealFrom(lane: DagLane): void {
+    const rate = lane.bytesPerSecond
+    const { peers, shown } = this.#components
+    if (rate === undefined || this.#plan.looseBytes(1) > 0 || this.#plan.heldBy(lane, 2) < 2) return
+    const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
+    const isFaster = (peer: string): boolean =>
+      !running.has(peer) &&
+      !this.#over.has(peer) &&
+      peers.connection(peer) !== undefined &&
+      (shown.bytesPerSecond(peer) ?? 0) >= rate * LIMITS.dag.stealFactor
+    if (![...this.#proved].some(isFaster)) return
+    this.#plan.release(lane)
+    this.#isStolen = true
   }
 
   #fail(error: unknown): void {
@@ -205,5 +332,5 @@ class DagFetch {
     this.#bell.ring()
   }
 
-  readonly #onAbort = (): void => this.#fail(this.#signal.reason)
+  readonly #onAbort = (): void => this.#fail(this.#options.signal.reason)
 }

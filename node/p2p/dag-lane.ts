@@ -4,7 +4,7 @@ import type { CID } from 'multiformats/cid'
 import { equalBytes } from '../../protocol/bytes.ts'
 import { AnswerReader } from '../../protocol/dag/answer-reader.ts'
 import { DAG_PROTOCOL, encodeDagRequest } from '../../protocol/dag/messages.ts'
-import type { AnswerFrame, DagRequest } from '../../protocol/dag/messages.ts'
+import type { AnswerFrame, DagRequest, NamedPeer } from '../../protocol/dag/messages.ts'
 import { BlockOrder, maxBytesOf } from '../../protocol/dag/order.ts'
 import type { DagPlan, Holder } from '../../protocol/dag/plan.ts'
 import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
@@ -13,14 +13,26 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { RAW, parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import type { BlockWriter } from './block-writer.ts'
-import type { Clock, CutReason } from './components.ts'
+import type { Clock, CutReason, Throttle } from './components.ts'
 import { deadline } from './deadline.ts'
+import type { Shown } from './shown.ts'
+
+/** A wait that is shorter than this is made up for with the next. */
+const THROTTLE_MS = 20
 
 export interface LaneComponents {
   readonly plan: DagPlan
   readonly writer: BlockWriter
   readonly clock: Clock
   readonly local: LocalStore
+  /** What peers have shown: this one's part of it is written down here. */
+  readonly shown: Shown
+  /** What an operator bounds the bytes to that come, over all hosts. */
+  readonly throttle: Throttle | undefined
+  /** Others are asked for the same, as somebody did not answer. */
+  readonly isRacing: boolean
+  /** How many lanes share the work. */
+  readonly sharing: () => number
   /** Something may be asked of others now, or nobody is needed any more. */
   readonly onProgress: () => void
 }
@@ -36,7 +48,7 @@ export interface LocalStore {
 /** How a lane ended. `content` is a fault of the content, whoever sends it; `lie` names what the peer is struck for. */
 export type LaneEnd =
   | { readonly type: 'idle' }
-  | { readonly type: 'busy'; readonly peers: readonly string[] }
+  | { readonly type: 'busy'; readonly peers: readonly NamedPeer[] }
   | { readonly type: 'content'; readonly error: unknown }
   | { readonly type: 'failed'; readonly error: unknown; readonly lie: CutReason | undefined }
 
@@ -52,6 +64,14 @@ export class DagLane implements Holder {
   readonly peer: string
   /** Sends less than it must: what it was asked for may be asked of others. */
   isSlow = false
+  /** Whether anything at all was answered. */
+  hasAnswered = false
+  /** Blocks that it has sent. */
+  blocks = 0
+  /** Blocks that it said it has not. */
+  misses = 0
+  /** What came at the last look, a second; undefined when that says nothing. */
+  bytesPerSecond: number | undefined
   readonly #connection: Connection
   readonly #components: LaneComponents
   readonly #orders: BlockOrder[] = []
@@ -59,11 +79,16 @@ export class DagLane implements Holder {
   #stream: Stream | undefined
   #failure: { readonly error: unknown } | undefined
   #isContentBad = false
-  #busy: readonly string[] | undefined
+  #busy: readonly NamedPeer[] | undefined
   readonly #bell = new Bell()
   #bytes = 0
   #slowMs = 0
   #wasHeldBack = false
+  /** When the first request was sent; and when the first block came, with all bytes since. */
+  #askedAt = 0
+  #movingSince = 0
+  #moved = 0
+  #cancelResume: (() => void) | undefined
 
   constructor(connection: Connection, components: LaneComponents) {
     this.peer = connection.remotePeer.toString()
@@ -91,7 +116,13 @@ export class DagLane implements Holder {
     } finally {
       this.#detach()
       this.#components.plan.release(this)
+      this.#show()
     }
+  }
+
+  /** For how long it has answered nothing at all. */
+  get silentMs(): number {
+    return this.hasAnswered ? 0 : this.#slowMs
   }
 
   /** Ends it, whatever it waits for. */
@@ -103,9 +134,17 @@ export class DagLane implements Holder {
   /** Called at intervals: judges what came since. Time in which we held the peer back is not its fault. */
   look(ms: number): void {
     const { bytesPerSecond, windowMs } = LIMITS.dag
+    if (this.#stream === undefined) {
+      // Attack, or a process that hangs: a connection that is open, and on which nothing is answered.
+      this.isSlow = true
+      this.#slowMs += ms
+      return this.#components.shown.silent(this.peer)
+    }
     const isExcused = this.#orders.length === 0 || this.#wasHeldBack
     this.isSlow = !isExcused && this.#bytes < (bytesPerSecond * ms) / 1000
     this.#slowMs = this.isSlow ? this.#slowMs + ms : 0
+    this.bytesPerSecond = isExcused ? undefined : (this.#bytes * 1000) / ms
+    if (this.isSlow && !this.hasAnswered) this.#components.shown.silent(this.peer)
     this.#bytes = 0
     this.#wasHeldBack = this.#stream?.readStatus === 'paused'
     if (this.#slowMs >= windowMs) this.fail(new RegistryError('TIMEOUT', 'a peer that sends too slowly'))
@@ -113,7 +152,7 @@ export class DagLane implements Holder {
 
   /** There is room for what was held back. */
   resume(): void {
-    if (this.#stream?.readStatus === 'paused') this.#stream.resume()
+    if (this.#cancelResume === undefined && this.#stream?.readStatus === 'paused') this.#stream.resume()
   }
 
   async #open(): Promise<void> {
@@ -138,8 +177,10 @@ export class DagLane implements Holder {
     while (this.#failure === undefined && this.#busy === undefined && mayAsk()) {
       const { sample } = plan
       if (sample !== undefined) plan.sampled((await Promise.all(sample.map(cid => local.has(cid)))).includes(true))
-      const request = plan.next(this)
+      const request = plan.next(this, this.#components.sharing())
       if (request === undefined) return
+      // One block may be asked of several who have not shown yet that they answer: whoever is first brings it.
+      if (this.#components.isRacing && !this.hasAnswered && request.wants.length === 1) plan.release(this)
       const wants = request.reach === 'blocks' ? await this.#absent(request.wants) : request.wants
       if (wants.length > 0 && this.#failure === undefined) this.#send({ ...request, wants })
     }
@@ -171,6 +212,7 @@ export class DagLane implements Holder {
   }
 
   #send(request: DagRequest): void {
+    if (this.#askedAt === 0) this.#askedAt = this.#components.clock.now()
     this.#stream?.send(encodeFrame(encodeDagRequest(request)))
     this.#orders.push(new BlockOrder(request))
   }
@@ -178,21 +220,53 @@ export class DagLane implements Holder {
   readonly #onMessage = ({ data }: StreamMessageEvent): void => {
     if (this.#failure !== undefined) return
     this.#bytes += data.byteLength
+    this.#count(data.byteLength)
     try {
       const pieces: Iterable<Uint8Array> = data instanceof Uint8Array ? [data] : data
       for (const piece of pieces) for (const frame of this.#reader.push(piece)) this.#take(frame)
     } catch (error) {
       this.fail(error)
     }
-    if (this.#components.writer.isFull && this.#stream?.readStatus === 'readable' && this.#stream.status === 'open') {
+    const isHeldBack = this.#components.writer.isFull || this.#cancelResume !== undefined
+    if (isHeldBack && this.#stream?.readStatus === 'readable' && this.#stream.status === 'open') {
       this.#stream.pause()
       this.#wasHeldBack = true
     }
     this.#bell.ring()
   }
 
+  #count(bytes: number): void {
+    const { clock, throttle } = this.#components
+    if (this.hasAnswered) this.#moved += bytes
+    const waitMs = throttle?.owe(bytes) ?? 0
+    if (waitMs < THROTTLE_MS || this.#cancelResume !== undefined) return
+    this.#cancelResume = clock.after(waitMs, () => {
+      this.#cancelResume = undefined
+      if (!this.#components.writer.isFull) this.resume()
+    })
+  }
+
+  /** A frame that is as it must be: a byte now and then is no answer. */
+  #onAnswer(): void {
+    if (this.hasAnswered) return
+    const { clock, shown } = this.#components
+    this.hasAnswered = true
+    this.#movingSince = clock.now()
+    shown.answered(this.peer, this.#movingSince - this.#askedAt)
+  }
+
+  /** What it came to, where that was enough to say anything. */
+  #show(): void {
+    const ms = this.#components.clock.now() - this.#movingSince
+    // What is little comes in one piece, and says how soon and not how fast.
+    if (this.#moved >= LIMITS.dag.pieceBytes && ms > 0)
+      this.#components.shown.sent(this.peer, (this.#moved / ms) * 1_000)
+  }
+
   readonly #onEnd = (event: Event): void => {
     // What came before the end, and was held back, is as good as anything else.
+    this.#cancelResume?.()
+    this.#cancelResume = undefined
     this.resume()
     this.fail((event as StreamCloseEvent).error ?? broken())
   }
@@ -213,6 +287,8 @@ export class DagLane implements Holder {
         return this.#takeBlock(order, frame.bytes)
       case 'missing':
         if (order.next === undefined) throw unsolicited()
+        this.#onAnswer()
+        this.misses += 1
         plan.refuse(order.next, this.peer)
         return order.miss()
       case 'end':
@@ -220,6 +296,7 @@ export class DagLane implements Holder {
         this.#orders.shift()
         return this.#components.onProgress()
       case 'busy':
+        this.#onAnswer()
         this.#busy = frame.peers
     }
   }
@@ -230,6 +307,8 @@ export class DagLane implements Holder {
     if (cid === undefined) throw unsolicited()
     if (!isBlockOf(cid, bytes))
       throw new RegistryError('PEER_LIED', `bytes that are not ${cid.toString()}`, { detail: { cid: cid.toString() } })
+    this.#onAnswer()
+    this.blocks += 1
     const isWanted = this.#onContent(() => {
       const { reach } = order.request
       const node = order.take(bytes) ?? (cid.code === RAW ? undefined : parseUnixfsNode(bytes, LIMITS.content))
@@ -261,6 +340,7 @@ export class DagLane implements Holder {
   }
 
   #detach(): void {
+    this.#cancelResume?.()
     this.#stream?.removeEventListener('message', this.#onMessage)
     this.#stream?.removeEventListener('remoteCloseWrite', this.#onEnd)
     this.#stream?.removeEventListener('close', this.#onEnd)

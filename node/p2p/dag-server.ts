@@ -1,12 +1,13 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
+import type { ContentId } from '../../protocol/cid.ts'
 import { concatBytes } from '../../protocol/bytes.ts'
 import { answerHeader, decodeDagRequest, encodeAnswerFrame } from '../../protocol/dag/messages.ts'
-import type { DagRequest } from '../../protocol/dag/messages.ts'
+import type { DagRequest, NamedPeer } from '../../protocol/dag/messages.ts'
 import { BlockOrder } from '../../protocol/dag/order.ts'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, Log, ServedBlocks } from './components.ts'
+import type { Clock, Log, ServedBlocks, Throttle } from './components.ts'
 import { isBlockOf } from './dag-lane.ts'
 import { Uploads } from './dag-uploads.ts'
 import type { Upload } from './dag-uploads.ts'
@@ -18,17 +19,22 @@ export interface DagServerComponents {
   readonly blocks: ServedBlocks
   readonly clock: Clock
   readonly log: Log
-  /** Whether a peer is connected, so that others may be sent to it. */
+  /** Who is here, and says that it holds a root. */
+  readonly holders: (root: ContentId) => readonly string[]
+  /** Whether a peer is here, introduced in this swarm, so that others may be sent to it; and where it is. */
   readonly isPeer: (peer: string) => boolean
   /** Bytes of blocks went out. */
   readonly onServed: (bytes: number) => void
+  readonly addressesOf: (peer: string) => readonly string[]
+  /** What an operator bounds the bytes to that are sent, over all hosts. */
+  readonly throttle: Throttle | undefined
   /** The peer sent what no honest program sends. */
   readonly onMalformed: (peer: string) => void
 }
 
 /** Answers `/ggen/dag/1`: the blocks of one content root, as many requests as a stream has. */
 export function dagHandler(components: DagServerComponents): (stream: Stream, connection: Connection) => void {
-  const uploads = new Uploads()
+  const uploads = new Uploads(components.clock)
   return (stream, connection) => void serve(components, uploads, { stream, peer: connection.remotePeer.toString() })
 }
 
@@ -37,11 +43,12 @@ async function serve(
   uploads: Uploads,
   { stream, peer }: { readonly stream: Stream; readonly peer: string }
 ): Promise<void> {
-  const { log, isPeer, onMalformed } = components
+  const { log, onMalformed } = components
   const io = new FramedStream(stream)
   let upload: Upload | undefined
   let letGo: (() => void) | undefined
   let isWhole = false
+  let sent = 0
   try {
     for (let served = 0; served < LIMITS.dag.requestsPerStream; served++) {
       const request = await readRequest(components, io)
@@ -49,15 +56,19 @@ async function serve(
         isWhole &&= served > 0
         break
       }
-      upload ??= uploads.take(peer, request.root)
       if (upload === undefined) {
-        const others = uploads.receiversOf(request.root).filter(other => other !== peer && isPeer(other))
-        await sendBusy(components, io, others.slice(0, LIMITS.dag.peers))
-        break
+        const others = othersWith(components, uploads, { peer, root: request.root })
+        upload = uploads.take(peer, request.root, others)
+        if (upload === undefined) {
+          await sendBusy(components, io, others)
+          break
+        }
       }
       letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
-      isWhole = (await answer(components, io, request)) && (served === 0 || isWhole)
+      const answered = await answer(components, io, request)
+      sent += answered.bytes
+      isWhole = answered.isWhole && (served === 0 || isWhole)
     }
     await io.end(AbortSignal.timeout(LIMITS.connections.closeMs))
   } catch (error) {
@@ -67,7 +78,7 @@ async function serve(
     io.abort(error instanceof Error ? error : new RegistryError('INTERNAL', 'serving failed', { cause: error }))
   } finally {
     letGo?.()
-    upload?.release(isWhole)
+    upload?.release(isWhole ? sent : undefined)
   }
 }
 
@@ -81,16 +92,41 @@ async function readRequest({ clock }: DagServerComponents, io: FramedStream): Pr
   }
 }
 
-async function sendBusy(components: DagServerComponents, io: FramedStream, peers: readonly string[]): Promise<void> {
+/** Peers that are here and have a root: those that got it from here last, then those that say so. */
+function othersWith(
+  { isPeer, holders }: DagServerComponents,
+  uploads: Uploads,
+  { peer, root }: { readonly peer: string; readonly root: ContentId }
+): readonly string[] {
+  const all = new Set([...uploads.receiversOf(root), ...holders(root)])
+  return [...all].filter(other => other !== peer && isPeer(other))
+}
+
+/** Who is told of others learns where those are who were introduced in the same swarm as himself, and of nobody else. */
+async function sendBusy(components: DagServerComponents, io: FramedStream, others: readonly string[]): Promise<void> {
+  const { peers: most, addressesPerPeer, addressChars } = LIMITS.dag
+  // Not the same ones to everybody: each of them has few places too.
+  const first = others.length > most ? Math.floor(components.clock.now()) % others.length : 0
+  const some = [...others.slice(first), ...others.slice(0, first)].slice(0, most)
+  const peers = some.map((id): NamedPeer => {
+    const addresses = components.addressesOf(id).filter(({ length }) => length <= addressChars)
+    return { id, addresses: addresses.slice(0, addressesPerPeer) }
+  })
   await new Pieces(components, io).end([encodeAnswerFrame({ type: 'busy', peers })])
 }
 
-/** Sends what one request asks for; false when something of it is not here. */
-async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<boolean> {
+/** What was sent for one request, and whether all of it was here. */
+interface Answered {
+  readonly isWhole: boolean
+  readonly bytes: number
+}
+
+async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<Answered> {
   const order = new BlockOrder(request)
   const pieces = new Pieces(components, io)
   let isWhole = true
   let lastBytes = 0
+  let sent = 0
   for (let next = order.next; next !== undefined; next = order.next) {
     const bytes = await readBlock(components.blocks, next, lastBytes)
     if (bytes === undefined) {
@@ -101,11 +137,12 @@ async function answer(components: DagServerComponents, io: FramedStream, request
     }
     lastBytes = bytes.length
     components.onServed(bytes.length)
+    sent += bytes.length
     await pieces.add([answerHeader('block', bytes.length), bytes])
     takeOwn(order, bytes)
   }
   await pieces.end([answerHeader('end', 0)])
-  return isWhole
+  return { isWhole, bytes: sent }
 }
 
 function takeOwn(order: BlockOrder, bytes: Uint8Array): void {
@@ -140,13 +177,15 @@ async function readBlock(blocks: ServedBlocks, cid: CID, lastBytes: number): Pro
 /** Gathers what is sent into pieces. While one is on its way the next is made; a reader too slow for it loses the stream. */
 class Pieces {
   readonly #clock: Clock
+  readonly #throttle: Throttle | undefined
   readonly #io: FramedStream
   #parts: Uint8Array[] = []
   #bytes = 0
   #sending: Promise<void> = Promise.resolve()
 
-  constructor({ clock }: DagServerComponents, io: FramedStream) {
+  constructor({ clock, throttle }: Pick<DagServerComponents, 'clock' | 'throttle'>, io: FramedStream) {
     this.#clock = clock
+    this.#throttle = throttle
     this.#io = io
   }
 
@@ -170,9 +209,23 @@ class Pieces {
     this.#bytes = 0
     await this.#sending
     if (piece.length === 0) return
-    const time = deadline(this.#clock, LIMITS.dag.idleMs + (piece.length / LIMITS.dag.bytesPerSecond) * 1_000)
-    this.#sending = this.#io.writeRaw(piece, time.signal).finally(time.clear)
+    this.#sending = this.#throttle === undefined ? this.#write(piece) : this.#trickle(piece, this.#throttle)
     // A failure is thrown when the next piece is sent; until then it must not end the process as an unhandled one.
     this.#sending.catch(() => undefined)
+  }
+
+  async #write(piece: Uint8Array): Promise<void> {
+    const time = deadline(this.#clock, LIMITS.dag.idleMs + (piece.length / LIMITS.dag.bytesPerSecond) * 1_000)
+    await this.#io.writeRaw(piece, time.signal).finally(time.clear)
+  }
+
+  /** In little bits: who reads must not take a pause for silence. */
+  async #trickle(piece: Uint8Array, throttle: Throttle): Promise<void> {
+    const { throttledBytes } = LIMITS.dag
+    for (let at = 0; at < piece.length; at += throttledBytes) {
+      const bit = piece.subarray(at, at + throttledBytes)
+      await throttle.turn(bit.length)
+      await this.#write(bit)
+    }
   }
 }

@@ -40,9 +40,11 @@ export function dht(
 export class QuotaDatastore implements Datastore {
   readonly #inner: Datastore
   readonly #self: string
-  readonly #byContent = new Map<string, Set<string>>()
+  /** Of each content, who provides it and how many bytes the record has. */
+  readonly #byContent = new Map<string, Map<string, number>>()
   readonly #perPeer = new Map<string, number>()
   #total = 0
+  #bytes = 0
 
   /** @param self our own peer id, whose records are of our own making and count for nothing */
   constructor(inner: Datastore, self: string) {
@@ -52,9 +54,9 @@ export class QuotaDatastore implements Datastore {
 
   /** Counts what is there. To be called before the DHT starts. */
   async load(): Promise<void> {
-    for await (const key of this.#inner.queryKeys({ prefix: PROVIDERS })) {
+    for await (const { key, value } of this.#inner.query({ prefix: PROVIDERS })) {
       const record = recordOf(key)
-      if (record !== undefined && this.#total < LIMITS.dht.records) this.#count(record)
+      if (record !== undefined && this.#total < LIMITS.dht.records) this.#count(record, weightOf(key, value))
     }
   }
 
@@ -129,27 +131,40 @@ export class QuotaDatastore implements Datastore {
     if (name.startsWith(RECORDS)) throw refused('this dht keeps provider records only')
     if (!name.startsWith(PROVIDERS)) return undefined
     const record = recordOf(key)
-    if (record === undefined || value.length + name.length > LIMITS.dht.recordBytes) throw refused('not a record')
+    const bytes = weightOf(key, value)
+    if (record === undefined || bytes > LIMITS.dht.recordBytes) throw refused('not a record')
+    if (record.peer === this.#self) return undefined
     const providers = this.#byContent.get(record.content)
-    if (record.peer === this.#self || providers?.has(record.peer) === true) return undefined
+    const before = providers?.get(record.peer)
+    // Attack: few records, each rewritten with more in it.
+    if (this.#bytes - (before ?? 0) + bytes > LIMITS.dht.totalBytes) throw refused('the table is full')
+    if (before !== undefined) {
+      this.#bytes += bytes - before
+      providers?.set(record.peer, bytes)
+      return undefined
+    }
     if ((providers?.size ?? 0) >= LIMITS.dht.providersPerKey) throw refused('enough providers are known')
     if ((this.#perPeer.get(record.peer) ?? 0) >= LIMITS.dht.recordsPerPeer) throw refused('too many records')
     if (this.#total >= LIMITS.dht.records) throw refused('the table is full')
-    this.#count(record)
+    this.#count(record, bytes)
     return record
   }
 
-  #count({ content, peer }: ProviderRecord): void {
-    const providers = this.#byContent.get(content) ?? new Set()
+  #count({ content, peer }: ProviderRecord, bytes: number): void {
+    const providers = this.#byContent.get(content) ?? new Map<string, number>()
     if (peer === this.#self || providers.has(peer)) return
-    this.#byContent.set(content, providers.add(peer))
+    this.#byContent.set(content, providers.set(peer, bytes))
+    this.#bytes += bytes
     this.#perPeer.set(peer, (this.#perPeer.get(peer) ?? 0) + 1)
     this.#total += 1
   }
 
   #uncount({ content, peer }: ProviderRecord): void {
     const providers = this.#byContent.get(content)
-    if (providers?.delete(peer) !== true) return
+    const bytes = providers?.get(peer)
+    if (providers === undefined || bytes === undefined) return
+    providers.delete(peer)
+    this.#bytes -= bytes
     if (providers.size === 0) this.#byContent.delete(content)
     const left = (this.#perPeer.get(peer) ?? 1) - 1
     if (left > 0) this.#perPeer.set(peer, left)
@@ -166,6 +181,10 @@ interface ProviderRecord {
 function recordOf(key: Key): ProviderRecord | undefined {
   const [content, peer, ...rest] = key.toString().slice(PROVIDERS.length).split('/')
   return content === undefined || peer === undefined || rest.length > 0 ? undefined : { content, peer }
+}
+
+function weightOf(key: Key, value: Uint8Array): number {
+  return key.toString().length + value.length
 }
 
 function refused(message: string): RegistryError {

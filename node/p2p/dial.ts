@@ -1,4 +1,5 @@
-import type { Connection } from '@libp2p/interface'
+import { isPeerId } from '@libp2p/interface'
+import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
@@ -13,11 +14,13 @@ import type { Membership } from './membership.ts'
  */
 export async function dial(
   host: Host,
-  address: Multiaddr | Multiaddr[],
+  address: Multiaddr | Multiaddr[] | PeerId,
   { membership, signal }: { readonly membership: Membership | undefined; readonly signal: AbortSignal }
 ): Promise<string> {
-  const tried = [address].flat()
-  const named = tried[0]?.getComponents().findLast(({ name }) => name === 'p2p')?.value
+  const tried = isPeerId(address) ? [] : [address].flat()
+  const named = isPeerId(address)
+    ? address.toString()
+    : tried[0]?.getComponents().findLast(({ name }) => name === 'p2p')?.value
   if (named !== undefined && membership?.isBarred(named) === true) {
     throw new RegistryError(
       'NOT_AUTHORIZED',
@@ -155,7 +158,11 @@ function refusalError(
   return new RegistryError(code, `${peer} ${text}`, { tried, next, detail: { reason: verdict.reason } })
 }
 
-async function openConnection(host: Host, address: Multiaddr | Multiaddr[], signal: AbortSignal): Promise<Connection> {
+async function openConnection(
+  host: Host,
+  address: Multiaddr | Multiaddr[] | PeerId,
+  signal: AbortSignal
+): Promise<Connection> {
   try {
     return await host.dial(address, { signal })
   } catch (cause) {

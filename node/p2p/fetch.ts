@@ -2,12 +2,17 @@ import type { Helia } from '@helia/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { CID } from 'multiformats/cid'
 import { concatBytes } from '../../protocol/bytes.ts'
+import type { ContentId } from '../../protocol/cid.ts'
+import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import type { Said } from '../../protocol/have/told-roots.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Blockstore, Clock } from './components.ts'
 import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents, DagFetched } from './dag-fetch.ts'
+import type { HaveTable } from './have-table.ts'
+import { likeliest } from './likeliest.ts'
 import type { LocalStore } from './dag-lane.ts'
 import { deadline } from './deadline.ts'
 import type { ContentRouting } from './routing.ts'
@@ -17,6 +22,10 @@ export interface FetchComponents extends DagFetchComponents {
   /** The verified store below Helia. */
   readonly blocks: Blockstore
   readonly routing: ContentRouting
+  /** What peers say that they hold. */
+  readonly have: Pick<HaveTable, 'about' | 'proved'>
+  /** Who is here, those first who follow the registry. */
+  readonly neighbours: () => readonly string[]
 }
 
 export interface FetchOptions {
@@ -60,6 +69,12 @@ class Session {
   #favourite: string | undefined
   /** Who has just said that it has not got it: the last to be asked again. */
   #lacking: ReadonlySet<string> = new Set()
+  /** What is fetched, when that is known: peers say something of roots, and of no other block. */
+  #root: ContentId | undefined
+  /** What became of asking for it as a stream. */
+  #report: string | undefined
+  /** Whom the DHT has named for it. */
+  #found: readonly string[] = []
 
   constructor(components: FetchComponents, options: FetchOptions) {
     this.#components = components
@@ -78,10 +93,22 @@ class Session {
     content: PlannedContent,
     { local, signal }: { readonly local: LocalStore; readonly signal: AbortSignal }
   ): Promise<DagFetched> {
-    const candidates = (): readonly string[] => this.#candidates([])
+    const { have } = this.#components
     const both = AbortSignal.any([this.#abort.signal, signal])
-    const fetched = await fetchDag({ ...this.#components, candidates }, content, { local, signal: both })
+    this.#root = content.root
+    const fetched = await fetchDag(this.#components, content, {
+      local,
+      signal: both,
+      candidates: named => this.#candidates([...named]),
+      isHopeful: () => this.#isHopeful(content.root),
+      // What says nothing of who says that he has it is nobody's promise.
+      onProved: (peer, hadIt) => {
+        if (hadIt || have.about(content.root).get(peer) === 'yes') have.proved(peer, hadIt)
+      }
+    })
     this.#lacking = new Set(fetched.lacking)
+    this.#found = fetched.found
+    this.#report = fetched.report
     return fetched
   }
 
@@ -151,12 +178,20 @@ class Session {
   }
 
   #candidates(late: readonly string[]): readonly string[] {
-    const neighbours = this.#components.candidates().toSorted((a, b) => this.#rank(a) - this.#rank(b))
-    return [...new Set([this.#favourite ?? [], this.#options.providers ?? [], late, neighbours].flat())]
+    const { have, neighbours, shown } = this.#components
+    const told = new Set([...(this.#options.providers ?? []), ...late, ...this.#found])
+    const said = this.#root === undefined ? new Map<string, Said>() : have.about(this.#root)
+    const likelihood = { said, told, lacking: this.#lacking, shown }
+    return [...new Set([this.#favourite ?? [], likeliest([...told, ...neighbours()], likelihood)].flat())]
   }
 
-  #rank(peer: string): number {
-    return this.#lacking.has(peer) ? 1 : 0
+  /** Whether anybody who is here has not said that he has it not. */
+  #isHopeful(root: ContentId): boolean {
+    const { have, neighbours, shown, peers } = this.#components
+    const isHere = (peer: string): boolean => peers.connection(peer) !== undefined
+    if ((this.#options.providers ?? []).some(isHere)) return true
+    const said = have.about(root)
+    return neighbours().some(peer => said.get(peer) !== 'no' && !shown.isSilent(peer))
   }
 
   /** Whom the DHT names is asked however many were: those that are likely to have it must not be beyond the bound. */
@@ -187,7 +222,12 @@ class Session {
     const text = `asked ${asked} peers, ${refused} said no, ${silent} did not answer in ${seconds} s`
     return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${race.cid.toString()}: ${text}`, {
       cause,
-      tried: ['this node', text, 'the dht'],
+      tried: [
+        'this node',
+        ...(this.#report === undefined ? [] : [`${this.#report}, over ${DAG_PROTOCOL}`]),
+        text,
+        'the dht'
+      ],
       next: 'connect to a node that mirrors this registry, with `ggen-node connect MULTIADDR`'
     })
   }

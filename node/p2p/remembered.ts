@@ -60,6 +60,11 @@ export class RememberedPeers {
     return [...this.#peers.values()].toReversed()
   }
 
+  /** Where a peer is, without its id. */
+  addressesOf(id: string): readonly string[] {
+    return this.#peers.get(id)?.addresses ?? []
+  }
+
   /** A peer is here that was introduced. @param dialled where it was reached, if it was us who dialled */
   note(
     id: string,

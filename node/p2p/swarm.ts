@@ -2,7 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
-import type { FactId, RegistryId } from '../../protocol/cid.ts'
+import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import type { Hello } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -76,6 +76,8 @@ export interface Swarm {
   fetch(registry: RegistryId | undefined, options?: FetchOptions): FetchSession
   /** Says in the DHT, later and in turn, that this node has a content root. */
   provide(cid: CID): void
+  /** Peers that are here and say that they hold a root as a whole. */
+  holders(root: ContentId): readonly string[]
   findProviders(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>
 }
 
@@ -91,7 +93,7 @@ export async function createSwarm(
 }
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
-  const { host, helia, peers, gossip, sync, routing, meter, tuning, remembered } = parts
+  const { host, helia, peers, gossip, meter, sync, routing, tuning, remembered, have, shown, further } = parts
   const { blocks, clock, log } = components
   return {
     name: config.name,
@@ -130,10 +132,12 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     },
     reconcile: registry => sync.readFromAll(registry),
     fetch: (registry, options) => {
-      const candidates = (): readonly string[] => neighbours(peers, gossip, registry)
-      return createFetchSession({ helia, blocks, routing, peers, clock, log, tuning, candidates }, options)
+      const own = { helia, blocks, routing, peers, clock, log, tuning, have: have.table, shown, further }
+      const throttle = components.throttles?.download
+      return createFetchSession({ ...own, throttle, neighbours: () => neighbours(peers, gossip, registry) }, options)
     },
-    provide: cid => routing.provide(cid),
+    provide: cid => (components.isLeech === true ? undefined : routing.provide(cid)),
+    holders: root => have.table.holders(root),
     findProviders: async (cid, { signal } = {}) =>
       await routing.findProviders(cid, signal ?? AbortSignal.timeout(LIMITS.dht.lookupMs))
   }
@@ -143,7 +147,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, members, gossip, sync, dialer, remembered, rejoiner }: Parts
+  { helia, quota, peerCache, members, gossip, sync, have, dialer, remembered, rejoiner }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
@@ -171,6 +175,7 @@ async function start(
     sync.follow(registry)
   }
   sync.start()
+  have.teller.start()
   members?.standing.start()
   members?.line.start()
   dialer.start()
@@ -184,6 +189,7 @@ async function stop({
   members,
   gossip,
   sync,
+  have,
   dialer,
   routing,
   peerCache,
@@ -197,6 +203,8 @@ async function stop({
     async () => await dialer.stop(),
     async () => await members?.line.stop(),
     async () => members?.standing.stop(),
+    async () => await have.teller.stop(),
+    async () => have.table.stop(),
     async () => await sync.stop(),
     async () => gossip.stop(),
     async () => await routing.stop(),

@@ -2,7 +2,7 @@ const KiB = 1024
 const MiB = 1024 * KiB
 const SECOND = 1000
 
-/** Bounds of the stream that carries content. `wants`, `requestBytes`, `busyBytes` and `peers` are part of the format. */
+/** Bounds of the stream that carries content. `wants`, `requestBytes` and `busyBytes` to `addressChars` are part of the format. */
 export const DAG_LIMITS = Object.freeze({
   dag: Object.freeze({
     /** CIDs that one request names */
@@ -10,9 +10,11 @@ export const DAG_LIMITS = Object.freeze({
     /** the wants, 33 bytes each, and the map around them */
     requestBytes: 4_096 * 33 + 256,
     /** the peers that are named to whom there was no room for */
-    busyBytes: 1 * KiB,
+    busyBytes: 4 * KiB,
     peers: 8,
     peerChars: 64,
+    addressesPerPeer: 2,
+    addressChars: 192,
     requestsPerStream: 4_096,
 
     /** content of at most so many bytes is asked for as a whole, nodes and leaves in one go */
@@ -40,6 +42,26 @@ export const DAG_LIMITS = Object.freeze({
     /** who had no room is asked again after so long, and so often */
     busyMs: SECOND / 2,
     busyTries: 60,
+    /** peers that were named by those without room, and are dialled: in all, and for how long */
+    namedDials: 8,
+    namedDialMs: 3 * SECOND,
+
+    /** another peer is asked too after so many times what four in five answers took, and not sooner than this */
+    hedgeFactor: 4,
+    hedgeLeastMs: 100,
+    /** the same while nobody has shown anything */
+    hedgeUnknownMs: SECOND / 2,
+    /** when nobody answers for so long, the content is looked for in other ways */
+    giveUpMs: 3 * SECOND,
+    /** peers that are asked at once while none of them answers: twice as many after each wait, up to this */
+    hedgedAtOnce: 4,
+    /** whoever did not answer in time is among the last to be asked for so long */
+    silentMs: 60 * SECOND,
+    peersShown: 1_024,
+    /** what a slow peer waits for is asked of one that is so many times faster, when there is nothing else to ask it for */
+    stealFactor: 2,
+    /** the least that a request is for, where several peers share what is left */
+    shareBytes: 1 * MiB,
 
     /** what is served: in all, to one peer, and of one root, to one peer once */
     uploads: 16,
@@ -49,11 +71,23 @@ export const DAG_LIMITS = Object.freeze({
     streams: 8,
     /** small blocks are gathered into pieces of about so much */
     pieceBytes: 256 * KiB,
+    /** the same where an operator bounds what is sent */
+    throttledBytes: 32 * KiB,
     /** a block above this is read from the disk without holding up anybody else */
     readNowBytes: 64 * KiB,
     /** between two requests on a stream, and what is added to the time that a piece may take */
     idleMs: 5 * SECOND,
     /** roots of which it is remembered who got them from here, and how many of them */
-    rootsRemembered: 256
+    rootsRemembered: 256,
+    /**
+     * Content that many ask for at once: while that lasts, and somebody who is here got it already, others are sent there, so often, until
+     * they get it here too. Little content is not worth the way.
+     */
+    crowdMs: 10 * SECOND,
+    crowdBytes: 4 * MiB,
+    crowdReceivers: 3,
+    referrals: 20,
+    /** the least that an operator may bound uploads or downloads to, a second */
+    leastRate: 64 * KiB
   })
 })

@@ -71,7 +71,14 @@ export type AnswerFrame =
   | { readonly type: 'block'; readonly bytes: Uint8Array }
   | { readonly type: 'missing' }
   | { readonly type: 'end' }
-  | { readonly type: 'busy'; readonly peers: readonly string[] }
+  | { readonly type: 'busy'; readonly peers: readonly NamedPeer[] }
+
+/** A peer that has the content, and where it may be. Nothing of it is proved: who dials it finds out. */
+export interface NamedPeer {
+  readonly id: string
+  /** Multiaddrs without the peer id at their end. */
+  readonly addresses: readonly string[]
+}
 
 /** What goes before the bytes of a block: they need not be copied for it. */
 export function answerHeader(type: AnswerFrame['type'], length: number): Uint8Array {
@@ -86,21 +93,33 @@ export function encodeAnswerFrame(frame: AnswerFrame): Uint8Array {
     case 'end':
       return answerHeader(frame.type, 0)
     case 'busy': {
-      const payload = encodeCbor(frame.peers)
+      const payload = encodeCbor(frame.peers.map(({ id, addresses }) => [id, addresses]))
       return concatBytes([answerHeader('busy', payload.length), payload])
     }
   }
 }
 
 /** @throws RegistryError MALFORMED */
-export function parseBusy(payload: Uint8Array): readonly string[] {
-  const { peers, peerChars } = LIMITS.dag
-  const value = decodeCbor(payload, 1, peers + 1)
+export function parseBusy(payload: Uint8Array): readonly NamedPeer[] {
+  const { peers, peerChars, addressesPerPeer, addressChars } = LIMITS.dag
+  const value = decodeCbor(payload, 3, 1 + peers * (3 + addressesPerPeer))
   if (!Array.isArray(value) || value.length > peers) throw malformed()
   return value.map((peer: unknown) => {
-    if (typeof peer !== 'string' || peer === '' || peer.length > peerChars) throw malformed()
-    return peer
+    const [id, addresses, ...more] = Array.isArray(peer) ? (peer as readonly unknown[]) : []
+    if (!isText(id, peerChars) || !Array.isArray(addresses) || more.length > 0) throw malformed()
+    if (addresses.length > addressesPerPeer) throw malformed()
+    return {
+      id,
+      addresses: addresses.map((address: unknown) => {
+        if (!isText(address, addressChars)) throw malformed()
+        return address
+      })
+    }
   })
+}
+
+function isText(value: unknown, maxChars: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= maxChars
 }
 
 function malformed(): RegistryError {

@@ -149,16 +149,32 @@ export class DagPlan {
     return bytes
   }
 
-  /** What a peer is asked for next, held by whoever asks; undefined when there is nothing for it. */
-  next(holder: Holder): DagRequest | undefined {
+  /** How many blocks a holder waits for, counted as far as `enough`. */
+  heldBy(holder: Holder, enough: number): number {
+    let held = 0
+    for (const missing of [this.#nodes, this.#leaves]) {
+      for (const entry of missing.values()) {
+        if (entry.holder === holder) held += 1
+        if (held >= enough) return held
+      }
+    }
+    return held
+  }
+
+  /**
+   * What a peer is asked for next, held by whoever asks; undefined when there is nothing for it. Where several share the
+   * work, the less there is left, the less one of them gets: all of them end at about the same time.
+   */
+  next(holder: Holder, sharing = 1): DagRequest | undefined {
     const { root } = this
     const nodes = this.#hold(this.#loose(this.#nodes, holder.peer), holder, {
       count: LIMITS.dag.wants,
       bytes: Number.POSITIVE_INFINITY
     })
     if (nodes.length > 0) return { reach: this.#nodesReach(), root, wants: nodes }
-    const { leavesPerRequest, leafBytesPerRequest } = LIMITS.dag
-    const bounds = { count: leavesPerRequest, bytes: leafBytesPerRequest }
+    const { leavesPerRequest: count, leafBytesPerRequest: most, shareBytes } = LIMITS.dag
+    const share = sharing > 1 ? this.looseBytes(most * 2 * sharing) / (2 * sharing) : most
+    const bounds = { count, bytes: Math.min(most, Math.max(shareBytes, share)) }
     const wants = this.#hold(this.#loose(this.#leaves, holder.peer), holder, bounds)
     return wants.length > 0 ? { reach: 'blocks', root, wants } : undefined
   }

@@ -35,6 +35,9 @@ describe('config', () => {
     expect(said).toEqual([
       ['home', home, 'environment'],
       ['keep', 'all', 'file'],
+      ['leech', false, 'default'],
+      ['upload', 'none', 'default'],
+      ['download', 'none', 'default'],
       ['log', 'info', 'environment'],
       ['gateway.listen', '', 'default'],
       ['metrics.listen', '', 'default'],

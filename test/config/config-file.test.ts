@@ -23,6 +23,9 @@ function refusal(text: string): RegistryError {
 describe('config.toml', () => {
   test('says everything that the table of settings knows', () => {
     const text = `keep = "all"
+      leech = true
+      upload = "20MB"
+      download = "64KiB"
       log = "debug"
       gateways = ["https://gateway.example"]
       metrics.listen = "[::1]:9100"
@@ -38,6 +41,9 @@ describe('config.toml', () => {
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
       keep: 'all',
+      leech: true,
+      upload: 20_000_000,
+      download: 65_536,
       logLevel: 'debug',
       http: { gateway: '127.0.0.1:8080', metrics: '[::1]:9100' },
       gateways: ['https://gateway.example'],
@@ -59,12 +65,15 @@ describe('config.toml', () => {
     ['kepe = "all"', 'USAGE', 'perhaps you meant keep'],
     ['listen = []', 'USAGE', 'perhaps you meant swarm.public.listen'],
     ['[swarm.public]\nbootsrap = []', 'USAGE', 'perhaps you meant swarm.public.bootstrap'],
-    ['nothing_like_it = 1', 'USAGE', 'it knows keep, log, gateway, metrics, gateways, swarm'],
+    ['nothing_like_it = 1', 'USAGE', 'it knows keep, leech, upload, download, log, gateway, metrics, gateways, swarm'],
     ['keep = 1', 'USAGE', 'keep'],
     ['gateway = "127.0.0.1:1"', 'USAGE', 'write it as [gateway]'],
     ['[gateway]\nport = 1', 'USAGE', 'it knows gateway.listen'],
     ['[gateway]\nlisten = "8080"', 'USAGE', 'gateway.listen'],
     ['gateways = ["ftp://a.example"]', 'USAGE', 'gateways'],
+    ['upload = "fast"', 'USAGE', 'upload'],
+    ['upload = "1KB"', 'USAGE', 'upload'],
+    ['download = 20000000', 'USAGE', 'download'],
     ['keep = "', 'INVALID_TOML', 'correct the file'],
     ['[swarm]\n"../x" = {}', 'USAGE', 'use a-z'],
     ['swarm = 3', 'USAGE', '[swarm.public]'],
@@ -141,6 +150,9 @@ describe('precedence', () => {
   test('every setting has a variable that is heard', () => {
     const texts: Readonly<Record<string, string>> = {
       keep: 'all',
+      leech: '1',
+      upload: '20MB',
+      download: 'none',
       log: 'error',
       listen: '/ip4/127.0.0.1/tcp/0, /ip4/127.0.0.1/tcp/1',
       bootstrap: `/ip4/1.2.3.4/tcp/1/p2p/${PEER}`,

@@ -63,15 +63,15 @@ describe('the document', () => {
     expect(toHex(answer(bytes('nodes')))).toBe(text('answer to nodes'))
     expect(toHex(answer(bytes('leaves')))).toBe(text('answer to leaves'))
     expect(toHex(answer(bytes('leaves'), a))).toBe(text('answer without the first'))
-    const busy = { type: 'busy', peers: [text('peer')] } as const
+    const busy = { type: 'busy', peers: [{ id: text('peer'), addresses: [text('address')] }] } as const
     expect(toHex(encodeAnswerFrame(busy))).toBe(text('answer without room'))
     expect(framesOf(bytes('answer without room'))).toEqual([busy])
   })
 
   test('names the protocol, each reach and the limits as they are', () => {
     for (const word of [DAG_PROTOCOL, ...DAG_REACHES]) expect(document).toContain(`\`${word}\``)
-    const { wants, requestBytes, busyBytes, peers } = LIMITS.dag
-    for (const number of [wants, requestBytes, busyBytes, peers])
+    const { wants, requestBytes, busyBytes, peers, addressesPerPeer, addressChars } = LIMITS.dag
+    for (const number of [wants, requestBytes, busyBytes, peers, addressesPerPeer, addressChars])
       expect(document).toContain(number.toLocaleString('en'))
   })
 })
@@ -122,7 +122,13 @@ const frame: fc.Arbitrary<AnswerFrame> = fc.oneof(
   fc.constant({ type: 'missing' } as const),
   fc.constant({ type: 'end' } as const),
   fc
-    .array(fc.string({ minLength: 1, maxLength: 64 }), { maxLength: 8 })
+    .array(
+      fc.record({
+        id: fc.string({ minLength: 1, maxLength: 64 }),
+        addresses: fc.array(fc.string({ minLength: 1, maxLength: 99 }), { maxLength: 2 })
+      }),
+      { maxLength: 8 }
+    )
     .map(peers => ({ type: 'busy', peers }) as const)
 )
 

@@ -105,13 +105,16 @@ describe('a peer that sends', () => {
   })
 })
 
+const LOOK_MS = LIMITS.dag.hedgeLeastMs
+const tuning = { hedgeMs: LOOK_MS }
+
 /** Time as it is, but for the looks at how fast a peer is: those come when they are called. */
 function lookingClock(): { readonly clock: Clock; readonly look: () => void } {
   const looks = new Set<() => void>()
   const clock: Clock = {
     now: () => Date.now(),
     after: (ms, task) => {
-      if (ms !== LIMITS.fetch.hedgeMs) return realClock.after(ms, task)
+      if (ms !== LOOK_MS) return realClock.after(ms, task)
       looks.add(task)
       return () => looks.delete(task)
     }
@@ -127,7 +130,7 @@ function lookingClock(): { readonly clock: Clock; readonly look: () => void } {
 describe('a slow peer', () => {
   test('of one byte a second is passed over after a look, and nobody is struck', async () => {
     const { clock, look } = lookingClock()
-    const me = await memoryNode({ registries, clock })
+    const me = await memoryNode({ registries, clock, config: { tuning } })
     const dag = files(40, 50_000)
     const slow = await madeUpPeer(me, registry, () => [Uint8Array.of(0), 'silence'])
     const good = await memoryNode({ registries })
@@ -142,17 +145,31 @@ describe('a slow peer', () => {
 
   test('alone is left when its time is up', async () => {
     const { clock, look } = lookingClock()
-    const me = await memoryNode({ registries, clock })
+    const me = await memoryNode({ registries, clock, config: { tuning } })
     const dag = files()
-    const slow = await madeUpPeer(me, registry, () => [Uint8Array.of(0), 'silence'])
+    const slow = await madeUpPeer(me, registry, (request, n) =>
+      n === 1 ? honest(dag.blocks, request) : [Uint8Array.of(0), 'silence']
+    )
     let isOver = false
     const fetch = fetchContent(me, { ...dag, registry }).finally(() => (isOver = true))
-    await expect.poll(() => slow.asked.length).toBe(1)
-    const looks = LIMITS.dag.windowMs / LIMITS.fetch.hedgeMs
+    await expect.poll(() => slow.asked.length).toBe(2)
+    const looks = LIMITS.dag.windowMs / LOOK_MS
     for (let n = 0; n < looks - 1; n++) look()
     await Promise.resolve()
     expect(isOver).toBe(false)
     look()
+    expect((await fetch).stored.map(String)).toEqual([dag.root])
+    expect(me.events.of('onCut')).toEqual([])
+  })
+
+  test('that answers nothing at all, alone, is waited for three seconds', async () => {
+    const { clock, look } = lookingClock()
+    const me = await memoryNode({ registries, clock, config: { tuning } })
+    const dag = files()
+    const silent = await madeUpPeer(me, registry, () => [Uint8Array.of(0), 'silence'])
+    const fetch = fetchContent(me, { ...dag, registry })
+    await expect.poll(() => silent.asked.length).toBe(1)
+    for (let n = 0; n < LIMITS.dag.giveUpMs / LOOK_MS; n++) look()
     expect(await fetch).toMatchObject({ stored: [], bytes: 0 })
     expect(me.events.of('onCut')).toEqual([])
   })
@@ -280,7 +297,9 @@ describe('a node that is asked', () => {
       held.push(io)
     }
     const late = new FramedStream(await (await stranger(server)).newStream(DAG_PROTOCOL))
-    expect(await ask(late, request, 'busy')).toEqual([{ type: 'busy', peers: [owner.swarm.peerId] }])
+    expect(await ask(late, request, 'busy')).toEqual([
+      { type: 'busy', peers: [{ id: owner.swarm.peerId, addresses: [expect.stringContaining('/tcp/') as string] }] }
+    ])
     // Who fetches goes where he is told to go, and comes back to who had no room.
     const me = await memoryNode({ registries })
     await me.swarm.connect(server.address())
@@ -321,7 +340,11 @@ describe('a node that is asked', () => {
 })
 
 test('what is said of who has no room is bounded', () => {
-  expect(encodeAnswerFrame({ type: 'busy', peers: Array(8).fill('x'.repeat(64)) as string[] }).length).toBeLessThan(
-    LIMITS.dag.busyBytes
-  )
+  const { peers, peerChars, addressesPerPeer, addressChars, busyBytes } = LIMITS.dag
+  const most = {
+    id: 'x'.repeat(peerChars),
+    addresses: Array.from({ length: addressesPerPeer }, () => 'a'.repeat(addressChars))
+  }
+  const frame = encodeAnswerFrame({ type: 'busy', peers: Array.from({ length: peers }, () => most) })
+  expect(frame.length).toBeLessThan(busyBytes)
 })

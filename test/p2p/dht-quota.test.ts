@@ -52,6 +52,31 @@ test('one content root has at most 20 providers, of which our own does not count
   await inner.close()
 })
 
+test('all records together have a bound in bytes, which rewriting does not get past', async () => {
+  const { inner, quota } = await open()
+  const key = await keys(inner)
+  const { recordBytes, totalBytes, recordsPerPeer } = LIMITS.dht
+  // What counts is what was written, so a store that writes nothing shows it as well, and in no time.
+  inner.put = async name => name
+  const large = new Uint8Array(recordBytes - 64)
+  const small = new Uint8Array(8)
+  let kept = 0
+  const fill = async (): Promise<void> => {
+    for (; kept * recordBytes < 2 * totalBytes; kept++) {
+      const peer = Math.floor(kept / recordsPerPeer)
+      await quota.put(key(`/dht/provider/c${kept}/p${peer}`), large)
+    }
+  }
+  await expect(fill()).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+  expect(kept).toBeGreaterThanOrEqual(totalBytes / recordBytes - 1)
+  expect(kept * large.length).toBeLessThanOrEqual(totalBytes)
+  await quota.put(key('/dht/provider/later/last'), small)
+  await expect(quota.put(key('/dht/provider/later/last'), large)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+  await quota.put(key('/dht/provider/c0/p0'), small)
+  await quota.put(key('/dht/provider/later/last'), large)
+  await inner.close()
+})
+
 test('many records at once cannot slip past the count', async () => {
   const { inner, quota } = await open()
   const key = await keys(inner)

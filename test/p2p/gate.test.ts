@@ -135,7 +135,8 @@ test('a stranger cannot pile up streams while he has no verdict', async () => {
   const connection = await dialRaw(await rawPeer(), node.address())
   const protocols = ['/ggen/kad/1.0.0', '/ipfs/bitswap/1.2.0']
   const streams: Stream[] = []
-  for (let i = 0; i < 20; i++) streams.push(await connection.newStream(protocols[i % 2] ?? ''))
+  for (let i = 0; i < LIMITS.hello.waitingStreams + 4; i++)
+    streams.push(await connection.newStream(protocols[i % 2] ?? ''))
   await expect.poll(() => streams.filter(({ status }) => status === 'reset').length).toBe(4)
   expect(connection.status).toBe('open')
 })

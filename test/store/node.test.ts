@@ -174,7 +174,7 @@ describe('damage to blocks', () => {
       cut?.abort()
       cut?.signal.throwIfAborted()
     }
-    const scrub = new BlockScrub({ ...b.parts, clock: { now: () => b.parts.clock.now(), sleep } })
+    const scrub = new BlockScrub({ ...b.parts, clock: { ...b.parts.clock, now: () => b.parts.clock.now(), sleep } })
     await scrub.run(cut.signal)
     const firstMs = sleptMs
     expect((await stat())?.scrub).toBeNull()

@@ -18,6 +18,7 @@ import type {
   FactSource,
   Gate,
   Log,
+  SwarmComponents,
   SwarmConfig,
   SwarmEvents,
   Verdict
@@ -191,6 +192,8 @@ export interface TestNodeOptions {
   readonly wrapBlocks?: (blocks: Blockstore) => Blockstore
   readonly start?: boolean
   readonly clock?: Clock
+  /** What is told of what is held here, how fast content may go, whether any is given. */
+  readonly content?: Pick<SwarmComponents, 'held' | 'throttles' | 'isLeech'>
   /** Makes the swarm a private one; given the peer id of the host. */
   readonly membership?: (peer: string) => Membership
   /** Where an earlier node of the same test had its stores, and who it was. */
@@ -231,6 +234,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       registries: () => options.registries ?? [],
       gate: facts,
       facts,
+      ...options.content,
       ...(membership === undefined ? {} : { membership }),
       clock: options.clock ?? realClock,
       log: silent

@@ -1,0 +1,75 @@
+import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { toLink } from '../../protocol/cid.ts'
+import { messageOf } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { firstIpOf, isPrivateIp, needsDns } from './address.ts'
+import type { Clock, Log } from './components.ts'
+import { deadline } from './deadline.ts'
+import type { Further } from './dag-fetch.ts'
+import type { Peers } from './peers.ts'
+import type { ContentRouting } from './routing.ts'
+
+export interface FurtherComponents {
+  readonly routing: Pick<ContentRouting, 'findProviders'>
+  readonly peers: Pick<Peers, 'all' | 'connection'>
+  readonly clock: Clock
+  readonly log: Log
+  /** See CheckedConfig: on the internet a private address that somebody names is not dialled. */
+  readonly internet: boolean
+  /** Dials and waits for the introduction; without addresses those that are known of the peer. */
+  readonly dial: (peer: string, addresses: readonly Multiaddr[], signal: AbortSignal) => Promise<void>
+}
+
+/**
+ * The way to peers that are not here and may have some content: those that the DHT names, and those that a peer without
+ * room names. Who is dialled proves who it is in the handshake, and is introduced like anybody.
+ */
+export function furtherPeers({ routing, peers, clock, log, internet, dial }: FurtherComponents): Further {
+  const reach = async (peer: string, addresses: readonly Multiaddr[], signal: AbortSignal): Promise<void> => {
+    if (peers.connection(peer) !== undefined) return
+    const time = deadline(clock, LIMITS.dag.namedDialMs, signal)
+    try {
+      await dial(peer, addresses, time.signal)
+    } catch (error) {
+      log.debug('a peer that was named was not reached', { peer, error: messageOf(error) })
+    } finally {
+      time.clear()
+    }
+  }
+  // Attack: an address that a peer says of another one is dialled from here, into the own site or somebody else's.
+  const isUsable = (address: Multiaddr): boolean => {
+    const ip = firstIpOf(address)
+    return !needsDns(address) && ip !== undefined && !(internet && isPrivateIp(ip))
+  }
+  return {
+    find: async (root, signal) => {
+      // With nobody there is no DHT either, and to wait for one would only make a person wait.
+      if (peers.all().length === 0) return []
+      const found = await routing.findProviders(toLink(root), signal)
+      await Promise.all(found.slice(0, LIMITS.dag.namedDials).map(async peer => await reach(peer, [], signal)))
+      return found
+    },
+    reach: async ({ id, addresses }, signal) => {
+      const usable = addresses.flatMap(text => parsed(`${text}/p2p/${id}`) ?? []).filter(isUsable)
+      if (isPeerId(id) && usable.length > 0) await reach(id, usable, signal)
+    }
+  }
+}
+
+function isPeerId(text: string): boolean {
+  try {
+    return peerIdFromString(text).toString() === text
+  } catch {
+    return false
+  }
+}
+
+function parsed(text: string): Multiaddr | undefined {
+  try {
+    return multiaddr(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,30 @@
+import type { Clock, Throttle } from './components.ts'
+
+/**
+ * A bound that several share: whoever comes next waits for those before. What is taken at once is taken as a whole, so that
+ * a piece that is larger than a second's share goes too.
+ */
+export class SharedThrottle implements Throttle {
+  readonly #bytesPerMs: number
+  readonly #clock: Clock
+  /** When all that was taken has had its time. */
+  #freeAt = 0
+
+  constructor(bytesPerSecond: number, clock: Clock) {
+    this.#bytesPerMs = bytesPerSecond / 1_000
+    this.#clock = clock
+  }
+
+  owe(bytes: number): number {
+    const now = this.#clock.now()
+    // What was left over while nobody took anything is gone.
+    this.#freeAt = Math.max(now, this.#freeAt) + bytes / this.#bytesPerMs
+    return this.#freeAt - now
+  }
+
+  async turn(bytes: number): Promise<void> {
+    const waitMs = this.#freeAt - this.#clock.now()
+    this.owe(bytes)
+    if (waitMs > 0) await new Promise<void>(resolve => void this.#clock.after(waitMs, resolve))
+  }
+}

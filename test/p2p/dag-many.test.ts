@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { Clock, Throttle } from '../../node/p2p/components.ts'
+import { FramedStream } from '../../node/p2p/framed-stream.ts'
+import { SharedThrottle } from '../../node/p2p/throttle.ts'
+import { Uploads } from '../../node/p2p/dag-uploads.ts'
+import { toLink } from '../../protocol/cid.ts'
+import { DAG_PROTOCOL, encodeDagRequest } from '../../protocol/dag/messages.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { fetchContent, honest, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
+import { tellRoots } from '../support/held.ts'
+import { DagBlocks, rootOf } from '../support/random-dag.ts'
+import type { MadeDag } from '../support/random-dag.ts'
+import { dialRaw, rawPeer, sayHello, stopRawPeers } from '../support/raw-peer.ts'
+import { realClock, registryNamed, stopNodes } from '../support/swarm-node.ts'
+import type { TestNode } from '../support/swarm-node.ts'
+
+afterEach(async () => {
+  await stopRawPeers()
+  await stopNodes()
+})
+
+const registry = registryNamed('acme')
+const registries = [registry]
+const MiB = 2 ** 20
+
+function file(bytes: number): MadeDag {
+  const blocks = new DagBlocks()
+  return { root: rootOf(blocks.folder({ 'big.bin': blocks.file(randomBytes(bytes), MiB) })), blocks, size: bytes }
+}
+
+/** Takes every place that a node has for one root, and keeps it. */
+async function crowd(server: TestNode, { root }: MadeDag): Promise<FramedStream[]> {
+  const held: FramedStream[] = []
+  for (let n = 0; n < LIMITS.dag.uploadsPerRoot; n++) {
+    const connection = await dialRaw(await rawPeer(), server.address())
+    await sayHello(connection)
+    const io = new FramedStream(await connection.newStream(DAG_PROTOCOL))
+    await io.write(encodeDagRequest({ reach: 'blocks', root, wants: [toLink(root)] }), AbortSignal.timeout(5_000))
+    await io.chunk(AbortSignal.timeout(5_000))
+    held.push(io)
+  }
+  return held
+}
+
+describe('whoever has no room', () => {
+  test('names others who have it, and where they are, and they are dialled', async () => {
+    const dag = file(100_000)
+    const [source, owner, me] = [
+      await memoryNode({ registries }),
+      await memoryNode({ registries }),
+      await memoryNode({ registries })
+    ]
+    await store(source, dag.blocks)
+    await owner.swarm.connect(source.address())
+    await fetchContent(owner, { ...dag, registry })
+    const held = await crowd(source, dag)
+    await me.swarm.connect(source.address())
+    const sent = owner.swarm.traffic().bytesOut
+    // The places stay taken until it is over, so nothing came from there.
+    expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
+    expect(owner.swarm.traffic().bytesOut - sent).toBeGreaterThan(dag.size)
+    for (const io of held) io.abort(new Error('over'))
+  })
+
+  test('names nobody by an address that the asker would dial into its own site', async () => {
+    const dag = file(100_000)
+    const me = await memoryNode({ registries })
+    const id = (await rawPeer()).peerId.toString()
+    const addresses = ['/dns4/localhost/tcp/1', 'no address', '/ip4/127.0.0.1/tcp/1/p2p-circuit']
+    const liar = await madeUpPeer(me, registry, (request, n) =>
+      n > 2
+        ? honest(dag.blocks, request)
+        : [{ type: 'busy', peers: addresses.map(address => ({ id, addresses: [address] })) }]
+    )
+    expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
+    expect(liar.asked.length).toBeGreaterThan(2)
+    expect(me.swarm.peers().map(peer => peer.id)).toEqual([liar.peer])
+  })
+
+  test('sends fewer copies than there are peers, who send it to each other', async () => {
+    const dag = file(LIMITS.dag.crowdBytes + MiB)
+    const source = await memoryNode({ registries })
+    await store(source, dag.blocks)
+    const nodes = await Promise.all(Array.from({ length: 6 }, async () => await memoryNode({ registries })))
+    for (const node of nodes) await node.swarm.connect(source.address())
+    await expect.poll(() => source.swarm.peers().length).toBe(nodes.length)
+    await Promise.all(nodes.map(async node => await fetchContent(node, { ...dag, registry })))
+    for (const node of nodes)
+      for (const { cid } of dag.blocks.map.values()) expect(await node.blocks.has(cid)).toBe(true)
+    // Three or four where there is time; on a crowded machine some come back to the source when they have waited long enough.
+    expect(source.swarm.traffic().bytesOut).toBeLessThan(nodes.length * dag.size)
+  }, 60_000)
+
+  test('sends nobody away for ever', () => {
+    let now = 0
+    const uploads = new Uploads({ now: () => now })
+    const { root } = file(10)
+    const taken = ['a', 'b', 'c'].map(peer => uploads.take(peer, root, []))
+    expect(uploads.take('d', root, [])).toBeUndefined()
+    for (const upload of taken) upload?.release(LIMITS.dag.crowdBytes)
+    const others = uploads.receiversOf(root)
+    for (let n = 0; n < LIMITS.dag.referrals; n++) expect(uploads.take('d', root, others)).toBeUndefined()
+    expect(uploads.take('d', root, others)).toBeDefined()
+    // Where too few others are here, and when the rush is over, there is a place at once.
+    expect(uploads.take('e', root, others.slice(1))).toBeDefined()
+    expect(uploads.take('f', root, others)).toBeUndefined()
+    now += LIMITS.dag.crowdMs + 1
+    expect(uploads.take('f', root, others)).toBeDefined()
+  })
+})
+
+describe('several peers', () => {
+  test('that say nothing, and yes to everything, cost no more than a few waits', async () => {
+    const looks = new Set<() => void>()
+    const tuning = { hedgeMs: LIMITS.dag.hedgeLeastMs }
+    const clock: Clock = {
+      now: () => Date.now(),
+      after: (ms, task) => {
+        if (ms !== tuning.hedgeMs) return realClock.after(ms, task)
+        looks.add(task)
+        return () => looks.delete(task)
+      }
+    }
+    const me = await memoryNode({ registries, clock, config: { tuning } })
+    const dag = file(3 * MiB)
+    const silent: Awaited<ReturnType<typeof madeUpPeer>>[] = []
+    for (let n = 0; n < 6; n++) {
+      const peer = await madeUpPeer(me, registry, () => ['silence'])
+      await tellRoots(peer.host, [dag.root])
+      silent.push(peer)
+    }
+    await expect.poll(() => me.swarm.holders(dag.root).length).toBe(6)
+    const good = await memoryNode({ registries })
+    await store(good, dag.blocks)
+    await me.swarm.connect(good.address())
+    const fetch = fetchContent(me, { ...dag, registry })
+    // One, then two more, then all: one after the other would take six waits.
+    for (const asked of [1, 3]) {
+      await expect.poll(() => silent.reduce((sum, peer) => sum + peer.asked.length, 0), { timeout: 10_000 }).toBe(asked)
+      const due = [...looks]
+      looks.clear()
+      for (const look of due) look()
+    }
+    expect((await fetch).stored).toHaveLength(dag.blocks.map.size)
+    expect(me.events.of('onCut')).toEqual([])
+  })
+
+  test('of whom one is slow: what it was asked for last is asked of a faster one', async () => {
+    const dag = file(24 * MiB)
+    const upload = new SharedThrottle(MiB / 4, realClock)
+    const slow = await memoryNode({ registries, content: { throttles: { upload, download: undefined } } })
+    const [fast, me] = [await memoryNode({ registries }), await memoryNode({ registries })]
+    for (const node of [slow, fast]) {
+      await store(node, dag.blocks)
+      await me.swarm.connect(node.address())
+    }
+    // What is asked of it at a time, twice four mebibytes, would take it half a minute.
+    expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
+    expect(slow.swarm.traffic().bytesOut).toBeLessThan(6 * MiB)
+  })
+})
+
+describe('an operator', () => {
+  test.each(['upload', 'download'] as const)('bounds the %s of all streams together', async way => {
+    let counted = 0
+    const inner = new SharedThrottle(8 * MiB, realClock)
+    const throttle: Throttle = {
+      owe: bytes => {
+        counted += bytes
+        return inner.owe(bytes)
+      },
+      turn: async bytes => {
+        counted += bytes
+        await inner.turn(bytes)
+      }
+    }
+    const throttles = { upload: undefined, download: undefined, [way]: throttle }
+    const dag = file(4 * MiB)
+    const server = await memoryNode({ registries, ...(way === 'upload' && { content: { throttles } }) })
+    const me = await memoryNode({ registries, ...(way === 'download' && { content: { throttles } }) })
+    await store(server, dag.blocks)
+    await me.swarm.connect(server.address())
+    const started = performance.now()
+    await fetchContent(me, { ...dag, registry })
+    expect(performance.now() - started).toBeGreaterThan(350)
+    expect(counted).toBeGreaterThan(dag.size)
+    // And what goes over bitswap, which is not asked for twice.
+    const other = new DagBlocks()
+    const cid = other.raw(randomBytes(100_000))
+    await store(server, other)
+    const before = counted
+    const session = me.swarm.fetch(registry)
+    await session.block(cid)
+    session.close()
+    if (way === 'upload') expect(counted - before).toBeGreaterThanOrEqual(100_000)
+  })
+})
