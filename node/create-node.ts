@@ -12,13 +12,14 @@ import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import { BlockScrub } from './block-scrub.ts'
 import type { Config } from './config.ts'
-import { contentSource, packageContent } from './content.ts'
+import { contentSource } from './content.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Gateway } from './gateway.ts'
 import { Gateways } from './gateway-source.ts'
 import { composeDocuments } from './document-services.ts'
 import { loadSigner } from './identity.ts'
 import type { OwnSigner } from './identity.ts'
+import { composeInstalling } from './installing.ts'
 import { NodeMeter } from './meter.ts'
 import type { Network } from './network.ts'
 import { keepWhatCounts, wantAllOf } from './keeping.ts'
@@ -41,22 +42,17 @@ import type { Source } from './services/admit.ts'
 import type { Api } from './services/api.ts'
 import { Author } from './services/author.ts'
 import type { Signer } from './services/author.ts'
-import { tagReader, wordsReader } from './services/documents/words.ts'
 import { roleSince } from '../protocol/roles.ts'
 import { installer } from './services/install.ts'
-import type { InstallComponents } from './services/install.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
-import { statedRelease } from './services/project/stated-release.ts'
-import { resolveNodes } from './services/resolve.ts'
-import type { Meter } from './services/traffic-share.ts'
 import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
 import { PrivateSwarms } from './private-swarms.ts'
 import { blockFolders, Spaces } from './spaces.ts'
 import { wantPinnedRoots } from './store-api.ts'
-import { composeKeeping, noteInstalled, openStoreRecords, scrubInTime } from './store-parts.ts'
+import { composeKeeping, openStoreRecords, scrubInTime } from './store-parts.ts'
 import type { StoreRecords } from './store-parts.ts'
 import { joinSwarm } from './swarm-join.ts'
 import { Swarms } from './swarms.ts'
@@ -290,37 +286,6 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   }
 }
 
-interface InstallParts {
-  readonly reading: Parameters<typeof wordsReader>[0]
-  readonly precedence: Services['precedence']
-  readonly keeper: Services['keeper']
-  readonly sources: Sources
-  readonly provide: (registry: RegistryId, root: ContentId) => void
-  readonly version: string
-}
-
-/** What installing needs. */
-function composeInstalling(core: Core, parts: InstallParts): InstallComponents {
-  const { clock, log, facts, projects } = core
-  const { reading, precedence, keeper, sources, provide, version } = parts
-  return {
-    find: reading.find,
-    words: wordsReader(reading),
-    tag: tagReader(reading),
-    release: (registry, said) => statedRelease(facts, registry, said),
-    registries: () => core.registries.all,
-    followed: core.registries,
-    precedence,
-    solve: resolveNodes,
-    open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(core) },
-    onInstalled: noteInstalled(core, log),
-    version,
-    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
-    now: () => clock.now()
-  }
-}
-
 /** What signs facts of ours, and what publishing and changing who may do what need of it. */
 function composeAuthoring(home: Home, core: Core, { gate, view }: Pick<Services, 'gate' | 'view'>) {
   const { clock, log, facts, signer, disk, registries, swarms } = core
@@ -333,17 +298,6 @@ function composeAuthoring(home: Home, core: Core, { gate, view }: Pick<Services,
   const now = (): number => clock.now()
   const authority = authorityComponents({ home, gate, disk, author, signer, facts, view, registries, announce, now })
   return { author, authority, gate, announce, now, signer: authority.signer }
-}
-
-/** One peer alone has shown what a registry says, and nobody said that this is enough. */
-function isUnconfirmed({ registries }: Core, sources: Sources, registry: RegistryId): boolean {
-  const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
-  return sources.count(registry) === 1 && !isAccepted
-}
-
-function meterOf({ swarms, gateways }: Core): Meter {
-  const peers = () => swarms.peers().map(peer => [peer.id, peer.bytesIn] as const)
-  return { read: () => new Map([...peers(), ...gateways.received()]) }
 }
 
 /** Whether our own key was given the role to keep the bytes of a registry. */

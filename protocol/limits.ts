@@ -1,5 +1,6 @@
 import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
+import { DHT_LIMITS } from './dht-limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
 import { GATEWAY_LIMITS } from './gateway/limits.ts'
 import { HAVE_LIMITS } from './have/limits.ts'
@@ -226,23 +227,7 @@ export const LIMITS = Object.freeze({
     /** fields in one message; one with 1,024 wants has 6,200 */
     fields: 8_192
   }),
-  dht: Object.freeze({
-    /** peers in a bucket, closest ones that a query ends with, and nodes that a record is told to */
-    bucket: 20,
-    /** the same among members, of whom each is told about new content anyway: every query connects to as many */
-    bucketOfMembers: 8,
-    recordsPerPeer: 1_000,
-    providersPerKey: 20,
-    records: 100_000,
-    recordBytes: 8 * KiB,
-    totalBytes: 64 * MiB,
-    provideQueue: 10_000,
-    provideMs: 30 * SECOND,
-    lookupMs: 3 * SECOND,
-    messageBytes: 256 * KiB,
-    /** fields in one message; one with 20 closer peers and 20 providers, 16 addresses each, has 800 */
-    fields: 2_048
-  }),
+  ...DHT_LIMITS,
   fetch: Object.freeze({
     /** a peer that has not answered by then is no longer the only one asked */
     hedgeMs: SECOND,

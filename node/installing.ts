@@ -1,0 +1,59 @@
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { packageContent } from './content.ts'
+import type { NodeParts } from './parts.ts'
+import type { Projects } from './project-store.ts'
+import { tagReader, wordsReader } from './services/documents/words.ts'
+import type { InstallComponents } from './services/install.ts'
+import { statedRelease } from './services/project/stated-release.ts'
+import { resolveNodes } from './services/resolve.ts'
+import type { Meter } from './services/traffic-share.ts'
+import type { Sources } from './sources.ts'
+import { noteInstalled } from './store-parts.ts'
+
+type InstallCore = Pick<
+  NodeParts,
+  'clock' | 'log' | 'facts' | 'registries' | 'spaces' | 'swarms' | 'gateways' | 'meter' | 'disk' | 'projectPins'
+> & { readonly projects: Projects }
+
+interface Installing {
+  readonly reading: Parameters<typeof wordsReader>[0]
+  readonly precedence: NodeParts['precedence']
+  readonly keeper: NodeParts['keeper']
+  readonly sources: Sources
+  readonly provide: (registry: RegistryId, root: ContentId) => void
+  readonly version: string
+}
+
+/** What installing needs. */
+export function composeInstalling(core: InstallCore, parts: Installing): InstallComponents {
+  const { clock, log, facts, projects } = core
+  const { reading, precedence, keeper, sources, provide, version } = parts
+  return {
+    find: reading.find,
+    words: wordsReader(reading),
+    tag: tagReader(reading),
+    release: (registry, said) => statedRelease(facts, registry, said),
+    registries: () => core.registries.all,
+    followed: core.registries,
+    precedence,
+    solve: resolveNodes,
+    open: folder => projects.open(folder),
+    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(core) },
+    onInstalled: noteInstalled(core, log),
+    version,
+    isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
+    now: () => clock.now()
+  }
+}
+
+/** One peer alone has shown what a registry says, and nobody said that this is enough. */
+function isUnconfirmed({ registries }: InstallCore, sources: Sources, registry: RegistryId): boolean {
+  const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
+  return sources.count(registry) === 1 && !isAccepted
+}
+
+function meterOf({ swarms, gateways }: InstallCore): Meter {
+  const peers = () => swarms.peers().map(peer => [peer.id, peer.bytesIn] as const)
+  return { read: () => new Map([...peers(), ...gateways.received()]) }
+}
+
