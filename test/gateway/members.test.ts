@@ -15,7 +15,7 @@ let registry: RegistryId
 let secret: string
 
 beforeAll(async () => {
-  node = await runningNode({ config: { http: { gateway: '127.0.0.1:0', metrics: '127.0.0.1:00' } } })
+  node = await runningNode({ config: { http: { gateway: '127.0.0.1:0', metrics: '127.0.0.1:0' } } })
   at = node.parts.gateway.listening.find(({ serves }) => serves.includes('gateway'))?.address ?? ''
   registry = (await node.call('swarmCreate', { name: 'acme' })).registry
   secret = (await node.call('publish', { folder: await packageFolder({ name: 'secret' }), registry })).cid
