@@ -66,8 +66,10 @@ export class Gateway {
   async open(): Promise<void> {
     const { gateway, metrics } = this.#components.config.http
     if (gateway !== '') await this.tokens.load()
-    if (gateway !== '') await this.#listen(gateway, metrics === gateway ? ['gateway', 'metrics'] : ['gateway'])
-    if (metrics !== '' && metrics !== gateway) await this.#listen(metrics, ['metrics'])
+    // Any free port, said twice, is two of them.
+    const isShared = metrics === gateway && parseHttpAddress(gateway)?.port !== 0
+    if (gateway !== '') await this.#listen(gateway, isShared ? ['gateway', 'metrics'] : ['gateway'])
+    if (metrics !== '' && !isShared) await this.#listen(metrics, ['metrics'])
   }
 
   get listening(): readonly ShownListener[] {

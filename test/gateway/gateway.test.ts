@@ -30,7 +30,7 @@ beforeAll(async () => {
   const files = { 'docs/one.md': 'same', 'docs/two.md': 'same', 'docs/large.bin': BIG }
   const published = await node.call('publish', { folder: await packageFolder({ name: 'alpha', files }), registry })
   root = published.cid
-}, 60_000)
+}, 180_000)
 
 afterAll(stopRunningNodes)
 

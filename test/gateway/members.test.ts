@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import { chmod } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { httpGet } from '../support/http-get.ts'
 import { packageFolder } from '../support/package-folder.ts'
-import { runningNode, stopRunningNodes } from '../support/running-node.ts'
+import { join as followIt, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -15,11 +17,11 @@ let registry: RegistryId
 let secret: string
 
 beforeAll(async () => {
-  node = await runningNode({ config: { http: { gateway: '127.0.0.1:0', metrics: '127.0.0.1:00' } } })
+  node = await runningNode({ config: { http: { gateway: '127.0.0.1:0', metrics: '127.0.0.1:0' } } })
   at = node.parts.gateway.listening.find(({ serves }) => serves.includes('gateway'))?.address ?? ''
   registry = (await node.call('swarmCreate', { name: 'acme' })).registry
   secret = (await node.call('publish', { folder: await packageFolder({ name: 'secret' }), registry })).cid
-}, 60_000)
+}, 180_000)
 
 afterAll(stopRunningNodes)
 
@@ -128,4 +130,78 @@ test('status says what is answered where, and the rates of each swarm', async ()
   expect(http.every(({ isLocal, address }) => isLocal && !address.endsWith(':0'))).toBe(true)
   expect(traffic.map(({ swarm }) => swarm)).toEqual(['public', 'acme'])
   expect(traffic[0]).toMatchObject({ perSecond: { bytesIn: expect.any(Number) as number } })
+})
+
+// Gateways of others: here, because starting the first node of a process is what costs the time.
+
+const FILES = { 'docs/large.bin': Buffer.alloc(3 * 1024 * 1024, 'large '), 'docs/small.md': 'small' }
+
+/** A node with a gateway that has a package, and is of no use as a peer any more. */
+async function publisher(): Promise<{ readonly source: TestRunningNode; readonly url: string }> {
+  const source = await runningNode({ config: { http: { gateway: '127.0.0.1:0', metrics: '' } } })
+  await source.found('curated')
+  await source.call('publish', { folder: await packageFolder({ name: 'alpha', files: FILES }) })
+  return { source, url: `http://${source.parts.gateway.listening[0]?.address ?? ''}` }
+}
+
+const hostGone = async (node: TestRunningNode): Promise<void> => await node.parts.swarms.take('public')?.stop()
+
+test('what no peer sends is installed from a gateway that the configuration names', { timeout: 180_000 }, async () => {
+  const { source, url } = await publisher()
+  const reader = await runningNode({ config: { gateways: [url] } })
+  await followIt(reader, source.parts.registries.ids[0] ?? ('' as never), source)
+  await hostGone(source)
+  const project = await tempDir('project')
+  await reader.call('install', { references: ['alpha'], project, singleSource: true })
+  expect(await readFile(join(project, '.ggen', 'packages', 'alpha', 'docs', 'large.bin'))).toEqual(
+    FILES['docs/large.bin']
+  )
+  expect(reader.parts.gateways.received()[0]?.[1]).toBeGreaterThan(3 * 1024 * 1024)
+})
+
+test('when nobody has it, the message says what peers and gateways said', async () => {
+  const { source } = await publisher()
+  const empty = createServer((_, response) => response.writeHead(404).end())
+  await new Promise<void>(resolve => empty.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(empty.address() as AddressInfo).port}`
+  try {
+    const reader = await runningNode({ config: { gateways: [url] } })
+    await followIt(reader, source.parts.registries.ids[0] ?? ('' as never), source)
+    await hostGone(source)
+    const project = await tempDir('project')
+    const failed = reader.call('install', { references: ['alpha'], project, singleSource: true })
+    await expect(failed).rejects.toMatchObject({
+      code: 'CONTENT_UNAVAILABLE',
+      message: expect.stringMatching(`no peer sent .*${url} said 404`) as string
+    })
+  } finally {
+    empty.close()
+    empty.closeAllConnections()
+  }
+})
+
+test('nothing of a private registry is asked of a gateway', async () => {
+  const asked: string[] = []
+  const spy = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.writeHead(404).end()
+  })
+  await new Promise<void>(resolve => spy.listen(0, '127.0.0.1', resolve))
+  const gateways = [`http://127.0.0.1:${(spy.address() as AddressInfo).port}`]
+  try {
+    const owner = await runningNode({ config: { gateways } })
+    const { registry } = await owner.call('swarmCreate', { name: 'acme' })
+    const { cid } = await owner.call('publish', { folder: await packageFolder({ name: 'secret' }), registry })
+    // Its bytes are lost, so that they have to be fetched from somewhere.
+    const space = owner.parts.spaces.of(registry)
+    for await (const { cid: block } of space.allBlocks.getAll()) await space.allBlocks.delete(block)
+    await space.forgetKept(cid)
+    const project = await tempDir('project')
+    const failed = owner.call('install', { references: ['acme:secret'], project, singleSource: true })
+    await expect(failed).rejects.toMatchObject({ code: 'CONTENT_UNAVAILABLE' })
+    expect(asked).toEqual([])
+  } finally {
+    spy.close()
+    spy.closeAllConnections()
+  }
 })
