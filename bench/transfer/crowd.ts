@@ -134,8 +134,8 @@ async function* memory(workbench: Workbench): AsyncGenerator<Figure, void, void>
   const input = `${(files * shape.fileBytes) / MB} MB`
   const grown = async (remote: Remote<Orders>, from: number): Promise<number> =>
     (await remote.order(0, 'measure', null)).peakMb - from
-  const fetching = await grown(receiver, idle.receiver.peakMb)
-  const serving = await grown(source, idle.source.peakMb)
+  const fetching = await grown(receiver, idle.receiver.nowMb)
+  const serving = await grown(source, idle.source.nowMb)
   yield below({ bench: 'transfer/memory-fetching', value: fetching, unit: 'MB', input }, 150)
   yield below({ bench: 'transfer/memory-serving', value: serving, unit: 'MB', input }, 150)
 }

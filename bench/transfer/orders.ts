@@ -45,8 +45,11 @@ export interface Orders {
     }
     answer: { readonly ms: readonly number[]; readonly bytesIn: readonly number[] }
   }
-  /** What this process has sent, and the most memory that it ever had. */
-  measure: { params: null; answer: { readonly bytesOut: number; readonly peakMb: number } }
+  /** What this process has sent, the memory that it has, and the most that it had since it was last asked. */
+  measure: {
+    params: null
+    answer: { readonly bytesOut: number; readonly nowMb: number; readonly peakMb: number }
+  }
   close: { params: null; answer: null }
 }
 

@@ -296,9 +296,8 @@ class DagFetch {
     const { clock, tuning, shown } = this.#components
     let cancel: () => void
     const next = (): void => {
-      const usual = shown.hedgeMs(tuning.hedgeMs)
-      // Who sends already is given the time in which a lost packet is sent again.
-      const ms = lane.hasAnswered ? Math.min(tuning.hedgeMs, Math.max(usual, LIMITS.dag.hedgeUnknownMs)) : usual
+      // Who sends already is given the time in which lost packets are sent again: what it was asked for is much.
+      const ms = lane.hasAnswered ? tuning.hedgeMs : shown.hedgeMs(tuning.hedgeMs)
       cancel = clock.after(ms, () => {
         lane.look(ms)
         if (lane.isSlow) this.#plan.release(lane)

@@ -173,11 +173,15 @@ export class DagLane implements Holder {
   async #ask(): Promise<void> {
     const { plan, local } = this.#components
     // Who is slow gets nothing more before it has answered: it would only keep it from others until the next look.
-    const mayAsk = (): boolean => this.#orders.length < (this.isSlow ? 1 : LIMITS.dag.requestsAhead)
+    const mayAsk = (): boolean =>
+      this.#orders.length < (this.isSlow || !this.hasAnswered ? 1 : LIMITS.dag.requestsAhead)
     while (this.#failure === undefined && this.#busy === undefined && mayAsk()) {
       const { sample } = plan
       if (sample !== undefined) plan.sampled((await Promise.all(sample.map(cid => local.has(cid)))).includes(true))
-      const request = plan.next(this, this.#components.sharing())
+      // Who has not answered yet is asked for little: it may have to be asked of others a moment later.
+      const { leafBytesPerRequest, shareBytes } = LIMITS.dag
+      const most = this.hasAnswered ? leafBytesPerRequest : shareBytes
+      const request = plan.next(this, this.#components.sharing(), most)
       if (request === undefined) return
       // One block may be asked of several who have not shown yet that they answer: whoever is first brings it.
       if (this.#components.isRacing && !this.hasAnswered && request.wants.length === 1) plan.release(this)

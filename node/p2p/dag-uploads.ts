@@ -75,7 +75,7 @@ export class Uploads {
    * own: the source need not send it fifty times. Nobody is sent away for ever: those others may be out of his reach.
    */
   #isReferred(peer: string, root: ContentId, hold: readonly string[]): boolean {
-    const { crowdBytes, crowdReceivers, referrals, peersShown } = LIMITS.dag
+    const { crowdBytes, referrals, peersShown } = LIMITS.dag
     const crowd = this.#crowds.get(root)
     if (crowd === undefined) return false
     if (crowd.until < this.#clock.now()) {
@@ -84,7 +84,7 @@ export class Uploads {
     }
     const isWorthIt = (this.#receivers.get(root)?.bytes ?? 0) >= crowdBytes
     const before = crowd.referred.get(peer) ?? 0
-    if (!isWorthIt || hold.length < crowdReceivers || before >= referrals) return false
+    if (!isWorthIt || hold.length === 0 || before >= referrals) return false
     crowd.referred.delete(peer)
     crowd.referred.set(peer, before + 1)
     dropOldest(crowd.referred, peersShown)

@@ -85,7 +85,6 @@ export const DAG_LIMITS = Object.freeze({
      */
     crowdMs: 10 * SECOND,
     crowdBytes: 4 * MiB,
-    crowdReceivers: 3,
     referrals: 20,
     /** the least that an operator may bound uploads or downloads to, a second */
     leastRate: 64 * KiB

@@ -165,14 +165,14 @@ export class DagPlan {
    * What a peer is asked for next, held by whoever asks; undefined when there is nothing for it. Where several share the
    * work, the less there is left, the less one of them gets: all of them end at about the same time.
    */
-  next(holder: Holder, sharing = 1): DagRequest | undefined {
+  next(holder: Holder, sharing = 1, most: number = LIMITS.dag.leafBytesPerRequest): DagRequest | undefined {
     const { root } = this
     const nodes = this.#hold(this.#loose(this.#nodes, holder.peer), holder, {
       count: LIMITS.dag.wants,
       bytes: Number.POSITIVE_INFINITY
     })
     if (nodes.length > 0) return { reach: this.#nodesReach(), root, wants: nodes }
-    const { leavesPerRequest: count, leafBytesPerRequest: most, shareBytes } = LIMITS.dag
+    const { leavesPerRequest: count, shareBytes } = LIMITS.dag
     const share = sharing > 1 ? this.looseBytes(most * 2 * sharing) / (2 * sharing) : most
     const bounds = { count, bytes: Math.min(most, Math.max(shareBytes, share)) }
     const wants = this.#hold(this.#loose(this.#leaves, holder.peer), holder, bounds)
