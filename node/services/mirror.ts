@@ -150,7 +150,7 @@ export class Mirror {
         await markKept(wanted)
       }
       this.#kept += 1
-      this.#patienceMs = LIMITS.fetch.retryFailedMs
+      if (this.#failed.size === 0) this.#patienceMs = LIMITS.fetch.retryFailedMs
       onKept?.(wanted)
     } catch (error) {
       if (this.#abort.signal.aborted) return
