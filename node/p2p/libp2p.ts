@@ -57,7 +57,7 @@ export interface HostComponents {
   readonly onNeighbour: (peer: PeerInfo) => void
 }
 
-/** A libp2p host that is not started yet, with the bounds of docs/spec/limits.md and no default of the public network. */
+/** A libp2p host that is not started yet, with the bounds of protocol/limits.ts and no default of the public network. */
 export async function createHost(components: HostComponents): Promise<Host> {
   const { config, checked, privateKey, datastore, logger, numbers } = components
   const { psks = [] } = config

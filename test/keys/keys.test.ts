@@ -128,6 +128,13 @@ describe('verify', () => {
 })
 
 describe('key admission', () => {
+  test('refuses again what it refused before', () => {
+    const key = hex(SMALL_ORDER[0] ?? '')
+    for (let i = 0; i < 2; i++) {
+      expect(() => admitKey(key)).toThrow(expect.objectContaining({ code: 'INADMISSIBLE_KEY' }))
+    }
+  })
+
   test.each(SMALL_ORDER)('refuses the small-order key %s, under which one signature fits many messages', key => {
     expect(() => admitKey(hex(key))).toThrow(expect.objectContaining({ code: 'INADMISSIBLE_KEY' }))
   })
