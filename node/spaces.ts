@@ -144,15 +144,16 @@ export class Spaces {
 function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept' | 'keptChanges'> {
   const listeners = new Set<(root: ContentId, isKept: boolean) => void>()
   let keptChanges = 0
-  const told = async (write: Promise<void>, root: ContentId, isKept: boolean): Promise<void> => {
+  const told = async (write: Promise<void>, roots: readonly ContentId[], isKept: boolean): Promise<void> => {
     await write
-    keptChanges += 1
-    for (const listener of listeners) listener(root, isKept)
+    keptChanges += roots.length
+    for (const listener of listeners) for (const root of roots) listener(root, isKept)
   }
   return {
     ...kept,
-    markKept: root => told(kept.markKept(root), root, true),
-    forgetKept: root => told(kept.forgetKept(root), root, false),
+    markKept: (root, options) => told(kept.markKept(root, options), [root], true),
+    forgetKept: root => told(kept.forgetKept(root), [root], false),
+    letGo: roots => told(kept.letGo(roots), roots, false),
     get keptChanges() {
       return keptChanges
     },

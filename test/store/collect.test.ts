@@ -38,6 +38,18 @@ describe('what a collection deletes', () => {
     expect([await isWhole(a, stored), await isWhole(b, stored)]).toEqual([false, true])
   })
 
+  test('is told to whoever listens: peers are not to be told of what is here no more', async () => {
+    const { space, add, gc, later } = await storeWith()
+    const roots = [await add(A), await add(B)]
+    later()
+    const heard: unknown[] = []
+    space.onKept((root, isKept) => heard.push([root, isKept]))
+    const before = space.keptChanges
+    await gc(0)
+    expect(new Set(heard)).toEqual(new Set(roots.map(root => [root, false])))
+    expect(space.keptChanges).toBe(before + 2)
+  })
+
   test('is only told of when it is dry', async () => {
     const { stored, space, add, gc } = await storeWith()
     const a = await add(A)
