@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { encodeFrame } from '../../protocol/frame.ts'
 import { HELLO_PROTOCOL, encodeHello } from '../../protocol/hello.ts'
 import { encodeReply, encodeTurn } from '../../protocol/membership/private-hello.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { privateNames } from '../../protocol/membership/names.ts'
 import { certificateOf, companyHost, employee, helloSecret, secretOf } from '../support/company.ts'
 import { RawMember, listeningPeer, introductionOf } from '../support/raw-member.ts'
@@ -113,7 +114,7 @@ describe('a stranger without the secret', () => {
     const connection = await dialRaw(await rawPeer(), host.node.address())
     await connection.newStream(HELLO_PROTOCOL)
     const streams: Stream[] = []
-    for (let i = 0; i < 20; i++) streams.push(await rawStream(connection))
+    for (let i = 0; i < LIMITS.hello.waitingStreams + 4; i++) streams.push(await rawStream(connection))
     await expect.poll(() => streams.filter(({ status }) => status === 'reset').length).toBe(4)
     streams[0]?.send(new Uint8Array(200 * 1024))
     await expect.poll(() => streams[0]?.status).toBe('reset')
