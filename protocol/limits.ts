@@ -332,6 +332,9 @@ export const LIMITS = Object.freeze({
      */
     writeNowMs: 20,
     writesElsewhere: 32,
+    /** large blocks that are made durable while others are written, and those of which it is remembered that they are */
+    syncsAhead: 4,
+    syncedRemembered: 1_024,
     keyChars: 1_024,
     valueBytes: 16 * MiB,
     batchOperations: 65_536,

@@ -19,7 +19,8 @@ import { LIMITS } from '../protocol/limits.ts'
 import { BlockUsage } from './block-usage.ts'
 import type { BlockCount } from './block-usage.ts'
 import { codeOf, toWriteError } from './disk-errors.ts'
-import { isTemporary, syncDir, syncFile, temporaryName } from './durable.ts'
+import { isTemporary, syncDir, temporaryName } from './durable.ts'
+import { SyncAhead } from './sync-ahead.ts'
 import { Turn } from './turn.ts'
 import { corruptBlock, isBlock, isStorable, missingBlock, verifiedBlocks } from './verified-blocks.ts'
 import type { AbortOptions, VerifiedBlocks } from './verified-blocks.ts'
@@ -61,6 +62,7 @@ class BlockFiles {
   /** At most 1,024 names of two base32 characters. */
   readonly #folders = new Set<string>()
   readonly #turn = new Turn()
+  readonly #ahead = new SyncAhead()
   readonly usage = new BlockUsage(
     () => this.shards(),
     shard => this.#countIn(shard)
@@ -196,7 +198,7 @@ class BlockFiles {
       const file = this.#fileOf(cid)
       folders.add(dirname(file))
       try {
-        await syncFile(file)
+        await this.#ahead.finish(file)
       } catch (cause) {
         if (codeOf(cause) !== 'ENOENT') throw toWriteError(cause, `block ${cid.toString()}`)
         throw missingBlock(cid, cause)
@@ -263,6 +265,7 @@ class BlockFiles {
   }
 
   #written(file: string, before: Uint8Array | undefined, bytes: Uint8Array): void {
+    if (bytes.length > LIMITS.storage.writeNowBytes) this.#ahead.begin(file)
     if (before === undefined) this.usage.changed(nameOf(file), 1, bytes.length)
     else this.usage.changed(nameOf(file), 0, bytes.length - before.length)
   }

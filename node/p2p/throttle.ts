@@ -1,8 +1,10 @@
+import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Throttle } from './components.ts'
 
 /**
- * A bound that several share: whoever comes next waits for those before. What is taken at once is taken as a whole, so that
- * a piece that is larger than a second's share goes too.
+ * A bound that several share, as a bucket of tokens: whoever comes next waits for those before. What is taken at once is taken
+ * as a whole, so that a piece that is larger than a second's share goes too. Timers are late, and a busy process is later: what
+ * was not taken in the last moments may be taken after them, so that the mean is the bound and not half of it.
  */
 export class SharedThrottle implements Throttle {
   readonly #bytesPerMs: number
@@ -17,8 +19,8 @@ export class SharedThrottle implements Throttle {
 
   owe(bytes: number): number {
     const now = this.#clock.now()
-    // What was left over while nobody took anything is gone.
-    this.#freeAt = Math.max(now, this.#freeAt) + bytes / this.#bytesPerMs
+    // What was left over before that, while nobody took anything, is gone.
+    this.#freeAt = Math.max(now - LIMITS.dag.throttleSlackMs, this.#freeAt) + bytes / this.#bytesPerMs
     return this.#freeAt - now
   }
 

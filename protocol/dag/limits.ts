@@ -73,6 +73,8 @@ export const DAG_LIMITS = Object.freeze({
     pieceBytes: 256 * KiB,
     /** the same where an operator bounds what is sent */
     throttledBytes: 32 * KiB,
+    /** what may be sent after its time: how much later than they were set timers are in a process that has much to do */
+    throttleSlackMs: 100,
     /** a block above this is read from the disk without holding up anybody else */
     readNowBytes: 64 * KiB,
     /** between two requests on a stream, and what is added to the time that a piece may take */
