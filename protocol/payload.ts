@@ -120,7 +120,8 @@ const encodedContents = new WeakMap<ReleaseContent, Uint8Array>()
 export function encodeContent(content: ReleaseContent): Uint8Array {
   const known = encodedContents.get(content)
   if (known !== undefined) return known
-  const bytes = encodeCbor(contentRecord(content))
+  // A copy: what an encoder makes lies in a pool of 64 KiB, which a few hundred bytes would keep as long as the release.
+  const bytes = new Uint8Array(encodeCbor(contentRecord(content)))
   encodedContents.set(content, bytes)
   return bytes
 }

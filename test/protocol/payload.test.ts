@@ -7,7 +7,7 @@ import { toLink } from '../../protocol/cid.ts'
 import type { FactId } from '../../protocol/cid.ts'
 import type { FactBody } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { encodePayload, namedKeys, parsePayload } from '../../protocol/payload.ts'
+import { encodeContent, encodePayload, namedKeys, parsePayload } from '../../protocol/payload.ts'
 import { codeOf } from '../support/error-code.ts'
 import { FactWriter, person } from '../support/facts.ts'
 import type { Made } from '../support/facts.ts'
@@ -194,4 +194,12 @@ test('genesis, grant, claim, invite and redeem name keys, and nothing else does'
   expect(namedKeys(parsePayload(grant.body))).toEqual([ann.did])
   expect(namedKeys(parsePayload(redeem.body))).toEqual([bob.did])
   expect(facts.cite(claim).package satisfies FactId).toBe(claim.id)
+})
+
+test('what is remembered of a release keeps nothing else in memory', () => {
+  const payload = parsePayload(release.body)
+  if (payload.type !== 'release') throw new Error('not a release')
+  const bytes = encodeContent(payload.value)
+  expect(encodeContent(payload.value)).toBe(bytes)
+  expect(bytes.buffer.byteLength).toBe(bytes.length)
 })
