@@ -25,6 +25,17 @@ export type ServedBlocks = Pick<Blockstore, 'get'> & {
   readonly hold?: (root: ContentId) => () => void
 }
 
+/**
+ * What a host may show of its blocks. Being on the disk is not enough: what nothing that its swarm holds leads to lies
+ * there too.
+ */
+export interface Sight {
+  /** Of blocks that are asked for as parts of a root, those that must not be shown: all, where nothing names the root. */
+  hidden(root: ContentId, wants: readonly CID[], signal: AbortSignal): Promise<ReadonlySet<CID>>
+  /** Whether one block may be shown, whatever it is part of. Never rejects because of what it is asked about. */
+  has(cid: CID, signal: AbortSignal): Promise<boolean>
+}
+
 /** Time as the network needs it: what it is, and a task later, which the returned function takes back. */
 export interface Clock {
   now(): number
@@ -112,6 +123,8 @@ export interface SwarmComponents {
   readonly privateKey: PrivateKey
   readonly datastore: Datastore
   readonly blocks: Blockstore & ServedBlocks
+  /** What of it may be shown to peers. */
+  readonly sight: Sight
   /** Told to peers; without it nobody is told what is held here. */
   readonly held?: HeldRoots
   readonly throttles?: Throttles

@@ -7,7 +7,7 @@ import type { DagRequest, NamedPeer } from '../../protocol/dag/messages.ts'
 import { BlockOrder } from '../../protocol/dag/order.ts'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, Log, ServedBlocks, Throttle } from './components.ts'
+import type { Clock, Log, ServedBlocks, Sight, Throttle } from './components.ts'
 import { isBlockOf } from './dag-lane.ts'
 import { Uploads } from './dag-uploads.ts'
 import type { Upload } from './dag-uploads.ts'
@@ -15,8 +15,9 @@ import { deadline } from './deadline.ts'
 import { FramedStream } from './framed-stream.ts'
 
 export interface DagServerComponents {
-  /** What this host may show: what its other protocols show. */
   readonly blocks: ServedBlocks
+  /** What of them this host may show: what its other protocols show. */
+  readonly sight: Sight
   readonly clock: Clock
   readonly log: Log
   /** Who is here, and says that it holds a root. */
@@ -122,13 +123,15 @@ interface Answered {
 }
 
 async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<Answered> {
+  const hidden = await hiddenOf(components, request)
   const order = new BlockOrder(request)
   const pieces = new Pieces(components, io)
   let isWhole = true
   let lastBytes = 0
   let sent = 0
   for (let next = order.next; next !== undefined; next = order.next) {
-    const bytes = await readBlock(components.blocks, next, lastBytes)
+    // What a node names is below it: only what was asked for may be of something else.
+    const bytes = hidden.has(next) ? undefined : await readBlock(components.blocks, next, lastBytes)
     if (bytes === undefined) {
       isWhole = false
       await pieces.add([answerHeader('missing', 0)])
@@ -143,6 +146,19 @@ async function answer(components: DagServerComponents, io: FramedStream, request
   }
   await pieces.end([answerHeader('end', 0)])
   return { isWhole, bytes: sent }
+}
+
+/**
+ * What is asked for and must not be shown. Attack: blocks that nobody is to see are asked for as if they were part of a
+ * package that anybody may have.
+ */
+async function hiddenOf({ sight, clock }: DagServerComponents, { root, wants }: DagRequest): Promise<ReadonlySet<CID>> {
+  const time = deadline(clock, LIMITS.dag.lookMs)
+  try {
+    return await sight.hidden(root, wants, time.signal)
+  } finally {
+    time.clear()
+  }
 }
 
 function takeOwn(order: BlockOrder, bytes: Uint8Array): void {

@@ -77,6 +77,8 @@ export const DAG_LIMITS = Object.freeze({
     readNowBytes: 64 * KiB,
     /** between two requests on a stream, and what is added to the time that a piece may take */
     idleMs: 5 * SECOND,
+    /** how long a request waits to learn what of it may be sent, after a start with many packages */
+    lookMs: 5 * SECOND,
     /** roots of which it is remembered who got them from here, and how many of them */
     rootsRemembered: 256,
     /**
