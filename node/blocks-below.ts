@@ -39,13 +39,10 @@ export class BlocksBelow {
     this.#init = init
   }
 
-  /** Those of some blocks that the root does not lead to. */
+  /** Those of some blocks that are neither the root nor below it. */
   async strange(root: ContentId, cids: readonly CID[]): Promise<readonly CID[]> {
-    const strange = cids.filter(cid => cid.toString() !== root)
-    // Most streams begin with the root, and it alone says nothing that would have to be read.
-    if (strange.length === 0) return []
     const known = this.#roots.get(root)
-    const left = known === undefined ? strange : strange.filter(cid => !known.blocks.has(cid.multihash.digest))
+    const left = known === undefined ? cids : cids.filter(cid => !known.blocks.has(cid.multihash.digest))
     if (left.length === 0 || (known !== undefined && !this.#isDue(known))) return left
     const { blocks } = await this.#read(root)
     return left.filter(cid => !blocks.has(cid.multihash.digest))
@@ -86,6 +83,7 @@ export class BlocksBelow {
     const source = this.#init.blocks()
     const blocks = new DigestSet(LIMITS.content.blocks)
     const pending = [topPlace(toLink(root))]
+    blocks.add(toLink(root).multihash.digest)
     let isWhole = true
     try {
       for (let place = pending.pop(); place !== undefined; place = pending.pop()) {

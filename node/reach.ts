@@ -65,8 +65,8 @@ export class Reach {
     const reachable = this.in(swarm)
     const below = new BlocksBelow({ blocks: () => spaces.named(swarm).stored, clock, stopping })
     return {
-      hidden: async (root, wants, signal) =>
-        (await reachable.isNamed(toLink(root), signal)) ? new Set(await below.strange(root, wants)) : new Set(wants),
+      isNamed: (root, signal) => reachable.isNamed(toLink(root), signal),
+      strange: (root, cids) => below.strange(root, cids),
       has: (cid, signal) => shown(reachable, cid, signal)
     }
   }

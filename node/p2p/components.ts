@@ -30,8 +30,10 @@ export type ServedBlocks = Pick<Blockstore, 'get'> & {
  * there too.
  */
 export interface Sight {
-  /** Of blocks that are asked for as parts of a root, those that must not be shown: all, where nothing names the root. */
-  hidden(root: ContentId, wants: readonly CID[], signal: AbortSignal): Promise<ReadonlySet<CID>>
+  /** Whether anything that the swarm holds names a root, and so all below it. @throws RegistryError TIMEOUT */
+  isNamed(root: ContentId, signal: AbortSignal): Promise<boolean>
+  /** Those of some blocks that are not below a root, as far as its nodes are here. Costs reading them, the first time. */
+  strange(root: ContentId, cids: readonly CID[]): Promise<readonly CID[]>
   /** Whether one block may be shown, whatever it is part of. Never rejects because of what it is asked about. */
   has(cid: CID, signal: AbortSignal): Promise<boolean>
 }

@@ -7,8 +7,11 @@ import type { DagRequest, NamedPeer } from '../../protocol/dag/messages.ts'
 import { BlockOrder } from '../../protocol/dag/order.ts'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { RAW, parseUnixfsNode } from '../../protocol/unixfs-node.ts'
+import type { UnixfsNode } from '../../protocol/unixfs-node.ts'
 import type { Clock, Log, ServedBlocks, Sight, Throttle } from './components.ts'
 import { isBlockOf } from './dag-lane.ts'
+import { StreamSight } from './dag-sight.ts'
 import { Uploads } from './dag-uploads.ts'
 import type { Upload } from './dag-uploads.ts'
 import { deadline } from './deadline.ts'
@@ -46,6 +49,7 @@ async function serve(
 ): Promise<void> {
   const { log, onMalformed } = components
   const io = new FramedStream(stream)
+  const below = new StreamSight(components)
   let upload: Upload | undefined
   let letGo: (() => void) | undefined
   let isWhole = false
@@ -67,7 +71,7 @@ async function serve(
       }
       letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
-      const answered = await answer(components, io, request)
+      const answered = await answer(components, { io, below }, request)
       sent += answered.bytes
       isWhole = answered.isWhole && (served === 0 || isWhole)
     }
@@ -122,8 +126,12 @@ interface Answered {
   readonly bytes: number
 }
 
-async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<Answered> {
-  const hidden = await hiddenOf(components, request)
+async function answer(
+  components: DagServerComponents,
+  { io, below }: { readonly io: FramedStream; readonly below: StreamSight },
+  request: DagRequest
+): Promise<Answered> {
+  const hidden = await below.hidden(request)
   const order = new BlockOrder(request)
   const pieces = new Pieces(components, io)
   let isWhole = true
@@ -142,28 +150,16 @@ async function answer(components: DagServerComponents, io: FramedStream, request
     components.onServed(bytes.length)
     sent += bytes.length
     await pieces.add([answerHeader('block', bytes.length), bytes])
-    takeOwn(order, bytes)
+    below.sent(takeOwn(order, next, bytes))
   }
   await pieces.end([answerHeader('end', 0)])
   return { isWhole, bytes: sent }
 }
 
-/**
- * What is asked for and must not be shown. Attack: blocks that nobody is to see are asked for as if they were part of a
- * package that anybody may have.
- */
-async function hiddenOf({ sight, clock }: DagServerComponents, { root, wants }: DagRequest): Promise<ReadonlySet<CID>> {
-  const time = deadline(clock, LIMITS.dag.lookMs)
+/** The node that these bytes of ours are, if they are one. */
+function takeOwn(order: BlockOrder, cid: CID, bytes: Uint8Array): UnixfsNode | undefined {
   try {
-    return await sight.hidden(root, wants, time.signal)
-  } finally {
-    time.clear()
-  }
-}
-
-function takeOwn(order: BlockOrder, bytes: Uint8Array): void {
-  try {
-    order.take(bytes)
+    return order.take(bytes) ?? (cid.code === RAW ? undefined : parseUnixfsNode(bytes, LIMITS.content))
   } catch (cause) {
     // The block is here because somebody put it here. That it is no part of a package is not the asker's fault.
     throw new RegistryError('CONTENT_UNAVAILABLE', 'content that could not have been published', { cause })

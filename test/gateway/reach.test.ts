@@ -114,10 +114,9 @@ test('each host shows what its own registries lead to, and a public release that
   const reach = new Reach({ ...node.parts, stopping })
   const [open, closed] = [reach.sightOf(PUBLIC_SWARM), reach.sightOf('acme')]
   const wants = await blocksOf(secret, own)
-  expect([...(await closed.hidden(secret, wants, stopping))]).toEqual([])
-  expect([...(await open.hidden(secret, wants, stopping))]).toEqual(wants)
-  const theirs = await blocksOf(root)
-  expect([...(await closed.hidden(root, theirs, stopping))]).toEqual(theirs)
+  expect([await closed.isNamed(secret, stopping), await open.isNamed(secret, stopping)]).toEqual([true, false])
+  expect([await closed.isNamed(root, stopping), await open.isNamed(root, stopping)]).toEqual([false, true])
+  expect([await closed.strange(secret, wants), await open.strange(secret, wants)]).toEqual([[], wants.slice(1)])
   for (const cid of wants) expect([await closed.has(cid, stopping), await open.has(cid, stopping)]).toEqual([true, false])
 })
 
