@@ -38,6 +38,16 @@ export interface Sight {
   has(cid: CID, signal: AbortSignal): Promise<boolean>
 }
 
+/** Told of one fetch while it goes on. */
+export interface FetchWatch {
+  /** Somebody was asked for something. */
+  asked(): void
+  /** The DHT was asked who has it, for so long. */
+  lookedUp(ms: number): void
+  /** A block that was missing came from a peer, verified. */
+  block(way: 'dag' | 'bitswap', peer: string, bytes: number): void
+}
+
 /** Time as the network needs it: what it is, and a task later, which the returned function takes back. */
 export interface Clock {
   now(): number

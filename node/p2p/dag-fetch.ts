@@ -8,7 +8,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import { BlockWriter } from './block-writer.ts'
-import type { Clock, Log, SwarmTuning, Throttle } from './components.ts'
+import type { Clock, FetchWatch, Log, SwarmTuning, Throttle } from './components.ts'
 import { DagLane } from './dag-lane.ts'
 import type { LaneEnd, LocalStore } from './dag-lane.ts'
 import { DagReport } from './dag-report.ts'
@@ -43,6 +43,7 @@ export interface DagFetchOptions {
   readonly isHopeful: () => boolean
   /** A peer had something of it, or nothing. */
   readonly onProved?: (peer: string, hadIt: boolean) => void
+  readonly watch?: FetchWatch | undefined
 }
 
 /** What peers brought: every block of it was verified and is stored, and nothing else was. */
@@ -198,9 +199,11 @@ class DagFetch {
       local: this.#options.local,
       isRacing: this.#slow > 0,
       sharing: () => this.#lanes.size - this.#slow,
+      onBlock: bytes => this.#options.watch?.block('dag', peer, bytes),
       onProgress: () => this.#bell.ring()
     })
     this.#report.asked(peer)
+    this.#options.watch?.asked()
     const unwatch = this.#watch(lane)
     this.#lanes.set(
       lane,
@@ -276,8 +279,11 @@ class DagFetch {
   /** Nobody who is here has all of it, or is likely to. */
   #find(): void {
     this.#found = []
+    const { clock } = this.#components
+    const started = clock.now()
     const found = this.#components.further.find(this.#plan.root, this.#stop.signal).then(peers => {
       this.#found = peers
+      this.#options.watch?.lookedUp(clock.now() - started)
       for (const peer of peers) this.#named.add(peer)
     })
     this.#wait(found)

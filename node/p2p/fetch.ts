@@ -8,7 +8,7 @@ import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { Said } from '../../protocol/have/told-roots.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Blockstore, Clock } from './components.ts'
+import type { Blockstore, Clock, FetchWatch } from './components.ts'
 import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents, DagFetched } from './dag-fetch.ts'
 import type { HaveTable } from './have-table.ts'
@@ -32,6 +32,8 @@ export interface FetchOptions {
   /** Peers that are known to have it; they are asked before the neighbours. */
   readonly providers?: readonly string[]
   readonly signal?: AbortSignal
+  /** Told of what is asked and what comes. */
+  readonly watch?: FetchWatch | undefined
 }
 
 /** Gets the blocks of one package: who answered for one block is asked first for the next. Always close it. */
@@ -100,6 +102,7 @@ class Session {
       local,
       signal: both,
       candidates: named => this.#candidates([...named]),
+      watch: this.#options.watch,
       isHopeful: () => this.#isHopeful(content.root),
       // What says nothing of who says that he has it is nobody's promise.
       onProved: (peer, hadIt) => {
@@ -121,7 +124,9 @@ class Session {
     const race = new Race(cid, time.signal)
     try {
       overall.throwIfAborted()
-      return await this.#hedged(race)
+      const { bytes, peer } = await this.#hedged(race)
+      this.#options.watch?.block('bitswap', peer, bytes.length)
+      return bytes
     } catch (error) {
       overall.throwIfAborted()
       throw this.#unavailable(race, error)
@@ -143,7 +148,7 @@ class Session {
   }
 
   /** Asks one peer after the other, each as soon as the one before has said no or has been silent for a while. */
-  async #hedged(race: Race): Promise<Uint8Array> {
+  async #hedged(race: Race): Promise<Answer> {
     const { clock, tuning, routing } = this.#components
     const asked = new Set<string>()
     let lookup: Promise<readonly string[]> | undefined
@@ -156,6 +161,7 @@ class Session {
       if (isDue) lookup ??= routing.findProviders(race.cid, race.signal).then(found => (late = found))
       if (next !== undefined) {
         asked.add(next)
+        this.#options.watch?.asked()
         race.enter(next, signal => this.#ask(next, race.cid, signal))
         await race.settledOr(clock, tuning.hedgeMs)
       } else if (lookup !== undefined && !isLookedUp) {
@@ -171,8 +177,8 @@ class Session {
         lookup = undefined
         isLookedUp = false
       }
-      const block = race.result()
-      if (block !== undefined) return block
+      const answer = race.result()
+      if (answer !== undefined) return answer
       race.signal.throwIfAborted()
     }
   }
@@ -235,13 +241,19 @@ class Session {
   readonly #onAbort = (): void => this.#abort.abort(this.#options.signal?.reason)
 }
 
+/** A block, and who was the first to send it. */
+interface Answer {
+  readonly bytes: Uint8Array
+  readonly peer: string
+}
+
 /** Several peers asked for one block. */
 class Race {
   readonly cid: CID
   readonly signal: AbortSignal
   readonly #losers = new AbortController()
   readonly #states = new Map<string, 'asked' | 'refused'>()
-  #block: Uint8Array | undefined
+  #block: Answer | undefined
   #wake: () => void = () => {}
 
   constructor(cid: CID, signal: AbortSignal) {
@@ -252,8 +264,8 @@ class Race {
   enter(peer: string, ask: (signal: AbortSignal) => Promise<Uint8Array>): void {
     this.#states.set(peer, 'asked')
     ask(this.signal).then(
-      block => {
-        this.#block ??= block
+      bytes => {
+        this.#block ??= { bytes, peer }
         this.#wake()
       },
       () => {
@@ -263,7 +275,7 @@ class Race {
     )
   }
 
-  result(): Uint8Array | undefined {
+  result(): Answer | undefined {
     return this.#block
   }
 

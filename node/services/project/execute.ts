@@ -7,6 +7,7 @@ import { fanOut } from '../../runtime/queue.ts'
 import { TrafficShare } from '../traffic-share.ts'
 import type { Meter } from '../traffic-share.ts'
 import type { Plan, Step } from './plan.ts'
+import { Trail } from '../trail.ts'
 import type { PlacedFolder, ProjectStore } from './project.ts'
 
 /** How often progress is told while nothing is finished. */
@@ -29,7 +30,8 @@ export interface PackageContent {
   /** Brings what is missing here. `fetched`: bytes of blocks from peers. */
   fetch(
     order: Pick<UnpackOrder, 'registry' | 'root' | 'size'>,
-    signal: AbortSignal
+    signal: AbortSignal,
+    trail?: Trail
   ): Promise<{ readonly fetched: number }>
   /** Verifies, writes beside the target, renames; does not wait for the disk. Returns the content ids of the files. */
   unpack(order: UnpackOrder, signal: AbortSignal): Promise<ReadonlyMap<string, string>>
@@ -48,6 +50,8 @@ export interface Arrived {
 export interface ExecuteContext {
   readonly content: PackageContent
   readonly now: () => number
+  /** What choosing the versions took. */
+  readonly resolveMs?: number
   readonly signal: AbortSignal
   readonly onProgress: (progress: {
     readonly text: string
@@ -61,7 +65,7 @@ export interface ExecuteContext {
 /** Brings everything that a plan needs onto this disk, a few packages at a time, before anything in the project changes. */
 export async function fetchAll(
   steps: readonly Step[],
-  { content, now, signal, onProgress }: ExecuteContext
+  { content, now, resolveMs, signal, onProgress }: ExecuteContext
 ): Promise<ReadonlyMap<string, Arrived>> {
   const missing = await missingOf(steps, content)
   const arrived = new Map<string, Arrived>()
@@ -81,7 +85,7 @@ export async function fetchAll(
       let fetched = 0
       try {
         const order = { registry: pack.registry, root: pack.cid, size: release.size }
-        fetched = (await content.fetch(order, abort)).fetched
+        fetched = (await content.fetch(order, abort, new Trail({ now, resolveMs }))).fetched
       } finally {
         // What was here already took nothing of what came in meanwhile for others.
         const shares = received().filter(() => fetched > 0)
