@@ -52,10 +52,12 @@ export interface DagFetched {
   readonly bytes: number
   /** Peers that were asked and had not got all of what is missing still. */
   readonly lacking: readonly string[]
-  /** Whom the DHT has named for it. */
-  readonly found: readonly string[]
+  /** Whom the DHT has named for it; undefined when it was not asked. */
+  readonly found: readonly string[] | undefined
   /** Who was asked, and what they said; undefined when nobody needed to be. */
   readonly report: string | undefined
+  /** The same by their names, for whoever wants to know who it was. */
+  readonly answers: string
 }
 
 /**
@@ -154,8 +156,9 @@ class DagFetch {
       stored: this.#writer.written,
       bytes: this.#plan.fetched,
       lacking: isComplete ? [] : asked.filter(peer => !this.#plan.hasWorkFor(peer)),
-      found: this.#found ?? [],
-      report: asked.length === 0 ? undefined : this.#report.toString()
+      found: this.#found,
+      report: asked.length === 0 ? undefined : this.#report.toString(),
+      answers: this.#report.answers
     }
   }
 
@@ -250,7 +253,7 @@ class DagFetch {
         break
       case 'failed':
         this.#over.add(peer)
-        if (lane.hasAnswered) this.#report.said(peer, 'failed')
+        if (lane.hasAnswered || end.lie !== undefined) this.#report.said(peer, 'failed', messageOf(end.error))
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
         if (end.lie === 'lied') peers.blame(peer, end.lie, LIMITS.dag.lieStrikes)
         else if (end.lie !== undefined) peers.blame(peer, end.lie)

@@ -3,7 +3,6 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { CID } from 'multiformats/cid'
 import { concatBytes } from '../../protocol/bytes.ts'
 import type { ContentId } from '../../protocol/cid.ts'
-import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { Said } from '../../protocol/have/told-roots.ts'
@@ -11,6 +10,8 @@ import { LIMITS } from '../../protocol/limits.ts'
 import type { Blockstore, Clock, FetchWatch } from './components.ts'
 import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents, DagFetched } from './dag-fetch.ts'
+import { unavailable } from './fetch-report.ts'
+import type { Tried } from './fetch-report.ts'
 import type { HaveTable } from './have-table.ts'
 import { likeliest } from './likeliest.ts'
 import type { LocalStore } from './dag-lane.ts'
@@ -74,9 +75,9 @@ class Session {
   /** What is fetched, when that is known: peers say something of roots, and of no other block. */
   #root: ContentId | undefined
   /** What became of asking for it as a stream. */
-  #report: string | undefined
-  /** Whom the DHT has named for it. */
-  #found: readonly string[] = []
+  #dag: Tried['dag']
+  /** Whom the DHT has named for it; undefined while it was not asked. */
+  #found: readonly string[] | undefined
 
   constructor(components: FetchComponents, options: FetchOptions) {
     this.#components = components
@@ -110,8 +111,9 @@ class Session {
       }
     })
     this.#lacking = new Set(fetched.lacking)
-    this.#found = fetched.found
-    this.#report = fetched.report
+    this.#found = this.#components.neighbours().length > 0 ? fetched.found : undefined
+    const { report, answers } = fetched
+    this.#dag = report === undefined ? undefined : { report, answers }
     return fetched
   }
 
@@ -149,7 +151,7 @@ class Session {
 
   /** Asks one peer after the other, each as soon as the one before has said no or has been silent for a while. */
   async #hedged(race: Race): Promise<Answer> {
-    const { clock, tuning, routing } = this.#components
+    const { clock, tuning } = this.#components
     const asked = new Set<string>()
     let lookup: Promise<readonly string[]> | undefined
     let late: readonly string[] = []
@@ -158,7 +160,7 @@ class Session {
       const next = this.#next(asked, late)
       // With many neighbours, whoever has it may be none of them: the DHT is asked while they are.
       const isDue = next === undefined || asked.size >= LIMITS.fetch.askedBeforeLookup
-      if (isDue) lookup ??= routing.findProviders(race.cid, race.signal).then(found => (late = found))
+      if (isDue) lookup ??= this.#lookUp(race).then(found => (late = found))
       if (next !== undefined) {
         asked.add(next)
         this.#options.watch?.asked()
@@ -183,9 +185,20 @@ class Session {
     }
   }
 
+  async #lookUp({ cid, signal }: Race): Promise<readonly string[]> {
+    const { routing, neighbours, clock } = this.#components
+    const started = clock.now()
+    const found = await routing.findProviders(cid, signal)
+    this.#options.watch?.lookedUp(clock.now() - started)
+    // With nobody here there was no DHT that could have been asked.
+    if (neighbours().length > 0)
+      this.#found = [...new Set([...(this.#found ?? []), ...found])].slice(0, LIMITS.fetch.providers)
+    return found
+  }
+
   #candidates(late: readonly string[]): readonly string[] {
     const { have, neighbours, shown } = this.#components
-    const told = new Set([...(this.#options.providers ?? []), ...late, ...this.#found])
+    const told = new Set([...(this.#options.providers ?? []), ...late, ...(this.#found ?? [])])
     const said = this.#root === undefined ? new Map<string, Said>() : have.about(this.#root)
     const likelihood = { said, told, lacking: this.#lacking, shown }
     return [...new Set([this.#favourite ?? [], likeliest([...told, ...neighbours()], likelihood)].flat())]
@@ -223,19 +236,8 @@ class Session {
   }
 
   #unavailable(race: Race, cause: unknown): RegistryError {
-    const { asked, refused, silent } = race.report()
-    const seconds = Math.round(this.#components.tuning.blockTimeoutMs / 100) / 10
-    const text = `asked ${asked} peers, ${refused} said no, ${silent} did not answer in ${seconds} s`
-    return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${race.cid.toString()}: ${text}`, {
-      cause,
-      tried: [
-        'this node',
-        ...(this.#report === undefined ? [] : [`${this.#report}, over ${DAG_PROTOCOL}`]),
-        text,
-        'the dht'
-      ],
-      next: 'connect to a node that mirrors this registry, with `ggen-node connect MULTIADDR`'
-    })
+    const tried = { dag: this.#dag, bitswap: race.report(), ms: this.#components.tuning.blockTimeoutMs, dht: this.#found }
+    return unavailable(race.cid, tried, cause)
   }
 
   readonly #onAbort = (): void => this.#abort.abort(this.#options.signal?.reason)
@@ -279,10 +281,8 @@ class Race {
     return this.#block
   }
 
-  report(): { readonly asked: number; readonly refused: number; readonly silent: number } {
-    const states = [...this.#states.values()]
-    const refused = states.filter(state => state === 'refused').length
-    return { asked: states.length, refused, silent: states.length - refused }
+  report(): Tried['bitswap'] {
+    return [...this.#states].map(([peer, state]) => ({ peer, refused: state === 'refused' }))
   }
 
   /** Waits until somebody answers, the other thing ends, the time is up, or all is over. */

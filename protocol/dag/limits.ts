@@ -37,6 +37,8 @@ export const DAG_LIMITS = Object.freeze({
     bytesPerSecond: 16 * KiB,
     windowMs: 10 * SECOND,
     openMs: 5 * SECOND,
+    /** what is told of why a peer was left */
+    reasonChars: 80,
     /** strikes for bytes that are not the block they stand for: enough to be cut at once */
     lieStrikes: 8,
     /** who had no room is asked again after so long, and so often */
