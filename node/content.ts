@@ -136,7 +136,7 @@ interface ContentComponents extends FetchComponents {
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
-export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter'> {
+export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter' | 'isRelayed'> {
   const { spaces, provide, keeper } = components
   const fetch: PackageContent['fetch'] = async (wanted, signal, trail) => {
     keeper.needed(wanted.registry, wanted.root)

@@ -103,7 +103,7 @@ async function verifySpace(
     await readShard(store, shard, { into, signal, onBlock })
     onProgress({ text: `verifying ${space.name}`, done: at + 1, of: shards.length })
   }
-  const repaired = await repairSpace(parts, space, { signal, onBlock })
+  const repaired = await repairSpace(parts, space, { signal, onBlock, onProgress })
   return { swarm: space.name, ...into, ...repaired }
 }
 

@@ -3,6 +3,8 @@ const TAIL = 8
 
 /** A peer id short enough for a line that names several: `12D3…3fXk9QpZ`. The end is what tells ids apart. */
 export function shortPeer(id: string): string {
+  // The address of a gateway is a name as it is.
+  if (id.includes('/')) return id
   return id.length <= HEAD + TAIL + 1 ? id : `${id.slice(0, HEAD)}…${id.slice(-TAIL)}`
 }
 
