@@ -13,8 +13,10 @@ import type { Clock } from './runtime/clock.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Space } from './spaces.ts'
 
+type WalkedSpace = Pick<Space, 'stored' | 'kept' | 'keptChanges'>
+
 export interface ReachableInit {
-  readonly space: () => Pick<Space, 'stored' | 'kept' | 'keptChanges'>
+  readonly space: () => WalkedSpace
   /** The registries whose releases count. */
   readonly registries: () => readonly RegistryId[]
   readonly view: Pick<RegistryView, 'find' | 'packages'>
@@ -48,6 +50,8 @@ export class Reachable {
   /** What is below the roots in `walked`. */
   #blocks = newSet()
   #walked = new Set<ContentId>()
+  /** Where they are held. */
+  #space: WalkedSpace | undefined
   /** After which changes of what is held and of what is named all was walked. */
   #walkedAt = { kept: -1, named: -1 }
   /** Whoever asks for roots, as most do, does not wait for those who ask for blocks. */
@@ -155,17 +159,23 @@ export class Reachable {
     this.#named = named
     this.#scannedAt = clock.now()
     const isGone = [...this.#walked].some(root => !named.has(toLink(root).multihash.digest))
-    if (isGone) {
-      this.#blocks = newSet()
-      this.#walked = new Set()
-    }
+    if (isGone) this.#forgetWalks()
     this.#namedChanges += 1
+  }
+
+  #forgetWalks(): void {
+    this.#blocks = newSet()
+    this.#walked = new Set()
+    this.#walkedAt = { kept: -1, named: -1 }
   }
 
   /** Walks what has not been walked yet, until the block is met. */
   async #walk(digest: Uint8Array): Promise<void> {
     const { stopping } = this.#init
     const space = this.#init.space()
+    // The swarm was left and joined again: what was found is of a store that is gone.
+    if (space !== this.#space) this.#forgetWalks()
+    this.#space = space
     const at = { kept: space.keptChanges, named: this.#namedChanges }
     const blocks = this.#blocks
     if ((this.#walkedAt.kept === at.kept && this.#walkedAt.named === at.named) || blocks.has(digest)) return

@@ -48,7 +48,8 @@ async function traceNamed(parts: NodeParts, text: string, signal: AbortSignal): 
   const { name, versions } = await parts.view.package(registry.id, reference.name)
   const { range } = reference
   const exact = versions.filter(({ version }) => version === range)
-  const fits = range === undefined || exact.length > 0 ? undefined : orderingOf(ecosystemOf(name)).parseRange(pinnedRange(range))
+  const fits =
+    range === undefined || exact.length > 0 ? undefined : orderingOf(ecosystemOf(name)).parseRange(pinnedRange(range))
   const meant = exact.length > 0 ? exact : versions.filter(({ version }) => fits === undefined || fits(version))
   const space = parts.spaces.of(registry.id)
   for (const { version, contents } of meant) {

@@ -34,7 +34,11 @@ export function traceLines(traced: Traced, now: number): readonly string[] {
   return [
     head,
     under(root),
-    under(ended === null ? 'no fetch of it is remembered: it was published here, restored, or came long ago' : endText(ended, failed, now)),
+    under(
+      ended === null
+        ? 'no fetch of it is remembered: it was published here, restored, or came long ago'
+        : endText(ended, failed, now)
+    ),
     ...sourceLines(sources),
     ...stageLines(times),
     ...(failed === null ? [] : [nextStep(`ggen-node install ${safe(shortText(traced))} tries again`)])

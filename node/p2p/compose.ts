@@ -173,7 +173,10 @@ function toldOfPeers(
 }
 
 function heliaOf(
-  { blocks, sight, throttles, isLeech = false, log }: SwarmComponents, host: Host, datastore: Datastore): HeliaHost {
+  { blocks, sight, throttles, isLeech = false, log }: SwarmComponents,
+  host: Host,
+  datastore: Datastore
+): HeliaHost {
   const blockstore = bitswapBlocks(blocks, { sight, isLeech, upload: throttles?.upload })
   return createHelia(host, { datastore, blockstore, logger: componentLogger(log) })
 }

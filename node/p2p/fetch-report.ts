@@ -41,5 +41,7 @@ function bitswapText(bitswap: Tried['bitswap']): string {
 
 function dhtText(dht: readonly string[] | undefined): string {
   if (dht === undefined) return 'the dht was not asked: nobody is here who is part of it'
-  return dht.length === 0 ? 'the dht named nobody' : `the dht named ${firstFew(dht.map(shortPeer), LIMITS.fetch.namedPeers)}`
+  return dht.length === 0
+    ? 'the dht named nobody'
+    : `the dht named ${firstFew(dht.map(shortPeer), LIMITS.fetch.namedPeers)}`
 }

@@ -236,7 +236,12 @@ class Session {
   }
 
   #unavailable(race: Race, cause: unknown): RegistryError {
-    const tried = { dag: this.#dag, bitswap: race.report(), ms: this.#components.tuning.blockTimeoutMs, dht: this.#found }
+    const tried = {
+      dag: this.#dag,
+      bitswap: race.report(),
+      ms: this.#components.tuning.blockTimeoutMs,
+      dht: this.#found
+    }
     return unavailable(race.cid, tried, cause)
   }
 

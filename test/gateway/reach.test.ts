@@ -117,7 +117,8 @@ test('each host shows what its own registries lead to, and a public release that
   expect([await closed.isNamed(secret, stopping), await open.isNamed(secret, stopping)]).toEqual([true, false])
   expect([await closed.isNamed(root, stopping), await open.isNamed(root, stopping)]).toEqual([false, true])
   expect([await closed.strange(secret, wants), await open.strange(secret, wants)]).toEqual([[], wants.slice(1)])
-  for (const cid of wants) expect([await closed.has(cid, stopping), await open.has(cid, stopping)]).toEqual([true, false])
+  for (const cid of wants)
+    expect([await closed.has(cid, stopping), await open.has(cid, stopping)]).toEqual([true, false])
 })
 
 test('what a registry held that is no longer followed is sent over none', async () => {

@@ -42,11 +42,7 @@ test('who sends no more is no longer named, and the rate is that of the last sec
   clock.ms += LIMITS.fetch.tellMs
   second.trail.block('bitswap', 'b', MiB / 2)
   const { text, bytesPerSecond, from } = progress.read()
-  expect([text, bytesPerSecond, from]).toEqual([
-    'fetching y@1.0.0',
-    MiB,
-    { name: 'b', relayed: false, others: 0 }
-  ])
+  expect([text, bytesPerSecond, from]).toEqual(['fetching y@1.0.0', MiB, { name: 'b', relayed: false, others: 0 }])
 })
 
 test('with several at once one is named, and how many there are beside it', () => {

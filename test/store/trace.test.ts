@@ -159,7 +159,14 @@ describe('trace', () => {
     const project = await tempDir('project')
     await reader.call('install', { references: ['alpha'], project, singleSource: true })
     const traced = await reader.call('trace', { reference: 'alpha' })
-    expect(traced).toMatchObject({ root: cid, registry, alias: 'main', name: 'alpha', version: '1.0.0', swarm: 'public' })
+    expect(traced).toMatchObject({
+      root: cid,
+      registry,
+      alias: 'main',
+      name: 'alpha',
+      version: '1.0.0',
+      swarm: 'public'
+    })
     expect(traced.sources).toEqual([
       { way: 'dag', from: source.peerId, blocks: expect.any(Number) as number, bytes: expect.any(Number) as number }
     ])

@@ -11,7 +11,11 @@ import type { TestNode } from './swarm-node.ts'
 /** Asks whoever a node is connected to over `/ggen/dag/1` for some blocks, as any peer can; resolves with what each frame is. */
 export async function askDag(
   asker: TestNode,
-  { root, wants, reach = 'blocks' }: { readonly root: ContentId; readonly wants: readonly CID[]; readonly reach?: DagReach }
+  {
+    root,
+    wants,
+    reach = 'blocks'
+  }: { readonly root: ContentId; readonly wants: readonly CID[]; readonly reach?: DagReach }
 ): Promise<readonly AnswerFrame['type'][]> {
   const [connection] = asker.swarm.libp2p.getConnections()
   if (connection === undefined) throw new Error('nobody is here')
