@@ -71,7 +71,8 @@ export function decodeTrace(value: Uint8Array): TraceRecord {
 
 function sourceOf(value: unknown): TraceSource {
   if (!Array.isArray(value) || value.length !== 4) throw malformed()
-  const [given, from, blocks, bytes]: readonly unknown[] = value
+  const fields: readonly unknown[] = value
+  const [given, from, blocks, bytes] = fields
   const way = TRACE_WAYS.find(known => known === given)
   const isFrom = from === null || (typeof from === 'string' && from.length <= LIMITS.trace.fromChars)
   if (way === undefined || !isFrom || !isCount(blocks) || !isCount(bytes)) throw malformed()
