@@ -3,10 +3,14 @@ import type { CID } from 'multiformats/cid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BlocksBelow } from '../../node/blocks-below.ts'
 import { PUBLIC_SWARM } from '../../node/config-schema.ts'
+import { StreamSight } from '../../node/p2p/dag-sight.ts'
 import { Reach } from '../../node/reach.ts'
+import { Reachable } from '../../node/reachable.ts'
 import { toLink } from '../../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
+import type { PackageView } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { listBlocks } from '../../storage/content/walk-dag.ts'
 import { memoryBlocks } from '../../storage/memory-blocks.ts'
 import { askDag } from '../support/ask-dag.ts'
@@ -127,6 +131,65 @@ test('what a registry held that is no longer followed is sent over none', async 
   expect(await askDag(asker, { root: left, wants: [toLink(left)] })).toEqual(['block', 'end'])
   await node.call('registryRemove', { registry: 'other', purge: false })
   expect(await askDag(asker, { root: left, wants: [toLink(left)] })).toEqual(['missing', 'end'])
+})
+
+describe('one stream', () => {
+  const clock = { now: () => 0, after: () => () => undefined }
+  const dag = new DagBlocks()
+  const leaves = Array.from({ length: 600 }, () => dag.raw(randomBytes(9)))
+  const top = dag.folder(Object.fromEntries(leaves.map((leaf, i) => [`f${i}`, leaf])))
+  const request = (wants: readonly CID[]) => ({ reach: 'blocks', root: rootOf(top), wants }) as const
+
+  test('knows the leaves by the nodes that it was sent, and reads nothing for them', async () => {
+    const asked: CID[] = []
+    const strange = async (_: ContentId, cids: readonly CID[]): Promise<readonly CID[]> => (asked.push(...cids), cids)
+    const below = new StreamSight({ sight: { isNamed: async () => true, strange }, clock })
+    expect(await below.hidden(request([top]))).toEqual(new Set())
+    expect(await below.hidden(request(leaves.slice(0, 1)))).toEqual(new Set(leaves.slice(0, 1)))
+    below.sent(parseUnixfsNode(dag.bytes(top), LIMITS.content))
+    asked.length = 0
+    const other = dag.raw(randomBytes(9))
+    expect(await below.hidden(request([...leaves, other]))).toEqual(new Set([other]))
+    expect(asked).toEqual([other])
+  })
+
+  test('shows nothing more as soon as its root is named no more', async () => {
+    let isNamed = true
+    const below = new StreamSight({ sight: { isNamed: async () => isNamed, strange: async () => [] }, clock })
+    expect((await below.hidden(request(leaves))).size).toBe(0)
+    isNamed = false
+    expect(await below.hidden(request(leaves))).toEqual(new Set(leaves))
+  })
+})
+
+test('whoever asks for a root does not wait for those who make the node look through all that it holds', async () => {
+  const dag = new DagBlocks()
+  const named = rootOf(dag.folder({ a: dag.raw(randomBytes(9)) }))
+  const stuck = Promise.withResolvers<void>()
+  const { signal } = new AbortController()
+  const reachable = new Reachable({
+    space: () => ({
+      stored: memoryBlocks(),
+      keptChanges: 1,
+      kept: async function* () {
+        await stuck.promise
+        yield named
+      }
+    }),
+    registries: () => [registry],
+    view: {
+      find: async () => undefined,
+      packages: async function* () {
+        yield { versions: [{ contents: [{ root: named }] }] } as unknown as PackageView
+      }
+    },
+    clock: node.parts.clock,
+    stopping: signal
+  })
+  const block = reachable.has(dag.raw(randomBytes(9)), signal)
+  expect(await reachable.isNamed(toLink(named), signal)).toBe(true)
+  stuck.resolve()
+  expect(await block).toBe(false)
 })
 
 describe('the blocks below a root', () => {
