@@ -13,7 +13,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Space } from './spaces.ts'
 
-type WalkedSpace = Pick<Space, 'stored' | 'kept' | 'keptChanges'>
+type WalkedSpace = Pick<Space, 'isKept' | 'kept' | 'onKept' | 'stored'>
 
 export interface ReachableInit {
   readonly space: () => WalkedSpace
@@ -44,16 +44,15 @@ export class Reachable {
   #scannedAt = Number.NEGATIVE_INFINITY
   #isStale = true
   readonly #noted = new Map<string, readonly [RegistryId, PackageName]>()
-  /** Counts up whenever a root is named that was not, or all were read anew. */
-  #namedChanges = 0
   #isReading = false
   /** What is below the roots in `walked`. */
   #blocks = newSet()
   #walked = new Set<ContentId>()
+  /** Roots that may be named, held and not walked; undefined while nobody knows, and all that are held are looked at. */
+  #unwalked: Set<ContentId> | undefined
   /** Where they are held. */
   #space: WalkedSpace | undefined
-  /** After which changes of what is held and of what is named all was walked. */
-  #walkedAt = { kept: -1, named: -1 }
+  #stopListening = (): void => undefined
   /** Whoever asks for roots, as most do, does not wait for those who ask for blocks. */
   readonly #turns = { reading: Promise.resolve(), walking: Promise.resolve() }
 
@@ -118,7 +117,7 @@ export class Reachable {
       for (const [key, [registry, name]] of this.#noted) {
         this.#noted.delete(key)
         const found = await view.find(registry, name)
-        for (const root of found === undefined ? [] : rootsIn(found)) this.#name(toLink(root))
+        for (const root of found === undefined ? [] : rootsIn(found)) this.#name(root)
       }
       if (!this.#isCurrent()) await this.#readAll(registries())
     } finally {
@@ -126,11 +125,18 @@ export class Reachable {
     }
   }
 
-  #name({ multihash }: CID): void {
-    if (this.#named.has(multihash.digest)) return
-    this.#named.add(multihash.digest)
+  #name(root: ContentId): void {
+    const { digest } = toLink(root).multihash
+    if (this.#named.has(digest)) return
+    this.#named.add(digest)
     // It may have been held before anybody named it, as what is published here is.
-    this.#namedChanges += 1
+    this.#note(root)
+  }
+
+  /** With more than that a look at all of them is no more work. */
+  #note(root: ContentId): void {
+    if ((this.#unwalked?.size ?? 0) >= LIMITS.store.roots) this.#unwalked = undefined
+    this.#unwalked?.add(root)
   }
 
   async #readAll(registries: readonly RegistryId[]): Promise<void> {
@@ -160,43 +166,69 @@ export class Reachable {
     this.#scannedAt = clock.now()
     const isGone = [...this.#walked].some(root => !named.has(toLink(root).multihash.digest))
     if (isGone) this.#forgetWalks()
-    this.#namedChanges += 1
+    this.#unwalked = undefined
   }
 
   #forgetWalks(): void {
     this.#blocks = newSet()
     this.#walked = new Set()
-    this.#walkedAt = { kept: -1, named: -1 }
+    this.#unwalked = undefined
   }
 
-  /** Walks what has not been walked yet, until the block is met. */
+  /** Walks what has not been walked yet, until the block is met; the next one goes on from there. */
   async #walk(digest: Uint8Array): Promise<void> {
     const { stopping } = this.#init
-    const space = this.#init.space()
-    // The swarm was left and joined again: what was found is of a store that is gone.
-    if (space !== this.#space) this.#forgetWalks()
-    this.#space = space
-    const at = { kept: space.keptChanges, named: this.#namedChanges }
+    const space = this.#listen()
     const blocks = this.#blocks
-    if ((this.#walkedAt.kept === at.kept && this.#walkedAt.named === at.named) || blocks.has(digest)) return
-    for await (const root of space.kept()) {
-      if (this.#walked.has(root) || !this.#named.has(toLink(root).multihash.digest)) continue
-      await this.#walkRoot(root)
+    if (blocks.has(digest)) return
+    const unwalked = this.#unwalked ?? (await this.#lookAtAll(space))
+    for (const root of unwalked) {
+      unwalked.delete(root)
+      const isNews = !this.#walked.has(root) && this.#named.has(toLink(root).multihash.digest)
+      if (isNews && (await space.isKept(root))) await this.#walkRoot(root, space)
       stopping.throwIfAborted()
       if (this.#blocks.has(digest)) return
     }
-    // What was found before a revocation was thrown away meanwhile.
-    if (this.#blocks !== blocks) return this.#walk(digest)
-    this.#walkedAt = at
+    // What is named, or where it is held, was read anew meanwhile.
+    if (this.#unwalked !== unwalked || this.#blocks !== blocks) await this.#walk(digest)
   }
 
-  async #walkRoot(root: ContentId): Promise<void> {
-    const { space, stopping } = this.#init
+  #listen(): WalkedSpace {
+    const space = this.#init.space()
+    if (space === this.#space) return space
+    // The swarm was left and joined again: what was found is of a store that is gone.
+    this.#forgetWalks()
+    this.#stopListening()
+    this.#space = space
+    this.#stopListening = space.onKept((root, isKept) => {
+      if (isKept) this.#note(root)
+    })
+    return space
+  }
+
+  async #lookAtAll(space: WalkedSpace): Promise<Set<ContentId>> {
+    // What is held from here on is noted in it.
+    const unwalked = new Set<ContentId>()
+    this.#unwalked = unwalked
+    try {
+      for await (const root of space.kept()) {
+        if (!this.#walked.has(root) && this.#named.has(toLink(root).multihash.digest)) unwalked.add(root)
+        this.#init.stopping.throwIfAborted()
+      }
+    } catch (error) {
+      this.#unwalked = undefined
+      throw error
+    }
+    return unwalked
+  }
+
+  async #walkRoot(root: ContentId, { stored }: WalkedSpace): Promise<void> {
+    const { stopping } = this.#init
     // Whatever is thrown away while this goes on is not to come back with it.
     const blocks = this.#blocks
     let seen = 0
     try {
-      for await (const { multihash } of listBlocks(root, space().stored, { signal: stopping })) {
+      for await (const { multihash } of listBlocks(root, stored, { signal: stopping })) {
         // Full: what is beyond can still be asked for as part of its root.
         if (!blocks.add(multihash.digest)) break
         if (++seen % LIMITS.storage.readAtOnce === 0) await setImmediate()

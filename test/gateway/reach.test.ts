@@ -170,7 +170,8 @@ test('whoever asks for a root does not wait for those who make the node look thr
   const reachable = new Reachable({
     space: () => ({
       stored: memoryBlocks(),
-      keptChanges: 1,
+      isKept: async () => true,
+      onKept: () => () => undefined,
       kept: async function* () {
         await stuck.promise
         yield named
