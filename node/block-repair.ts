@@ -5,11 +5,14 @@ import { listBlocks } from '../storage/content/walk-dag.ts'
 import { fetchInto } from './content.ts'
 import type { FetchComponents } from './content.ts'
 import type { Log } from './runtime/log.ts'
+import type { CallContext } from './services/api.ts'
+import { FetchProgress, tellingOf } from './services/fetch-progress.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { UnrepairedRoot } from './services/store/methods.ts'
 import { brokenRoots } from './services/store/verify.ts'
 import type { Reading, VerifiedStore } from './services/store/verify.ts'
+import type { Trail } from './services/trail.ts'
 import type { Space } from './spaces.ts'
 
 export interface RepairComponents extends FetchComponents {
@@ -17,6 +20,11 @@ export interface RepairComponents extends FetchComponents {
   readonly view: Pick<RegistryView, 'packages'>
   readonly mirror: Mirror
   readonly log: Log
+}
+
+/** Whoever waits for it may be told how far it is. */
+export interface Repairing extends Reading {
+  readonly onProgress?: CallContext['onProgress']
 }
 
 /** What repairing came to. */
@@ -43,16 +51,23 @@ export function verifiedStoreOf(space: Space): VerifiedStore {
 export async function repairSpace(
   components: RepairComponents,
   space: Space,
-  { signal, onBlock }: Reading
+  { signal, onBlock, onProgress = () => {} }: Repairing
 ): Promise<Repaired> {
   const broken = await brokenRoots(verifiedStoreOf(space), { signal, onBlock })
   if (broken.length === 0) return { broken: 0, repaired: 0, unrepaired: [] }
   const known = await locate(components, space, new Set(broken))
   const unrepaired: UnrepairedRoot[] = []
   let repaired = 0
-  for (const root of broken) {
+  const { clock, swarms } = components
+  const total = broken.reduce((sum, root) => sum + (known.get(root)?.size ?? 0), 0)
+  const isRelayed = (peer: string): boolean => swarms.isRelayed(peer)
+  const progress = new FetchProgress({ now: () => clock.now(), total, isRelayed })
+  for (const [done, root] of broken.entries()) {
     signal.throwIfAborted()
-    const reason = await repairOne(components, space, { root, found: known.get(root), signal })
+    const { trail, end } = progress.begin(root)
+    const tell = (): void => onProgress({ ...progress.read(), done, of: broken.length })
+    const repairing = repairOne(components, space, { root, found: known.get(root), signal, trail }).finally(end)
+    const reason = await tellingOf(repairing, tell)
     if (reason === undefined) repaired += 1
     else if (unrepaired.length < LIMITS.store.named) unrepaired.push({ root, reason })
   }
@@ -68,13 +83,14 @@ interface Lost {
   readonly root: ContentId
   readonly found: Located | undefined
   readonly signal: AbortSignal
+  readonly trail: Trail
 }
 
 /** Undefined when all of it is here again; otherwise why not. */
 async function repairOne(
   components: RepairComponents,
   space: Space,
-  { root, found, signal }: Lost
+  { root, found, signal, trail }: Lost
 ): Promise<string | undefined> {
   const { swarms, mirror, log } = components
   // Whatever becomes of it: nobody is told meanwhile that all of it is here.
@@ -85,7 +101,7 @@ async function repairOne(
   if (swarms.of(found.registry) === undefined) return 'no node is running'
   try {
     const timeout = AbortSignal.timeout(LIMITS.fetch.packageTimeoutMs)
-    await fetchInto(components, wanted, AbortSignal.any([signal, timeout]))
+    await fetchInto(components, wanted, AbortSignal.any([signal, timeout]), trail)
     await space.markKept(root)
     return undefined
   } catch (error) {

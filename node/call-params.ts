@@ -101,6 +101,7 @@ const PARAMS: {
   announce: { ...CATALOGUE, text: 'text' },
   announceRemove: { ...CATALOGUE, id: 'text' },
   announceList: { registry: 'text?' },
+  trace: { reference: 'text' },
   storeStat: {},
   storeGc: { all: 'flag', dryRun: 'flag' },
   storeVerify: {},

@@ -6,6 +6,7 @@ import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { BlockSource } from '../storage/content/blocks.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
+import type { Trail } from './services/trail.ts'
 
 /** The verified blocks on this disk. */
 export interface LocalBlocks extends BlockSource {
@@ -24,7 +25,8 @@ interface ReadableStore extends Pick<LocalBlocks, 'has' | 'put'> {
 export interface RemoteBlocks {
   open(
     registry: RegistryId | undefined,
-    signal: AbortSignal
+    signal: AbortSignal,
+    trail?: Trail
   ): {
     /** Brings what neighbours send of it in one go; what they have not got stays missing. */
     content(
@@ -51,19 +53,22 @@ export interface FetchOrder {
  * @throws RegistryError CONTENT_UNAVAILABLE | LIMIT_EXCEEDED | MALFORMED | HOSTILE_PATH
  */
 export async function fetchContent(
-  { local, remote }: { local: LocalBlocks; remote: RemoteBlocks | undefined },
+  { local, remote, trail }: { local: LocalBlocks; remote: RemoteBlocks | undefined; trail?: Trail },
   { registry, root, size }: FetchOrder,
   signal: AbortSignal
 ): Promise<{ readonly fetched: number }> {
   const abort = new AbortController()
   const both = AbortSignal.any([signal, abort.signal])
-  const session = remote?.open(registry, both)
+  const session = remote?.open(registry, both, trail)
   let fetched = 0
   const got = new Map<string, CID>()
   const keep = (cid: CID): void => void got.set(cid.toString(), cid)
   const take = async (cid: CID): Promise<Uint8Array> => {
     const here = await readLocal(local, cid)
-    if (here !== undefined) return here
+    if (here !== undefined) {
+      if (!got.has(cid.toString())) trail?.here(here.length)
+      return here
+    }
     if (session === undefined) throw notHere(root)
     const bytes = await session.block(cid, { signal: both })
     fetched += bytes.length
@@ -94,7 +99,9 @@ export async function fetchContent(
       if (running.size >= LIMITS.fetch.concurrentBlocks) await Promise.race(running)
     }
     await Promise.all(running)
+    trail?.stored()
     await local.flush([...got.values()])
+    trail?.flushed()
     return { fetched }
   } catch (error) {
     abort.abort(error)

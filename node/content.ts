@@ -17,6 +17,7 @@ import type { NodeMeter } from './meter.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
+import { Trail } from './services/trail.ts'
 import type { Spaces } from './spaces.ts'
 import type { Swarms } from './swarms.ts'
 
@@ -74,7 +75,7 @@ export interface FetchComponents {
   /** Asked for what is public, where peers do not send it. */
   readonly gateways: Gateways
   readonly meter: Pick<NodeMeter, 'counts'>
-  readonly clock: Pick<Clock, 'after'>
+  readonly clock: Pick<Clock, 'after' | 'now'>
 }
 
 /**
@@ -84,22 +85,27 @@ export interface FetchComponents {
 export async function fetchInto(
   components: FetchComponents,
   wanted: WantedContent,
-  signal: AbortSignal
+  signal: AbortSignal,
+  trail = new Trail({ now: () => components.clock.now() })
 ): Promise<{ readonly fetched: number }> {
   const { spaces } = components
   const { takedowns } = spaces
   takedowns.assertAllowed(wanted.root)
   const remote = remoteOf(components, wanted)
   // What is withheld included: other content may need some of it.
-  const { allBlocks } = spaces.of(wanted.registry)
+  const { allBlocks, putTrace } = spaces.of(wanted.registry)
   const { keeper, disk, meter } = components
   const coming = await keeper.coming(wanted, signal)
   try {
-    const fetched = await fetchContent({ local: allBlocks, remote }, wanted, signal)
+    const fetched = await fetchContent({ local: allBlocks, remote, trail }, wanted, signal)
     meter.counts.fetched(fetched.fetched)
     await takedowns.allow(wanted.root, signal)
+    // Best effort: a full disk must keep nobody from what is here.
+    await putTrace(wanted.root, trail.record(null)).catch((error: unknown) => disk.note(error))
     return fetched
   } catch (error) {
+    if (!signal.aborted && isRegistryError(error))
+      await putTrace(wanted.root, trail.record(error.code)).catch(() => undefined)
     meter.counts.fetched(undefined)
     disk.note(error)
     throw error
@@ -119,7 +125,7 @@ function remoteOf(
   const swarm = swarms.of(registry)
   if (swarm === undefined) return undefined
   const providers = teller === undefined ? [] : [teller]
-  const peers: RemoteBlocks = { open: (of, abort) => swarm.fetch(of, { signal: abort, providers }) }
+  const peers: RemoteBlocks = { open: (of, abort, watch) => swarm.fetch(of, { signal: abort, providers, watch }) }
   const isPublic = swarm.name === PUBLIC_SWARM && spaces.of(registry).name === PUBLIC_SWARM
   return isPublic && !gateways.isEmpty ? withGateways(peers, { gateways, clock }) : peers
 }
@@ -130,11 +136,11 @@ interface ContentComponents extends FetchComponents {
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
-export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter'> {
+export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter' | 'isRelayed'> {
   const { spaces, provide, keeper } = components
-  const fetch: PackageContent['fetch'] = async (wanted, signal) => {
+  const fetch: PackageContent['fetch'] = async (wanted, signal, trail) => {
     keeper.needed(wanted.registry, wanted.root)
-    const fetched = await fetchInto(components, wanted, signal)
+    const fetched = await fetchInto(components, wanted, signal, trail)
     await spaces.of(wanted.registry).markKept(wanted.root)
     return fetched
   }
@@ -150,7 +156,8 @@ export function packageContent(components: ContentComponents): Omit<PackageConte
     fetch,
     async unpack(order, signal) {
       const { registry, root, target, size, digests, executables } = order
-      const { blocks, forgetKept } = spaces.of(registry)
+      const { blocks, forgetKept, placedTrace } = spaces.of(registry)
+      const started = components.clock.now()
       // The project's journal knows until all is synced; a process that ends leaves whole packages all the same.
       const options = { declaredSize: size, executables, expectDigests: digests, signal, isDurable: false }
       const unpack = (): Promise<UnpackedFolder> => unpackTo(root, blocks, target, options)
@@ -162,6 +169,7 @@ export function packageContent(components: ContentComponents): Omit<PackageConte
         return unpack()
       })
       provide(registry, root)
+      await placedTrace(root, Math.max(0, Math.round(components.clock.now() - started))).catch(() => undefined)
       return cids
     },
     async filesOf(root, registry) {

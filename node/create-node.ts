@@ -29,6 +29,7 @@ import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
 import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
+import { Reach } from './reach.ts'
 import type { Registries } from './registries.ts'
 import { Scrub } from './scrub.ts'
 import { Sources } from './sources.ts'
@@ -106,7 +107,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   await using opening = new AsyncDisposableStack()
   const core = await openCore(init, opening)
   const changes = new Changes()
-  const late: Late['late'] = { privates: undefined, gateway: undefined }
+  const late: Late['late'] = { privates: undefined, reach: undefined }
   const caughtUp = new Set<RegistryId>()
   const sources = new Sources(core.records, () => core.clock.now())
   const services = composeServices(init, core, { changes, sources, late })
@@ -115,8 +116,9 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   late.privates = privates
   const numbers = new Numbers(core.meter.metrics)
   const metrics = (): Promise<string> => numbers.format(parts)
-  const gateway = new Gateway({ ...init, ...core, ...services, home: init.home.paths.dir, metrics })
-  late.gateway = gateway
+  const reach = new Reach({ ...core, ...services })
+  late.reach = reach
+  const gateway = new Gateway({ ...init, ...core, ...services, reach, home: init.home.paths.dir, metrics })
   const parts: NodeParts = {
     version: init.version,
     home: init.home.paths.dir,
@@ -152,7 +154,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     const { Network } = await import('./network.ts')
     const mirrors = (registry: RegistryId): boolean => services.keeps(registry)
     const onCompared = (registry: RegistryId): void => privates.compared(registry)
-    const network = new Network(init, { ...core, ...services, changes, caughtUp, sources, mirrors, onCompared })
+    const network = new Network(init, { ...core, ...services, reach, changes, caughtUp, sources, mirrors, onCompared })
     opening.defer(() => stopAll(core.swarms, network))
     await network.openPublic()
     await privates.start(network)
@@ -193,13 +195,13 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
 }
 
 /** What is made after the gate hears of a fact that it let in. */
-function tellLate({ gateway, privates }: Late['late'], { registry, subject }: VerifiedFact['body']): void {
-  if (registry !== null) gateway?.noted(registry, subject)
+function tellLate({ reach, privates }: Late['late'], { registry, subject }: VerifiedFact['body']): void {
+  if (registry !== null) reach?.noted(registry, subject)
   if (registry !== null && subject === 'registry') privates?.noticed(registry)
 }
 
 interface Late {
-  readonly late: { privates: PrivateSwarms | undefined; gateway: Gateway | undefined }
+  readonly late: { privates: PrivateSwarms | undefined; reach: Reach | undefined }
   readonly changes: Changes
   readonly sources: Sources
 }

@@ -18,9 +18,9 @@ export function withGateways(
   { gateways, clock }: { readonly gateways: Gateways; readonly clock: Pick<Clock, 'after'> }
 ): RemoteBlocks {
   return {
-    open(registry, signal) {
-      const session = peers.open(registry, signal)
-      const race = new GatewayRace(session, gateways.session(), clock)
+    open(registry, signal, trail) {
+      const session = peers.open(registry, signal, trail)
+      const race = new GatewayRace(session, gateways.session(trail), clock)
       return {
         content: async (content, local, options) => {
           const fetched = await session.content(content, local, options)

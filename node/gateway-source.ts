@@ -56,8 +56,8 @@ export class Gateways {
     return this.#gateways.map(({ client, bytes }) => [client.name, bytes])
   }
 
-  session(): GatewaySession {
-    return new GatewaySession(this.#gateways, this.#init)
+  session(watch?: GatewayWatch): GatewaySession {
+    return new GatewaySession(this.#gateways, { ...this.#init, watch })
   }
 
   close(): void {
@@ -65,17 +65,25 @@ export class Gateways {
   }
 }
 
+/** Told of what is asked of them and what they send. */
+export interface GatewayWatch {
+  asked(): void
+  block(way: 'gateway', from: string, bytes: number): void
+}
+
+type SessionInit = GatewaysInit & { readonly watch?: GatewayWatch | undefined }
+
 /** The gateways as they are asked for one content. */
 export class GatewaySession {
   readonly #gateways: readonly Gateway[]
-  readonly #init: GatewaysInit
+  readonly #init: SessionInit
   readonly #said = new Map<string, string>()
   readonly #waiting: (() => void)[] = []
   readonly #stored: CID[] = []
   #running = 0
   #favourite: Gateway | undefined
 
-  constructor(gateways: readonly Gateway[], init: GatewaysInit) {
+  constructor(gateways: readonly Gateway[], init: SessionInit) {
     this.#gateways = gateways
     this.#init = init
   }
@@ -121,7 +129,10 @@ export class GatewaySession {
     try {
       for (const gateway of this.#usable()) {
         const found = await this.#tried(gateway, signal, () => this.#raw(gateway, cid, signal))
-        if (found !== undefined) return found
+        if (found === undefined) continue
+        signal.throwIfAborted()
+        this.#init.watch?.block('gateway', gateway.client.name, found.length)
+        return found
       }
     } finally {
       this.#running -= 1
@@ -141,6 +152,7 @@ export class GatewaySession {
   }
 
   async #tried<T>(gateway: Gateway, signal: AbortSignal, ask: () => Promise<T>): Promise<T | undefined> {
+    this.#init.watch?.asked()
     try {
       const found = await ask()
       this.#favourite = gateway
@@ -207,6 +219,7 @@ export class GatewaySession {
     await store.put(cid, bytes)
     keys.add(cid.toString())
     this.#stored.push(cid)
+    this.#init.watch?.block('gateway', gateway.client.name, bytes.length)
     return true
   }
 

@@ -1,6 +1,4 @@
 import type { CID } from 'multiformats/cid'
-import type { RegistryId } from '../protocol/cid.ts'
-import type { Subject } from '../protocol/fact.ts'
 import { isRegistryError } from '../protocol/errors.ts'
 import { standingOf } from '../protocol/membership/members.ts'
 import { DAG_PB, RAW } from '../protocol/unixfs-node.ts'
@@ -15,25 +13,22 @@ import { openListener } from './http/listener.ts'
 import type { Listener, Route } from './http/listener.ts'
 import { metricsRoute } from './http/metrics-route.ts'
 import type { NodeMeter } from './meter.ts'
-import { Reachable } from './reachable.ts'
+import type { Reach } from './reach.ts'
 import type { Registries } from './registries.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate } from './services/admit.ts'
-import type { RegistryView } from './services/registry-view.ts'
 import type { Spaces } from './spaces.ts'
-import { publicRegistries } from './swarms.ts'
 
 export interface GatewayComponents {
   readonly home: string
   readonly config: Config
   readonly clock: Clock
   readonly log: Log
-  readonly stopping: AbortSignal
   readonly spaces: Spaces
   readonly registries: Registries
   readonly gate: Gate
-  readonly view: RegistryView
+  readonly reach: Pick<Reach, 'in'>
   readonly meter: NodeMeter
   /** Everything that is counted, as Prometheus reads it. */
   readonly metrics: () => Promise<string>
@@ -54,7 +49,6 @@ export interface ShownListener {
 export class Gateway {
   readonly tokens: GatewayTokens
   readonly #components: GatewayComponents
-  readonly #reachable = new Map<string, Reachable>()
   #listeners: readonly (Listener & Pick<ShownListener, 'serves'>)[] = []
 
   constructor(components: GatewayComponents) {
@@ -74,11 +68,6 @@ export class Gateway {
 
   get listening(): readonly ShownListener[] {
     return this.#listeners.map(({ address, serves, isLocal }) => ({ address, serves, isLocal }))
-  }
-
-  /** A fact was accepted: what it says may be asked for. */
-  noted(registry: RegistryId, subject: Subject): void {
-    for (const reachable of this.#reachable.values()) reachable.noted(registry, subject)
   }
 
   async close(): Promise<void> {
@@ -154,31 +143,13 @@ export class Gateway {
     if (!isStorable(cid) || (cid.code !== RAW && cid.code !== DAG_PB)) return 'absent'
     const space = spaces.named(swarm)
     const isThere = await space.allBlocks.has(cid)
-    const reachable = this.#reachableIn(swarm)
+    const reachable = this.#components.reach.in(swarm)
     if (spaces.takedowns.has(cid)) {
       // That it is withheld may be said to those who could have seen it, and to nobody else.
       if (isThere) return 'withheld'
       return (await reachable.isNamed(cid, signal)) ? 'gone' : 'absent'
     }
     return isThere && (await reachable.has(cid, signal)) ? 'here' : 'absent'
-  }
-
-  #reachableIn(swarm: string): Reachable {
-    const known = this.#reachable.get(swarm)
-    if (known !== undefined) return known
-    const { spaces, registries, gate, view, clock, stopping } = this.#components
-    const reachable = new Reachable({
-      space: () => spaces.named(swarm),
-      registries: () => {
-        const own = registries.all.filter(each => each.swarm === swarm).map(({ id }) => id)
-        return swarm === PUBLIC_SWARM ? publicRegistries(own, gate) : own
-      },
-      view,
-      clock,
-      stopping
-    })
-    this.#reachable.set(swarm, reachable)
-    return reachable
   }
 }
 

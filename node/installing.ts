@@ -38,7 +38,11 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
     precedence,
     solve: resolveNodes,
     open: folder => projects.open(folder),
-    content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(core) },
+    content: {
+      ...packageContent({ ...core, keeper, provide }),
+      meter: meterOf(core),
+      isRelayed: peer => core.swarms.isRelayed(peer)
+    },
     onInstalled: noteInstalled(core, log),
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),

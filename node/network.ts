@@ -17,6 +17,7 @@ import { LibraryNumbers } from './p2p/library-metrics.ts'
 import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
 import { SharedThrottle } from './p2p/throttle.ts'
+import type { Reach } from './reach.ts'
 import type { Registries } from './registries.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -44,6 +45,7 @@ export interface NetworkComponents {
   readonly registries: Registries
   readonly disk: DiskGuard
   readonly gate: Gate
+  readonly reach: Pick<Reach, 'sightOf'>
   readonly meter: NodeMeter
   readonly changes: Changes
   /** Filled here: what was compared to the end with somebody. */
@@ -182,11 +184,12 @@ function swarmComponents(
   name: string,
   components: NetworkComponents
 ): Omit<SwarmComponents, 'privateKey' | 'datastore'> {
-  const { clock, log, spaces, disk, gate, meter, desk } = components
+  const { clock, log, spaces, disk, gate, reach, meter, desk } = components
   const registries = (): readonly RegistryId[] => registriesOf(name, components)
   const isOurs = (registry: RegistryId): boolean => registries().includes(registry)
   return {
     blocks: spaces.named(name).blocks,
+    sight: reach.sightOf(name),
     onServed: bytes => meter.counts.served(bytes),
     // Of its own space alone. Attack: the public host tells strangers, root by root, what a private swarm holds.
     held: heldIn(spaces.named(name), spaces.takedowns),

@@ -13,8 +13,10 @@ import type { Clock } from './runtime/clock.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Space } from './spaces.ts'
 
+type WalkedSpace = Pick<Space, 'isKept' | 'kept' | 'onKept' | 'stored'>
+
 export interface ReachableInit {
-  readonly space: () => Pick<Space, 'allBlocks' | 'kept' | 'keptChanges'>
+  readonly space: () => WalkedSpace
   /** The registries whose releases count. */
   readonly registries: () => readonly RegistryId[]
   readonly view: Pick<RegistryView, 'find' | 'packages'>
@@ -42,11 +44,17 @@ export class Reachable {
   #scannedAt = Number.NEGATIVE_INFINITY
   #isStale = true
   readonly #noted = new Map<string, readonly [RegistryId, PackageName]>()
+  #isReading = false
   /** What is below the roots in `walked`. */
   #blocks = newSet()
   #walked = new Set<ContentId>()
-  #walkedChanges = -1
-  #working: Promise<void> = Promise.resolve()
+  /** Roots that may be named, held and not walked; undefined while nobody knows, and all that are held are looked at. */
+  #unwalked: Set<ContentId> | undefined
+  /** Where they are held. */
+  #space: WalkedSpace | undefined
+  #stopListening = (): void => undefined
+  /** Whoever asks for roots, as most do, does not wait for those who ask for blocks. */
+  readonly #turns = { reading: Promise.resolve(), walking: Promise.resolve() }
 
   constructor(init: ReachableInit) {
     this.#init = init
@@ -63,7 +71,8 @@ export class Reachable {
 
   /** Whether a release names this root. @throws RegistryError TIMEOUT when that takes too long to find out */
   async isNamed({ multihash }: CID, signal: AbortSignal): Promise<boolean> {
-    await this.#settled(() => this.#read(), signal)
+    // Asked for with every stream: it costs next to nothing while there is no news.
+    if (this.#isReading || !this.#isCurrent()) await this.#settled('reading', () => this.#read(), signal)
     return this.#named.has(multihash.digest)
   }
 
@@ -72,14 +81,22 @@ export class Reachable {
     if (await this.isNamed(cid, signal)) return true
     const { digest } = cid.multihash
     if (this.#blocks.has(digest)) return true
-    await this.#settled(() => this.#walk(digest), signal)
+    await this.#settled('walking', () => this.#walk(digest), signal)
     return this.#blocks.has(digest)
   }
 
-  /** One task after the other, whoever waits for it: requests that are given up leave behind what was found so far. */
-  async #settled(task: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    const run = this.#working.then(task)
-    this.#working = run.catch(() => undefined)
+  #isCurrent(): boolean {
+    const { registries, clock } = this.#init
+    const now = registries()
+    const isSame = now.length === this.#registries.length && now.every(id => this.#registries.includes(id))
+    const isDue = clock.now() - this.#scannedAt >= LIMITS.gateway.rescanMs || clock.now() < this.#scannedAt
+    return isSame && this.#noted.size === 0 && !(this.#isStale && isDue)
+  }
+
+  /** One task of a kind after the other, whoever waits for it: requests that are given up leave behind what was found so far. */
+  async #settled(kind: 'reading' | 'walking', task: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const run = this.#turns[kind].then(task)
+    this.#turns[kind] = run.catch(() => undefined)
     const { promise, reject } = Promise.withResolvers<never>()
     const done = new AbortController()
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: done.signal })
@@ -93,24 +110,33 @@ export class Reachable {
   }
 
   async #read(): Promise<void> {
-    const { registries, view, clock, stopping } = this.#init
+    const { registries, view, stopping } = this.#init
     stopping.throwIfAborted()
-    const now = registries()
-    const isSame = now.length === this.#registries.length && now.every(id => this.#registries.includes(id))
-    const isDue = clock.now() - this.#scannedAt >= LIMITS.gateway.rescanMs || clock.now() < this.#scannedAt
-    if (!isSame || (this.#isStale && isDue)) return this.#readAll(now)
-    for (const [key, [registry, name]] of this.#noted) {
-      this.#noted.delete(key)
-      const found = await view.find(registry, name)
-      for (const root of found === undefined ? [] : rootsIn(found)) this.#name(toLink(root))
+    this.#isReading = true
+    try {
+      for (const [key, [registry, name]] of this.#noted) {
+        this.#noted.delete(key)
+        const found = await view.find(registry, name)
+        for (const root of found === undefined ? [] : rootsIn(found)) this.#name(root)
+      }
+      if (!this.#isCurrent()) await this.#readAll(registries())
+    } finally {
+      this.#isReading = false
     }
   }
 
-  #name({ multihash }: CID): void {
-    if (this.#named.has(multihash.digest)) return
-    this.#named.add(multihash.digest)
+  #name(root: ContentId): void {
+    const { digest } = toLink(root).multihash
+    if (this.#named.has(digest)) return
+    this.#named.add(digest)
     // It may have been held before anybody named it, as what is published here is.
-    this.#walkedChanges = -1
+    this.#note(root)
+  }
+
+  /** With more than that a look at all of them is no more work. */
+  #note(root: ContentId): void {
+    if ((this.#unwalked?.size ?? 0) >= LIMITS.store.roots) this.#unwalked = undefined
+    this.#unwalked?.add(root)
   }
 
   async #readAll(registries: readonly RegistryId[]): Promise<void> {
@@ -139,38 +165,75 @@ export class Reachable {
     this.#named = named
     this.#scannedAt = clock.now()
     const isGone = [...this.#walked].some(root => !named.has(toLink(root).multihash.digest))
-    if (isGone) {
-      this.#blocks = newSet()
-      this.#walked = new Set()
-    }
-    this.#walkedChanges = -1
+    if (isGone) this.#forgetWalks()
+    this.#unwalked = undefined
   }
 
-  /** Walks what has not been walked yet, until the block is met. */
+  #forgetWalks(): void {
+    this.#blocks = newSet()
+    this.#walked = new Set()
+    this.#unwalked = undefined
+  }
+
+  /** Walks what has not been walked yet, until the block is met; the next one goes on from there. */
   async #walk(digest: Uint8Array): Promise<void> {
     const { stopping } = this.#init
-    const space = this.#init.space()
-    const { keptChanges } = space
-    if (this.#walkedChanges === keptChanges || this.#blocks.has(digest)) return
-    for await (const root of space.kept()) {
-      if (this.#walked.has(root) || !this.#named.has(toLink(root).multihash.digest)) continue
-      await this.#walkRoot(root)
+    const space = this.#listen()
+    const blocks = this.#blocks
+    if (blocks.has(digest)) return
+    const unwalked = this.#unwalked ?? (await this.#lookAtAll(space))
+    for (const root of unwalked) {
+      unwalked.delete(root)
+      const isNews = !this.#walked.has(root) && this.#named.has(toLink(root).multihash.digest)
+      if (isNews && (await space.isKept(root))) await this.#walkRoot(root, space)
       stopping.throwIfAborted()
       if (this.#blocks.has(digest)) return
     }
-    this.#walkedChanges = keptChanges
+    // What is named, or where it is held, was read anew meanwhile.
+    if (this.#unwalked !== unwalked || this.#blocks !== blocks) await this.#walk(digest)
   }
 
-  async #walkRoot(root: ContentId): Promise<void> {
-    const { space, stopping } = this.#init
+  #listen(): WalkedSpace {
+    const space = this.#init.space()
+    if (space === this.#space) return space
+    // The swarm was left and joined again: what was found is of a store that is gone.
+    this.#forgetWalks()
+    this.#stopListening()
+    this.#space = space
+    this.#stopListening = space.onKept((root, isKept) => {
+      if (isKept) this.#note(root)
+    })
+    return space
+  }
+
+  async #lookAtAll(space: WalkedSpace): Promise<Set<ContentId>> {
+    // What is held from here on is noted in it.
+    const unwalked = new Set<ContentId>()
+    this.#unwalked = unwalked
+    try {
+      for await (const root of space.kept()) {
+        if (!this.#walked.has(root) && this.#named.has(toLink(root).multihash.digest)) unwalked.add(root)
+        this.#init.stopping.throwIfAborted()
+      }
+    } catch (error) {
+      this.#unwalked = undefined
+      throw error
+    }
+    return unwalked
+  }
+
+  async #walkRoot(root: ContentId, { stored }: WalkedSpace): Promise<void> {
+    const { stopping } = this.#init
+    // Whatever is thrown away while this goes on is not to come back with it.
+    const blocks = this.#blocks
     let seen = 0
     try {
-      for await (const { multihash } of listBlocks(root, space().allBlocks, { signal: stopping })) {
-        // Full: what is beyond can still be asked for in the archive of its root.
-        if (!this.#blocks.add(multihash.digest)) break
+      for await (const { multihash } of listBlocks(root, stored, { signal: stopping })) {
+        // Full: what is beyond can still be asked for as part of its root.
+        if (!blocks.add(multihash.digest)) break
         if (++seen % LIMITS.storage.readAtOnce === 0) await setImmediate()
       }
-      this.#walked.add(root)
+      if (this.#blocks === blocks) this.#walked.add(root)
     } catch {
       // Damaged or not whole after all: it is walked again when something is held anew.
       stopping.throwIfAborted()

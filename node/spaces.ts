@@ -11,6 +11,7 @@ import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
 import type { KeptRoots } from '../storage/kept-roots.ts'
 import type { FollowedRegistry, Records } from '../storage/records.ts'
+import type { Traces } from '../storage/trace-records.ts'
 import { TakedownRecords } from '../storage/takedown-records.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import { watchedBlocks } from '../storage/watched-blocks.ts'
@@ -20,7 +21,7 @@ import type { Clock } from './runtime/clock.ts'
 import { Takedowns } from './services/takedown.ts'
 
 /** The bytes of one swarm. */
-export interface Space extends KeptRoots {
+export interface Space extends KeptRoots, Traces {
   /** The name of the swarm. */
   readonly name: string
   /** What the node itself and every peer of the swarm sees. */
@@ -80,6 +81,7 @@ export class Spaces {
     const spaces = new Spaces(init)
     const names = new Set([PUBLIC_SWARM, ...init.registries.all.map(({ swarm }) => swarm)])
     for (const name of names) await spaces.add(name)
+    await init.records.forgetTracesBut([...names])
     await spaces.takedowns.load()
     return spaces
   }
@@ -118,15 +120,16 @@ export class Spaces {
     const hold = (root: ContentId): (() => void) => inUse.hold(root)
     const blocks = { ...withheldBlocks(allBlocks, this.takedowns), hold }
     const roots = watched(records.keptIn(name, () => clock.now()))
-    this.#spaces.set(name, Object.assign(roots, { name, blocks, allBlocks, stored, inUse }))
+    this.#spaces.set(name, Object.assign(roots, records.tracesIn(name), { name, blocks, allBlocks, stored, inUse }))
   }
 
-  /** Forgets a private swarm's bytes, and with `purge` deletes them. */
+  /** Forgets a private swarm's bytes and how they came, and with `purge` deletes them. */
   async remove(name: string, { purge }: { readonly purge: boolean }): Promise<void> {
     if (name === PUBLIC_SWARM) throw new RegistryError('INTERNAL', 'the public blocks stay')
     const space = this.#spaces.get(name)
     if (space === undefined) return
     this.#spaces.delete(name)
+    await space.forgetTraces()
     if (!purge) return
     for await (const root of space.kept()) await space.forgetKept(root)
     await this.#init.deleteBlocks(name)

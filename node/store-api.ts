@@ -14,10 +14,12 @@ import type { Pin } from './services/store/pins.ts'
 import { readShard } from './services/store/verify.ts'
 import type { ReadBlocks } from './services/store/verify.ts'
 import type { Space } from './spaces.ts'
+import { trace } from './trace-api.ts'
 
 /** The calls about the block stores. */
 export function storeApi(parts: NodeParts): Pick<Api, keyof StoreMethods> {
   return {
+    trace: (params, { signal }) => trace(parts, params, signal),
     storeStat: (_params, context) => stat(parts, context),
     storeGc: (params, context) => collectAll(parts, params, context),
     storeVerify: (_params, context) => verifyAll(parts, context),
@@ -101,7 +103,7 @@ async function verifySpace(
     await readShard(store, shard, { into, signal, onBlock })
     onProgress({ text: `verifying ${space.name}`, done: at + 1, of: shards.length })
   }
-  const repaired = await repairSpace(parts, space, { signal, onBlock })
+  const repaired = await repairSpace(parts, space, { signal, onBlock, onProgress })
   return { swarm: space.name, ...into, ...repaired }
 }
 

@@ -68,6 +68,11 @@ export class Swarms {
     return [...this.#running].flatMap(([swarm, host]) => host.peers().map(peer => ({ ...peer, swarm })))
   }
 
+  /** Whether a relay carries what a peer that is here sends. */
+  isRelayed(peer: string): boolean {
+    return this.peers().some(({ id, address }) => id === peer && address?.includes('/p2p-circuit') === true)
+  }
+
   traffic(): Traffic {
     return this.all.map(swarm => swarm.traffic()).reduce(sum, this.#past)
   }

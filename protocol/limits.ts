@@ -237,6 +237,11 @@ export const LIMITS = Object.freeze({
     packageTimeoutMs: 10 * MINUTE,
     /** neighbours that are asked for one block, and peers that the DHT names for it */
     providers: 16,
+    /** how often a call tells how far it is, and over how many of those the rate is taken */
+    tellMs: SECOND / 2,
+    progressSamples: 8,
+    /** peers that a message about a fetch names */
+    namedPeers: 8,
     /** so many silent ones, and the DHT is asked beside the next */
     askedBeforeLookup: 4,
     concurrentBlocks: 32,

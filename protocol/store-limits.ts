@@ -40,5 +40,12 @@ export const STORE_LIMITS = Object.freeze({
     /** how often it is looked whether that time has come */
     scrubLookMs: 60 * MINUTE,
     scrubRecordBytes: 4 * KiB
+  }),
+  trace: Object.freeze({
+    /** contents of one space of which it is remembered how they came */
+    roots: 1_024,
+    /** peers and gateways that one of them tells apart, and how long what names one may be */
+    sources: 32,
+    fromChars: 512
   })
 })

@@ -7,6 +7,8 @@ import { LIMITS } from '../protocol/limits.ts'
 import { keptRoots } from './kept-roots.ts'
 import type { KeptRoots } from './kept-roots.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
+import { traceRecords } from './trace-records.ts'
+import type { Traces } from './trace-records.ts'
 
 /** A registry that is followed here. */
 export interface FollowedRegistry {
@@ -34,6 +36,8 @@ const PUBLIC = 'public'
  *   heard!<registry>          -> when this registry was last compared with anybody to the end, in milliseconds since 1970
  *   kept!<content root>       -> every block below it is in the public block store and durable (kept-roots.ts)
  *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
+ *   trace!<content root>      -> how it came into the public block store (trace-records.ts)
+ *   trace-in!<swarm>!<root>   -> the same of the block store of a private swarm
  *   dial!<peer address>       -> empty: stay connected to it
  *   chain!own                 -> the chain that our own facts in this store were written under
  *   submission!<registry>!<id> -> what a stranger asked of us, and what became of it; opaque here
@@ -117,6 +121,21 @@ export class Records {
    */
   keptIn(swarm: string, now: () => number = () => 0): KeptRoots {
     return keptRoots(this.#kv, swarm === PUBLIC ? 'kept!' : `kept-in!${swarm}!`, now)
+  }
+
+  /** How contents of one swarm came here: a private one's are told apart, so that they go with it. */
+  tracesIn(swarm: string): Traces {
+    return traceRecords(this.#kv, swarm === PUBLIC ? 'trace!' : `trace-in!${swarm}!`)
+  }
+
+  /** Forgets the same of private swarms that this node is in no more: a crash came between leaving one and forgetting it. */
+  async forgetTracesBut(swarms: readonly string[]): Promise<void> {
+    const left = new Set<string>()
+    for await (const [key] of this.#kv.iterate({ gte: 'trace-in!', lt: 'trace-in!~', keysOnly: true })) {
+      const swarm = key.split('!')[1] ?? ''
+      if (!swarms.includes(swarm)) left.add(swarm)
+    }
+    for (const swarm of left) await this.tracesIn(swarm).forgetTraces()
   }
 
   async dialled(): Promise<readonly string[]> {

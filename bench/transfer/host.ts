@@ -76,6 +76,7 @@ async function openSwarm(
       privateKey: await generateKeyPair('Ed25519'),
       datastore,
       blocks: partOf(as, blocks),
+      sight: { isNamed: async () => true, strange: async () => [], has: async () => true },
       throttles: { upload: upload === undefined ? undefined : new SharedThrottle(upload, clock), download: undefined },
       held: heldIn(partOf(as, blocks)),
       registries: () => [],

@@ -1,5 +1,6 @@
 import type { Progress } from '../../node/services/api.ts'
-import { bytesText, safe } from './print.ts'
+import { shortPeer } from '../../protocol/peer-text.ts'
+import { bytesText, countOf, safe } from './print.ts'
 import type { Voice } from './print.ts'
 
 /** Where progress is written, and the time it goes by. */
@@ -12,7 +13,7 @@ export interface ProgressOutput {
 
 /** Nothing that is quicker than this shows any progress. */
 const PATIENCE_MS = 500
-const REDRAW_MS = 100
+const REDRAW_MS = 500
 /** Into a log file goes a line now and then. */
 const LOG_LINE_MS = 5_000
 
@@ -41,7 +42,7 @@ export class ProgressLine {
     if (this.#isShown && now - this.#last < pause) return
     this.#last = now
     this.#isShown = true
-    const text = this.#format(progress, now - this.#started)
+    const text = this.#format(progress)
     if (this.#out.isTTY) this.#out.write(`\r\u001b[K${text.slice(0, Math.max(1, this.#out.columns - 1))}`)
     else this.#out.write(`${text}\n`)
   }
@@ -51,14 +52,29 @@ export class ProgressLine {
     if (this.#isShown && this.#out.isTTY) this.#out.write('\r\u001b[K')
   }
 
-  #format({ text, done, of, bytes, peers }: Progress, elapsedMs: number): string {
-    const parts = [safe(text)]
-    if (done !== undefined && of !== undefined) parts.push(`${done}/${of}`)
-    if (bytes !== undefined)
-      parts.push(`${bytesText(bytes)} at ${bytesText((bytes * 1000) / Math.max(1, elapsedMs))}/s`)
-    if (peers !== undefined) parts.push(`from ${peers} ${peers === 1 ? 'peer' : 'peers'}`)
-    return parts.join('  ')
+  #format(progress: Progress): string {
+    const { text, done, of, bytes, total } = progress
+    const head = [safe(text)]
+    if (done !== undefined && of !== undefined && of !== 1) head.push(`${done}/${of}`)
+    const line = head.join('  ')
+    return bytes === undefined || total === undefined ? line : `${line}: ${comingText(progress, bytes, total)}`
   }
+}
+
+/** `12.3 of 40.0 MiB, 8.1 MiB/s from 12D3…3fXk9QpZ (relay) and 2 others` */
+function comingText({ bytesPerSecond, from }: Progress, bytes: number, total: number): string {
+  const amount = ofText(bytesText(bytes), bytesText(total))
+  if (bytesPerSecond === undefined) return amount
+  const rate = `${bytesText(bytesPerSecond)}/s`
+  if (from === undefined) return `${amount}, ${rate}`
+  const others = from.others === 0 ? '' : ` and ${countOf(from.others, 'other')}`
+  return `${amount}, ${rate} from ${safe(shortPeer(from.name))}${from.relayed ? ' (relay)' : ''}${others}`
+}
+
+/** One unit is enough where both have the same. */
+function ofText(part: string, whole: string): string {
+  const unit = whole.slice(whole.indexOf(' '))
+  return `${part.endsWith(unit) ? part.slice(0, -unit.length) : part} of ${whole}`
 }
 
 function standardError(): ProgressOutput {

@@ -3,6 +3,11 @@ import { action } from './run.ts'
 
 /** The commands about the bytes that this node keeps. What each does is loaded when it runs. */
 export function addStoreVerbs(program: Command): void {
+  program
+    .command('trace')
+    .description('how a package came here: who sent which part of it, over which way, and what took how long')
+    .argument('<reference>', '[registry:]name[@range], or a content id')
+    .action(action(async (session, { args }) => (await import('./trace.ts')).trace(session, args)))
   const store = program.command('store').description('the bytes of packages that are kept here: pins, room, repair')
   store
     .command('stat')

@@ -1,18 +1,26 @@
 import { RegistryError } from '../../protocol/errors.ts'
-import type { Blockstore, Throttle } from './components.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Blockstore, Sight, Throttle } from './components.ts'
+
+export interface BitswapBlocksInit {
+  /** Asked only of blocks that are here, so that whoever asks for anything costs no more than a look at the disk. */
+  readonly sight: Sight
+  readonly isLeech: boolean
+  readonly upload: Throttle | undefined
+}
 
 /**
- * The blocks as bitswap sees them, which sends whatever it is asked for: a host that gives nothing shows it an empty store,
- * and what goes out that way is bounded as on every other.
+ * The blocks as bitswap sees them, which sends whatever it is asked for: what is not to be shown is not there, a host that
+ * gives nothing shows it an empty store, and what goes out that way is bounded as on every other.
  */
-export function bitswapBlocks(
-  blocks: Blockstore,
-  { isLeech = false, upload }: { readonly isLeech?: boolean; readonly upload: Throttle | undefined }
-): Blockstore {
-  if (!isLeech && upload === undefined) return blocks
-  const has: Blockstore['has'] = async (cid, options) => !isLeech && (await blocks.has(cid, options))
+export function bitswapBlocks(blocks: Blockstore, { sight, isLeech, upload }: BitswapBlocksInit): Blockstore {
+  const has: Blockstore['has'] = async (cid, options) => {
+    if (isLeech || !(await blocks.has(cid, options))) return false
+    return sight.has(cid, options?.signal ?? AbortSignal.timeout(LIMITS.gateway.lookMs))
+  }
   const get: Blockstore['get'] = async function* (cid, options) {
-    if (isLeech) throw new RegistryError('CONTENT_UNAVAILABLE', 'this host gives no content to others')
+    if (!(await has(cid, options)))
+      throw new RegistryError('CONTENT_UNAVAILABLE', 'this host gives no such block to others')
     for await (const part of blocks.get(cid, options)) {
       await upload?.turn(part.length)
       yield part

@@ -25,6 +25,29 @@ export type ServedBlocks = Pick<Blockstore, 'get'> & {
   readonly hold?: (root: ContentId) => () => void
 }
 
+/**
+ * What a host may show of its blocks. Being on the disk is not enough: what nothing that its swarm holds leads to lies
+ * there too.
+ */
+export interface Sight {
+  /** Whether anything that the swarm holds names a root, and so all below it. @throws RegistryError TIMEOUT */
+  isNamed(root: ContentId, signal: AbortSignal): Promise<boolean>
+  /** Those of some blocks that are not below a root, as far as its nodes are here. Costs reading them, the first time. */
+  strange(root: ContentId, cids: readonly CID[]): Promise<readonly CID[]>
+  /** Whether one block may be shown, whatever it is part of. Never rejects because of what it is asked about. */
+  has(cid: CID, signal: AbortSignal): Promise<boolean>
+}
+
+/** Told of one fetch while it goes on. */
+export interface FetchWatch {
+  /** Somebody was asked for something. */
+  asked(): void
+  /** The DHT was asked who has it, for so long. */
+  lookedUp(ms: number): void
+  /** A block that was missing came from a peer, verified. */
+  block(way: 'dag' | 'bitswap', peer: string, bytes: number): void
+}
+
 /** Time as the network needs it: what it is, and a task later, which the returned function takes back. */
 export interface Clock {
   now(): number
@@ -112,6 +135,8 @@ export interface SwarmComponents {
   readonly privateKey: PrivateKey
   readonly datastore: Datastore
   readonly blocks: Blockstore & ServedBlocks
+  /** What of it may be shown to peers. */
+  readonly sight: Sight
   /** Told to peers; without it nobody is told what is held here. */
   readonly held?: HeldRoots
   readonly throttles?: Throttles

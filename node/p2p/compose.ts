@@ -172,8 +172,12 @@ function toldOfPeers(
   }
 }
 
-function heliaOf({ blocks, throttles, isLeech, log }: SwarmComponents, host: Host, datastore: Datastore): HeliaHost {
-  const blockstore = bitswapBlocks(blocks, { isLeech: isLeech === true, upload: throttles?.upload })
+function heliaOf(
+  { blocks, sight, throttles, isLeech = false, log }: SwarmComponents,
+  host: Host,
+  datastore: Datastore
+): HeliaHost {
+  const blockstore = bitswapBlocks(blocks, { sight, isLeech, upload: throttles?.upload })
   return createHelia(host, { datastore, blockstore, logger: componentLogger(log) })
 }
 

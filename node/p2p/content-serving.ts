@@ -31,7 +31,7 @@ interface ContentServing {
 /** Answers what peers ask of content, and hears what they hold. A host that gives nothing only hears. */
 export async function serveContent(
   host: Host,
-  { blocks, clock, log, throttles, isLeech = false, onServed = () => {} }: SwarmComponents,
+  { blocks, sight, clock, log, throttles, isLeech = false, onServed = () => {} }: SwarmComponents,
   { peers, have, remembered }: ContentServing
 ): Promise<void> {
   const { table } = have
@@ -40,6 +40,7 @@ export async function serveContent(
   if (isLeech) return
   const handler = dagHandler({
     blocks,
+    sight,
     clock,
     log,
     throttle: throttles?.upload,

@@ -8,7 +8,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import { BlockWriter } from './block-writer.ts'
-import type { Clock, Log, SwarmTuning, Throttle } from './components.ts'
+import type { Clock, FetchWatch, Log, SwarmTuning, Throttle } from './components.ts'
 import { DagLane } from './dag-lane.ts'
 import type { LaneEnd, LocalStore } from './dag-lane.ts'
 import { DagReport } from './dag-report.ts'
@@ -43,6 +43,7 @@ export interface DagFetchOptions {
   readonly isHopeful: () => boolean
   /** A peer had something of it, or nothing. */
   readonly onProved?: (peer: string, hadIt: boolean) => void
+  readonly watch?: FetchWatch | undefined
 }
 
 /** What peers brought: every block of it was verified and is stored, and nothing else was. */
@@ -51,10 +52,12 @@ export interface DagFetched {
   readonly bytes: number
   /** Peers that were asked and had not got all of what is missing still. */
   readonly lacking: readonly string[]
-  /** Whom the DHT has named for it. */
-  readonly found: readonly string[]
+  /** Whom the DHT has named for it; undefined when it was not asked. */
+  readonly found: readonly string[] | undefined
   /** Who was asked, and what they said; undefined when nobody needed to be. */
   readonly report: string | undefined
+  /** The same by their names, for whoever wants to know who it was. */
+  readonly answers: string
 }
 
 /**
@@ -153,8 +156,9 @@ class DagFetch {
       stored: this.#writer.written,
       bytes: this.#plan.fetched,
       lacking: isComplete ? [] : asked.filter(peer => !this.#plan.hasWorkFor(peer)),
-      found: this.#found ?? [],
-      report: asked.length === 0 ? undefined : this.#report.toString()
+      found: this.#found,
+      report: asked.length === 0 ? undefined : this.#report.toString(),
+      answers: this.#report.answers
     }
   }
 
@@ -198,9 +202,11 @@ class DagFetch {
       local: this.#options.local,
       isRacing: this.#slow > 0,
       sharing: () => this.#lanes.size - this.#slow,
+      onBlock: bytes => this.#options.watch?.block('dag', peer, bytes),
       onProgress: () => this.#bell.ring()
     })
     this.#report.asked(peer)
+    this.#options.watch?.asked()
     const unwatch = this.#watch(lane)
     this.#lanes.set(
       lane,
@@ -247,7 +253,7 @@ class DagFetch {
         break
       case 'failed':
         this.#over.add(peer)
-        if (lane.hasAnswered) this.#report.said(peer, 'failed')
+        if (lane.hasAnswered || end.lie !== undefined) this.#report.said(peer, 'failed', messageOf(end.error))
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
         if (end.lie === 'lied') peers.blame(peer, end.lie, LIMITS.dag.lieStrikes)
         else if (end.lie !== undefined) peers.blame(peer, end.lie)
@@ -276,8 +282,11 @@ class DagFetch {
   /** Nobody who is here has all of it, or is likely to. */
   #find(): void {
     this.#found = []
+    const { clock } = this.#components
+    const started = clock.now()
     const found = this.#components.further.find(this.#plan.root, this.#stop.signal).then(peers => {
       this.#found = peers
+      this.#options.watch?.lookedUp(clock.now() - started)
       for (const peer of peers) this.#named.add(peer)
     })
     this.#wait(found)

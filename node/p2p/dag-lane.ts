@@ -33,6 +33,8 @@ export interface LaneComponents {
   readonly isRacing: boolean
   /** How many lanes share the work. */
   readonly sharing: () => number
+  /** A block came that was missing. */
+  readonly onBlock: (bytes: number) => void
   /** Something may be asked of others now, or nobody is needed any more. */
   readonly onProgress: () => void
 }
@@ -320,7 +322,9 @@ export class DagLane implements Holder {
       const coming = { holder: this, leaves: reach === 'all' }
       return plan.arrived(cid, bytes, reach === 'blocks' ? { node } : { node, coming })
     })
-    if (isWanted) writer.add(cid, bytes)
+    if (!isWanted) return
+    this.#components.onBlock(bytes.length)
+    writer.add(cid, bytes)
   }
 
   /** What fails here is the content. Its bytes are what the release names: who sends them has done what he was asked for. */

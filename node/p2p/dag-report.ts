@@ -1,13 +1,25 @@
+import { LIMITS } from '../../protocol/limits.ts'
+import { firstFew, shortPeer } from '../../protocol/peer-text.ts'
 import type { Clock } from './components.ts'
 
 /** What became of asking one peer. */
 export type Answer = 'nothing' | 'no' | 'busy' | 'some' | 'failed'
+
+const WORDS: Readonly<Record<Answer, string>> = {
+  some: 'sent some of it',
+  no: 'said no',
+  busy: 'had no room',
+  failed: 'broke off',
+  nothing: 'did not answer'
+}
 
 /** Whom a fetch has asked, and what they said: for whoever reads why something did not come. */
 export class DagReport {
   readonly #clock: Pick<Clock, 'now'>
   readonly #answers = new Map<string, Answer>()
   readonly #since: number
+  /** Why who broke off was left. */
+  readonly #reasons = new Map<string, string>()
 
   constructor(clock: Pick<Clock, 'now'>) {
     this.#clock = clock
@@ -18,8 +30,10 @@ export class DagReport {
     if (!this.#answers.has(peer)) this.#answers.set(peer, 'nothing')
   }
 
-  said(peer: string, answer: Exclude<Answer, 'nothing'>): void {
+  said(peer: string, answer: Exclude<Answer, 'nothing'>, reason?: string): void {
     this.#answers.set(peer, answer)
+    if (reason === undefined) this.#reasons.delete(peer)
+    else this.#reasons.set(peer, reason.slice(0, LIMITS.dag.reasonChars))
   }
 
   get peers(): readonly string[] {
@@ -29,17 +43,20 @@ export class DagReport {
   /** `asked 6 peers, 2 said no, 4 did not answer in 3 s` */
   toString(): string {
     const seconds = Math.round((this.#clock.now() - this.#since) / 100) / 10
-    const parts: readonly (readonly [Answer, string])[] = [
-      ['some', 'sent some of it'],
-      ['no', 'said no'],
-      ['busy', 'had no room'],
-      ['failed', 'broke off'],
-      ['nothing', `did not answer in ${seconds} s`]
-    ]
-    const counts = parts.map(([answer, text]) => {
+    const counts = Object.entries(WORDS).map(([answer, text]) => {
       const count = [...this.#answers.values()].filter(given => given === answer).length
-      return count === 0 ? '' : `, ${count} ${text}`
+      const when = answer === 'nothing' ? ` in ${seconds} s` : ''
+      return count === 0 ? '' : `, ${count} ${text}${when}`
     })
     return `asked ${this.#answers.size} peers${counts.join('')}`
+  }
+
+  /** `12D3…3fXk9QpZ said no, 12D3…aTq8Ywbn broke off: a peer that sends too slowly` */
+  get answers(): string {
+    const said = [...this.#answers].map(([peer, answer]) => {
+      const reason = this.#reasons.get(peer)
+      return `${shortPeer(peer)} ${WORDS[answer]}${reason === undefined ? '' : `: ${reason}`}`
+    })
+    return firstFew(said, LIMITS.fetch.namedPeers)
   }
 }

@@ -7,16 +7,20 @@ import type { DagRequest, NamedPeer } from '../../protocol/dag/messages.ts'
 import { BlockOrder } from '../../protocol/dag/order.ts'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, Log, ServedBlocks, Throttle } from './components.ts'
+import { RAW, parseUnixfsNode } from '../../protocol/unixfs-node.ts'
+import type { UnixfsNode } from '../../protocol/unixfs-node.ts'
+import type { Clock, Log, ServedBlocks, Sight, Throttle } from './components.ts'
 import { isBlockOf } from './dag-lane.ts'
+import { StreamSight } from './dag-sight.ts'
 import { Uploads } from './dag-uploads.ts'
 import type { Upload } from './dag-uploads.ts'
 import { deadline } from './deadline.ts'
 import { FramedStream } from './framed-stream.ts'
 
 export interface DagServerComponents {
-  /** What this host may show: what its other protocols show. */
   readonly blocks: ServedBlocks
+  /** What of them this host may show: what its other protocols show. */
+  readonly sight: Sight
   readonly clock: Clock
   readonly log: Log
   /** Who is here, and says that it holds a root. */
@@ -45,6 +49,7 @@ async function serve(
 ): Promise<void> {
   const { log, onMalformed } = components
   const io = new FramedStream(stream)
+  const below = new StreamSight(components)
   let upload: Upload | undefined
   let letGo: (() => void) | undefined
   let isWhole = false
@@ -66,7 +71,7 @@ async function serve(
       }
       letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
-      const answered = await answer(components, io, request)
+      const answered = await answer(components, { io, below }, request)
       sent += answered.bytes
       isWhole = answered.isWhole && (served === 0 || isWhole)
     }
@@ -121,14 +126,20 @@ interface Answered {
   readonly bytes: number
 }
 
-async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<Answered> {
+async function answer(
+  components: DagServerComponents,
+  { io, below }: { readonly io: FramedStream; readonly below: StreamSight },
+  request: DagRequest
+): Promise<Answered> {
+  const hidden = await below.hidden(request)
   const order = new BlockOrder(request)
   const pieces = new Pieces(components, io)
   let isWhole = true
   let lastBytes = 0
   let sent = 0
   for (let next = order.next; next !== undefined; next = order.next) {
-    const bytes = await readBlock(components.blocks, next, lastBytes)
+    // What a node names is below it: only what was asked for may be of something else.
+    const bytes = hidden.has(next) ? undefined : await readBlock(components.blocks, next, lastBytes)
     if (bytes === undefined) {
       isWhole = false
       await pieces.add([answerHeader('missing', 0)])
@@ -139,15 +150,16 @@ async function answer(components: DagServerComponents, io: FramedStream, request
     components.onServed(bytes.length)
     sent += bytes.length
     await pieces.add([answerHeader('block', bytes.length), bytes])
-    takeOwn(order, bytes)
+    below.sent(takeOwn(order, next, bytes))
   }
   await pieces.end([answerHeader('end', 0)])
   return { isWhole, bytes: sent }
 }
 
-function takeOwn(order: BlockOrder, bytes: Uint8Array): void {
+/** The node that these bytes of ours are, if they are one. */
+function takeOwn(order: BlockOrder, cid: CID, bytes: Uint8Array): UnixfsNode | undefined {
   try {
-    order.take(bytes)
+    return order.take(bytes) ?? (cid.code === RAW ? undefined : parseUnixfsNode(bytes, LIMITS.content))
   } catch (cause) {
     // The block is here because somebody put it here. That it is no part of a package is not the asker's fault.
     throw new RegistryError('CONTENT_UNAVAILABLE', 'content that could not have been published', { cause })

@@ -3,14 +3,15 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { CID } from 'multiformats/cid'
 import { concatBytes } from '../../protocol/bytes.ts'
 import type { ContentId } from '../../protocol/cid.ts'
-import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { Said } from '../../protocol/have/told-roots.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Blockstore, Clock } from './components.ts'
+import type { Blockstore, Clock, FetchWatch } from './components.ts'
 import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents, DagFetched } from './dag-fetch.ts'
+import { unavailable } from './fetch-report.ts'
+import type { Tried } from './fetch-report.ts'
 import type { HaveTable } from './have-table.ts'
 import { likeliest } from './likeliest.ts'
 import type { LocalStore } from './dag-lane.ts'
@@ -32,6 +33,8 @@ export interface FetchOptions {
   /** Peers that are known to have it; they are asked before the neighbours. */
   readonly providers?: readonly string[]
   readonly signal?: AbortSignal
+  /** Told of what is asked and what comes. */
+  readonly watch?: FetchWatch | undefined
 }
 
 /** Gets the blocks of one package: who answered for one block is asked first for the next. Always close it. */
@@ -72,9 +75,9 @@ class Session {
   /** What is fetched, when that is known: peers say something of roots, and of no other block. */
   #root: ContentId | undefined
   /** What became of asking for it as a stream. */
-  #report: string | undefined
-  /** Whom the DHT has named for it. */
-  #found: readonly string[] = []
+  #dag: Tried['dag']
+  /** Whom the DHT has named for it; undefined while it was not asked. */
+  #found: readonly string[] | undefined
 
   constructor(components: FetchComponents, options: FetchOptions) {
     this.#components = components
@@ -100,6 +103,7 @@ class Session {
       local,
       signal: both,
       candidates: named => this.#candidates([...named]),
+      watch: this.#options.watch,
       isHopeful: () => this.#isHopeful(content.root),
       // What says nothing of who says that he has it is nobody's promise.
       onProved: (peer, hadIt) => {
@@ -107,8 +111,9 @@ class Session {
       }
     })
     this.#lacking = new Set(fetched.lacking)
-    this.#found = fetched.found
-    this.#report = fetched.report
+    this.#found = this.#components.neighbours().length > 0 ? fetched.found : undefined
+    const { report, answers } = fetched
+    this.#dag = report === undefined ? undefined : { report, answers }
     return fetched
   }
 
@@ -121,7 +126,9 @@ class Session {
     const race = new Race(cid, time.signal)
     try {
       overall.throwIfAborted()
-      return await this.#hedged(race)
+      const { bytes, peer } = await this.#hedged(race)
+      this.#options.watch?.block('bitswap', peer, bytes.length)
+      return bytes
     } catch (error) {
       overall.throwIfAborted()
       throw this.#unavailable(race, error)
@@ -143,8 +150,8 @@ class Session {
   }
 
   /** Asks one peer after the other, each as soon as the one before has said no or has been silent for a while. */
-  async #hedged(race: Race): Promise<Uint8Array> {
-    const { clock, tuning, routing } = this.#components
+  async #hedged(race: Race): Promise<Answer> {
+    const { clock, tuning } = this.#components
     const asked = new Set<string>()
     let lookup: Promise<readonly string[]> | undefined
     let late: readonly string[] = []
@@ -153,9 +160,10 @@ class Session {
       const next = this.#next(asked, late)
       // With many neighbours, whoever has it may be none of them: the DHT is asked while they are.
       const isDue = next === undefined || asked.size >= LIMITS.fetch.askedBeforeLookup
-      if (isDue) lookup ??= routing.findProviders(race.cid, race.signal).then(found => (late = found))
+      if (isDue) lookup ??= this.#lookUp(race).then(found => (late = found))
       if (next !== undefined) {
         asked.add(next)
+        this.#options.watch?.asked()
         race.enter(next, signal => this.#ask(next, race.cid, signal))
         await race.settledOr(clock, tuning.hedgeMs)
       } else if (lookup !== undefined && !isLookedUp) {
@@ -171,15 +179,26 @@ class Session {
         lookup = undefined
         isLookedUp = false
       }
-      const block = race.result()
-      if (block !== undefined) return block
+      const answer = race.result()
+      if (answer !== undefined) return answer
       race.signal.throwIfAborted()
     }
   }
 
+  async #lookUp({ cid, signal }: Race): Promise<readonly string[]> {
+    const { routing, neighbours, clock } = this.#components
+    const started = clock.now()
+    const found = await routing.findProviders(cid, signal)
+    this.#options.watch?.lookedUp(clock.now() - started)
+    // With nobody here there was no DHT that could have been asked.
+    if (neighbours().length > 0)
+      this.#found = [...new Set([...(this.#found ?? []), ...found])].slice(0, LIMITS.fetch.providers)
+    return found
+  }
+
   #candidates(late: readonly string[]): readonly string[] {
     const { have, neighbours, shown } = this.#components
-    const told = new Set([...(this.#options.providers ?? []), ...late, ...this.#found])
+    const told = new Set([...(this.#options.providers ?? []), ...late, ...(this.#found ?? [])])
     const said = this.#root === undefined ? new Map<string, Said>() : have.about(this.#root)
     const likelihood = { said, told, lacking: this.#lacking, shown }
     return [...new Set([this.#favourite ?? [], likeliest([...told, ...neighbours()], likelihood)].flat())]
@@ -217,22 +236,22 @@ class Session {
   }
 
   #unavailable(race: Race, cause: unknown): RegistryError {
-    const { asked, refused, silent } = race.report()
-    const seconds = Math.round(this.#components.tuning.blockTimeoutMs / 100) / 10
-    const text = `asked ${asked} peers, ${refused} said no, ${silent} did not answer in ${seconds} s`
-    return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${race.cid.toString()}: ${text}`, {
-      cause,
-      tried: [
-        'this node',
-        ...(this.#report === undefined ? [] : [`${this.#report}, over ${DAG_PROTOCOL}`]),
-        text,
-        'the dht'
-      ],
-      next: 'connect to a node that mirrors this registry, with `ggen-node connect MULTIADDR`'
-    })
+    const tried = {
+      dag: this.#dag,
+      bitswap: race.report(),
+      ms: this.#components.tuning.blockTimeoutMs,
+      dht: this.#found
+    }
+    return unavailable(race.cid, tried, cause)
   }
 
   readonly #onAbort = (): void => this.#abort.abort(this.#options.signal?.reason)
+}
+
+/** A block, and who was the first to send it. */
+interface Answer {
+  readonly bytes: Uint8Array
+  readonly peer: string
 }
 
 /** Several peers asked for one block. */
@@ -241,7 +260,7 @@ class Race {
   readonly signal: AbortSignal
   readonly #losers = new AbortController()
   readonly #states = new Map<string, 'asked' | 'refused'>()
-  #block: Uint8Array | undefined
+  #block: Answer | undefined
   #wake: () => void = () => {}
 
   constructor(cid: CID, signal: AbortSignal) {
@@ -252,8 +271,8 @@ class Race {
   enter(peer: string, ask: (signal: AbortSignal) => Promise<Uint8Array>): void {
     this.#states.set(peer, 'asked')
     ask(this.signal).then(
-      block => {
-        this.#block ??= block
+      bytes => {
+        this.#block ??= { bytes, peer }
         this.#wake()
       },
       () => {
@@ -263,14 +282,12 @@ class Race {
     )
   }
 
-  result(): Uint8Array | undefined {
+  result(): Answer | undefined {
     return this.#block
   }
 
-  report(): { readonly asked: number; readonly refused: number; readonly silent: number } {
-    const states = [...this.#states.values()]
-    const refused = states.filter(state => state === 'refused').length
-    return { asked: states.length, refused, silent: states.length - refused }
+  report(): Tried['bitswap'] {
+    return [...this.#states].map(([peer, state]) => ({ peer, refused: state === 'refused' }))
   }
 
   /** Waits until somebody answers, the other thing ends, the time is up, or all is over. */

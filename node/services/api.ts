@@ -24,9 +24,13 @@ export interface Progress {
   readonly text: string
   readonly done?: number
   readonly of?: number
-  /** Received so far, counted at the sockets, and from how many peers. */
+  /** Bytes of blocks received so far, of how many as far as anybody says, and from how many peers and gateways. */
   readonly bytes?: number
+  readonly total?: number
   readonly peers?: number
+  /** Over the last few seconds; who sent the most in them, and how many others sent something. */
+  readonly bytesPerSecond?: number
+  readonly from?: { readonly name: string; readonly relayed: boolean; readonly others: number }
 }
 
 export interface CallContext {

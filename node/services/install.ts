@@ -126,8 +126,10 @@ export function installer(components: InstallComponents): Install {
   return async (request, context) => {
     const store = components.open(request.project)
     const { signal, onProgress } = context
+    const started = components.now()
     const stamp = await store.stamp()
     const first = await prepare(components, { request, store, signal })
+    const resolveMs = components.now() - started
     if (request.dryRun || isIdle(first)) {
       if (!request.dryRun) await components.onInstalled(store.folder, first.target.lock)
       if (request.sync) await store.synced()
@@ -139,7 +141,7 @@ export function installer(components: InstallComponents): Install {
       // Another command may have been at work until now: then what was read before counts for nothing.
       const isSame = stamp === (await store.stamp())
       const current = isSame ? first : await prepare(components, { request, store, signal })
-      return execute(current, { components, request, store, context })
+      return execute(current, { components, request, store, context: { ...context, resolveMs } })
     }
     const result = await store.exclusively(work, { signal, onWait })
     if (request.sync) await store.synced()
@@ -206,7 +208,7 @@ interface Executing {
   readonly components: InstallComponents
   readonly request: InstallRequest
   readonly store: ProjectStore
-  readonly context: Pick<ExecuteContext, 'onProgress' | 'signal'>
+  readonly context: Pick<ExecuteContext, 'onProgress' | 'resolveMs' | 'signal'>
 }
 
 async function execute(work: Work, { components, request, store, context }: Executing): Promise<InstallResult> {

@@ -37,6 +37,8 @@ export const DAG_LIMITS = Object.freeze({
     bytesPerSecond: 16 * KiB,
     windowMs: 10 * SECOND,
     openMs: 5 * SECOND,
+    /** what is told of why a peer was left */
+    reasonChars: 80,
     /** strikes for bytes that are not the block they stand for: enough to be cut at once */
     lieStrikes: 8,
     /** who had no room is asked again after so long, and so often */
@@ -79,6 +81,8 @@ export const DAG_LIMITS = Object.freeze({
     readNowBytes: 64 * KiB,
     /** between two requests on a stream, and what is added to the time that a piece may take */
     idleMs: 5 * SECOND,
+    /** how long a request waits to learn what of it may be sent, after a start with many packages */
+    lookMs: 5 * SECOND,
     /** roots of which it is remembered who got them from here, and how many of them */
     rootsRemembered: 256,
     /**

@@ -48,6 +48,11 @@ export const GATEWAY_LIMITS = Object.freeze({
     notedPackages: 1_024,
     /** blocks that are known to be reachable, 16 bytes each */
     reachableBlocks: 4 * MiB,
+    /** roots whose blocks are known, for whoever asks for parts of them; and those blocks, 16 to 32 bytes each */
+    belowRoots: 1_024,
+    belowBlocks: MiB,
+    /** between two readings of a root that is not here as a whole */
+    rereadMs: SECOND,
     closeMs: 2 * SECOND
   }),
   gatewaySource: Object.freeze({

@@ -21,15 +21,28 @@ test('what takes less than half a second shows no progress', () => {
   expect(written).toEqual([])
 })
 
-test('a terminal gets one line that is redrawn, with count, bytes, rate and peers, and cleared at the end', () => {
-  const { written, clock, out } = output()
+test('a terminal gets one line that is redrawn twice a second, with bytes, rate and who sends, and cleared at the end', () => {
+  const { written, clock, out } = output({ columns: 120 })
   const line = new ProgressLine({ json: false }, out)
   clock.ms = 1000
-  line.onProgress({ text: 'fetching', done: 1, of: 3, bytes: 2048, peers: 2 })
-  clock.ms = 1050
-  line.onProgress({ text: 'too soon' })
+  const MiB = 1024 * 1024
+  const from = { name: '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN', relayed: true, others: 2 }
+  const coming = { bytes: 12.3 * MiB, total: 40 * MiB, bytesPerSecond: 8.1 * MiB, peers: 3, from }
+  line.onProgress({ text: 'fetching acme:x@1.2.0', done: 0, of: 1, ...coming })
+  clock.ms = 1499
+  line.onProgress({ text: 'too soon: no more than two a second' })
+  clock.ms = 1500
+  const alone = { ...from, relayed: false, others: 0 }
+  line.onProgress({ text: 'fetching x@1.2.0 and 2 more', done: 1, of: 3, ...coming, bytes: 2048, from: alone })
+  clock.ms = 2000
+  line.onProgress({ text: 'verifying public', done: 1, of: 256 })
   line.end()
-  expect(written).toEqual(['\r\u001b[Kfetching  1/3  2.0 KiB at 2.0 KiB/s  from 2 peers', '\r\u001b[K'])
+  expect(written).toEqual([
+    '\r\u001b[Kfetching acme:x@1.2.0: 12.3 of 40.0 MiB, 8.1 MiB/s from 12D3…4kx6nXTN (relay) and 2 others',
+    '\r\u001b[Kfetching x@1.2.0 and 2 more  1/3: 2.0 KiB of 40.0 MiB, 8.1 MiB/s from 12D3…4kx6nXTN',
+    '\r\u001b[Kverifying public  1/256',
+    '\r\u001b[K'
+  ])
 })
 
 test('a narrow terminal gets no line that wraps', () => {

@@ -18,6 +18,7 @@ import type {
   FactSource,
   Gate,
   Log,
+  Sight,
   SwarmComponents,
   SwarmConfig,
   SwarmEvents,
@@ -185,11 +186,16 @@ export class Emitted {
   }
 }
 
+/** For hosts whose every block is one that a release leads to. */
+export const EVERYTHING: Sight = { isNamed: async () => true, strange: async () => [], has: async () => true }
+
 export interface TestNodeOptions {
   readonly registries?: readonly RegistryId[]
   readonly config?: Partial<SwarmConfig>
   readonly facts?: MapFacts
   readonly wrapBlocks?: (blocks: Blockstore) => Blockstore
+  /** What of its blocks it shows; everything without it. */
+  readonly sight?: Sight
   readonly start?: boolean
   readonly clock?: Clock
   /** What is told of what is held here, how fast content may go, whether any is given. */
@@ -231,6 +237,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       privateKey,
       datastore,
       blocks,
+      sight: options.sight ?? EVERYTHING,
       registries: () => options.registries ?? [],
       gate: facts,
       facts,

@@ -4,13 +4,13 @@ import { LIMITS } from '../../../protocol/limits.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import type { ArchiveDigests } from '../../../protocol/payload.ts'
 import { fanOut } from '../../runtime/queue.ts'
+import { FetchProgress, tellingOf } from '../fetch-progress.ts'
+import type { FetchTold } from '../fetch-progress.ts'
 import { TrafficShare } from '../traffic-share.ts'
 import type { Meter } from '../traffic-share.ts'
 import type { Plan, Step } from './plan.ts'
+import type { Trail } from '../trail.ts'
 import type { PlacedFolder, ProjectStore } from './project.ts'
-
-/** How often progress is told while nothing is finished. */
-const TELL_MS = 200
 
 /** What is asked of whoever unpacks: bytes are verified against the root, the size and the archive digest. */
 export interface UnpackOrder {
@@ -29,13 +29,16 @@ export interface PackageContent {
   /** Brings what is missing here. `fetched`: bytes of blocks from peers. */
   fetch(
     order: Pick<UnpackOrder, 'registry' | 'root' | 'size'>,
-    signal: AbortSignal
+    signal: AbortSignal,
+    trail?: Trail
   ): Promise<{ readonly fetched: number }>
   /** Verifies, writes beside the target, renames; does not wait for the disk. Returns the content ids of the files. */
   unpack(order: UnpackOrder, signal: AbortSignal): Promise<ReadonlyMap<string, string>>
   /** The files of a package, from blocks that are on this disk; undefined when they are not. */
   filesOf(root: ContentId, registry: RegistryId): Promise<ReadonlyMap<string, string> | undefined>
   readonly meter: Meter
+  /** Whether what comes from a peer is carried by a relay. */
+  readonly isRelayed: (peer: string) => boolean
 }
 
 /** What came over the network for one package. */
@@ -48,41 +51,39 @@ export interface Arrived {
 export interface ExecuteContext {
   readonly content: PackageContent
   readonly now: () => number
+  /** What choosing the versions took. */
+  readonly resolveMs?: number
   readonly signal: AbortSignal
-  readonly onProgress: (progress: {
-    readonly text: string
-    readonly done: number
-    readonly of: number
-    readonly bytes?: number
-    readonly peers?: number
-  }) => void
+  readonly onProgress: (
+    progress: Partial<FetchTold> & { readonly text: string; readonly done: number; readonly of: number }
+  ) => void
 }
 
 /** Brings everything that a plan needs onto this disk, a few packages at a time, before anything in the project changes. */
 export async function fetchAll(
   steps: readonly Step[],
-  { content, now, signal, onProgress }: ExecuteContext
+  { content, now, resolveMs, signal, onProgress }: ExecuteContext
 ): Promise<ReadonlyMap<string, Arrived>> {
   const missing = await missingOf(steps, content)
   const arrived = new Map<string, Arrived>()
   const traffic = new TrafficShare(content.meter)
-  const before = content.meter.read()
+  const total = missing.reduce((sum, { release }) => sum + release.size, 0)
+  const progress = new FetchProgress({ now, total, isRelayed: peer => content.isRelayed(peer) })
   let done = 0
-  const tell = (): void =>
-    onProgress({ text: 'fetching', done, of: missing.length, ...since(before, content.meter.read()) })
-  // A package may be large: what arrives is shown while it does.
-  const ticker = setInterval(tell, TELL_MS)
+  const tell = (): void => onProgress({ ...progress.read(), done, of: missing.length })
   const fetching = fanOut(
     missing,
     { concurrency: LIMITS.fetch.concurrentPackages, signal },
     async ({ pack, release }, abort) => {
       const started = now()
       const received = traffic.begin()
+      const shown = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
       let fetched = 0
       try {
         const order = { registry: pack.registry, root: pack.cid, size: release.size }
-        fetched = (await content.fetch(order, abort)).fetched
+        fetched = (await content.fetch(order, abort, shown.trail)).fetched
       } finally {
+        shown.end()
         // What was here already took nothing of what came in meanwhile for others.
         const shares = received().filter(() => fetched > 0)
         const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
@@ -92,21 +93,8 @@ export async function fetchAll(
       tell()
     }
   )
-  try {
-    await fetching
-  } finally {
-    clearInterval(ticker)
-  }
+  await tellingOf(fetching, tell)
   return arrived
-}
-
-/** Bytes that came in at the sockets since then, and from how many peers. */
-function since(
-  before: ReadonlyMap<string, number>,
-  now: ReadonlyMap<string, number>
-): { bytes: number; peers: number } {
-  const received = [...now].map(([peer, bytes]) => bytes - (before.get(peer) ?? 0)).filter(bytes => bytes > 0)
-  return { bytes: received.reduce((sum, bytes) => sum + bytes, 0), peers: received.length }
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
+import type { TraceSource, TraceTimes } from '../../../protocol/trace-record.ts'
 
 /** What the blocks of one swarm are, and take. */
 export interface StoredSpace {
@@ -63,8 +64,29 @@ export interface ShownPin {
   readonly held: number
 }
 
+/** How one content came to this node. */
+export interface TracedContent {
+  readonly root: ContentId
+  /** The swarm in whose block store it is. */
+  readonly swarm: string
+  /** What it is a version of; null where no registry that is followed names it. */
+  readonly registry: RegistryId | null
+  readonly alias: string | null
+  readonly name: string | null
+  readonly version: string | null
+  /** When the last fetch of it ended; null when none is remembered, and all of it is here. */
+  readonly ended: number | null
+  /** The code of the error that it ended with; null when all of it came. */
+  readonly failed: string | null
+  /** Most bytes first. */
+  readonly sources: readonly TraceSource[]
+  readonly times: TraceTimes
+}
+
 /** The calls about the block stores. */
 export interface StoreMethods {
+  /** `reference`: a package with or without a range, or a content id. */
+  trace: { params: { reference: string }; result: TracedContent }
   storeStat: {
     params: Record<string, never>
     result: {

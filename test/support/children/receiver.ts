@@ -45,6 +45,7 @@ async function open(): Promise<Receiver> {
     privateKey: await generateKeyPair('Ed25519'),
     datastore,
     blocks,
+    sight: { isNamed: async () => true, strange: async () => [], has: async () => true },
     registries: () => [],
     gate: { admit: async () => ({ verdict: 'accept' }), admitMany: async () => [] },
     facts: {

@@ -1,0 +1,47 @@
+import type { CID } from 'multiformats/cid'
+import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { firstFew, shortPeer } from '../../protocol/peer-text.ts'
+
+/** What asking for one block came to, by each way. */
+export interface Tried {
+  /** As a stream: how many were asked, and what each of them said; undefined when nobody was. */
+  readonly dag: { readonly report: string; readonly answers: string } | undefined
+  /** Over bitswap: who was asked, and who of them said no. */
+  readonly bitswap: readonly { readonly peer: string; readonly refused: boolean }[]
+  /** How long the block was waited for. */
+  readonly ms: number
+  /** Whom the DHT named; undefined when it was not asked. */
+  readonly dht: readonly string[] | undefined
+}
+
+/** Nobody sent it: one error that names every way, who was asked on it, and what they said. */
+export function unavailable(cid: CID, { dag, bitswap, ms, dht }: Tried, cause: unknown): RegistryError {
+  const refused = bitswap.filter(each => each.refused).length
+  const seconds = Math.round(ms / 100) / 10
+  const text = `asked ${bitswap.length} peers, ${refused} said no, ${bitswap.length - refused} did not answer in ${seconds} s`
+  return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${cid.toString()}: ${text}`, {
+    cause,
+    tried: [
+      'this node',
+      ...(dag === undefined ? [] : [`${dag.report}, over ${DAG_PROTOCOL}`, `over ${DAG_PROTOCOL}: ${dag.answers}`]),
+      text,
+      ...(bitswap.length === 0 ? [] : [`over bitswap: ${bitswapText(bitswap)}`]),
+      dhtText(dht)
+    ],
+    next: 'connect to a node that mirrors this registry, with `ggen-node connect MULTIADDR`'
+  })
+}
+
+function bitswapText(bitswap: Tried['bitswap']): string {
+  const said = bitswap.map(({ peer, refused }) => `${shortPeer(peer)} ${refused ? 'said no' : 'did not answer'}`)
+  return firstFew(said, LIMITS.fetch.namedPeers)
+}
+
+function dhtText(dht: readonly string[] | undefined): string {
+  if (dht === undefined) return 'the dht was not asked: nobody is here who is part of it'
+  return dht.length === 0
+    ? 'the dht named nobody'
+    : `the dht named ${firstFew(dht.map(shortPeer), LIMITS.fetch.namedPeers)}`
+}

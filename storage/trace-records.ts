@@ -1,0 +1,88 @@
+import type { ContentId } from '../protocol/cid.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { decodeTrace, encodeTrace, NO_TIMES } from '../protocol/trace-record.ts'
+import type { TraceRecord } from '../protocol/trace-record.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
+
+/** How contents of one block store came here: the last few. */
+export interface Traces {
+  readonly traceOf: (root: ContentId) => Promise<TraceRecord | undefined>
+  /** The fetch of a content ended. */
+  readonly putTrace: (root: ContentId, record: TraceRecord) => Promise<void>
+  /** A content of which a fetch is remembered was written into a project. */
+  readonly placedTrace: (root: ContentId, ms: number) => Promise<void>
+  /** All of them: the swarm is left. */
+  readonly forgetTraces: () => Promise<void>
+}
+
+/**
+ * The records of one block store, the oldest forgotten when there are too many:
+ *
+ *   <prefix><content root> -> protocol/trace-record.ts
+ *
+ * A crash loses the last of them: nothing depends on any.
+ */
+export function traceRecords(kv: KeyValue, prefix: string): Traces {
+  const keyOf = (root: ContentId): string => `${prefix}${root}`
+  /** When each was written, the oldest first; read with the first that is written. */
+  let times: Map<ContentId, number> | undefined
+  let last: Promise<unknown> = Promise.resolve()
+  // One change after the other: each is made of what the one before it left.
+  const change = <T>(task: () => Promise<T>): Promise<T> => {
+    const run = last.then(task, task)
+    last = run.catch(() => undefined)
+    return run
+  }
+  const read = async (root: ContentId): Promise<TraceRecord | undefined> => {
+    const value = await kv.get(keyOf(root))
+    return value === undefined ? undefined : soundOf(value)
+  }
+  const all = async (): Promise<Map<ContentId, number>> => {
+    const found: [ContentId, number][] = []
+    for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` }))
+      found.push([key.slice(prefix.length) as ContentId, soundOf(value)?.time ?? 0])
+    return new Map(found.toSorted(([, a], [, b]) => a - b))
+  }
+  const write = async (root: ContentId, record: TraceRecord): Promise<void> => {
+    times ??= await all()
+    times.delete(root)
+    times.set(root, record.time)
+    const old = [...times.keys()].slice(0, Math.max(0, times.size - LIMITS.trace.roots))
+    const gone = old.map((each): KeyValueOp => ({ type: 'del', key: keyOf(each) }))
+    await kv.batch([{ type: 'put', key: keyOf(root), value: encodeTrace(record) }, ...gone])
+    for (const each of old) times.delete(each)
+  }
+  return {
+    traceOf: read,
+    putTrace: (root, record) =>
+      change(async () => {
+        const before = await read(root)
+        // Nothing was missing: how it came here is what the record before says.
+        const isNews = record.failed !== null || record.sources.some(({ way }) => way !== 'disk')
+        if (isNews || before === undefined) await write(root, record)
+      }),
+    placedTrace: (root, ms) =>
+      change(async () => {
+        const before = await read(root)
+        if (before !== undefined) await write(root, { ...before, times: { ...NO_TIMES, ...before.times, write: ms } })
+      }),
+    forgetTraces: () =>
+      change(async () => {
+        const roots = [...(await all()).keys()]
+        await kv.batch(
+          roots.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) })),
+          { sync: true }
+        )
+        times = undefined
+      })
+  }
+}
+
+/** What cannot be read is as good as forgotten: it is about the past, and nothing is decided by it. */
+function soundOf(value: Uint8Array): TraceRecord | undefined {
+  try {
+    return decodeTrace(value)
+  } catch {
+    return undefined
+  }
+}
