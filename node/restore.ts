@@ -201,7 +201,8 @@ function spaceOf({ spaces, registries }: NodeParts, swarm: string): Space {
   throw new RegistryError('MALFORMED', 'the backup holds blocks of a swarm that it does not name')
 }
 
-const REFUSALS: Readonly<Record<string, ErrorCode>> = {
+/** The codes of what the gate rejects. */
+export const REFUSALS: Readonly<Record<string, ErrorCode>> = {
   'bad-signature': 'BAD_SIGNATURE',
   'inadmissible-key': 'INADMISSIBLE_KEY',
   'too-large': 'LIMIT_EXCEEDED',
