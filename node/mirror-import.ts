@@ -11,7 +11,7 @@ import { readMirrorFile } from '../storage/mirror-file.ts'
 import { isBlock } from '../storage/verified-blocks.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
 import type { NodeParts } from './parts.ts'
-import { REFUSALS } from './restore.ts'
+import { codeOfRefusal } from './refusals.ts'
 import { MIRROR_FILE } from './services/admit.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
 import type { SkippedRoot } from './services/store/mirror-methods.ts'
@@ -131,7 +131,7 @@ async function admit({ gate }: NodeParts, registry: RegistryId, envelopes: reado
   let waiting = 0
   for (const admission of await gate.admitMany(envelopes, { peer: MIRROR_FILE, registry })) {
     if (admission.verdict === 'reject') {
-      const code = REFUSALS[admission.reason] ?? 'MALFORMED'
+      const code = codeOfRefusal(admission.reason)
       throw new RegistryError(code, `the mirror file holds a statement that is refused: ${admission.reason}`, {
         next: 'no node writes such a file: ask for another one'
       })

@@ -3,11 +3,11 @@ import { LIMITS } from './limits.ts'
 
 /** Reads the fields of one record of a file, each with its bound. All throw RegistryError MALFORMED | LIMIT_EXCEEDED. */
 export interface RecordFields {
-  index(value: unknown): number
-  text(value: unknown, chars: number): string
-  binary(value: unknown, bytes?: number): Uint8Array
-  list(value: unknown, entries: number): readonly unknown[]
-  malformed(what: string): RegistryError
+  readonly index: (value: unknown) => number
+  readonly text: (value: unknown, chars: number) => string
+  readonly binary: (value: unknown, bytes?: number) => Uint8Array
+  readonly list: (value: unknown, entries: number) => readonly unknown[]
+  readonly malformed: (what: string) => RegistryError
 }
 
 /** @param file what people call a file of that kind */

@@ -36,9 +36,9 @@ export interface RecordFormat<Item extends { readonly type: string }> {
   readonly magic: string
   /** The ranks of types never fall from one record to the next. The first is `head`, and only that one. */
   readonly ranks: Readonly<Record<Item['type'], number>>
-  encode(record: Item | EndRecord): Uint8Array
+  readonly encode: (record: Item | EndRecord) => Uint8Array
   /** @throws RegistryError MALFORMED | LIMIT_EXCEEDED */
-  parse(bytes: Uint8Array): Item | EndRecord
+  readonly parse: (bytes: Uint8Array) => Item | EndRecord
 }
 
 type Ranked = { readonly type: string }
