@@ -56,4 +56,3 @@ function meterOf({ swarms, gateways }: InstallCore): Meter {
   const peers = () => swarms.peers().map(peer => [peer.id, peer.bytesIn] as const)
   return { read: () => new Map([...peers(), ...gateways.received()]) }
 }
-

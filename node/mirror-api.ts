@@ -113,7 +113,7 @@ function shown(parts: NodeParts, mirror: RegistryMirror): ShownMirror {
 
 async function statusOf(parts: NodeParts, what: string | undefined): Promise<readonly MirrorStatus[]> {
   const mirrors = what === undefined ? registryMirrors(parts.pins) : [await mirrorOf(parts, what)]
-  parts.mirrors.replication.noticePeers()
+  parts.mirrors.replication.notice()
   const all: MirrorStatus[] = []
   for (const mirror of mirrors) all.push(await mirrorStatus(parts, mirror))
   return all

@@ -59,6 +59,7 @@ export class Mirrors {
   readonly #missingSince = new Map<RegistryId, ReadonlyMap<ContentId, number>>()
   readonly #due = new Set<RegistryId>()
   #isScheduled = false
+  #lookTookMs = 0
   readonly #abort = new AbortController()
   /** A node without a network has nothing to ask for and nobody to tell. */
   #isRunning = false
@@ -75,7 +76,7 @@ export class Mirrors {
     const { clock, changes } = this.#init
     this.#isRunning = true
     this.#stopListening = changes.listen(() => {
-      if (this.replication.noticePeers()) this.#allSoon()
+      if (this.replication.notice()) this.#allSoon()
     })
     clock.every(LIMITS.mirror.lookMs, () => this.look(this.#registries()), this.#abort.signal)
     this.#allSoon()
@@ -100,7 +101,9 @@ export class Mirrors {
     this.#due.add(registry)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    this.#init.clock.after(LIMITS.mirror.planMs, () => this.#lookDue(), this.#abort.signal)
+    // Of a large registry a look takes its time: no more than a tenth of all time is spent looking.
+    const pauseMs = Math.min(Math.max(LIMITS.mirror.planMs, 9 * this.#lookTookMs), LIMITS.mirror.lookMs)
+    this.#init.clock.after(pauseMs, () => this.#lookDue(), this.#abort.signal)
   }
 
   failed(root: ContentId, error: unknown): void {
@@ -124,7 +127,7 @@ export class Mirrors {
 
   /** Chooses for every mirror of a registry that has a quota. Whoever collects does it before he asks what is pinned. */
   async plan(registry: RegistryId): Promise<void> {
-    for (const mirror of this.#of(registry).filter(hasQuota)) await this.survey(mirror as RegistryMirror)
+    for (const mirror of this.#of(registry).filter(hasQuota)) await this.survey(mirror)
   }
 
   /** What a mirror stands for; of one with a quota it is decided here what that is. */
@@ -157,7 +160,9 @@ export class Mirrors {
   async #lookDue(): Promise<void> {
     this.#isScheduled = false
     const due = [...this.#due]
+    const began = this.#init.clock.now()
     await this.look(due)
+    this.#lookTookMs = Math.max(0, this.#init.clock.now() - began)
     // Until here, so that nobody takes what is not even wanted yet for all that there is to fetch.
     for (const registry of due) this.#due.delete(registry)
     this.#init.changes.emit()
@@ -248,7 +253,7 @@ export class Mirrors {
 
 /** The mirrors of a node: each is of a registry, or of a package in one. */
 export function registryMirrors({ mirrors }: Pick<Pins, 'mirrors'>): readonly RegistryMirror[] {
-  return mirrors.filter(mirror => mirror.type !== 'root') as readonly RegistryMirror[]
+  return mirrors.filter(mirror => mirror.type !== 'root')
 }
 
 async function heldIn(space: Space): Promise<ReadonlySet<ContentId>> {

@@ -33,6 +33,7 @@ export class Replication {
   readonly #lookups = new Map<string, Lookup>()
   /** By swarm. */
   readonly #connected = new Map<string, ReadonlySet<string>>()
+  readonly #told = new Map<string, number>()
   readonly #gone = new Set<string>()
   readonly #budget: RateLimit
 
@@ -47,8 +48,8 @@ export class Replication {
     })
   }
 
-  /** Looks who is here. True when somebody came or left since the last time. */
-  noticePeers(): boolean {
+  /** Looks who is here, and says what. True when that is not what it was the last time. */
+  notice(): boolean {
     let isChanged = false
     for (const swarm of this.#components.swarms.all) {
       const before = this.#connected.get(swarm.name) ?? new Set()
@@ -56,6 +57,9 @@ export class Replication {
       this.#connected.set(swarm.name, now)
       for (const peer of before) if (!now.has(peer)) this.#gone.add(peer)
       for (const peer of now) this.#gone.delete(peer)
+      const told = swarm.haveChanges()
+      isChanged ||= this.#told.get(swarm.name) !== told
+      this.#told.set(swarm.name, told)
       isChanged ||= before.size !== now.size || [...now].some(peer => !before.has(peer))
     }
     while (this.#gone.size > LIMITS.mirror.gone) {
@@ -128,6 +132,7 @@ function connectedTo(swarm: Pick<Swarm, 'peers'>): ReadonlySet<string> {
   return new Set(swarm.peers().flatMap(({ id, connected }) => (connected ? [id] : [])))
 }
 
-function placeOf(peer: string, root: ContentId): string {
+/** The order in which peers are to hold a content: the same for whoever asks, and another one for each content. */
+export function placeOf(peer: string, root: ContentId): string {
   return createHash('sha256').update(`${peer} ${root}`).digest('hex')
 }

@@ -218,7 +218,7 @@ async function shown(parts: NodeParts, pin: Pin & { readonly policy?: MirrorPoli
   const space = spaceFor(parts, pin)
   const registry: RegistryId | null = pin.type === 'root' ? null : pin.registry
   const held = await heldOf(space, roots)
-  const type = pin.policy == null ? pin.type : 'mirror'
+  const type = pin.policy === undefined || pin.policy === null ? pin.type : 'mirror'
   return { type, what: pinText(parts, pin), registry, swarm: space.name, roots: roots.length, held }
 }
 

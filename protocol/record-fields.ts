@@ -35,7 +35,7 @@ export function recordFields(file: string): RecordFields {
     list(value, entries) {
       if (!Array.isArray(value)) throw malformed('list')
       if (value.length > entries) throw tooLong('list', entries, 'entries')
-      return value
+      return value as readonly unknown[]
     }
   }
 }
