@@ -93,8 +93,11 @@ async function takeNew(
     parts.swarms.of(registry)?.follow(registry)
     return taken
   } catch (error) {
-    parts.gate.close(registry)
-    await parts.facts.forget(registry)
+    // Unless somebody has followed it meanwhile.
+    if (!parts.registries.ids.includes(registry)) {
+      parts.gate.close(registry)
+      await parts.facts.forget(registry)
+    }
     throw error
   }
 }
