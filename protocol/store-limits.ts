@@ -45,7 +45,7 @@ export const STORE_LIMITS = Object.freeze({
     /** how many may be asked to hold one content */
     factor: 64,
     /** between a change and the look that it makes necessary: a thousand facts are one look */
-    planMs: SECOND,
+    planMs: SECOND / 4,
     /** between two looks when nothing is told: peers say of their own accord what they hold, and nobody is told of it */
     lookMs: 30 * SECOND,
     /** questions to the DHT, one after the other: ten thousand contents are asked about in a day */
