@@ -35,7 +35,7 @@ async function addMirror(
   const policy = policyOf(params)
   parts.disk.assertWritable()
   await followed(parts, params, signal)
-  const pin = await targetOf(parts, range === undefined ? what : `${what}@${range}`)
+  const pin = await targetOf(parts, range === undefined ? what : ranged(what, range))
   const change = await parts.pins.mirror(pin, policy)
   const mirror = found(parts, pin)
   parts.keeper.changed()
@@ -61,6 +61,14 @@ async function followed(
   if (parts.registries.all.some(entry => entry.id === id) && peer === undefined) return
   const wanted = { ...(peer === undefined ? {} : { peer }), ...(alias === undefined ? {} : { alias }) }
   await addRegistry(parts, { id, isDefault: false, ...wanted }, signal)
+}
+
+/** @throws RegistryError USAGE */
+function ranged(what: string, range: string): string {
+  if (!what.endsWith(':') && registryId(what) === undefined) return `${what}@${range}`
+  throw new RegistryError('USAGE', `--range is for a package, and ${what} is a registry`, {
+    next: `ggen-node mirror add NAME --range ${JSON.stringify(range.slice(0, 80))}`
+  })
 }
 
 /** @throws RegistryError USAGE for one content, and as `pinTarget` */

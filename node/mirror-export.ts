@@ -74,15 +74,20 @@ async function* contentRecords(
     for (const { root } of versions.flatMap(({ contents }) => contents)) {
       if (seen.has(root)) continue
       seen.add(root)
-      const fault = await faultOf(space, root, making.signal)
-      if (fault !== undefined) {
+      const release = space.blocks.hold(root)
+      try {
+        const fault = await faultOf(space, root, making.signal)
+        if (fault === undefined) {
+          yield* rootRecords(space, root, { written, signal: making.signal })
+          tally.roots += 1
+          onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
+          continue
+        }
         tally.missing += 1
         if (tally.skipped.length < LIMITS.mirror.named) tally.skipped.push({ root, reason: fault })
-        continue
+      } finally {
+        release()
       }
-      yield* rootRecords(space, root, { written, signal: making.signal })
-      tally.roots += 1
-      onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
     }
   }
 }
@@ -106,20 +111,15 @@ async function* rootRecords(
   root: ContentId,
   { written, signal }: { readonly written: Set<string>; readonly signal: AbortSignal }
 ): AsyncGenerator<WrittenMirrorRecord> {
-  const release = space.blocks.hold(root)
-  try {
-    yield { type: 'root', root }
-    const own: string[] = []
-    const skip = (cid: CID): boolean => written.has(cid.toString())
-    for await (const cid of listBlocks(root, space.blocks, { signal, skip })) {
-      yield { type: 'block', cid: cid.bytes, bytes: await readBlock(space, cid) }
-      own.push(cid.toString())
-    }
-    // Full: the same block may then be in the file twice, which is only longer.
-    for (const cid of own) if (written.size < LIMITS.backup.blocksRemembered) written.add(cid)
-  } finally {
-    release()
+  yield { type: 'root', root }
+  const own: string[] = []
+  const skip = (cid: CID): boolean => written.has(cid.toString())
+  for await (const cid of listBlocks(root, space.blocks, { signal, skip })) {
+    yield { type: 'block', cid: cid.bytes, bytes: await readBlock(space, cid) }
+    own.push(cid.toString())
   }
+  // Full: the same block may then be in the file twice, which is only longer.
+  for (const cid of own) if (written.size < LIMITS.backup.blocksRemembered) written.add(cid)
 }
 
 /** @throws RegistryError CORRUPT_BLOCK */

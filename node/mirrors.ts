@@ -133,13 +133,17 @@ export class Mirrors {
   /** What a mirror stands for; of one with a quota it is decided here what that is. */
   async survey(mirror: RegistryMirror): Promise<Survey> {
     const { registry, policy } = mirror
-    const held = await heldIn(this.#init.spaces.of(registry))
+    const { spaces, view } = this.#init
+    const { takedowns } = spaces
+    const held = await heldIn(spaces.of(registry))
     const all: MirroredContent[] = []
-    for await (const found of this.#init.view.packages(registry)) all.push(...mirroredIn(mirror, found))
+    for await (const found of view.packages(registry)) {
+      for (const content of mirroredIn(mirror, found)) if (!takedowns.isTakenDown(content.root)) all.push(content)
+    }
     const { factor, quotaBytes } = policy
     const isNeeded = (root: ContentId): boolean =>
       factor !== null && this.replication.isNeeded({ registry, root }, { factor, isHeld: held.has(root) })
-    const chosen = choose(all, { quotaBytes, isNeeded: quotaBytes === null ? () => false : isNeeded })
+    const chosen = choose(all, { quotaBytes, held, isNeeded: quotaBytes === null ? () => false : isNeeded })
     if (quotaBytes !== null) this.#init.pins.choose(mirror, new Set(chosen.kept.map(({ root }) => root)))
     return { ...chosen, held }
   }
@@ -169,7 +173,9 @@ export class Mirrors {
   }
 
   async #lookAt(registry: RegistryId): Promise<void> {
-    const { clock, keeping } = this.#init
+    const { clock, keeping, swarms } = this.#init
+    // Of one that is followed no longer nobody is asked.
+    if (swarms.of(registry) === undefined) return
     const missing = new Map<ContentId, number>()
     const leftOut = new Set<ContentId>()
     const wanted: ContentId[] = []
@@ -213,8 +219,11 @@ export class Mirrors {
     const { spaces, log, keeping } = this.#init
     const { keeper, mirror } = keeping()
     const space = spaces.of(registry)
+    const held = await heldIn(space)
+    const open = [...roots].filter(root => held.has(root) || mirror.wants(space.name, root))
+    if (open.length === 0) return
     const pinned = await keeper.pinnedIn(space)
-    const free = [...roots].filter(root => !pinned.has(root))
+    const free = open.filter(root => !pinned.has(root))
     for (const root of free) mirror.unwant(space.name, root)
     try {
       const bytes = await keeper.letGo(space, new Set(free), this.#abort.signal)

@@ -83,6 +83,12 @@ export class Mirror {
     if (this.#kept.delete(name)) this.#known.delete(name)
   }
 
+  /** Whether it is to come here and has not yet. */
+  wants(place: string, root: ContentId): boolean {
+    const name = `${place} ${root}`
+    return this.#known.has(name) && !this.#kept.has(name)
+  }
+
   /** Nobody wants it any more. What is on its way comes. */
   unwant(place: string, root: ContentId): void {
     const name = `${place} ${root}`

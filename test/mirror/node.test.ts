@@ -9,6 +9,9 @@ import type { TestRunningNode } from '../support/running-node.ts'
 
 afterEach(stopRunningNodes)
 
+/** Several whole nodes each, on a machine that may have other things to do. */
+const SLOW = { timeout: 60_000 }
+
 async function publish(node: TestRunningNode, name: string, version = '1.0.0', bytes = 20_000): Promise<ContentId> {
   const folder = await packageFolder({ name, version, files: { 'data.bin': randomBytes(bytes) } })
   return (await node.call('publish', { folder })).cid
@@ -19,7 +22,7 @@ const holds = (node: TestRunningNode, root: ContentId) => node.parts.spaces.publ
 /** Who follows has all facts and all that it wants. */
 async function caughtUp(node: TestRunningNode, registry: RegistryId, from: TestRunningNode): Promise<void> {
   const facts = from.parts.facts.head(registry).count
-  await node.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 15_000 })
+  await node.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 30_000 })
 }
 
 /** Resolves once it is so; asked whenever the node says that something changed. */
@@ -49,105 +52,116 @@ async function follower(registry: RegistryId, at: TestRunningNode): Promise<Test
 }
 
 describe('a mirror with a quota', () => {
-  test('holds the latest, lets go of what is pushed out, is still one after a restart, and says what does not come', async () => {
-    const a = await runningNode()
-    const registry = await a.found('open')
-    const old = await publish(a, 'tool', '1.0.0')
-    const mid = await publish(a, 'tool', '2.0.0')
-    const other = await publish(a, 'other', '1.0.0')
-    let b = await follower(registry, a)
-    await caughtUp(b, registry, a)
-    const added = await b.call('mirrorAdd', { what: 'tool', quotaBytes: 30_000 })
-    expect(added).toMatchObject({ what: 'main:tool', change: 'new', roots: 1, held: 0, quotaBytes: 30_000 })
-    await caughtUp(b, registry, a)
-    expect(await Promise.all([old, mid, other].map(root => holds(b, root)))).toEqual([false, true, false])
-    expect(await statusOf(b)).toMatchObject({
-      wanted: { roots: 1 },
-      held: { roots: 1 },
-      missing: { roots: 0 },
-      leftOut: { roots: 1 },
-      leftOutRoots: [{ root: old, version: '1.0.0' }],
-      lagMs: null,
-      caughtUp: true,
-      lastError: null
-    })
-    const next = await publish(a, 'tool', '3.0.0')
-    await caughtUp(b, registry, a)
-    expect(await Promise.all([old, mid, next].map(root => holds(b, root)))).toEqual([false, false, true])
-    // Its blocks went, too: 20,000 bytes of each of the others are not here.
-    expect((await b.parts.spaces.public.stored.usage()).bytes).toBeLessThan(30_000)
-    await b.stop()
-    b = await runningNode({ home: b.home })
-    expect(await b.call('mirrorList', {})).toMatchObject([{ what: 'main:tool', quotaBytes: 30_000, factor: null }])
-    // What it holds is pinned from the first look on, also for a collection.
-    await b.call('storeGc', { all: true, dryRun: false })
-    expect(await holds(b, next)).toBe(true)
-    expect(await b.call('mirrorAdd', { what: 'main:tool', factor: 3 })).toMatchObject({ change: 'changed', factor: 3 })
-    expect(await b.call('mirrorRemove', { what: 'main:tool' })).toMatchObject({ what: 'main:tool' })
-    expect(await errorOf(b.call('mirrorStatus', { what: 'main:tool' }))).toMatchObject({ code: 'UNKNOWN_ENTRY' })
-    await b.call('storeGc', { all: true, dryRun: false })
-    expect(await holds(b, next)).toBe(false)
-    // Nobody is left who has it: what does not come is said, since when, and why.
-    await a.stop()
-    await until(b, async () =>
-      b.parts
-        .network()
-        .peers()
-        .every(peer => !peer.connected)
-    )
-    await b.call('mirrorAdd', { what: 'tool', range: '=3.0.0', factor: 2 })
-    await until(b, async () => (await statusOf(b)).lastError !== null)
-    const status = await statusOf(b)
-    expect(status).toMatchObject({
-      what: 'main:tool@=3.0.0',
-      missing: { roots: 1 },
-      lastError: { root: next, code: 'CONTENT_UNAVAILABLE' },
-      providers: {
-        min: 0,
-        median: 0,
-        belowFactor: 1,
-        belowFactorRoots: [{ root: next, name: 'ggen/tool', providers: 0 }]
-      }
-    })
-    expect(status.lagMs).not.toBeNull()
-  })
+  test(
+    'holds the latest, lets go of what is pushed out, is still one after a restart, and says what does not come',
+    SLOW,
+    async () => {
+      const a = await runningNode()
+      const registry = await a.found('open')
+      const old = await publish(a, 'tool', '1.0.0')
+      const mid = await publish(a, 'tool', '2.0.0')
+      const other = await publish(a, 'other', '1.0.0')
+      let b = await follower(registry, a)
+      await caughtUp(b, registry, a)
+      const added = await b.call('mirrorAdd', { what: 'tool', quotaBytes: 30_000 })
+      expect(added).toMatchObject({ what: 'main:tool', change: 'new', roots: 1, held: 0, quotaBytes: 30_000 })
+      await caughtUp(b, registry, a)
+      expect(await Promise.all([old, mid, other].map(root => holds(b, root)))).toEqual([false, true, false])
+      expect(await statusOf(b)).toMatchObject({
+        wanted: { roots: 1 },
+        held: { roots: 1 },
+        missing: { roots: 0 },
+        leftOut: { roots: 1 },
+        leftOutRoots: [{ root: old, version: '1.0.0' }],
+        lagMs: null,
+        caughtUp: true,
+        lastError: null
+      })
+      const next = await publish(a, 'tool', '3.0.0')
+      await caughtUp(b, registry, a)
+      expect(await Promise.all([old, mid, next].map(root => holds(b, root)))).toEqual([false, false, true])
+      // Its blocks went, too: 20,000 bytes of each of the others are not here.
+      expect((await b.parts.spaces.public.stored.usage()).bytes).toBeLessThan(30_000)
+      await b.stop()
+      b = await runningNode({ home: b.home })
+      expect(await b.call('mirrorList', {})).toMatchObject([{ what: 'main:tool', quotaBytes: 30_000, factor: null }])
+      // What it holds is pinned from the first look on, also for a collection.
+      await b.call('storeGc', { all: true, dryRun: false })
+      expect(await holds(b, next)).toBe(true)
+      expect(await b.call('mirrorAdd', { what: 'main:tool', factor: 3 })).toMatchObject({
+        change: 'changed',
+        factor: 3
+      })
+      expect(await b.call('mirrorRemove', { what: 'main:tool' })).toMatchObject({ what: 'main:tool' })
+      expect(await errorOf(b.call('mirrorStatus', { what: 'main:tool' }))).toMatchObject({ code: 'UNKNOWN_ENTRY' })
+      await b.call('storeGc', { all: true, dryRun: false })
+      expect(await holds(b, next)).toBe(false)
+      // Nobody is left who has it: what does not come is said, since when, and why.
+      await a.stop()
+      await until(b, async () =>
+        b.parts
+          .network()
+          .peers()
+          .every(peer => !peer.connected)
+      )
+      await b.call('mirrorAdd', { what: 'tool', range: '=3.0.0', factor: 2 })
+      await until(b, async () => (await statusOf(b)).lastError !== null)
+      const status = await statusOf(b)
+      expect(status).toMatchObject({
+        what: 'main:tool@=3.0.0',
+        missing: { roots: 1 },
+        lastError: { root: next, code: 'CONTENT_UNAVAILABLE' },
+        providers: {
+          min: 0,
+          median: 0,
+          belowFactor: 1,
+          belowFactorRoots: [{ root: next, name: 'ggen/tool', providers: 0 }]
+        }
+      })
+      expect(status.lagMs).not.toBeNull()
+    }
+  )
 })
 
 describe('replication', () => {
-  test('is met again after a holder went away: a mirror whose quota was full of what others have makes room', async () => {
-    const a = await runningNode()
-    const registry = await a.found('open')
-    const old = await publish(a, 'old')
-    const late = await publish(a, 'late')
-    const nodes: TestRunningNode[] = []
-    for (let i = 0; i < 3; i++) nodes.push(await follower(registry, a))
-    // The one that may leave first what enough others hold is the one with the quota.
-    const [full, part, small] = nodes.toSorted((x, y) =>
-      placeOf(x.peerId, late) < placeOf(y.peerId, late) ? -1 : 1
-    ) as [TestRunningNode, TestRunningNode, TestRunningNode]
-    for (const node of nodes) await caughtUp(node, registry, a)
-    await small.call('connect', { address: full.address })
-    await small.call('connect', { address: part.address })
-    await full.call('mirrorAdd', { what: 'main:' })
-    await part.call('mirrorAdd', { what: 'late' })
-    await caughtUp(full, registry, a)
-    await caughtUp(part, registry, a)
-    const others = (root: ContentId) => small.parts.mirrors.replication.others(registry, root).length
-    await until(small, async () => others(old) === 2 && others(late) === 3)
-    await small.call('mirrorAdd', { what: 'main:', quotaBytes: 30_000, factor: 2 })
-    await caughtUp(small, registry, a)
-    expect(await Promise.all([old, late].map(root => holds(small, root)))).toEqual([false, true])
-    expect(await statusOf(small)).toMatchObject({
-      leftOutRoots: [{ root: old }],
-      providers: { belowFactor: 0, min: 4 }
-    })
-    await a.stop()
-    await until(small, async () => holds(small, old))
-    await until(full, async () => full.parts.network().holders(old).includes(small.peerId))
-    expect(await statusOf(small)).toMatchObject({
-      held: { roots: 1 },
-      leftOutRoots: [{ root: late }],
-      providers: { belowFactor: 0, min: 2 }
-    })
-  })
+  test(
+    'is met again after a holder went away: a mirror whose quota was full of what others have makes room',
+    SLOW,
+    async () => {
+      const a = await runningNode()
+      const registry = await a.found('open')
+      const old = await publish(a, 'old')
+      const late = await publish(a, 'late')
+      const nodes: TestRunningNode[] = []
+      for (let i = 0; i < 3; i++) nodes.push(await follower(registry, a))
+      // The one that may leave first what enough others hold is the one with the quota.
+      const [full, part, small] = nodes.toSorted((x, y) =>
+        placeOf(x.peerId, late) < placeOf(y.peerId, late) ? -1 : 1
+      ) as [TestRunningNode, TestRunningNode, TestRunningNode]
+      for (const node of nodes) await caughtUp(node, registry, a)
+      await small.call('connect', { address: full.address })
+      await small.call('connect', { address: part.address })
+      await full.call('mirrorAdd', { what: 'main:' })
+      await part.call('mirrorAdd', { what: 'late' })
+      await caughtUp(full, registry, a)
+      await caughtUp(part, registry, a)
+      const others = (root: ContentId) => small.parts.mirrors.replication.others(registry, root).length
+      await until(small, async () => others(old) === 2 && others(late) === 3)
+      await small.call('mirrorAdd', { what: 'main:', quotaBytes: 30_000, factor: 2 })
+      await caughtUp(small, registry, a)
+      expect(await Promise.all([old, late].map(root => holds(small, root)))).toEqual([false, true])
+      expect(await statusOf(small)).toMatchObject({
+        leftOutRoots: [{ root: old }],
+        providers: { belowFactor: 0, min: 4 }
+      })
+      await a.stop()
+      await until(small, async () => holds(small, old))
+      await until(full, async () => full.parts.network().holders(old).includes(small.peerId))
+      expect(await statusOf(small)).toMatchObject({
+        held: { roots: 1 },
+        leftOutRoots: [{ root: late }],
+        providers: { belowFactor: 0, min: 2 }
+      })
+    }
+  )
 })

@@ -20,6 +20,14 @@ export interface Choice {
   readonly leftOut: readonly MirroredContent[]
 }
 
+export interface ChoiceOrder {
+  readonly quotaBytes: number | null
+  /** Whether too few others hold it. */
+  readonly isNeeded: (root: ContentId) => boolean
+  /** What is here. */
+  readonly held: ReadonlySet<ContentId>
+}
+
 /** The contents of a package that a mirror stands for. */
 export function mirroredIn(pin: Pin, found: PackageView): readonly MirroredContent[] {
   return versionsMeantBy(pin, found).flatMap(({ version, contents }) =>
@@ -28,22 +36,20 @@ export function mirroredIn(pin: Pin, found: PackageView): readonly MirroredConte
 }
 
 /**
- * Chooses what a quota holds: first what too few others hold, then the latest. What does not fit is passed over, and what is
- * older and does is kept: one large release keeps no other out. Pure; each content once, by the latest release that has it.
+ * Chooses what a quota holds: first what is needed because too few others hold it, and of that what is here before what is not;
+ * then the latest. So what may be the last copy never goes for something newer, whatever is not known yet of others. What
+ * does not fit is passed over, and what is older and does is kept: one large release keeps no other out.
+ * Pure; each content once, by the latest release that has it.
  */
-export function choose(
-  all: Iterable<MirroredContent>,
-  { quotaBytes, isNeeded }: { readonly quotaBytes: number | null; readonly isNeeded: (root: ContentId) => boolean }
-): Choice {
+export function choose(all: Iterable<MirroredContent>, { quotaBytes, isNeeded, held }: ChoiceOrder): Choice {
   const byRoot = new Map<ContentId, MirroredContent>()
   for (const content of all) {
     const known = byRoot.get(content.root)
     if (known === undefined || byTime(content, known) < 0) byRoot.set(content.root, content)
   }
-  const needed = new Set([...byRoot.keys()].filter(isNeeded))
-  const sorted = [...byRoot.values()].toSorted(
-    (a, b) => Number(needed.has(b.root)) - Number(needed.has(a.root)) || byTime(a, b)
-  )
+  const ranks = new Map([...byRoot.keys()].map(root => [root, isNeeded(root) ? (held.has(root) ? 0 : 1) : 2]))
+  const rankOf = ({ root }: MirroredContent): number => ranks.get(root) ?? 2
+  const sorted = [...byRoot.values()].toSorted((a, b) => rankOf(a) - rankOf(b) || byTime(a, b))
   const kept: MirroredContent[] = []
   const leftOut: MirroredContent[] = []
   let room = quotaBytes ?? Number.POSITIVE_INFINITY
