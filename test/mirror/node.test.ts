@@ -10,7 +10,7 @@ import type { TestRunningNode } from '../support/running-node.ts'
 afterEach(stopRunningNodes)
 
 /** Several whole nodes each, on a machine that may have other things to do. */
-const SLOW = { timeout: 60_000 }
+const SLOW = { timeout: 120_000 }
 
 async function publish(node: TestRunningNode, name: string, version = '1.0.0', bytes = 20_000): Promise<ContentId> {
   const folder = await packageFolder({ name, version, files: { 'data.bin': randomBytes(bytes) } })
