@@ -14,6 +14,7 @@ import { diagnose } from './doctor.ts'
 import { gatewayApi } from './gateway-api.ts'
 import { choosing, search, show } from './lookup.ts'
 import { ownReference } from './meant.ts'
+import { mirrorApi } from './mirror-api.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
   Api,
@@ -75,6 +76,7 @@ export function createApi(parts: NodeParts): Api {
     ...authorityApi(parts),
     ...documentApi(parts),
     ...storeApi(parts),
+    ...mirrorApi(parts),
     ...swarmApi(parts),
     ...gatewayApi(parts),
     takedown: (params, context) => takedown(parts, params, context),

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { CID } from 'multiformats/cid'
 import type { BackupRecord } from '../protocol/backup.ts'
-import type { ContentId } from '../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { writeBackup } from '../storage/backup-file.ts'
@@ -67,29 +67,38 @@ async function registryRecord({ privates }: NodeParts, entry: FollowedRegistry):
 type Making = CallContext & { readonly tally: Tally }
 
 async function* factRecords(
-  { facts }: NodeParts,
+  parts: NodeParts,
   { id, alias }: FollowedRegistry,
   { signal, onProgress, tally }: Making
 ): AsyncGenerator<Written> {
+  for await (const envelopes of factPages(parts, id, signal)) {
+    tally.facts += envelopes.length
+    onProgress({ text: `${tally.facts} facts, ${alias}`, done: tally.facts })
+    yield { type: 'facts', registry: id, envelopes }
+  }
+}
+
+/** The facts of a registry in records of bounded size, each after those that it needs. */
+export async function* factPages(
+  { facts }: Pick<NodeParts, 'facts'>,
+  registry: RegistryId,
+  signal: AbortSignal
+): AsyncGenerator<readonly Uint8Array[]> {
   const { factsPerRecord, factBytesPerRecord } = LIMITS.backup
   let envelopes: Uint8Array[] = []
   let bytes = 0
-  const take = (): Written => {
-    tally.facts += envelopes.length
-    onProgress({ text: `${tally.facts} facts, ${alias}`, done: tally.facts })
-    const record: Written = { type: 'facts', registry: id, envelopes }
-    envelopes = []
-    bytes = 0
-    return record
-  }
-  for await (const envelope of facts.snapshot(id)) {
+  for await (const envelope of facts.snapshot(registry)) {
     signal.throwIfAborted()
     const isFull = envelopes.length >= factsPerRecord || bytes + envelope.length > factBytesPerRecord
-    if (isFull && envelopes.length > 0) yield take()
+    if (isFull && envelopes.length > 0) {
+      yield envelopes
+      envelopes = []
+      bytes = 0
+    }
     envelopes.push(envelope)
     bytes += envelope.length
   }
-  if (envelopes.length > 0) yield take()
+  if (envelopes.length > 0) yield envelopes
 }
 
 /** Space after space, the public one first. */

@@ -26,6 +26,8 @@ export interface BlockKeeperInit {
   readonly projects: ProjectPins
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
+  /** Decides what mirrors with a quota keep of a registry. */
+  readonly plan: (registry: RegistryId) => Promise<void>
   /** A root is not here any more. */
   readonly onLetGo: (swarm: string, root: ContentId) => void
   /** As configured; undefined without one. */
@@ -156,6 +158,21 @@ export class BlockKeeper {
     )
   }
 
+  /** Lets go of contents that nothing pins or uses, and deletes their blocks. Returns the bytes that came free. */
+  async letGo(space: Space, roots: ReadonlySet<ContentId>, signal: AbortSignal): Promise<number> {
+    if (roots.size === 0) return 0
+    const used = new Set(space.inUse.roots())
+    const free: ContentId[] = []
+    for await (const { root, pinned } of space.keptEntries()) {
+      if (roots.has(root) && !pinned && !used.has(root)) free.push(root)
+    }
+    if (free.length === 0) return 0
+    await space.letGo(free)
+    for (const root of free) this.#init.onLetGo(space.name, root)
+    const budgetBytes = this.roomOf(space).quotaBytes ?? Number.POSITIVE_INFINITY
+    return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
+  }
+
   /** Every content root that a policy keeps in one space: registries that are kept, pins, projects. */
   async pinnedIn(space: Space): Promise<ReadonlySet<ContentId>> {
     const { pins, projects, spaces } = this.#init
@@ -172,6 +189,7 @@ export class BlockKeeper {
   /** The contents of a registry that are to be kept, those that are not here yet with them. */
   async *contentsOf(registry: RegistryId): AsyncGenerator<PinnedContent> {
     if (!this.keepsAny(registry)) return
+    await this.#init.plan(registry)
     for await (const found of this.#init.view.packages(registry)) yield* this.contentsIn(registry, found)
   }
 

@@ -109,6 +109,19 @@ const PARAMS: {
   storeUnpin: { what: 'text' },
   storePins: {},
   storeQuota: { swarm: 'text', bytes: 'number' },
+  mirrorAdd: {
+    what: 'text',
+    range: 'text?',
+    quotaBytes: 'number?',
+    factor: 'number?',
+    peer: 'text?',
+    alias: 'text?'
+  },
+  mirrorRemove: { what: 'text' },
+  mirrorList: {},
+  mirrorStatus: { what: 'text?' },
+  mirrorExport: { registry: 'text', file: 'path', private: 'flag' },
+  mirrorImport: { file: 'path', id: 'text?', alias: 'text?' },
   swarmCreate: { name: 'text', alias: 'text?', listen: 'texts?', psk: 'flag?', admission: 'text?' },
   swarmList: {},
   invite: {

@@ -38,7 +38,7 @@ import type { Clock } from './runtime/clock.ts'
 import { openLog } from './runtime/log.ts'
 import type { Log } from './runtime/log.ts'
 import { RateLimit } from './runtime/rate.ts'
-import { Gate } from './services/admit.ts'
+import { Gate, MIRROR_FILE } from './services/admit.ts'
 import type { Source } from './services/admit.ts'
 import type { Api } from './services/api.ts'
 import { Author } from './services/author.ts'
@@ -165,6 +165,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     if (init.token !== undefined) await enterByToken(parts, init.token)
     for (const { id } of core.registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
     await wantPinnedRoots(parts)
+    opening.defer(() => parts.mirrors.stop())
+    parts.mirrors.start()
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
@@ -220,6 +222,7 @@ type Services = Pick<
   | 'outdated'
   | 'keeper'
   | 'mirror'
+  | 'mirrors'
   | 'desk'
   | 'submit'
 > & {
@@ -240,13 +243,15 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     tellLate(late, body)
     // What came by no registry's topic or session came from no peer, but from here or from a file.
     const teller = source.peer === 'self' || source.registry === undefined ? undefined : source.peer
-    if (body.registry !== null && keeper.keepsAny(body.registry))
+    if (body.registry !== null && keeper.keepsAny(body.registry)) {
       keepWhatCounts({ view, mirror, keeper }, { ...body, registry: body.registry, teller })
+      mirrors.noted(body.registry)
+    }
     changes.emit()
   }
   const gate = new Gate({
     store: facts,
-    mayAsk: peer => rate.take(peer),
+    mayAsk: peer => peer === MIRROR_FILE || rate.take(peer),
     onAccepted,
     onEdited: (registry, subjects) => documents.noted(registry, subjects),
     // A fact that waited and then proved forged: whoever brought it is struck as if it had been told at once.
@@ -257,7 +262,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   swarms.guard(registry => gate.state(registry)?.authority?.genesis.visibility === 'private')
   const { documents, states } = composeDocuments({ ...core, gate, changes })
   const view = new RegistryView(facts, states)
-  const { keeper, mirror } = composeKeeping({ ...core, config, changes, view, keeps })
+  const { keeper, mirror, mirrors } = composeKeeping({ ...core, config, changes, view, keeps })
   const reading = { find: view.find.bind(view), documents }
   const publishing = composeAuthoring(home, core, { gate, view })
   const { author, authority } = publishing
@@ -277,6 +282,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     author,
     keeper,
     mirror,
+    mirrors,
     keeps,
     publish: publisher({ ...publishing, documents, content, provide }),
     yanker: yanker(publishing),

@@ -1,5 +1,5 @@
 import { toLink } from '../protocol/cid.ts'
-import type { RegistryId } from '../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
 import type { BlockKeeper } from './block-keeper.ts'
 import type { Changes } from './changes.ts'
@@ -27,6 +27,8 @@ export interface KeepingInit {
   readonly meter: NodeMeter
   readonly changes: Changes
   readonly keeper: BlockKeeper
+  /** A content did not come. */
+  readonly onFailed: (root: ContentId, error: unknown) => void
 }
 
 /** Keeps what is to be kept, one content root after the other. */
@@ -45,6 +47,7 @@ export function mirrorOf(init: KeepingInit): Mirror {
     },
     onFailed: (root, error) => {
       log.info({ root, error }, 'content could not be fetched yet')
+      init.onFailed(root, error)
       changes.emit()
     }
   })

@@ -154,6 +154,7 @@ export class Network {
         changes.emit()
       },
       onPeerGone: () => changes.emit(),
+      onTold: () => changes.emit(),
       onReconciled: ({ peer, registry, missing }) => {
         meter.counts.compared(missing)
         // Its host is just being stopped: what is written down of a registry that was left would outlive it.

@@ -1,5 +1,6 @@
 import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
+import type { Mirrors } from './mirrors.ts'
 import type { ProjectPins } from './project-pins.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
@@ -68,6 +69,7 @@ export interface NodeParts {
   readonly installer: Install
   readonly outdated: FindNewer
   readonly mirror: Mirror
+  readonly mirrors: Mirrors
   readonly gateways: Gateways
   /** What is answered over plain HTTP. */
   readonly gateway: Gateway

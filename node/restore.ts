@@ -4,7 +4,6 @@ import { CID } from 'multiformats/cid'
 import type { BackupRecord } from '../protocol/backup.ts'
 import type { Principal } from '../protocol/did.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
-import type { ErrorCode } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { checkBackup, readBackup } from '../storage/backup-file.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
@@ -19,6 +18,7 @@ import { importSealedKey } from './key-ring.ts'
 import type { NamedKey } from './key-ring.ts'
 import { ownPackage } from './package-root.ts'
 import type { NodeParts } from './parts.ts'
+import { codeOfRefusal } from './refusals.ts'
 import type { Progress } from './services/api.ts'
 import type { Space } from './spaces.ts'
 
@@ -201,14 +201,6 @@ function spaceOf({ spaces, registries }: NodeParts, swarm: string): Space {
   throw new RegistryError('MALFORMED', 'the backup holds blocks of a swarm that it does not name')
 }
 
-const REFUSALS: Readonly<Record<string, ErrorCode>> = {
-  'bad-signature': 'BAD_SIGNATURE',
-  'inadmissible-key': 'INADMISSIBLE_KEY',
-  'too-large': 'LIMIT_EXCEEDED',
-  'wrong-position': 'WRONG_POSITION',
-  'wrong-registry': 'WRONG_REGISTRY'
-}
-
 async function admitFacts(
   { gate, registries }: NodeParts,
   { registry, envelopes }: Extract<BackupRecord, { type: 'facts' }>
@@ -221,7 +213,7 @@ async function admitFacts(
   for (const admission of await gate.admitMany(envelopes, { peer: 'self', registry })) {
     if (admission.verdict === 'reject') {
       // No node writes such a fact into a backup: somebody changed the file.
-      const code = REFUSALS[admission.reason] ?? 'MALFORMED'
+      const code = codeOfRefusal(admission.reason)
       throw new RegistryError(code, `the backup holds a fact that is refused: ${admission.reason}`, {
         next: 'use another copy of the backup'
       })

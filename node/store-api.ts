@@ -10,7 +10,7 @@ import { rootsIn } from './project-pins.ts'
 import type { Api, ApiMethods, CallContext } from './services/api.ts'
 import type { CollectedSpace, ShownPin, StoredSpace, StoreMethods, VerifiedSpace } from './services/store/methods.ts'
 import { meantBy } from './services/store/pins.ts'
-import type { Pin } from './services/store/pins.ts'
+import type { MirrorPolicy, Pin } from './services/store/pins.ts'
 import { readShard } from './services/store/verify.ts'
 import type { ReadBlocks } from './services/store/verify.ts'
 import type { Space } from './spaces.ts'
@@ -151,7 +151,8 @@ async function unpin(parts: NodeParts, what: string): Promise<ApiMethods['storeU
     return { what, roots: 0 }
   }
   // As `store pins` writes it: also of what is not followed any more, or was never published.
-  const pin = pins.all.find(each => pinText(parts, each) === what) ?? (await pinTarget(parts, what))
+  const pin =
+    pins.all.find(each => each.policy === null && pinText(parts, each) === what) ?? (await pinTarget(parts, what))
   const contents = await contentsOf(parts, pin)
   if (!(await pins.remove(pin)) && !(await unpinOwn(parts, pin, contents))) {
     throw new RegistryError('UNKNOWN_ENTRY', `${what} is not pinned here`, { next: 'ggen-node store pins lists them' })
@@ -214,12 +215,13 @@ async function setQuota(
   return { swarm, quotaBytes: room.quotaBytes ?? null, usedBytes: (await space.stored.usage()).bytes }
 }
 
-async function shown(parts: NodeParts, pin: Pin): Promise<ShownPin> {
+async function shown(parts: NodeParts, pin: Pin & { readonly policy?: MirrorPolicy | null }): Promise<ShownPin> {
   const roots = (await contentsOf(parts, pin)).map(({ root }) => root)
   const space = spaceFor(parts, pin)
   const registry: RegistryId | null = pin.type === 'root' ? null : pin.registry
   const held = await heldOf(space, roots)
-  return { type: pin.type, what: pinText(parts, pin), registry, swarm: space.name, roots: roots.length, held }
+  const type = pin.policy === undefined || pin.policy === null ? pin.type : 'mirror'
+  return { type, what: pinText(parts, pin), registry, swarm: space.name, roots: roots.length, held }
 }
 
 /** What a pin stands for now. */

@@ -11,6 +11,7 @@ import type { BlockScrub } from './block-scrub.ts'
 import type { Config } from './config.ts'
 import { mirrorOf } from './keeping.ts'
 import type { KeepingInit } from './keeping.ts'
+import { Mirrors } from './mirrors.ts'
 import { ProjectPins } from './project-pins.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -18,7 +19,7 @@ import type { Mirror } from './services/mirror.ts'
 import type { Lock } from './services/project/lock-format.ts'
 import type { Scrub } from './scrub.ts'
 import { Pins } from './services/store/pins.ts'
-import type { Pin, TimedPin } from './services/store/pins.ts'
+import type { TimedPin } from './services/store/pins.ts'
 
 /** What is pinned, and how far the look through all blocks is: records of the store, read when it is opened. */
 export interface StoreRecords {
@@ -35,8 +36,8 @@ export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>):
       async *pins() {
         for await (const record of records.pins()) yield* pinOf(record)
       },
-      put: pin => records.putPin(recordOf(pin, pin.time)),
-      delete: pin => records.deletePin(recordOf(pin, 0))
+      put: pin => records.putPin(recordOf(pin)),
+      delete: pin => records.deletePin(recordOf(pin))
     },
     now
   )
@@ -44,8 +45,9 @@ export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>):
   return { pins, projectPins: new ProjectPins(records, now), scrubs: new ScrubRecords(kv) }
 }
 
-function recordOf(pin: Pin, time: number): PinRecord {
-  const nothing = { registry: null, name: null, range: null, root: null, swarm: null, time }
+function recordOf(pin: TimedPin): PinRecord {
+  const { time, policy } = pin
+  const nothing = { registry: null, name: null, range: null, root: null, swarm: null, time, policy }
   switch (pin.type) {
     case 'registry':
       return { ...nothing, registry: pin.registry }
@@ -57,33 +59,36 @@ function recordOf(pin: Pin, time: number): PinRecord {
 }
 
 /** A record that is none of them is an older or newer program's, and pins nothing here. */
-function pinOf({ registry, name, range, root, swarm, time }: PinRecord): readonly TimedPin[] {
-  if (root !== null && swarm !== null) return [{ type: 'root', root, swarm, time }]
+function pinOf({ registry, name, range, root, swarm, time, policy }: PinRecord): readonly TimedPin[] {
+  if (root !== null && swarm !== null) return [{ type: 'root', root, swarm, time, policy }]
   if (registry === null) return []
-  if (name === null) return [{ type: 'registry', registry, time }]
-  return [{ type: 'package', registry, name: parsePackageName(name), range, time }]
+  if (name === null) return [{ type: 'registry', registry, time, policy }]
+  return [{ type: 'package', registry, name: parsePackageName(name), range, time, policy }]
 }
 
 /** What keeps bytes here, and what lets go of them. */
 export interface Keeping {
   readonly keeper: BlockKeeper
   readonly mirror: Mirror
+  readonly mirrors: Mirrors
 }
 
-type KeepingParts = Omit<KeepingInit, 'keeper'> &
+type KeepingParts = Omit<KeepingInit, 'keeper' | 'onFailed'> &
   Pick<BlockKeeperInit, 'registries' | 'view' | 'keeps'> &
   StoreRecords & { readonly config: Config }
 
 export function composeKeeping(parts: KeepingParts): Keeping {
   const { config, projectPins } = parts
+  const mirrors = new Mirrors({ ...parts, keeping: () => ({ keeper, mirror }) })
   const keeper: BlockKeeper = new BlockKeeper({
     ...parts,
     projects: projectPins,
     quotaOf: swarm => config.swarms.find(({ name }) => name === swarm)?.quotaBytes,
+    plan: registry => mirrors.plan(registry),
     onLetGo: (swarm, root) => mirror.forget(swarm, root)
   })
-  const mirror = mirrorOf({ ...parts, keeper })
-  return { keeper, mirror }
+  const mirror: Mirror = mirrorOf({ ...parts, keeper, onFailed: (root, error) => mirrors.failed(root, error) })
+  return { keeper, mirror, mirrors }
 }
 
 /** Writes down what a project needs. On a full disk it is installed all the same: that is no reason to have no package. */

@@ -18,7 +18,7 @@ export async function waitFor(
     const look = (): void => {
       const held = parts.facts.head(id).count
       const connected = (parts.swarms.of(id)?.peers() ?? []).filter(peer => peer.connected).length
-      if (held < facts || connected < peers || (kept && parts.mirror.fetching > 0)) return
+      if (held < facts || connected < peers || (kept && (parts.mirror.fetching > 0 || parts.mirrors.isLookDue))) return
       finish()
       resolve({ facts: held })
     }

@@ -4,7 +4,10 @@ import type { ContentId, RegistryId } from './cid.ts'
 import { RegistryError } from './errors.ts'
 import { recordOf } from './fact.ts'
 import { LIMITS } from './limits.ts'
+import { recordFields } from './record-fields.ts'
 import { parseAlias } from './reference.ts'
+
+const { index, text, binary, list, malformed } = recordFields('backup')
 
 /** The first line of a backup: the same in every version, so that any program can say what it found. */
 export const BACKUP_MAGIC = 'ggen-node backup 1\n'
@@ -152,34 +155,4 @@ function aliasIn(name: string): string {
   } catch (cause) {
     throw new RegistryError('MALFORMED', 'a record of the backup does not have its shape: alias', { cause })
   }
-}
-
-function index(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed('number')
-  return value
-}
-
-function text(value: unknown, chars: number): string {
-  if (typeof value !== 'string') throw malformed('text')
-  if (value.length > chars)
-    throw new RegistryError('LIMIT_EXCEEDED', `a text in a backup has more than ${chars} characters`)
-  return value
-}
-
-function binary(value: unknown, bytes: number = LIMITS.fact.envelopeBytes): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw malformed('bytes')
-  if (value.length > bytes)
-    throw new RegistryError('LIMIT_EXCEEDED', `a field of a backup has more than ${bytes} bytes`)
-  return value
-}
-
-function list(value: unknown, entries: number): readonly unknown[] {
-  if (!Array.isArray(value)) throw malformed('list')
-  if (value.length > entries)
-    throw new RegistryError('LIMIT_EXCEEDED', `a list in a backup has more than ${entries} entries`)
-  return value
-}
-
-function malformed(what: string): RegistryError {
-  return new RegistryError('MALFORMED', `a record of the backup does not have its shape: ${what}`)
 }

@@ -47,5 +47,27 @@ export const STORE_LIMITS = Object.freeze({
     /** peers and gateways that one of them tells apart, and how long what names one may be */
     sources: 32,
     fromChars: 512
+  }),
+  mirror: Object.freeze({
+    /** how many may be asked to hold one content */
+    factor: 64,
+    /** between a change and the look that it makes necessary: a thousand facts are one look */
+    planMs: SECOND / 4,
+    /** between two looks when nothing is told: peers say of their own accord what they hold, and nobody is told of it */
+    lookMs: 30 * SECOND,
+    /** questions to the DHT, one after the other: ten thousand contents are asked about in a day */
+    lookupsPerMinute: 12,
+    /** contents of which it is remembered whom the DHT named, and how long before it is asked again */
+    lookups: 10_000,
+    lookupFreshMs: 60 * MINUTE,
+    /** between two announcements of one content that too few hold, and how many of them one look makes */
+    provideAgainMs: 30 * MINUTE,
+    providesPerLook: 64,
+    /** contents whose last failure is remembered */
+    failures: 1_024,
+    /** peers that were seen to leave: what the DHT still says of them counts for nothing */
+    gone: 1_024,
+    /** contents that a report names */
+    named: 20
   })
 })

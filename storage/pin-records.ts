@@ -17,6 +17,8 @@ export interface PinRecord {
   /** The swarm whose block store a content root is in; null otherwise. */
   readonly swarm: string | null
   readonly time: number
+  /** Of a mirror: an entry of its own beside a pin of the same thing. */
+  readonly policy: { readonly factor: number | null; readonly quotaBytes: number | null } | null
 }
 
 /** A project folder, and what its lockfile held when something was last installed there. */
@@ -27,11 +29,12 @@ export interface ProjectRecord {
 }
 
 const PIN_FIELDS = ['name', 'range', 'registry', 'root', 'swarm', 'time'] as const
+const MIRROR_FIELDS = [...PIN_FIELDS, 'factor', 'quota'] as const
 
 /**
  * What is to stay in the block stores, in the same store as everything else:
  *
- *   pin!<sha2-256 of what it means>     -> {name, range, registry, root, swarm, time}
+ *   pin!<sha2-256 of what it means>     -> {name, range, registry, root, swarm, time}; of a mirror with {factor, quota}, too
  *   project!<sha2-256 of the folder>    -> {path, time, packs: [<registry> <root>, …]}
  *
  * Both are durable before somebody is told that they are there.
@@ -48,8 +51,9 @@ export class PinRecords {
   }
 
   async putPin(pin: PinRecord): Promise<void> {
-    const { name, range, registry, root, swarm, time } = pin
-    const value = encodeCbor({ name, range, registry, root, swarm, time })
+    const { name, range, registry, root, swarm, time, policy } = pin
+    const mirror = policy === null ? {} : { factor: policy.factor, quota: policy.quotaBytes }
+    const value = encodeCbor({ name, range, registry, root, swarm, time, ...mirror })
     await this.#kv.batch([{ type: 'put', key: pinKey(pin), value }], { sync: true })
   }
 
@@ -76,8 +80,9 @@ export class PinRecords {
   }
 }
 
-function pinKey({ registry, name, range, root, swarm }: PinRecord): string {
-  return `pin!${digestOf(JSON.stringify([registry, name, range, root, swarm]))}`
+function pinKey({ registry, name, range, root, swarm, policy }: PinRecord): string {
+  const kind = policy === null ? [] : ['mirror']
+  return `pin!${digestOf(JSON.stringify([registry, name, range, root, swarm, ...kind]))}`
 }
 
 function projectKey(path: string): string {
@@ -89,7 +94,9 @@ function digestOf(text: string): string {
 }
 
 function decodePin(value: Uint8Array): PinRecord {
-  const { name, range, registry, root, swarm, time } = recordOf(decodeCbor(value, 1), PIN_FIELDS)
+  const decoded = decodeCbor(value, 1)
+  const isMirror = typeof decoded === 'object' && decoded !== null && 'factor' in decoded
+  const { name, range, registry, root, swarm, time } = recordOf(decoded, isMirror ? MIRROR_FIELDS : PIN_FIELDS)
   const isText = (field: unknown): field is string | null => field === null || typeof field === 'string'
   const isSound = isText(name) && isText(range) && isText(registry) && isText(root) && isText(swarm)
   if (!isSound || typeof time !== 'number') throw corrupt('pin')
@@ -99,8 +106,15 @@ function decodePin(value: Uint8Array): PinRecord {
     registry: registry === null ? null : parseRegistryId(registry),
     root: root === null ? null : parseContentId(root),
     swarm,
-    time
+    time,
+    policy: isMirror ? decodePolicy(recordOf(decoded, MIRROR_FIELDS)) : null
   }
+}
+
+function decodePolicy({ factor, quota }: Record<'factor' | 'quota', unknown>): PinRecord['policy'] {
+  const isSound = (factor === null || typeof factor === 'number') && (quota === null || typeof quota === 'number')
+  if (!isSound) throw corrupt('mirror')
+  return { factor, quotaBytes: quota }
 }
 
 function decodeProject(value: Uint8Array): ProjectRecord {

@@ -4,6 +4,7 @@ import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addDocumentVerbs } from './document-verbs.ts'
 import { editArgv } from './edit-argv.ts'
 import { addProjectVerbs } from './project-verbs.ts'
+import { addMirrorVerbs } from './mirror-verbs.ts'
 import { addGatewayVerbs } from './gateway-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
@@ -118,6 +119,7 @@ addAuthorityVerbs(program)
 addSubmissionVerbs(program)
 addTakedownVerbs(program)
 addStoreVerbs(program)
+addMirrorVerbs(program)
 
 addSwarmVerbs(program)
 

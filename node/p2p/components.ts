@@ -207,6 +207,8 @@ export type FactWay = 'gossip' | 'sync' | 'snapshot'
 export interface SwarmEvents {
   onPeer?(peer: string): void
   onPeerGone?(peer: string): void
+  /** A peer says that it holds something else than before. */
+  onTold?(): void
   onFact?(fact: { readonly registry: RegistryId; readonly peer: string; readonly way: FactWay }): void
   /** A peer of a private swarm is no member any more, and everything that was open to it has ended. */
   onExpelled?(peer: string): void

@@ -114,7 +114,7 @@ export async function compose(whole: Whole): Promise<Parts> {
     dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
   })
   const shown = new Shown(clock)
-  const have = haveOf(components, peers)
+  const have = haveOf(components, peers, () => whole.events.onTold?.())
   const later = (): Later => ({ host, peers, members, remembered, rejoiner, shown })
   const host: Host = await hostOf(whole, gater, peerCache, later)
   // When it was asked, and whenever it says of its own accord that something has changed.

@@ -15,10 +15,14 @@ export interface Have {
   readonly table: HaveTable
 }
 
-export function haveOf({ held, isLeech = false, clock, log }: SwarmComponents, peers: Peers): Have {
+export function haveOf(
+  { held, isLeech = false, clock, log }: SwarmComponents,
+  peers: Peers,
+  onTold?: () => void
+): Have {
   return {
     teller: new HaveTeller({ held: isLeech ? undefined : held, peers, clock, log }),
-    table: new HaveTable({ peers, clock, log })
+    table: new HaveTable({ peers, clock, log, onTold })
   }
 }
 

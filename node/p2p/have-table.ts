@@ -17,6 +17,8 @@ export interface HaveTableComponents {
   readonly peers: Pick<Peers, 'get' | 'blame'>
   readonly clock: Clock
   readonly log: Log
+  /** A peer says that it holds something else than before. */
+  readonly onTold?: (() => void) | undefined
 }
 
 interface Teller {
@@ -39,6 +41,7 @@ export class HaveTable {
   readonly #messages: RateLimit
   readonly #bytes: RateLimit
   #isStopped = false
+  #changes = 0
 
   constructor(components: HaveTableComponents) {
     const { burstMessages, messagesPerSecond, burstBytes, bytesPerSecond } = LIMITS.have
@@ -46,6 +49,11 @@ export class HaveTable {
     this.#components = components
     this.#messages = new RateLimit({ ...common, burst: burstMessages, perSecond: messagesPerSecond })
     this.#bytes = new RateLimit({ ...common, burst: burstBytes, perSecond: bytesPerSecond })
+  }
+
+  /** Counts up whenever a peer says that it holds something else than before. */
+  get changes(): number {
+    return this.#changes
   }
 
   /** The handler of the protocol. */
@@ -116,10 +124,16 @@ export class HaveTable {
     if (peers.get(peer) === undefined && this.#tellers.get(peer) === teller) this.#tellers.delete(peer)
   }
 
+  #noteTold(): void {
+    this.#changes += 1
+    this.#components.onTold?.()
+  }
+
   #take(teller: Teller, message: HaveMessage): void {
     if (message.type === 'full') teller.isPassedOver = false
     if (teller.isPassedOver) return
     teller.told.take(message, this.#components.clock.now())
+    if (message.type === 'full' || message.added.length + message.removed.length > 0) this.#noteTold()
     const weight = [...this.#tellers.values()].reduce((sum, { told }) => sum + told.weight, 0)
     if (weight <= LIMITS.have.bytesInAll) return
     teller.told.restart()

@@ -78,6 +78,8 @@ export interface Swarm {
   provide(cid: CID): void
   /** Peers that are here and say that they hold a root as a whole. */
   holders(root: ContentId): readonly string[]
+  /** Counts up whenever a peer says that it holds something else than before. */
+  haveChanges(): number
   findProviders(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>
 }
 
@@ -138,6 +140,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     },
     provide: cid => (components.isLeech === true ? undefined : routing.provide(cid)),
     holders: root => have.table.holders(root),
+    haveChanges: () => have.table.changes,
     findProviders: async (cid, { signal } = {}) =>
       await routing.findProviders(cid, signal ?? AbortSignal.timeout(LIMITS.dht.lookupMs))
   }

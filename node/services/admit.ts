@@ -19,7 +19,10 @@ import { foldDraft, refoldAll } from './refold.ts'
 import type { ViewStore } from './refold.ts'
 import { RegistryState, verified } from './registry-state.ts'
 
-/** Who brought a fact: a peer's id, or `self` for what this node's own commands made. */
+/** Who brings what comes out of a mirror file: checked like a stranger's, written down for good, and never too quick. */
+export const MIRROR_FILE = 'mirror-file'
+
+/** Who brought a fact: a peer's id, `self` for what this node's own commands made, or a file. */
 export interface Source {
   readonly peer: string
   /** The registry under which it came (topic, session of reconciliation). A fact of another one is refused. */
@@ -216,7 +219,9 @@ export class Gate {
   async #land(turn: Turn, { cut, joined }: Outcome): Promise<void> {
     const { state, draft, source } = turn
     try {
-      const folded = await foldDraft(draft, this.#components.store, { sync: source.peer === 'self' })
+      const folded = await foldDraft(draft, this.#components.store, {
+        sync: source.peer === 'self' || source.peer === MIRROR_FILE
+      })
       const { left, gained } = folded
       for (const id of left) cut.add(id)
       for (const item of folded.joined) joined.set(item.fact.id, item.fact)

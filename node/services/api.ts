@@ -14,6 +14,7 @@ import type { OutdatedResult } from './project/newer.ts'
 import type { Published } from './publish.ts'
 import type { FoundPackage } from './search.ts'
 import type { StoreMethods } from './store/methods.ts'
+import type { MirrorMethods } from './store/mirror-methods.ts'
 import type { SwarmMethods } from './swarm/methods.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
 import type { SubmitResult } from './submit/submitter.ts'
@@ -208,7 +209,7 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods extends AuthorityMethods, DocumentMethods, StoreMethods, SwarmMethods {
+export interface ApiMethods extends AuthorityMethods, DocumentMethods, MirrorMethods, StoreMethods, SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }

@@ -83,6 +83,20 @@ export class Mirror {
     if (this.#kept.delete(name)) this.#known.delete(name)
   }
 
+  /** Whether it is to come here and has not yet. */
+  wants(place: string, root: ContentId): boolean {
+    const name = `${place} ${root}`
+    return this.#known.has(name) && !this.#kept.has(name)
+  }
+
+  /** Nobody wants it any more. What is on its way comes. */
+  unwant(place: string, root: ContentId): void {
+    const name = `${place} ${root}`
+    const at = this.#queue.findIndex(wanted => this.#nameOf(wanted) === name)
+    if (at >= 0) this.#queue.splice(at, 1)
+    if (this.#failed.delete(name) || at >= 0) this.#known.delete(name)
+  }
+
   /**
    * Asks the view what there is to keep, later and one after the other: several facts about one subject are one look.
    * Attack: any named key can sign releases of names it has no right to. Only what counts is ever fetched.

@@ -19,6 +19,8 @@ export interface WalkOptions {
 export interface ListOptions extends WalkOptions {
   /** Nodes that are asked for before their turn, where the source is far away. What they hold is in memory meanwhile. */
   readonly ahead?: number
+  /** Blocks that are left out with all below them. */
+  readonly skip?: (cid: CID) => boolean
 }
 
 /** A file of a package as its DAG describes it: one raw block, or a node that names its leaves. */
@@ -144,6 +146,7 @@ export async function* listBlocks(
   const pending = [toLink(root)]
   const ahead = new Map<CID, Promise<UnixfsNode>>()
   for (let cid = pending.pop(); cid !== undefined; cid = pending.pop()) {
+    if (options.skip?.(cid) === true) continue
     yield cid
     if (cid.code === RAW) continue
     const node = await (ahead.get(cid) ?? readNode(reader, cid))
@@ -184,7 +187,8 @@ async function* entriesOf(reader: Reader, node: DirectoryNode | ShardNode): Asyn
   }
 }
 
-function childrenOf(node: UnixfsNode): readonly CID[] {
+/** What a node links to, in its order. */
+export function childrenOf(node: UnixfsNode): readonly CID[] {
   switch (node.type) {
     case 'directory':
       return node.entries.map(entry => entry.cid)

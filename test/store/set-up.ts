@@ -61,6 +61,7 @@ export async function storeWith({
     ...records,
     projects: records.projectPins,
     keeps: () => keeps,
+    plan: async () => undefined,
     onLetGo: (_swarm, root) => void gone.push(root),
     quotaOf: () => quotaBytes
   })

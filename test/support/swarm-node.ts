@@ -150,6 +150,7 @@ export class Emitted {
   readonly #told: { [K in keyof EventValues]: EventValues[K][] } = {
     onPeer: [],
     onPeerGone: [],
+    onTold: [],
     onFact: [],
     onExpelled: [],
     onCut: [],
@@ -165,6 +166,7 @@ export class Emitted {
     return {
       onPeer: value => add('onPeer', value),
       onPeerGone: value => add('onPeerGone', value),
+      onTold: () => add('onTold', undefined),
       onFact: value => add('onFact', value),
       onExpelled: value => add('onExpelled', value),
       onCut: value => add('onCut', value),

@@ -53,8 +53,8 @@ export interface VerifiedSpace extends Omit<ScrubReport, 'time'> {
 
 /** A pin as people see it. */
 export interface ShownPin {
-  /** `project`: what the lockfile of a folder names; it lasts as long as the lockfile. `published`: published here or restored. */
-  readonly type: 'registry' | 'package' | 'root' | 'project' | 'published'
+  /** `mirror`: what `mirror remove` takes back; `project`: what the lockfile of a folder names; it lasts as long as the lockfile. `published`: published here or restored. */
+  readonly type: 'registry' | 'package' | 'root' | 'mirror' | 'project' | 'published'
   /** What `unpin` takes. */
   readonly what: string
   readonly registry: RegistryId | null

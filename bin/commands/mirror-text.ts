@@ -1,0 +1,125 @@
+import type { ApiMethods } from '../../node/services/api.ts'
+import type { MirrorStatus, ShownMirror, SkippedRoot } from '../../node/services/store/mirror-methods.ts'
+import { bytesText, countOf, safe, table } from './print.ts'
+import { gutter, nextStep, under } from './style.ts'
+
+type Result<M extends keyof ApiMethods> = ApiMethods[M]['result']
+
+export function addedMirrorLines(added: Result<'mirrorAdd'>): readonly string[] {
+  const { what, change, roots, held } = added
+  const verb = { new: 'Mirroring', changed: 'Changed', same: 'Unchanged' }[change]
+  return [
+    gutter(verb, `${safe(what)}  ${held} of ${countOf(roots, 'content')} here`, change === 'same' ? 'same' : 'done'),
+    ...policyText(added).map(text => under(text)),
+    ...(held < roots || roots === 0 ? [under('what is missing is fetched while a node runs: ggen-node start')] : [])
+  ]
+}
+
+function policyText({ quotaBytes, factor }: Pick<ShownMirror, 'quotaBytes' | 'factor'>): readonly string[] {
+  return [
+    ...(quotaBytes === null ? [] : [`at most ${bytesText(quotaBytes)}, the latest releases first`]),
+    ...(factor === null ? [] : [`${countOf(factor, 'node')} are to hold each content`])
+  ]
+}
+
+export function removedMirrorLines({ what, roots }: Result<'mirrorRemove'>): readonly string[] {
+  return [
+    gutter('Removed', `${safe(what)}  ${countOf(roots, 'content')}`),
+    under('stays until room is needed; ggen-node store gc --all lets go of it now')
+  ]
+}
+
+export function mirrorLines(mirrors: Result<'mirrorList'>): readonly string[] {
+  if (mirrors.length === 0) return ['Nothing is mirrored here: ggen-node mirror add ALIAS:']
+  return table([
+    ['MIRROR', 'QUOTA', 'FACTOR', 'SWARM'],
+    ...mirrors.map(({ what, quotaBytes, factor, swarm }) => [
+      safe(what),
+      quotaBytes === null ? 'none' : bytesText(quotaBytes),
+      factor === null ? 'none' : String(factor),
+      swarm
+    ])
+  ])
+}
+
+export function mirrorStatusLines(mirrors: Result<'mirrorStatus'>): readonly string[] {
+  if (mirrors.length === 0) return ['Nothing is mirrored here: ggen-node mirror add ALIAS:']
+  return mirrors.flatMap(statusLines)
+}
+
+function statusLines(mirror: MirrorStatus): readonly string[] {
+  const { what, wanted, held, missing, leftOut, leftOutRoots, providers, lagMs, caughtUp, lastError } = mirror
+  const named = ({ name, version }: { name: string; version: string }): string => `${safe(name)}@${safe(version)}`
+  return [
+    ...table([
+      ['Mirror   ', [safe(what), ...policyText(mirror)].join(', ')],
+      ['Wanted   ', amountText(wanted)],
+      ['Held     ', amountText(held)],
+      ['Missing  ', `${amountText(missing)}${lagMs === null ? '' : `, the longest for ${durationText(lagMs)}`}`],
+      ...(leftOut.roots === 0
+        ? []
+        : [
+            [
+              'Left out ',
+              `${amountText(leftOut)}: the quota has no room for ${leftOutRoots.slice(0, 3).map(named).join(', ')}${leftOut.roots > 3 ? ', …' : ''}`
+            ]
+          ]),
+      ['Providers', providersText(providers)],
+      ['Registry ', caughtUp ? 'compared with a peer since the start' : 'not compared with any peer since the start']
+    ]),
+    ...(providers === null
+      ? []
+      : providers.belowFactorRoots.map(root =>
+          gutter('Too few', `${named(root)}  ${countOf(root.providers, 'provider')}`, 'note')
+        )),
+    ...(lastError === null
+      ? []
+      : [gutter('Failed', lastError.root, 'bad'), under(`${lastError.code}: ${safe(lastError.reason)}`)])
+  ]
+}
+
+function providersText(providers: MirrorStatus['providers']): string {
+  if (providers === null) return 'unknown: no node runs'
+  const { min, median, belowFactor, lookedUp } = providers
+  return `at least ${min}, median ${median}, too few for ${belowFactor}; the dht was asked about ${lookedUp}`
+}
+
+function amountText({ roots, bytes }: { readonly roots: number; readonly bytes: number }): string {
+  return `${countOf(roots, 'content')}, ${bytesText(bytes)}`
+}
+
+function durationText(ms: number): string {
+  const minutes = Math.round(ms / 60_000)
+  if (minutes < 1) return 'less than a minute'
+  return minutes < 120 ? countOf(minutes, 'minute') : countOf(Math.round(minutes / 60), 'hour')
+}
+
+export function exportedLines(done: Result<'mirrorExport'>): readonly string[] {
+  const { file, bytes, facts, roots, missing, skipped } = done
+  return [
+    gutter('Wrote', `${file}  ${bytesText(bytes)}`),
+    gutter('Holds', `${countOf(facts, 'statement')}, ${countOf(roots, 'content')}`),
+    ...skippedLines(missing, skipped),
+    nextStep(`ggen-node mirror import FILE --id ${done.registry}`)
+  ]
+}
+
+export function importedLines(done: Result<'mirrorImport'>): readonly string[] {
+  const { registry, alias, isNew, facts, waiting, roots, known, left, skipped } = done
+  return [
+    gutter(isNew ? 'Following' : 'Read', `${alias}  ${registry}`),
+    gutter('Verified', `${countOf(facts, 'new statement')}, ${countOf(roots, 'new content')}, ${known} here before`),
+    ...(waiting === 0
+      ? []
+      : [gutter('Waiting', `${countOf(waiting, 'statement')} for others that are not in it`, 'note')]),
+    ...skippedLines(left, skipped),
+    nextStep(`ggen-node mirror add ${alias}: keeps its bytes, whatever room is needed`)
+  ]
+}
+
+function skippedLines(count: number, skipped: readonly SkippedRoot[]): readonly string[] {
+  return [
+    ...skipped.flatMap(({ root, reason }) => [gutter('Left out', root, 'note'), under(safe(reason))]),
+    ...(count > skipped.length ? [under(`and ${count - skipped.length} more`)] : [])
+  ]
+}
