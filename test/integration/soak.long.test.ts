@@ -38,16 +38,17 @@ test.skipIf(!isLinux)(
       await goRound({ publisher, mirror, installer }, registry, round)
       if (performance.now() - started >= ((taken.length + 1) * MINUTES * MINUTE) / LOOKS) {
         taken.push(await mirror.taken())
-        console.log(`round ${round}: ${JSON.stringify(taken.at(-1))}`)
       }
       // A pace, and not a wait for something: rounds that follow each other at once would measure the machine.
       await pause(Math.max(0, ROUND_MS - (performance.now() - begun)))
     }
 
     const [first] = taken
+    // Shown where it fails: what grew, and when.
+    const story = JSON.stringify(taken)
     for (const later of taken.slice(1)) {
-      expect(later.heap - (first?.heap ?? 0)).toBeLessThan(HEAP_GROWTH)
-      expect(later.files - (first?.files ?? 0)).toBeLessThan(FILES_GROWTH)
+      expect(later.heap - (first?.heap ?? 0), story).toBeLessThan(HEAP_GROWTH)
+      expect(later.files - (first?.files ?? 0), story).toBeLessThan(FILES_GROWTH)
     }
     const [space] = (await mirror.client.call('storeStat', {})).spaces
     expect(space).toMatchObject({ broken: [], reclaimableBytes: 0 })
