@@ -33,6 +33,7 @@ interface Open {
 
 const RAW = '/ggen/bench/raw/1'
 const PIECE_BYTES = 2 ** 20
+const PATIENCE_MS = 60_000
 const MB = 1_000_000
 const running = new Set<Open>()
 const signal = new AbortController().signal
@@ -191,6 +192,25 @@ async function getFrom({
   return { ms, bytesIn }
 }
 
+/** Those that have arrived, by their number. */
+const arrived = new Map<number, Open>()
+
+async function arrive(node: number, { folder, address }: Orders['arrive']['params']): Promise<null> {
+  const opened = await openSwarm(folder)
+  arrived.set(node, opened)
+  await opened.swarm.connect(address, { signal: AbortSignal.timeout(PATIENCE_MS) })
+  return null
+}
+
+async function fetchAll(node: number, served: Served): Promise<null> {
+  const open = arrived.get(node)
+  if (open === undefined) throw new Error('it has not arrived')
+  const { swarm, blocks } = open
+  await fetchContent({ local: blocks, remote: remoteOf(swarm, 'dag') }, { registry: undefined, ...served }, signal)
+  hold(served.root)
+  return null
+}
+
 /** The most memory since it was last asked for: what making the content took is not what serving it takes. */
 let peakBytes = 0
 const SAMPLE_MS = 20
@@ -294,7 +314,7 @@ async function receiveAll(stream: Stream, file: string | undefined): Promise<num
 }
 
 serveOrders<Orders>(
-  async ({ name, params }: Order<Orders>) => {
+  async ({ node, name, params }: Order<Orders>) => {
     switch (name) {
       case 'serve':
         return await serve(params as Orders['serve']['params'])
@@ -304,6 +324,10 @@ serveOrders<Orders>(
         return await joinIn(params as Orders['join']['params'])
       case 'getFrom':
         return await getFrom(params as Orders['getFrom']['params'])
+      case 'arrive':
+        return await arrive(node, params as Orders['arrive']['params'])
+      case 'fetch':
+        return await fetchAll(node, params as Orders['fetch']['params'])
       case 'measure':
         return await measure()
       case 'close':

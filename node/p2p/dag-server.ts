@@ -66,7 +66,7 @@ async function serve(
       }
       letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
-      const answered = await answer(components, io, request)
+      const answered = await answer(components, io, { request, upload })
       sent += answered.bytes
       isWhole = answered.isWhole && (served === 0 || isWhole)
     }
@@ -121,7 +121,11 @@ interface Answered {
   readonly bytes: number
 }
 
-async function answer(components: DagServerComponents, io: FramedStream, request: DagRequest): Promise<Answered> {
+async function answer(
+  components: DagServerComponents,
+  io: FramedStream,
+  { request, upload }: { readonly request: DagRequest; readonly upload: Upload }
+): Promise<Answered> {
   const order = new BlockOrder(request)
   const pieces = new Pieces(components, io)
   let isWhole = true
@@ -137,6 +141,7 @@ async function answer(components: DagServerComponents, io: FramedStream, request
     }
     lastBytes = bytes.length
     components.onServed(bytes.length)
+    upload.sent(bytes.length)
     sent += bytes.length
     await pieces.add([answerHeader('block', bytes.length), bytes])
     takeOwn(order, bytes)
