@@ -35,7 +35,7 @@ export interface Orders {
     params: { readonly folder: string; readonly served: Served; readonly as: Part; readonly upload?: number }
     answer: { readonly address: string }
   }
-  /** Starts a swarm with an empty store, connects to all, and gets it all; `roots` one after the other. */
+  /** Starts a swarm with an empty store, connects to all, gets it all, `roots` one after the other, and stops it. */
   getFrom: {
     params: {
       readonly folder: string
