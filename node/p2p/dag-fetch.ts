@@ -260,6 +260,8 @@ class DagFetch {
         if (lane.blocks === 0 && lane.misses === 0) break
         onProved?.(peer, lane.blocks > 0)
         this.#report.said(peer, lane.blocks > 0 ? 'some' : 'no')
+        // In a crowd whoever has a part of it is getting the rest.
+        if (lane.blocks > 0 && this.#receiving.size > 0) this.#receiving.add(peer)
         if (lane.misses > 0 && this.#receiving.has(peer)) this.#waits.add(peer, this.#plan.fetched)
         break
       case 'busy':
@@ -285,11 +287,13 @@ class DagFetch {
     if (!this.#waits.add(peer, this.#plan.fetched)) return void this.#over.add(peer)
     // Many want it. Each begins somewhere else, so that they have something for each other before long.
     this.#plan.beginAt(randomInt(SPREAD) / SPREAD)
+    let dials: number = LIMITS.dag.namedDialsAtOnce
     for (const one of named) {
       if (this.#receiving.size < LIMITS.dag.namedPeers) this.#receiving.add(one.id)
       if (this.#receiving.has(one.id)) this.#named.add(one.id)
       if (peers.connection(one.id) !== undefined || this.#dialled.has(one.id)) continue
-      if (this.#dialled.size >= LIMITS.dag.namedDials) continue
+      if (dials === 0 || this.#dialled.size >= LIMITS.dag.namedDials) continue
+      dials -= 1
       this.#dialled.add(one.id)
       this.#wait(further.reach(one, this.#stop.signal))
     }

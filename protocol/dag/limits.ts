@@ -43,9 +43,10 @@ export const DAG_LIMITS = Object.freeze({
     busyMs: SECOND / 2,
     busyMostMs: 2 * SECOND,
     busyGiveUpMs: 30 * SECOND,
-    /** peers that were named by those without room: in all, how many are dialled, and for how long */
+    /** peers that were named by those without room: in all, how many are dialled, in all and of one answer, and for how long */
     namedPeers: 64,
     namedDials: 8,
+    namedDialsAtOnce: 3,
     namedDialMs: 3 * SECOND,
 
     /** another peer is asked too after so many times what four in five answers took, and not sooner than this */
