@@ -175,7 +175,8 @@ async function getFrom({
   roots: wanted,
   size
 }: Orders['getFrom']['params']): Promise<Orders['getFrom']['answer']> {
-  const { swarm, blocks, stop } = await openSwarm(folder)
+  const opened = await openSwarm(folder)
+  const { swarm, blocks } = opened
   const ms: number[] = []
   const bytesIn: number[] = []
   try {
@@ -190,7 +191,7 @@ async function getFrom({
     }
   } finally {
     // A hundred that stay would be more than whoever serves them has room for.
-    await stop()
+    await opened.stop()
   }
   return { ms, bytesIn }
 }
@@ -209,7 +210,8 @@ async function fetchAll(node: number, served: Served): Promise<null> {
   const open = arrived.get(node)
   if (open === undefined) throw new Error('it has not arrived')
   const { swarm, blocks } = open
-  await fetchContent({ local: blocks, remote: remoteOf(swarm, 'dag') }, { registry: undefined, ...served }, signal)
+  const remote: RemoteBlocks = { open: (registry, abort) => swarm.fetch(registry, { signal: abort }) }
+  await fetchContent({ local: blocks, remote }, { registry: undefined, ...served }, signal)
   hold(served.root)
   return null
 }

@@ -61,7 +61,7 @@ export class Waits {
     const wait = this.#waits.get(peer) ?? { tries: 0, cancel: undefined }
     this.#waits.set(peer, wait)
     wait.cancel?.()
-    wait.cancel = clock.after(Math.min(busyMostMs, busyMs * 1.5 ** wait.tries), () => {
+    wait.cancel = clock.after(Math.min(busyMostMs, busyMs * 2 ** wait.tries), () => {
       wait.cancel = undefined
       onDue(peer)
     })

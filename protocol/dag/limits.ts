@@ -39,9 +39,9 @@ export const DAG_LIMITS = Object.freeze({
     openMs: 5 * SECOND,
     /** strikes for bytes that are not the block they stand for: enough to be cut at once */
     lieStrikes: 8,
-    /** who had no room is asked again after so long, and half as long again each time up to this; until nothing came for the last of them */
+    /** who had no room is asked again after so long, and twice as long each time up to this; until nothing came for the last of them */
     busyMs: SECOND / 2,
-    busyMostMs: 2 * SECOND,
+    busyMostMs: 4 * SECOND,
     busyGiveUpMs: 30 * SECOND,
     /** peers that were named by those without room: in all, how many are dialled, in all and of one answer, and for how long */
     namedPeers: 64,

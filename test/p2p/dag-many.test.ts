@@ -82,7 +82,7 @@ describe('whoever has no room', () => {
   test('sends a few copies however many ask at once, who send it to each other', async () => {
     const dag = file(LIMITS.dag.crowdBytes + 2 * MiB)
     // On a busy machine a peer would be back when it has waited long enough: here nobody has.
-    const slowly: Clock = { now: () => Date.now() / 100, after: realClock.after }
+    const slowly: Clock = { now: () => Date.now() / 100, after: (ms, task) => realClock.after(ms, task) }
     const source = await memoryNode({ registries, clock: slowly })
     await store(source, dag.blocks)
     const nodes = await Promise.all(Array.from({ length: 8 }, async () => await memoryNode({ registries })))
@@ -101,7 +101,7 @@ describe('whoever has no room', () => {
     const [me, receiving] = [await memoryNode({ registries }), await memoryNode({ registries })]
     const all = [...dag.blocks.map.values()]
     // The nodes are made last: what is stored first are leaves, and the way to them.
-    const [late = [], early = []] = [all.slice(0, 3), all.slice(3)]
+    const [late, early] = [all.slice(0, 3), all.slice(3)]
     for (const { cid, bytes } of early) await receiving.blocks.put(cid, bytes)
     const named = { id: receiving.swarm.peerId, addresses: [receiving.address().replace(/\/p2p\/.*/, '')] }
     await madeUpPeer(me, registry, () => [{ type: 'busy', peers: [named] }])

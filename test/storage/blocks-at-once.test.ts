@@ -13,7 +13,7 @@ const isHere = (blocks: VerifiedBlocks, { cid }: ReturnType<typeof blockOf>): bo
 
 /** All that can happen before anything else comes: before the next bytes from a socket, say. */
 async function atOnce(): Promise<void> {
-  for (let n = 0; n < 50; n++) await undefined
+  for (let n = 0; n < 50; n++) await Promise.resolve()
 }
 
 /** A machine on which each look at the time is so much later than the one before. */
