@@ -272,7 +272,9 @@ class DagFetch {
         this.#fail(end.error)
         break
       case 'failed':
-        this.#over.add(peer)
+        // In a crowd everybody is slow: whoever did not lie is asked again, as if he had had no room.
+        if (end.lie !== undefined || this.#receiving.size === 0 || !this.#waits.add(peer, this.#plan.fetched))
+          this.#over.add(peer)
         if (lane.hasAnswered) this.#report.said(peer, 'failed')
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
         if (end.lie === 'lied') peers.blame(peer, end.lie, LIMITS.dag.lieStrikes)
