@@ -1,8 +1,8 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join, relative, sep } from 'node:path'
-import { ARCHIVE_END, archiveHeader, archivePadding } from '../protocol/archive.ts'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { startDaemon, startNeighbour } from './daemon.ts'
 import { localFigures } from './install-local.ts'
+import { tarOf, unpackTar } from './plain-road.ts'
 import { below, median, medianMs, type Figure } from './report.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -52,31 +52,6 @@ async function examples(workbench: Workbench): Promise<Figure> {
 }
 
 async function download(url: string, folder: string): Promise<void> {
-  const response = await fetch(url)
-  const tar = Buffer.from(await response.arrayBuffer())
-  const made = new Set<string>()
-  for (let offset = 0; offset + 1024 < tar.length;) {
-    const name = tar.toString('utf8', offset, offset + 100).replace(/\0.*$/s, '')
-    const size = Number.parseInt(tar.toString('latin1', offset + 124, offset + 135), 8)
-    const path = join(folder, name)
-    if (!made.has(dirname(path))) await mkdir(dirname(path), { recursive: true })
-    made.add(dirname(path))
-    await writeFile(path, tar.subarray(offset + 512, offset + 512 + size))
-    offset += 512 + Math.ceil(size / 512) * 512
-  }
-}
-
-async function tarOf(folder: string, except: string): Promise<{ readonly tar: Buffer; readonly files: number }> {
-  const parts: Uint8Array[] = []
-  let files = 0
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    const path = join(entry.parentPath, entry.name)
-    const bytes = await readFile(path)
-    const name = relative(folder, path).split(sep).join('/')
-    if (name.startsWith(`${except}/`)) continue
-    parts.push(archiveHeader(name, bytes.length), bytes, archivePadding(bytes.length))
-    files += 1
-  }
-  return { tar: Buffer.concat([...parts, ARCHIVE_END]), files }
+  const response = await fetch(`${url}0`)
+  await unpackTar(Buffer.from(await response.arrayBuffer()), folder)
 }

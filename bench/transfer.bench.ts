@@ -4,6 +4,7 @@ import { MIN_RUNS, above, informative, median, type Figure } from './report.ts'
 import { ROADS } from './transfer/orders.ts'
 import type { Orders, Road, Shape } from './transfer/orders.ts'
 import { crowdFigures } from './transfer/crowd.ts'
+import { marketplaceFigures } from './transfer/marketplace.ts'
 import type { Workbench } from './workbench.ts'
 
 interface Course {
@@ -36,6 +37,7 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
     if (names.some(name => workbench.wants(name))) yield* run(workbench, bench, course)
   }
   yield* crowdFigures(workbench)
+  yield* marketplaceFigures(workbench)
 }
 
 async function* run(workbench: Workbench, bench: string, course: Course): AsyncGenerator<Figure, void, void> {

@@ -11,13 +11,14 @@ import type { Trail } from './services/trail.ts'
 /** The verified blocks on this disk. */
 export interface LocalBlocks extends BlockSource {
   has(cid: CID): Promise<boolean>
-  put(cid: CID, bytes: Uint8Array): Promise<unknown>
+  put(cid: CID, bytes: Uint8Array, options?: { readonly atOnce?: boolean }): Promise<unknown>
   /** Makes blocks durable: bytes before the records that refer to them. */
   flush(cids: readonly CID[]): Promise<void>
 }
 
 /** What is asked of the own disk on the way: a block that is damaged there is not there. */
-interface ReadableStore extends Pick<LocalBlocks, 'has' | 'put'> {
+interface ReadableStore extends Pick<LocalBlocks, 'has'> {
+  put(cid: CID, bytes: Uint8Array): Promise<unknown>
   read(cid: CID): Promise<Uint8Array | undefined>
 }
 
@@ -82,7 +83,7 @@ export async function fetchContent(
     if (session !== undefined) {
       const store: ReadableStore = {
         has: cid => local.has(cid),
-        put: (cid, block) => local.put(cid, block),
+        put: (cid, block) => local.put(cid, block, { atOnce: true }),
         read: cid => readLocal(local, cid)
       }
       const { stored, bytes } = await session.content({ root, size }, store, { signal: both })

@@ -332,10 +332,11 @@ export const LIMITS = Object.freeze({
     /** a block up to this size is written without going to another thread */
     writeNowBytes: 64 * KiB,
     /**
-     * A larger one too, so that a process that is killed has lost no block that came whole; until one takes longer than this: then as many
-     * are left to another thread
+     * A larger one too, so that a process that is killed has lost no block that came whole; until so many more took longer than this than
+     * did not: then as many are left to another thread
      */
     writeNowMs: 20,
+    slowWrites: 4,
     writesElsewhere: 32,
     /** large blocks that are made durable while others are written, and those of which it is remembered that they are */
     syncsAhead: 4,

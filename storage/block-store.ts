@@ -23,7 +23,7 @@ import { isTemporary, syncDir, temporaryName } from './durable.ts'
 import { SyncAhead } from './sync-ahead.ts'
 import { Turn } from './turn.ts'
 import { corruptBlock, isBlock, isStorable, missingBlock, verifiedBlocks } from './verified-blocks.ts'
-import type { AbortOptions, VerifiedBlocks } from './verified-blocks.ts'
+import type { AbortOptions, PutOptions, VerifiedBlocks } from './verified-blocks.ts'
 
 const RAW = 0x55
 
@@ -41,7 +41,7 @@ export async function openBlocks(dir: string): Promise<VerifiedBlocks> {
   const core = new BlockFiles(dir)
   await core.recover()
   return verifiedBlocks({
-    write: (cid, bytes) => core.write(cid, bytes),
+    write: (cid, bytes, options) => core.write(cid, bytes, options),
     read: (cid, options) => core.read(cid, options),
     readNow: cid => core.readNow(cid),
     has: (cid, options) => core.has(cid, options),
@@ -69,6 +69,8 @@ class BlockFiles {
   )
   /** Large blocks that are left to another thread, as the disk is slow. */
   #elsewhere = 0
+  /** One more with each large block that took long, one less with each that did not. */
+  #slowness = 0
 
   constructor(dir: string) {
     this.#dir = dir
@@ -89,16 +91,13 @@ class BlockFiles {
     }
   }
 
-  async write(cid: CID, bytes: Uint8Array): Promise<void> {
+  async write(cid: CID, bytes: Uint8Array, { atOnce = false }: PutOptions = {}): Promise<void> {
     const file = this.#fileOf(cid)
-    const { writeNowBytes, writeNowMs, writesElsewhere } = LIMITS.storage
-    if (bytes.length <= writeNowBytes) return this.#writeNow(cid, file, bytes)
-    if (this.#elsewhere === 0) {
-      const started = performance.now()
-      await this.#writeNow(cid, file, bytes)
-      if (performance.now() - started > writeNowMs) this.#elsewhere = writesElsewhere
-      return
+    if (bytes.length <= LIMITS.storage.writeNowBytes) {
+      if (!atOnce) await this.#turn.rest()
+      return this.#writeNow(cid, file, bytes)
     }
+    if (this.#elsewhere === 0) return this.#writeLargeNow(cid, file, bytes)
     this.#elsewhere -= 1
     // A file of that name is not yet a block: it may be what a power cut left.
     const existing = await readWhole(file).catch(() => undefined)
@@ -121,10 +120,21 @@ class BlockFiles {
     }
   }
 
+  /**
+   * What is not written when the process is killed comes over the network again. A machine at work makes one write in ten take long
+   * whatever its disk is; of a disk that is slow most do.
+   */
+  #writeLargeNow(cid: CID, file: string, bytes: Uint8Array): void {
+    const { writeNowMs, slowWrites, writesElsewhere } = LIMITS.storage
+    const started = performance.now()
+    this.#writeNow(cid, file, bytes)
+    const isSlow = performance.now() - started > writeNowMs
+    this.#slowness = isSlow ? Math.min(slowWrites, this.#slowness + 1) : Math.max(0, this.#slowness - 1)
+    if (isSlow && this.#slowness === slowWrites) this.#elsewhere = writesElsewhere
+  }
+
   /** The same at once, for a small block in a quarter of the time. */
-  async #writeNow(cid: CID, file: string, bytes: Uint8Array): Promise<void> {
-    // A large one is on its way by itself, and what is not written when the process is killed comes over the network again.
-    if (bytes.length <= LIMITS.storage.writeNowBytes) await this.#turn.rest()
+  #writeNow(cid: CID, file: string, bytes: Uint8Array): void {
     const existing = this.readNow(cid)
     if (existing !== undefined && isBlock(cid, existing)) return
     const folder = dirname(file)

@@ -14,6 +14,14 @@ export interface AbortOptions {
   readonly signal?: AbortSignal
 }
 
+export interface PutOptions extends AbortOptions {
+  /**
+   * Nobody else has a turn before it is written: for blocks that come from outside, at the pace at which they come. A process that is
+   * killed has then lost none that came whole, as long as the disk keeps up.
+   */
+  readonly atOnce?: boolean
+}
+
 /**
  * A Blockstore (interface-blockstore 7, which Helia and bitswap use) that believes nobody, its own disk included.
  * What every implementation must do is `test/storage/blocks.contract.ts`.
@@ -26,7 +34,7 @@ export interface AbortOptions {
  * 4. What `flush` was given survives a power cut; anything else may be gone or damaged after one, and then 1 and 2 hold.
  */
 export interface VerifiedBlocks {
-  put(cid: CID, bytes: BlockInput, options?: AbortOptions): Promise<CID>
+  put(cid: CID, bytes: BlockInput, options?: PutOptions): Promise<CID>
   putMany(
     source: Iterable<{ cid: CID; bytes: BlockInput }> | AsyncIterable<{ cid: CID; bytes: BlockInput }>,
     options?: AbortOptions
@@ -72,7 +80,7 @@ export type BlockCore = Pick<
   'delete' | 'flush' | 'has' | 'keysIn' | 'read' | 'readNow' | 'shards' | 'sizeOf' | 'sweep' | 'usage'
 > & {
   /** Called with bytes that match. */
-  write(cid: CID, bytes: Uint8Array): Promise<void>
+  write(cid: CID, bytes: Uint8Array, options: Pick<PutOptions, 'atOnce'>): Promise<void>
 }
 
 /** What Helia and bitswap expect for a missing block: both look at the name, neither at the class. */
@@ -82,7 +90,7 @@ class MissingBlock extends Error {
 
 /** Everything that is the same over every core. */
 export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
-  async function put(cid: CID, input: BlockInput, { signal }: AbortOptions = {}): Promise<CID> {
+  async function put(cid: CID, input: BlockInput, { signal, atOnce = false }: PutOptions = {}): Promise<CID> {
     signal?.throwIfAborted()
     if (!isStorable(cid)) {
       const { code, size } = cid.multihash
@@ -95,7 +103,7 @@ export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
     if (!isBlock(cid, bytes)) {
       throw new RegistryError('CORRUPT_BLOCK', `bytes to be stored do not match ${cid.toString()}`, detailOf(cid))
     }
-    await core.write(cid, bytes)
+    await core.write(cid, bytes, { atOnce })
     return cid
   }
 

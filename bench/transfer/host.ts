@@ -33,6 +33,7 @@ interface Open {
 
 const RAW = '/ggen/bench/raw/1'
 const PIECE_BYTES = 2 ** 20
+const PATIENCE_MS = 60_000
 const MB = 1_000_000
 const running = new Set<Open>()
 const signal = new AbortController().signal
@@ -175,21 +176,45 @@ async function getFrom({
   roots: wanted,
   size
 }: Orders['getFrom']['params']): Promise<Orders['getFrom']['answer']> {
-  const { swarm, blocks } = await openSwarm(folder)
-  for (const address of addresses) await swarm.connect(address)
+  const opened = await openSwarm(folder)
+  const { swarm, blocks } = opened
   const ms: number[] = []
   const bytesIn: number[] = []
-  for (const root of wanted) {
-    const before = swarm.traffic().bytesIn
-    const started = performance.now()
-    const remote: RemoteBlocks = { open: (registry, abort) => swarm.fetch(registry, { signal: abort }) }
-    await fetchContent({ local: blocks, remote }, { registry: undefined, root, size }, signal)
-    ms.push(performance.now() - started)
-    hold(root)
-    bytesIn.push(swarm.traffic().bytesIn - before)
+  try {
+    for (const address of addresses) await swarm.connect(address)
+    for (const root of wanted) {
+      const before = swarm.traffic().bytesIn
+      const started = performance.now()
+      const remote: RemoteBlocks = { open: (registry, abort) => swarm.fetch(registry, { signal: abort }) }
+      await fetchContent({ local: blocks, remote }, { registry: undefined, root, size }, signal)
+      ms.push(performance.now() - started)
+      bytesIn.push(swarm.traffic().bytesIn - before)
+    }
+  } finally {
+    // A hundred that stay would be more than whoever serves them has room for.
+    await opened.stop()
   }
-  // It stays: whoever has it may be asked for it.
   return { ms, bytesIn }
+}
+
+/** Those that have arrived, by their number. */
+const arrived = new Map<number, Open>()
+
+async function arrive(node: number, { folder, address }: Orders['arrive']['params']): Promise<null> {
+  const opened = await openSwarm(folder)
+  arrived.set(node, opened)
+  await opened.swarm.connect(address, { signal: AbortSignal.timeout(PATIENCE_MS) })
+  return null
+}
+
+async function fetchAll(node: number, served: Served): Promise<null> {
+  const open = arrived.get(node)
+  if (open === undefined) throw new Error('it has not arrived')
+  const { swarm, blocks } = open
+  const remote: RemoteBlocks = { open: (registry, abort) => swarm.fetch(registry, { signal: abort }) }
+  await fetchContent({ local: blocks, remote }, { registry: undefined, ...served }, signal)
+  hold(served.root)
+  return null
 }
 
 /** The most memory since it was last asked for: what making the content took is not what serving it takes. */
@@ -295,7 +320,7 @@ async function receiveAll(stream: Stream, file: string | undefined): Promise<num
 }
 
 serveOrders<Orders>(
-  async ({ name, params }: Order<Orders>) => {
+  async ({ node, name, params }: Order<Orders>) => {
     switch (name) {
       case 'serve':
         return await serve(params as Orders['serve']['params'])
@@ -305,6 +330,10 @@ serveOrders<Orders>(
         return await joinIn(params as Orders['join']['params'])
       case 'getFrom':
         return await getFrom(params as Orders['getFrom']['params'])
+      case 'arrive':
+        return await arrive(node, params as Orders['arrive']['params'])
+      case 'fetch':
+        return await fetchAll(node, params as Orders['fetch']['params'])
       case 'measure':
         return await measure()
       case 'close':

@@ -35,7 +35,7 @@ export interface Orders {
     params: { readonly folder: string; readonly served: Served; readonly as: Part; readonly upload?: number }
     answer: { readonly address: string }
   }
-  /** Starts a swarm with an empty store, connects to all, and gets it all; `roots` one after the other. */
+  /** Starts a swarm with an empty store, connects to all, gets it all, `roots` one after the other, and stops it. */
   getFrom: {
     params: {
       readonly folder: string
@@ -45,6 +45,9 @@ export interface Orders {
     }
     answer: { readonly ms: readonly number[]; readonly bytesIn: readonly number[] }
   }
+  /** Starts a swarm with an empty store, and connects; `fetch` then gets it all. */
+  arrive: { params: { readonly folder: string; readonly address: string }; answer: null }
+  fetch: { params: Served; answer: null }
   /** What this process has sent, the memory that it has, and the most that it had since it was last asked. */
   measure: {
     params: null

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import type { ContentId } from '../../protocol/cid.ts'
 import type { NamedPeer } from '../../protocol/dag/messages.ts'
@@ -12,6 +13,7 @@ import type { Clock, FetchWatch, Log, SwarmTuning, Throttle } from './components
 import { DagLane } from './dag-lane.ts'
 import type { LaneEnd, LocalStore } from './dag-lane.ts'
 import { DagReport } from './dag-report.ts'
+import { Waits } from './dag-waits.ts'
 import type { Peers } from './peers.ts'
 import type { Shown } from './shown.ts'
 
@@ -75,6 +77,9 @@ export async function fetchDag(
   return await new DagFetch(components, content, options).run()
 }
 
+/** Places in content at which somebody may begin. */
+const SPREAD = 2 ** 16
+
 class DagFetch {
   readonly #components: DagFetchComponents
   readonly #options: DagFetchOptions
@@ -84,11 +89,12 @@ class DagFetch {
   readonly #lanes = new Map<DagLane, Promise<void>>()
   /** Who is asked no more. */
   readonly #over = new Set<string>()
-  /** Who had no room, until he is asked again. */
-  readonly #busy = new Map<string, () => void>()
-  #busyTries = 0
+  /** Who had no room, or no more of it so far. */
+  readonly #waits: Waits
   /** Who was named for it by somebody without room, or by the DHT. */
   readonly #named = new Set<string>()
+  /** Who may be receiving it still: what he has not got he may have a moment later. */
+  readonly #receiving = new Set<string>()
   readonly #dialled = new Set<string>()
   /** Who has sent some of it. */
   readonly #proved = new Set<string>()
@@ -105,6 +111,13 @@ class DagFetch {
     this.#options = options
     this.#plan = new DagPlan(content)
     this.#report = new DagReport(components.clock)
+    this.#waits = new Waits({
+      clock: components.clock,
+      onDue: peer => {
+        if (this.#receiving.has(peer)) this.#plan.forgive(peer)
+        this.#bell.ring()
+      }
+    })
     this.#writer = new BlockWriter((cid, bytes) => options.local.put(cid, bytes), {
       onRoom: () => {
         for (const lane of this.#lanes.keys()) lane.resume()
@@ -129,7 +142,7 @@ class DagFetch {
     } finally {
       signal.removeEventListener('abort', this.#onAbort)
       this.#stop.abort(new RegistryError('CANCELLED', 'the fetch is over'))
-      for (const cancel of this.#busy.values()) cancel()
+      this.#waits.stop()
       for (const lane of this.#lanes.keys()) lane.fail(new RegistryError('CANCELLED', 'the fetch is over'))
       await Promise.all([...this.#lanes.values(), ...this.#waiting])
       await this.#writer.settled()
@@ -140,7 +153,7 @@ class DagFetch {
 
   /** Nobody who is here sends any of it. */
   get #isStuck(): boolean {
-    return this.#busy.size === 0 && [...this.#lanes.keys()].every(({ isSlow }) => isSlow)
+    return this.#waits.isEmpty && [...this.#lanes.keys()].every(({ isSlow }) => isSlow)
   }
 
   /** The DHT was asked too, and whoever is waited for has not said a word for long. */
@@ -184,7 +197,9 @@ class DagFetch {
     const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
     for (const peer of this.#options.candidates(this.#named)) {
       if (!this.#mayStart()) return
-      if (running.has(peer) || this.#over.has(peer) || this.#busy.has(peer) || !this.#plan.hasWorkFor(peer)) continue
+      if (running.has(peer) || this.#over.has(peer) || this.#waits.has(peer) || !this.#plan.hasWorkFor(peer)) continue
+      // Whoever has put us off has others to serve, who may have nobody else.
+      if (this.#waits.knows(peer) && this.#isFed) continue
       this.#start(peer)
     }
   }
@@ -217,6 +232,11 @@ class DagFetch {
     )
   }
 
+  /** Somebody sends some of it. */
+  get #isFed(): boolean {
+    return [...this.#lanes.keys()].some(({ isSlow, blocks }) => !isSlow && blocks > 0)
+  }
+
   get #slow(): number {
     return [...this.#lanes.keys()].filter(({ isSlow }) => isSlow).length
   }
@@ -237,12 +257,18 @@ class DagFetch {
     const { peers, log } = this.#components
     const { peer } = lane
     const { onProved } = this.#options
-    if (lane.blocks > 0) this.#proved.add(peer)
+    if (lane.blocks > 0) {
+      this.#proved.add(peer)
+      this.#waits.forget(peer)
+    }
     switch (end.type) {
       case 'idle':
         if (lane.blocks === 0 && lane.misses === 0) break
         onProved?.(peer, lane.blocks > 0)
         this.#report.said(peer, lane.blocks > 0 ? 'some' : 'no')
+        // In a crowd whoever has a part of it is getting the rest.
+        if (lane.blocks > 0 && this.#receiving.size > 0) this.#receiving.add(peer)
+        if (lane.misses > 0 && this.#receiving.has(peer)) this.#waits.add(peer, this.#plan.fetched)
         break
       case 'busy':
         this.#report.said(peer, 'busy')
@@ -252,7 +278,9 @@ class DagFetch {
         this.#fail(end.error)
         break
       case 'failed':
-        this.#over.add(peer)
+        // In a crowd everybody is slow: whoever did not lie is asked again, as if he had had no room.
+        if (end.lie !== undefined || this.#receiving.size === 0 || !this.#waits.add(peer, this.#plan.fetched))
+          this.#over.add(peer)
         if (lane.hasAnswered || end.lie !== undefined) this.#report.said(peer, 'failed', messageOf(end.error))
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
         if (end.lie === 'lied') peers.blame(peer, end.lie, LIMITS.dag.lieStrikes)
@@ -263,17 +291,17 @@ class DagFetch {
 
   /** Goes where it was told to go. Attack: addresses without end. A fetch dials a few of them. */
   #onBusy(peer: string, named: readonly NamedPeer[]): void {
-    const { clock, peers, further } = this.#components
-    if (this.#busyTries++ >= LIMITS.dag.busyTries) return void this.#over.add(peer)
-    const again = (): void => {
-      this.#busy.delete(peer)
-      this.#bell.ring()
-    }
-    this.#busy.set(peer, clock.after(LIMITS.dag.busyMs, again))
+    const { peers, further } = this.#components
+    if (!this.#waits.add(peer, this.#plan.fetched)) return void this.#over.add(peer)
+    // Many want it. Each begins somewhere else, so that they have something for each other before long.
+    this.#plan.beginAt(randomInt(SPREAD) / SPREAD)
+    let dials: number = LIMITS.dag.namedDialsAtOnce
     for (const one of named) {
-      this.#named.add(one.id)
+      if (this.#receiving.size < LIMITS.dag.namedPeers) this.#receiving.add(one.id)
+      if (this.#receiving.has(one.id)) this.#named.add(one.id)
       if (peers.connection(one.id) !== undefined || this.#dialled.has(one.id)) continue
-      if (this.#dialled.size >= LIMITS.dag.namedDials) continue
+      if (dials === 0 || this.#dialled.size >= LIMITS.dag.namedDials) continue
+      dials -= 1
       this.#dialled.add(one.id)
       this.#wait(further.reach(one, this.#stop.signal))
     }

@@ -71,7 +71,7 @@ async function serve(
       }
       letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
-      const answered = await answer(components, { io, below }, request)
+      const answered = await answer(components, { io, below, upload }, request)
       sent += answered.bytes
       isWhole = answered.isWhole && (served === 0 || isWhole)
     }
@@ -128,7 +128,7 @@ interface Answered {
 
 async function answer(
   components: DagServerComponents,
-  { io, below }: { readonly io: FramedStream; readonly below: StreamSight },
+  { io, below, upload }: { readonly io: FramedStream; readonly below: StreamSight; readonly upload: Upload },
   request: DagRequest
 ): Promise<Answered> {
   const hidden = await below.hidden(request)
@@ -148,6 +148,7 @@ async function answer(
     }
     lastBytes = bytes.length
     components.onServed(bytes.length)
+    upload.sent(bytes.length)
     sent += bytes.length
     await pieces.add([answerHeader('block', bytes.length), bytes])
     below.sent(takeOwn(order, next, bytes))

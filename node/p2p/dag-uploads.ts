@@ -5,6 +5,8 @@ import type { Clock } from './components.ts'
 /** A place for one peer to which one root is sent. */
 export interface Upload {
   readonly root: ContentId
+  /** So many bytes more are on their way. */
+  sent(bytes: number): void
   /** @param sent bytes, if the peer got all that it asked for: then others are told of it */
   release(sent: number | undefined): void
 }
@@ -12,7 +14,7 @@ export interface Upload {
 /** Content that more peers ask for than there are places. */
 interface Crowd {
   until: number
-  /** How often each of them was sent elsewhere. */
+  /** When each of them was sent elsewhere for the first time. */
   readonly referred: Map<string, number>
 }
 
@@ -31,10 +33,13 @@ interface Receivers {
 export class Uploads {
   readonly #clock: Pick<Clock, 'now'>
   readonly #byPeer = new Map<string, number>()
-  readonly #byRoot = new Map<ContentId, Set<string>>()
+  /** Who is being sent a root, and bytes so far. */
+  readonly #byRoot = new Map<ContentId, Map<string, number>>()
   /** Of the roots that were sent last, to whom, the newest last. */
   readonly #receivers = new Map<ContentId, Receivers>()
   readonly #crowds = new Map<ContentId, Crowd>()
+  /** Who came last for each root and got a place, and when: as many as there are places. */
+  readonly #starts = new Map<ContentId, Map<string, number>>()
   #all = 0
 
   constructor(clock: Pick<Clock, 'now'>) {
@@ -45,20 +50,45 @@ export class Uploads {
   take(peer: string, root: ContentId, hold: readonly string[]): Upload | undefined {
     const { uploads, uploadsPerPeer, uploadsPerRoot } = LIMITS.dag
     const own = this.#byPeer.get(peer) ?? 0
-    const sharing = this.#byRoot.get(root) ?? new Set()
-    if (sharing.size >= uploadsPerRoot) this.#gather(root)
+    const sharing = this.#byRoot.get(root) ?? new Map<string, number>()
+    if (sharing.size >= uploadsPerRoot || this.#isRush(peer, root)) this.#gather(root)
     if (this.#all >= uploads || own >= uploadsPerPeer || sharing.size >= uploadsPerRoot || sharing.has(peer))
       return undefined
     if (this.#isReferred(peer, root, hold)) return undefined
     this.#all += 1
     this.#byPeer.set(peer, own + 1)
-    this.#byRoot.set(root, sharing.add(peer))
-    return { root, release: sent => this.#release(peer, root, sent) }
+    this.#byRoot.set(root, sharing.set(peer, 0))
+    this.#began(peer, root)
+    return {
+      root,
+      sent: bytes => void sharing.set(peer, (sharing.get(peer) ?? 0) + bytes),
+      release: sent => this.#release(peer, root, sent)
+    }
   }
 
-  /** Who got a root from here, the newest first. */
+  /** Who got a root from here, the newest first, and then who is getting it. */
   receiversOf(root: ContentId): readonly string[] {
-    return (this.#receivers.get(root)?.peers ?? []).toReversed()
+    const whole = (this.#receivers.get(root)?.peers ?? []).toReversed()
+    return [...new Set([...whole, ...(this.#byRoot.get(root)?.keys() ?? [])])]
+  }
+
+  /** Where one is sent it after the other there is never a crowd at any moment, and as many copies go out. */
+  #isRush(peer: string, root: ContentId): boolean {
+    const { uploadsPerRoot, crowdMs } = LIMITS.dag
+    const starts = this.#starts.get(root)
+    if (starts === undefined || starts.size < uploadsPerRoot || starts.has(peer)) return false
+    return [...starts.values()].every(at => this.#clock.now() - at < crowdMs)
+  }
+
+  #began(peer: string, root: ContentId): void {
+    const { uploadsPerRoot, rootsRemembered } = LIMITS.dag
+    const starts = this.#starts.get(root) ?? new Map<string, number>()
+    starts.delete(peer)
+    starts.set(peer, this.#clock.now())
+    dropOldest(starts, uploadsPerRoot)
+    this.#starts.delete(root)
+    this.#starts.set(root, starts)
+    dropOldest(this.#starts, rootsRemembered)
   }
 
   #gather(root: ContentId): void {
@@ -75,18 +105,21 @@ export class Uploads {
    * own: the source need not send it fifty times. Nobody is sent away for ever: those others may be out of his reach.
    */
   #isReferred(peer: string, root: ContentId, hold: readonly string[]): boolean {
-    const { crowdBytes, referrals, peersShown } = LIMITS.dag
+    const { crowdBytes, referMs, peersShown } = LIMITS.dag
+    const now = this.#clock.now()
     const crowd = this.#crowds.get(root)
     if (crowd === undefined) return false
-    if (crowd.until < this.#clock.now()) {
+    if (crowd.until < now) {
       this.#crowds.delete(root)
       return false
     }
-    const isWorthIt = (this.#receivers.get(root)?.bytes ?? 0) >= crowdBytes
-    const before = crowd.referred.get(peer) ?? 0
-    if (!isWorthIt || hold.length === 0 || before >= referrals) return false
-    crowd.referred.delete(peer)
-    crowd.referred.set(peer, before + 1)
+    const most = Math.max(this.#receivers.get(root)?.bytes ?? 0, ...(this.#byRoot.get(root)?.values() ?? []))
+    const isWorthIt = most >= crowdBytes
+    // Whoever had a place a moment ago gets the rest: that is no further copy.
+    if (this.#starts.get(root)?.has(peer) === true) return false
+    const since = crowd.referred.get(peer) ?? now
+    if (!isWorthIt || hold.length === 0 || now - since >= referMs) return false
+    crowd.referred.set(peer, since)
     dropOldest(crowd.referred, peersShown)
     return true
   }

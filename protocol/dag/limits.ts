@@ -41,11 +41,14 @@ export const DAG_LIMITS = Object.freeze({
     reasonChars: 80,
     /** strikes for bytes that are not the block they stand for: enough to be cut at once */
     lieStrikes: 8,
-    /** who had no room is asked again after so long, and so often */
+    /** who had no room is asked again after so long, and twice as long each time up to this; until nothing came for the last of them */
     busyMs: SECOND / 2,
-    busyTries: 60,
-    /** peers that were named by those without room, and are dialled: in all, and for how long */
+    busyMostMs: 4 * SECOND,
+    busyGiveUpMs: 30 * SECOND,
+    /** peers that were named by those without room: in all, how many are dialled, in all and of one answer, and for how long */
+    namedPeers: 64,
     namedDials: 8,
+    namedDialsAtOnce: 3,
     namedDialMs: 3 * SECOND,
 
     /** another peer is asked too after so many times what four in five answers took, and not sooner than this */
@@ -86,12 +89,12 @@ export const DAG_LIMITS = Object.freeze({
     /** roots of which it is remembered who got them from here, and how many of them */
     rootsRemembered: 256,
     /**
-     * Content that many ask for at once: while that lasts, and somebody who is here got it already, others are sent there, so often, until
-     * they get it here too. Little content is not worth the way.
+     * Content that many ask for: more than there are places for it, at once or within this time. While that lasts, others are sent to
+     * somebody here who got it or is getting it, for so long, until they get it here too. Little content is not worth the way.
      */
-    crowdMs: 10 * SECOND,
+    crowdMs: 30 * SECOND,
     crowdBytes: 4 * MiB,
-    referrals: 20,
+    referMs: 15 * SECOND,
     /** the least that an operator may bound uploads or downloads to, a second */
     leastRate: 64 * KiB
   })

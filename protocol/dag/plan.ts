@@ -16,6 +16,8 @@ export interface Holder {
 }
 
 interface Entry extends Place {
+  /** How many leaves were named before it. */
+  readonly ordinal: number
   holder: Holder | undefined
   /** Peers that said that it is not there. */
   refused: Set<string> | undefined
@@ -51,6 +53,9 @@ export class DagPlan {
   /** Bytes of the leaves whose nodes say how many they have, and how many others there are. */
   #sizedBytes = 0
   #unsized = 0
+  #leafCount = 0
+  /** The part of the leaves that is asked for last: 0 where they are asked for in their order. */
+  #startAt = 0
   #fetched = 0
   /** Whether some of what the root names is here: then each node is asked for alone, once it is known not to be here. */
   #isPartlyHere: boolean | undefined
@@ -127,6 +132,18 @@ export class DagPlan {
     entry.refused.add(peer)
   }
 
+  /** What a peer had not got it may have by now. */
+  forgive(peer: string): void {
+    for (const missing of [this.#nodes, this.#leaves]) {
+      for (const entry of missing.values()) entry.refused?.delete(peer)
+    }
+  }
+
+  /** Leaves are asked for from somewhere else on, once and for all. @param part of all of them, from 0 to below 1 */
+  beginAt(part: number): void {
+    if (this.#startAt === 0) this.#startAt = part
+  }
+
   /** What a holder waits for may be asked of others. */
   release(holder: Holder): void {
     for (const missing of [this.#nodes, this.#leaves]) {
@@ -136,7 +153,7 @@ export class DagPlan {
 
   /** Whether there is anything to ask a peer for. */
   hasWorkFor(peer: string): boolean {
-    return !this.#loose(this.#nodes, peer).next().done || !this.#loose(this.#leaves, peer).next().done
+    return !this.#loose(this.#nodes, peer).next().done || !this.#looseLeaves(peer).next().done
   }
 
   /** About how many bytes nobody is asked for, counted as far as `enough`. */
@@ -175,7 +192,7 @@ export class DagPlan {
     const { leavesPerRequest: count, shareBytes } = LIMITS.dag
     const share = sharing > 1 ? this.looseBytes(most * 2 * sharing) / (2 * sharing) : most
     const bounds = { count, bytes: Math.min(most, Math.max(shareBytes, share)) }
-    const wants = this.#hold(this.#loose(this.#leaves, holder.peer), holder, bounds)
+    const wants = this.#hold(this.#looseLeaves(holder.peer), holder, bounds)
     return wants.length > 0 ? { reach: 'blocks', root, wants } : undefined
   }
 
@@ -197,10 +214,17 @@ export class DagPlan {
     return held
   }
 
-  *#loose(missing: ReadonlyMap<string, Entry>, peer: string): Generator<Entry, void> {
+  *#loose(missing: ReadonlyMap<string, Entry>, peer: string, from = 0, to = Infinity): Generator<Entry, void> {
     for (const entry of missing.values()) {
-      if (entry.holder === undefined && entry.refused?.has(peer) !== true) yield entry
+      const isIn = entry.ordinal >= from && entry.ordinal < to
+      if (isIn && entry.holder === undefined && entry.refused?.has(peer) !== true) yield entry
     }
+  }
+
+  *#looseLeaves(peer: string): Generator<Entry, void> {
+    const start = Math.floor(this.#startAt * this.#leafCount)
+    yield* this.#loose(this.#leaves, peer, start)
+    if (start > 0) yield* this.#loose(this.#leaves, peer, 0, start)
   }
 
   #weigh({ size }: Entry): number {
@@ -218,8 +242,10 @@ export class DagPlan {
     if (this.#named.size >= this.#limits.blocks)
       throw new RegistryError('LIMIT_EXCEEDED', `a package has at most ${this.#limits.blocks} blocks`)
     this.#named.add(key)
-    this.#of(place.cid).set(key, { ...place, holder, refused: undefined })
-    if (place.cid.code !== RAW) return
+    const isLeaf = place.cid.code === RAW
+    this.#of(place.cid).set(key, { ...place, holder, refused: undefined, ordinal: isLeaf ? this.#leafCount : 0 })
+    if (!isLeaf) return
+    this.#leafCount += 1
     if (place.size === undefined) this.#unsized += 1
     this.#sizedBytes += place.size ?? 0
     // Attack: a node of 50 KiB that names gigabytes. They are refused before the first of them is asked for.

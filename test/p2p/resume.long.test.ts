@@ -5,5 +5,5 @@ import { stopNodes } from '../support/swarm-node.ts'
 afterEach(stopNodes)
 
 test('a process that is killed ten times in the middle of a fetch pays for ten blocks, and no more', async () => {
-  await killedReceiver({ kills: 10, largeBytes: 64 * 2 ** 20 })
+  await killedReceiver({ kills: 10, largeBytes: 24 * 2 ** 20, smallFiles: 1_000 })
 })

@@ -8,22 +8,31 @@ import { DagBlocks, rootOf } from './random-dag.ts'
 import { tempDir } from './temp-dir.ts'
 
 const MiB = 2 ** 20
+const SMALL_BYTES = 8_000
 /** Handshakes, introduction, and what else hosts say to each other in each life of the receiver. */
 const TALK_BYTES = 48 * 1024
+/** What encryption and frames add. */
+const WRAPPED = 1.01
 
 /**
  * Fetches a package in a process that is killed so often, each time at an offset that nobody has chosen, and once to the
- * end; all that ever came in is its size, a block for each kill, and the talk around it.
+ * end. Of what one life read from its socket all but a block is on its disk, so that all that ever came in is the size of the
+ * package, a block for each kill, and the talk around it.
  */
 export async function killedReceiver({
   kills,
-  largeBytes
+  largeBytes,
+  smallFiles
 }: {
   readonly kills: number
   readonly largeBytes: number
+  readonly smallFiles: number
 }): Promise<void> {
   const blocks = new DagBlocks()
-  const small = Array.from({ length: 200 }, (_, i) => [`file-${i}`, blocks.raw(randomBytes(2_000 + i))] as const)
+  const small = Array.from(
+    { length: smallFiles },
+    (_, i) => [`file-${i}`, blocks.raw(randomBytes(SMALL_BYTES + i))] as const
+  )
   const root = rootOf(
     blocks.folder({
       'big.bin': blocks.file(randomBytes(largeBytes), MiB),
@@ -43,17 +52,22 @@ export async function killedReceiver({
     return [how, Number(bytes)]
   }
   let received = 0
+  let here = 0
   for (let kill = 0; kill < kills; kill++) {
     // Of what is missing still, so that each kill is in the middle.
-    const left = Math.max(TALK_BYTES, total - received)
-    const [how, bytes] = await live(TALK_BYTES / 4 + Math.random() * (left / 2))
+    const until = Math.floor(TALK_BYTES / 4 + Math.random() * ((total - here) / 2))
+    const [how, bytes] = await live(until)
     expect(how).toBe('killed')
     received += bytes
+    const before = here
+    here = (await (await openBlocks(`${folder}/blocks`)).usage()).bytes
+    const kept = (here - before) * WRAPPED
+    expect(bytes - kept, `lost when killed at ${until}`).toBeLessThan(LIMITS.content.chunkBytes + TALK_BYTES)
   }
   const [how, bytes] = await live(Number.POSITIVE_INFINITY)
   expect(how).toBe('whole')
   received += bytes
-  expect(received).toBeLessThan(total * 1.01 + kills * LIMITS.content.chunkBytes + (kills + 1) * TALK_BYTES)
+  expect(received).toBeLessThan(total * WRAPPED + kills * LIMITS.content.chunkBytes + (kills + 1) * TALK_BYTES)
   const kept = await openBlocks(`${folder}/blocks`)
   for (const { cid } of all) expect(await kept.has(cid)).toBe(true)
 }
