@@ -282,7 +282,7 @@ describe('a node that is asked', () => {
     expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
   })
 
-  test('by more than three for one root says that it is busy, and who got it', async () => {
+  test('by more than three for one root says that it is busy, who got it, and who is getting it', async () => {
     const server = await memoryNode({ registries })
     const dag = files(3, 2 ** 20)
     await store(server, dag.blocks)
@@ -291,15 +291,23 @@ describe('a node that is asked', () => {
     await fetchContent(owner, { ...dag, registry })
     const request: DagRequest = { reach: 'blocks', root: dag.root, wants: [CID.parse(dag.root)] }
     const held: FramedStream[] = []
+    const receiving: { readonly id: string; readonly addresses: readonly string[] }[] = []
     for (let n = 0; n < LIMITS.dag.uploadsPerRoot; n++) {
-      const io = new FramedStream(await (await stranger(server)).newStream(DAG_PROTOCOL))
+      const peer = await rawPeer()
+      const connection = await dialRaw(peer, server.address())
+      await sayHello(connection)
+      const io = new FramedStream(await connection.newStream(DAG_PROTOCOL))
       await ask(io, request)
       held.push(io)
+      // It listens nowhere.
+      receiving.push({ id: peer.peerId.toString(), addresses: [] })
     }
     const late = new FramedStream(await (await stranger(server)).newStream(DAG_PROTOCOL))
-    expect(await ask(late, request, 'busy')).toEqual([
-      { type: 'busy', peers: [{ id: owner.swarm.peerId, addresses: [expect.stringContaining('/tcp/') as string] }] }
-    ])
+    const [answer] = await ask(late, request, 'busy')
+    const got = { id: owner.swarm.peerId, addresses: [expect.stringContaining('/tcp/') as string] }
+    if (answer?.type !== 'busy') throw new Error('it is not busy')
+    expect(answer.peers[0]).toEqual(got)
+    expect(new Set(answer.peers.slice(1))).toEqual(new Set(receiving))
     // Who fetches goes where he is told to go, and comes back to who had no room.
     const me = await memoryNode({ registries })
     await me.swarm.connect(server.address())
