@@ -3,7 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { DigestSet } from '../protocol/digest-set.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import type { Subject } from '../protocol/fact.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -33,13 +33,17 @@ export interface ReachableInit {
  * reads nothing.
  *
  * Invariants:
- * 1. A root counts if a release of one of the registries names it: as of now, or of `rescanMs` ago after a revocation.
+ * 1. A root counts if a release of one of the registries names it: as of now, or after a revocation of `rescanMs` ago and
+ *    however long it takes to read all releases again. A registry with 100,000 packages would otherwise serve nobody for as
+ *    long, each time that somebody is given a role.
  * 2. Another block counts if it is below such a root that is held as a whole.
  */
 export class Reachable {
   readonly #init: ReachableInit
-  /** Roots that releases name, held or not. */
+  /** Roots that releases of these registries name, held or not. */
   #named = newSet()
+  #namedBy: readonly RegistryId[] = []
+  /** What is read now, or was last. */
   #registries: readonly RegistryId[] = []
   #scannedAt = Number.NEGATIVE_INFINITY
   #isStale = true
@@ -72,7 +76,15 @@ export class Reachable {
   /** Whether a release names this root. @throws RegistryError TIMEOUT when that takes too long to find out */
   async isNamed({ multihash }: CID, signal: AbortSignal): Promise<boolean> {
     // Asked for with every stream: it costs next to nothing while there is no news.
-    if (this.#isReading || !this.#isCurrent()) await this.#settled('reading', () => this.#read(), signal)
+    if (!this.#isReading && this.#isCurrent()) return this.#named.has(multihash.digest)
+    const wasNamed = this.#isOf(this.#namedBy) && this.#named.has(multihash.digest)
+    const { lookMs, staleMs } = LIMITS.gateway
+    try {
+      await this.#settled('reading', () => this.#read(), signal, wasNamed ? staleMs : lookMs)
+    } catch (error) {
+      if (wasNamed && isRegistryError(error) && error.code === 'TIMEOUT') return true
+      throw error
+    }
     return this.#named.has(multihash.digest)
   }
 
@@ -86,22 +98,31 @@ export class Reachable {
   }
 
   #isCurrent(): boolean {
-    const { registries, clock } = this.#init
-    const now = registries()
-    const isSame = now.length === this.#registries.length && now.every(id => this.#registries.includes(id))
+    const { clock } = this.#init
     const isDue = clock.now() - this.#scannedAt >= LIMITS.gateway.rescanMs || clock.now() < this.#scannedAt
-    return isSame && this.#noted.size === 0 && !(this.#isStale && isDue)
+    return this.#isOf(this.#registries) && this.#noted.size === 0 && !(this.#isStale && isDue)
+  }
+
+  /** Whether these are the registries that count now: what is no longer followed is shown no more, at once. */
+  #isOf(registries: readonly RegistryId[]): boolean {
+    const now = this.#init.registries()
+    return now.length === registries.length && now.every(id => registries.includes(id))
   }
 
   /** One task of a kind after the other, whoever waits for it: requests that are given up leave behind what was found so far. */
-  async #settled(kind: 'reading' | 'walking', task: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  async #settled(
+    kind: 'reading' | 'walking',
+    task: () => Promise<void>,
+    signal: AbortSignal,
+    mostMs: number = LIMITS.gateway.lookMs
+  ): Promise<void> {
     const run = this.#turns[kind].then(task)
     this.#turns[kind] = run.catch(() => undefined)
     const { promise, reject } = Promise.withResolvers<never>()
     const done = new AbortController()
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: done.signal })
     const late = new RegistryError('TIMEOUT', 'what may be shown is still being read')
-    this.#init.clock.after(LIMITS.gateway.lookMs, () => reject(late), done.signal)
+    this.#init.clock.after(mostMs, () => reject(late), done.signal)
     try {
       await Promise.race([run, promise])
     } finally {
@@ -158,11 +179,13 @@ export class Reachable {
     } catch (error) {
       // Nothing that was read before may stay: what went wrong may have been about what is to be shown no more.
       this.#named = newSet()
+      this.#namedBy = []
       this.#registries = []
       this.#isStale = true
       throw error
     }
     this.#named = named
+    this.#namedBy = registries
     this.#scannedAt = clock.now()
     const isGone = [...this.#walked].some(root => !named.has(toLink(root).multihash.digest))
     if (isGone) this.#forgetWalks()

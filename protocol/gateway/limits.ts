@@ -42,6 +42,8 @@ export const GATEWAY_LIMITS = Object.freeze({
     shardsPerName: 2_048,
     /** how long a request waits to learn whether a block may be shown */
     lookMs: 10 * SECOND,
+    /** the same where the answer was yes before there was news: after it, that is still the answer */
+    staleMs: SECOND / 2,
     /** between two readings of all that registries hold: how long something may be shown that a revocation took out */
     rescanMs: 5 * SECOND,
     /** packages with news that are looked at one by one; with more, all are */

@@ -193,6 +193,56 @@ test('whoever asks for a root does not wait for those who make the node look thr
   expect(await block).toBe(false)
 })
 
+test('what was named is served while all is read again, and what is no longer followed waits for that', async () => {
+  const dag = new DagBlocks()
+  const top = rootOf(dag.folder({ a: dag.raw(randomBytes(9)) }))
+  const named = toLink(top)
+  const { signal } = new AbortController()
+  let registries: readonly RegistryId[] = [registry]
+  let ms = 1_000
+  let isStuck = false
+  const stuck = Promise.withResolvers<void>()
+  const late: (() => void)[] = []
+  const reachable = new Reachable({
+    space: () => ({
+      stored: memoryBlocks(),
+      isKept: async () => false,
+      onKept: () => () => undefined,
+      kept: async function* () {}
+    }),
+    registries: () => registries,
+    view: {
+      find: async () => undefined,
+      packages: async function* () {
+        if (isStuck) await stuck.promise
+        if (registries.length > 0) yield { versions: [{ contents: [{ root: top }] }] } as unknown as PackageView
+      }
+    },
+    clock: {
+      now: () => ms,
+      after: (delay, task) => {
+        if (delay === LIMITS.gateway.staleMs) late.push(task)
+        return () => undefined
+      }
+    },
+    stopping: signal
+  })
+  expect(await reachable.isNamed(named, signal)).toBe(true)
+  isStuck = true
+  reachable.noted(registry, 'registry')
+  ms += LIMITS.gateway.rescanMs
+  const again = reachable.isNamed(named, signal)
+  expect(late).toHaveLength(1)
+  late[0]?.()
+  expect(await again).toBe(true)
+  // The first reading goes on; what it was told of counts from when it has ended.
+  registries = []
+  const gone = reachable.isNamed(named, signal)
+  expect(late).toHaveLength(1)
+  stuck.resolve()
+  expect(await gone).toBe(false)
+})
+
 describe('the blocks below a root', () => {
   const { signal: stopping } = new AbortController()
   const made = () => {
