@@ -248,6 +248,8 @@ export const LIMITS = Object.freeze({
     /** directories of one package that are asked for at once, 256 KiB each at most */
     nodesAhead: 16,
     concurrentPackages: 4,
+    /** the same with those that have come and are being made durable */
+    packagesUnderWay: 32,
     mirrorQueue: 100_000,
     /** between the arrival of a peer and the next try for what nobody had */
     retryMs: 500,

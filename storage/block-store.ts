@@ -20,6 +20,8 @@ import { BlockUsage } from './block-usage.ts'
 import type { BlockCount } from './block-usage.ts'
 import { codeOf, toWriteError } from './disk-errors.ts'
 import { isTemporary, syncDir, temporaryName } from './durable.ts'
+import { FlushTogether } from './flush-together.ts'
+import type { FlushFailures } from './flush-together.ts'
 import { SyncAhead } from './sync-ahead.ts'
 import { Turn } from './turn.ts'
 import { corruptBlock, isBlock, isStorable, missingBlock, verifiedBlocks } from './verified-blocks.ts'
@@ -63,6 +65,7 @@ class BlockFiles {
   readonly #folders = new Set<string>()
   readonly #turn = new Turn()
   readonly #ahead = new SyncAhead()
+  readonly #together = new FlushTogether(cids => this.#flushAll(cids))
   readonly usage = new BlockUsage(
     () => this.shards(),
     shard => this.#countIn(shard)
@@ -202,16 +205,22 @@ class BlockFiles {
   }
 
   async flush(cids: Iterable<CID>, { signal }: AbortOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    await this.#together.flush(cids)
+  }
+
+  async #flushAll(cids: readonly CID[]): Promise<FlushFailures> {
     const folders = new Set<string>()
+    const failures = new Map<string, unknown>()
     await inGroups(cids, async cid => {
-      signal?.throwIfAborted()
       const file = this.#fileOf(cid)
-      folders.add(dirname(file))
       try {
         await this.#ahead.finish(file)
+        folders.add(dirname(file))
       } catch (cause) {
-        if (codeOf(cause) !== 'ENOENT') throw toWriteError(cause, `block ${cid.toString()}`)
-        throw missingBlock(cid, cause)
+        const isGone = codeOf(cause) === 'ENOENT'
+        const key = cid.toString()
+        failures.set(key, isGone ? missingBlock(cid, cause) : toWriteError(cause, `block ${key}`))
       }
     })
     try {
@@ -221,6 +230,7 @@ class BlockFiles {
     } catch (cause) {
       throw toWriteError(cause, 'the folder of blocks')
     }
+    return failures
   }
 
   sizeOf(cid: CID): number | undefined {

@@ -31,6 +31,7 @@ export class Trail {
   #flushedAt: number | undefined
   #lookupMs: number | undefined
   #received = 0
+  readonly #arrived = Promise.withResolvers<void>()
 
   constructor(init: TrailInit) {
     this.#init = init
@@ -63,6 +64,12 @@ export class Trail {
 
   stored(): void {
     this.#storedAt ??= this.#init.now()
+    this.#arrived.resolve()
+  }
+
+  /** Fulfilled when every block is here, durable or not yet; never, when that does not come to pass. */
+  get arrived(): Promise<void> {
+    return this.#arrived.promise
   }
 
   flushed(): void {

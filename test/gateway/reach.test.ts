@@ -202,7 +202,7 @@ test('what was named is served while all is read again, and what is no longer fo
   let ms = 1_000
   let isStuck = false
   const stuck = Promise.withResolvers<void>()
-  const late: (() => void)[] = []
+  const late: (() => unknown)[] = []
   const reachable = new Reachable({
     space: () => ({
       stored: memoryBlocks(),
@@ -222,7 +222,6 @@ test('what was named is served while all is read again, and what is no longer fo
       now: () => ms,
       after: (delay, task) => {
         if (delay === LIMITS.gateway.staleMs) late.push(task)
-        return () => undefined
       }
     },
     stopping: signal

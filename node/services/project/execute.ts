@@ -3,7 +3,7 @@ import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import type { ArchiveDigests } from '../../../protocol/payload.ts'
-import { fanOut } from '../../runtime/queue.ts'
+import { fanOut, Queue } from '../../runtime/queue.ts'
 import { FetchProgress, tellingOf } from '../fetch-progress.ts'
 import type { FetchTold } from '../fetch-progress.ts'
 import { TrafficShare } from '../traffic-share.ts'
@@ -71,24 +71,31 @@ export async function fetchAll(
   const progress = new FetchProgress({ now, total, isRelayed: peer => content.isRelayed(peer) })
   let done = 0
   const tell = (): void => onProgress({ ...progress.read(), done, of: missing.length })
+  // A package that has come waits for the disk beside others: one turn at it makes many of them durable.
+  const lanes = new Queue({ concurrency: LIMITS.fetch.concurrentPackages, capacity: LIMITS.fetch.packagesUnderWay })
   const fetching = fanOut(
     missing,
-    { concurrency: LIMITS.fetch.concurrentPackages, signal },
+    { concurrency: LIMITS.fetch.packagesUnderWay, signal },
     async ({ pack, release }, abort) => {
-      const started = now()
-      const received = traffic.begin()
-      const shown = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
-      let fetched = 0
-      try {
-        const order = { registry: pack.registry, root: pack.cid, size: release.size }
-        fetched = (await content.fetch(order, abort, shown.trail)).fetched
-      } finally {
-        shown.end()
-        // What was here already took nothing of what came in meanwhile for others.
-        const shares = received().filter(() => fetched > 0)
-        const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
-        arrived.set(pack.id, { from: shares.map(([peer]) => peer), bytes, ms: now() - started })
-      }
+      const order = { registry: pack.registry, root: pack.cid, size: release.size }
+      const whole = await lanes.run(async () => {
+        const started = now()
+        const received = traffic.begin()
+        const shown = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
+        const { trail } = shown
+        const coming = content.fetch(order, abort, trail)
+        try {
+          await Promise.race([trail.arrived, coming])
+        } finally {
+          shown.end()
+          // What was here already took nothing of what came in meanwhile for others.
+          const shares = received().filter(() => trail.received > 0)
+          const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
+          arrived.set(pack.id, { from: shares.map(([peer]) => peer), bytes, ms: now() - started })
+        }
+        return { coming }
+      }, abort)
+      await whole.coming
       done += 1
       tell()
     }
