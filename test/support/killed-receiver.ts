@@ -54,8 +54,8 @@ export async function killedReceiver({
   let received = 0
   let here = 0
   for (let kill = 0; kill < kills; kill++) {
-    // Of what is missing still, so that each kill is in the middle.
-    const until = Math.floor(TALK_BYTES / 4 + Math.random() * ((total - here) / 2))
+    // Of a share of what is missing still, so that there is a middle left for each kill: a socket is read in pieces of megabytes.
+    const until = Math.floor(TALK_BYTES / 4 + Math.random() * ((total - here) / (kills - kill + 1)))
     const [how, bytes] = await live(until)
     expect(how).toBe('killed')
     received += bytes
