@@ -53,7 +53,8 @@ async function rootsOf(parts: NodeParts, text: string): Promise<readonly Content
   throw new RegistryError('UNKNOWN_VERSION', `no version ${reference.range} of ${reference.name} in the registry`)
 }
 
-function contentIdIn(text: string): ContentId | undefined {
+/** The content id that a text is, or undefined where it is something else. */
+export function contentIdIn(text: string): ContentId | undefined {
   try {
     return parseContentId(text)
   } catch (error) {

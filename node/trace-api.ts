@@ -12,6 +12,7 @@ import type { NodeParts } from './parts.ts'
 import type { ApiMethods } from './services/api.ts'
 import { pinnedRange } from './services/store/pins.ts'
 import type { Space } from './spaces.ts'
+import { contentIdIn } from './takedown.ts'
 
 type Traced = ApiMethods['trace']['result']
 
@@ -97,15 +98,6 @@ async function nameOf(
     if (version !== undefined) return { registry, alias, name: shortNameOf(name), version }
   }
   return { registry, alias, name: null, version: null }
-}
-
-function contentIdIn(text: string): ContentId | undefined {
-  try {
-    return parseContentId(text)
-  } catch (error) {
-    if (isRegistryError(error)) return undefined
-    throw error
-  }
 }
 
 function notHere(what: string, next: string): RegistryError {
