@@ -1,6 +1,5 @@
-import { parseContentId } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
-import { isRegistryError, RegistryError } from '../protocol/errors.ts'
+import { RegistryError } from '../protocol/errors.ts'
 import { ecosystemOf, shortNameOf } from '../protocol/package-name.ts'
 import { NO_TIMES } from '../protocol/trace-record.ts'
 import type { TraceRecord } from '../protocol/trace-record.ts'
