@@ -1,6 +1,7 @@
 import { toLink } from '../protocol/cid.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
+import { isPackage } from '../protocol/subject.ts'
 import type { BlockKeeper } from './block-keeper.ts'
 import type { Changes } from './changes.ts'
 import { fetchInto } from './content.ts'
@@ -71,6 +72,7 @@ export function keepWhatCounts(
 ): void {
   mirror.consider(`${registry} ${subject}`, async () => {
     if (subject === 'registry') return contentsOf(keeper, registry)
+    if (!isPackage(subject)) return []
     const found = await view.find(registry, subject)
     if (found === undefined) return []
     return keeper.contentsIn(registry, found).map(({ root, size }) => ({ registry, root, size, teller }))

@@ -3,6 +3,7 @@ import type { DiskGuard } from './disk-guard.ts'
 import type { ProjectPins } from './project-pins.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
+import type { Attesting } from './attesting.ts'
 import type { AuthorityComponents } from './authority.ts'
 import type { Precedence } from './services/precedence.ts'
 import type { Publish } from './services/publish.ts'
@@ -33,7 +34,7 @@ import type { Spaces } from './spaces.ts'
 import type { Swarms } from './swarms.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
-export interface NodeParts {
+export interface NodeParts extends Attesting {
   readonly version: string
   readonly home: string
   readonly config: Config

@@ -1,4 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
+import type { DigestView } from './attest/fold.ts'
 import { authorityRow } from './authority.ts'
 import type { Authority } from './authority.ts'
 import { compareText, concatBytes, equalBytes } from './bytes.ts'
@@ -18,6 +19,11 @@ export function encodePackageRow(view: PackageView): Uint8Array {
     contents: version.contents.map(content => ({ ...content, manifest: toManifestRecord(content.manifest) }))
   }))
   return encodeCbor({ ...view, versions })
+}
+
+/** The same of what is said about a digest. */
+export function encodeDigestRow(view: DigestView): Uint8Array {
+  return encodeCbor(view)
 }
 
 /** The row of the registry itself: who may do what, and which facts its catalogue is made of. `facts` are those of the set. */

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { admitKey } from '../../attestation/keys.ts'
+import { verifyAttestation } from '../../attestation/verify-envelope.ts'
 import { verifyFact } from '../../attestation/sign-fact.ts'
 import type { Admission, PendingReason, RejectReason } from '../../protocol/admission.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
@@ -346,6 +347,7 @@ function readShape({ bytes, source }: Item): Envelope | Admission {
 async function readPayload(envelope: Envelope, draft: Draft): Promise<VerifiedFact | RejectReason> {
   try {
     const fact = verified(envelope)
+    if (fact.payload.type === 'attestation') verifyAttestation(fact.payload.value)
     for (const key of namedKeys(fact.payload)) {
       // A key that is named already was admitted then: the answer is a matter of its bytes alone.
       if (await draft.isNamed(key)) continue
@@ -356,7 +358,14 @@ async function readPayload(envelope: Envelope, draft: Draft): Promise<VerifiedFa
     return fact
   } catch (error) {
     if (!isRegistryError(error)) throw error
-    return error.code === 'INADMISSIBLE_KEY' ? 'inadmissible-key' : 'malformed'
+    switch (error.code) {
+      case 'INADMISSIBLE_KEY':
+        return 'inadmissible-key'
+      case 'BAD_SIGNATURE':
+        return 'bad-signature'
+      default:
+        return 'malformed'
+    }
   }
 }
 

@@ -11,6 +11,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { nearest } from '../../protocol/nearest.ts'
 import { ecosystemOf, shortNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
+import { isPackage } from '../../protocol/subject.ts'
 import { orderingOf } from '../../protocol/version.ts'
 import type { Version } from '../../protocol/version.ts'
 import { openPackageRow, sealedHash, viewDigest } from '../../protocol/view-row.ts'
@@ -73,7 +74,7 @@ export class RegistryView {
 
   async *packages(registry: RegistryId): AsyncGenerator<PackageView> {
     for await (const [subject, sealed] of this.#rows.rows(registry)) {
-      if (subject !== 'registry') yield openPackageRow(sealed)
+      if (isPackage(subject)) yield openPackageRow(sealed)
     }
   }
 
@@ -144,7 +145,7 @@ export class RegistryView {
   async near(registry: RegistryId, name: PackageName): Promise<readonly string[]> {
     const names: string[] = []
     for await (const [subject] of this.#rows.rows(registry)) {
-      if (subject !== 'registry') names.push(shortNameOf(subject))
+      if (isPackage(subject)) names.push(shortNameOf(subject))
     }
     return nearest(shortNameOf(name), names)
   }

@@ -10,7 +10,7 @@ import type { Subject } from '../../../protocol/fact.ts'
 import { headsOf, isWithin } from '../../../protocol/heads.ts'
 import type { Heads } from '../../../protocol/heads.ts'
 import { ECOSYSTEMS } from '../../../protocol/package-name.ts'
-import { covers, parseRevokedScope, placeIn, WHOLE } from '../../../protocol/role.ts'
+import { covers, DIGESTS, parseRevokedScope, placeIn, WHOLE } from '../../../protocol/role.ts'
 import type { Scope } from '../../../protocol/role.ts'
 import { asideReason } from './place.ts'
 import type { Place } from './place.ts'
@@ -114,7 +114,7 @@ function narrowed(scope: Scope): readonly Scope[] {
   if (!scope.endsWith('*')) return []
   const prefix = scope.slice(0, -1)
   const longer =
-    scope === WHOLE ? ECOSYSTEMS.map(ecosystem => `${ecosystem}/*`) : FOLLOWING.map(char => `${prefix}${char}*`)
+    scope === WHOLE ? [...ECOSYSTEMS, DIGESTS].map(space => `${space}/*`) : FOLLOWING.map(char => `${prefix}${char}*`)
   return [...longer, placeIn(scope)].map(parseRevokedScope)
 }
 
