@@ -51,7 +51,13 @@ export function verifyEnvelope(envelope: DsseEnvelope, trust: EnvelopeTrust): re
 }
 
 /** Every key of a fact must have signed what it brings. @throws RegistryError as `verifyEnvelope` */
-export function verifyAttestation({ dsse, keys }: { readonly dsse: DsseEnvelope; readonly keys: readonly Principal[] }): void {
+export function verifyAttestation({
+  dsse,
+  keys
+}: {
+  readonly dsse: DsseEnvelope
+  readonly keys: readonly Principal[]
+}): void {
   verifyEnvelope(dsse, { keys, threshold: keys.length, payloadTypes: [IN_TOTO_TYPE] })
 }
 

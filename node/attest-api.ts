@@ -2,6 +2,8 @@ import { verifyFact } from '../attestation/sign-fact.ts'
 import { verifyAttestation } from '../attestation/verify-envelope.ts'
 import { parseDsse } from '../protocol/attest/envelope.ts'
 import { predicateTypeFrom, summarise } from '../protocol/attest/predicates.ts'
+import { isBearable } from '../protocol/attest/read-model.ts'
+import type { AttestationRecord } from '../protocol/attest/read-model.ts'
 import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
 import type { ReleaseBytes } from '../protocol/attest/release-subjects.ts'
 import { parseStatement } from '../protocol/attest/statement.ts'
@@ -15,6 +17,7 @@ import { packageNameOf } from '../protocol/package-name.ts'
 import { importFolder } from '../storage/content/import-folder.ts'
 import { readManifest } from '../storage/content/read-manifest.ts'
 import { filing } from './authority-api.ts'
+import { fetchInto } from './content.ts'
 import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
@@ -30,13 +33,13 @@ import { verified } from './services/registry-state.ts'
 export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
   return {
     attest: params => attestTo(parts, params),
-    attestations: async ({ reference, type }) => {
+    attestations: async ({ reference, type }, { signal }) => {
       const { release, shown } = await releaseMeant(parts, reference)
       const wanted = type === undefined ? undefined : predicateTypeFrom(type)
-      const all = await attestationsFor(parts, release)
+      const all = await attestationsFor(parts, release, signal)
       return { release: shown, attestations: all.filter(one => wanted === undefined || one.predicateType === wanted) }
     },
-    verifyRelease: ({ reference }) => verifyRelease(parts, reference),
+    verifyRelease: ({ reference }, { signal }) => verifyRelease(parts, reference, signal),
     verifyEnvelope: ({ file, signers = [] }) => verifyFile(parts, file, signers),
     verifyFolder: ({ folder }, { signal }) => verifyFolder(parts, folder, signal),
     sbom: async ({ reference, format: text }) => {
@@ -59,13 +62,40 @@ async function releaseMeant(parts: NodeParts, text: string): Promise<MeantReleas
   return { release, shown: shownRelease(release, registry.alias) }
 }
 
-async function attestationsFor({ attestations, registries }: NodeParts, release: ReleaseBytes): Promise<readonly ShownAttestation[]> {
-  const aliases = new Map(registries.all.map(({ id, alias }) => [id, alias]))
-  const records = await attestations.of(release)
+/** What is said of a release. Predicates that are content are asked for, where nothing else speaks against who says them. */
+async function attestationsFor(
+  parts: NodeParts,
+  release: ReleaseBytes,
+  signal: AbortSignal
+): Promise<readonly ShownAttestation[]> {
+  const aliases = new Map(parts.registries.all.map(({ id, alias }) => [id, alias]))
+  const first = await parts.attestations.of(release)
+  const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
   return records.map(record => ({ ...record, alias: aliases.get(record.registry) ?? record.registry }))
 }
 
-async function attestTo(parts: NodeParts, params: AttestMethods['attest']['params']): Promise<AttestMethods['attest']['result']> {
+/** Whether any came. What does not come stays marked `not-here`. */
+async function bringPredicates(
+  parts: NodeParts,
+  records: readonly AttestationRecord[],
+  signal: AbortSignal
+): Promise<boolean> {
+  const missing = records.flatMap(({ registry, content, marks }) =>
+    content !== null && marks.every(mark => mark === 'not-here' || isBearable(mark)) && marks.includes('not-here')
+      ? [{ registry, root: content.cid, size: content.size }]
+      : []
+  )
+  const both = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.fetch.blockTimeoutMs)])
+  const wanted = missing.slice(0, LIMITS.attestations.fetched)
+  const brought = await Promise.allSettled(wanted.map(one => fetchInto(parts, one, both)))
+  signal.throwIfAborted()
+  return brought.some(({ status }) => status === 'fulfilled')
+}
+
+async function attestTo(
+  parts: NodeParts,
+  params: AttestMethods['attest']['params']
+): Promise<AttestMethods['attest']['result']> {
   const { reference, registry: which, key, out } = params
   const { release, shown } = await releaseMeant(parts, reference)
   const registry = which === undefined ? release.registry : parts.registries.find(which).id
@@ -96,9 +126,13 @@ async function sayingOf({ authority }: NodeParts, params: AttestMethods['attest'
 }
 
 /** Attack: a disk that was changed under a node that is stopped. What was verified once is verified again, from the bytes. */
-async function verifyRelease(parts: NodeParts, text: string): Promise<AttestMethods['verifyRelease']['result']> {
+async function verifyRelease(
+  parts: NodeParts,
+  text: string,
+  signal: AbortSignal
+): Promise<AttestMethods['verifyRelease']['result']> {
   const { release, shown } = await releaseMeant(parts, text)
-  const attestations = await attestationsFor(parts, release)
+  const attestations = await attestationsFor(parts, release, signal)
   let signatures = 0
   const check = async (registry: Release['registry'], fact: FactId): Promise<void> => {
     const bytes = await parts.facts.get(registry, fact)
@@ -106,7 +140,9 @@ async function verifyRelease(parts: NodeParts, text: string): Promise<AttestMeth
     if (bytes === undefined) return
     const envelope = parseEnvelope(bytes)
     if (envelope.id !== fact || !verifyFact(envelope))
-      throw new RegistryError('BAD_SIGNATURE', `the signature of fact ${fact} does not hold`, { next: 'run ggen-node doctor --deep' })
+      throw new RegistryError('BAD_SIGNATURE', `the signature of fact ${fact} does not hold`, {
+        next: 'run ggen-node doctor --deep'
+      })
     signatures += 1
     const { payload } = verified(envelope)
     if (payload.type !== 'attestation') return
@@ -147,7 +183,8 @@ async function releasesOf(parts: NodeParts, statement: Statement): Promise<reado
   for (const { id, alias } of parts.registries.all) {
     for (const name of named) {
       const view = await parts.view.find(id, name)
-      for (const release of view === undefined ? [] : releasesWith(id, view, isMeant)) found.push(shownRelease(release, alias))
+      for (const release of view === undefined ? [] : releasesWith(id, view, isMeant))
+        found.push(shownRelease(release, alias))
     }
   }
   return found.length > 0 ? found : searchAll(parts, isMeant)
@@ -179,6 +216,6 @@ async function verifyFolder(
     releases.push(...same.map(release => shownRelease(release, alias)))
   }
   const { version } = manifest
-  const attestations = await attestationsFor(parts, { name, version, root, digests })
+  const attestations = await attestationsFor(parts, { name, version, root, digests }, signal)
   return { cid: root, sha256: toHex(digests.sha256), name, version, releases, attestations }
 }

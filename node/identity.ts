@@ -71,7 +71,13 @@ export async function otherSigner({ paths }: Home, own: Signer, name: string): P
 
 function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 'renewChain'>): KeySigner {
   const signsStatement = (payload: Uint8Array): Uint8Array => signStatement(payload, secret)
-  return { ...memberSigner(secret), sign: body => signFact(body, secret), signStatement: signsStatement, chain, renewChain }
+  return {
+    ...memberSigner(secret),
+    sign: body => signFact(body, secret),
+    signStatement: signsStatement,
+    chain,
+    renewChain
+  }
 }
 
 /** The key of a member's token, which is never written to this disk. @throws RegistryError MALFORMED | USAGE */

@@ -15,7 +15,9 @@ export type SbomFormat = keyof typeof FORMATS
 /** @throws RegistryError USAGE */
 export function sbomFormat(text: string): SbomFormat {
   if (text === 'cyclonedx' || text === 'spdx') return text
-  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 40))} is not a format`, { next: 'use cyclonedx or spdx' })
+  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 40))} is not a format`, {
+    next: 'use cyclonedx or spdx'
+  })
 }
 
 /**
@@ -30,7 +32,10 @@ export async function sbomOf(
   const finder = { find: view.find.bind(view), near: view.near.bind(view) }
   const { picks } = await resolveTree(finder, release.registry, { name: release.name, range: release.version })
   if (picks.length > LIMITS.attestations.components)
-    throw new RegistryError('LIMIT_EXCEEDED', `a bill of materials has at most ${LIMITS.attestations.components} packages`)
+    throw new RegistryError(
+      'LIMIT_EXCEEDED',
+      `a bill of materials has at most ${LIMITS.attestations.components} packages`
+    )
   const urls = new Map(picks.map(pick => [pick.name as string, urlOf(pick)]))
   const components = picks.map(pick => toComponent(pick, urls))
   const itself = components.find(({ name }) => name === release.name)

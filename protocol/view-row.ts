@@ -26,6 +26,11 @@ export function encodeDigestRow(view: DigestView): Uint8Array {
   return encodeCbor(view)
 }
 
+/** What is said about a digest, out of a sealed row. @throws RegistryError STORE_CORRUPT */
+export function openDigestRow(sealed: Uint8Array): DigestView {
+  return decodeCbor(unsealed(sealed), LIMITS.fact.cborDepth, Number.POSITIVE_INFINITY) as DigestView
+}
+
 /** The row of the registry itself: who may do what, and which facts its catalogue is made of. `facts` are those of the set. */
 export function encodeAuthorityRow(authority: Authority, facts: readonly VerifiedFact[]): Uint8Array {
   return encodeCbor({ ...authorityRow(authority), catalogue: catalogueMark(authority, facts) })
@@ -51,9 +56,7 @@ export function sealedHash(sealed: Uint8Array): Uint8Array {
  * @throws RegistryError STORE_CORRUPT when the row is not what was sealed
  */
 export function openPackageRow(sealed: Uint8Array): PackageView {
-  const row = sealed.subarray(32)
-  if (!equalBytes(rowHash(row), sealedHash(sealed)))
-    throw new RegistryError('STORE_CORRUPT', 'a row of the view changed on disk')
+  const row = unsealed(sealed)
   // Our own fold wrote these bytes and the hash above says they are unchanged: only manifests need rebuilding.
   const view = decodeCbor(row, LIMITS.fact.cborDepth, Number.POSITIVE_INFINITY) as PackageView
   const versions = view.versions.map(version => ({
@@ -61,6 +64,12 @@ export function openPackageRow(sealed: Uint8Array): PackageView {
     contents: version.contents.map(content => ({ ...content, manifest: parseManifestRecord(content.manifest) }))
   }))
   return { ...view, versions }
+}
+
+function unsealed(sealed: Uint8Array): Uint8Array {
+  const row = sealed.subarray(32)
+  if (equalBytes(rowHash(row), sealedHash(sealed))) return row
+  throw new RegistryError('STORE_CORRUPT', 'a row of the view changed on disk')
 }
 
 /**

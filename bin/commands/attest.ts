@@ -24,7 +24,11 @@ export async function attest(session: Session, args: readonly string[], options:
   const result = await withNode(session, { network: false }, client => client.call('attest', params))
   const { release, alias, predicateType, fact, content, isNew, file } = result
   report(session, result, () => [
-    gutter(isNew ? 'Attested' : 'Unchanged', `${releaseText(release)}  ${predicateType}  in ${safe(alias)}`, isNew ? 'done' : 'same'),
+    gutter(
+      isNew ? 'Attested' : 'Unchanged',
+      `${releaseText(release)}  ${predicateType}  in ${safe(alias)}`,
+      isNew ? 'done' : 'same'
+    ),
     under(fact),
     ...(content === null ? [] : [under(`the predicate is content of its own: ${content}`)]),
     ...fileLines(file)
@@ -79,9 +83,13 @@ function envelopeLines(file: string, result: ApiMethods['verifyEnvelope']['resul
     ...signers.map(key => under(`signed by ${key}`)),
     ...(unknown === 0 ? [] : [under(`${countOf(unknown, 'other signature')}, by nobody known`)]),
     ...(summary === null ? [] : [under(summaryText(summary))]),
-    ...subjects.slice(0, 8).map(({ name, sha256 }) => under(`about ${safe(name ?? 'something')} ${sha256 ?? 'without sha256'}`)),
+    ...subjects
+      .slice(0, 8)
+      .map(({ name, sha256 }) => under(`about ${safe(name ?? 'something')} ${sha256 ?? 'without sha256'}`)),
     ...releases.map(release => gutter('Is', `${releaseText(release)} in ${safe(release.alias)}`)),
-    ...(releases.length === 0 ? [gutter('Unknown', 'no release that is known here is made of these bytes', 'note')] : [])
+    ...(releases.length === 0
+      ? [gutter('Unknown', 'no release that is known here is made of these bytes', 'note')]
+      : [])
   ]
 }
 
@@ -95,7 +103,9 @@ async function verifyFolder(session: Session, folder: string): Promise<void> {
     under(cid),
     under(`sha256 ${sha256}`),
     ...releases.map(release => gutter('Is', `${releaseText(release)} in ${safe(release.alias)}`)),
-    ...(releases.length === 0 ? [gutter('Differs', 'no release that is known here is made of these bytes', 'bad')] : []),
+    ...(releases.length === 0
+      ? [gutter('Differs', 'no release that is known here is made of these bytes', 'bad')]
+      : []),
     ...saidLines(said)
   ])
   if (releases.length === 0) process.exitCode = DIFFERS
@@ -109,7 +119,9 @@ function headText(release: ShownRelease): string {
 }
 
 function saidLines(said: readonly ShownAttestation[]): readonly string[] {
-  return said.length === 0 ? [gutter('Nothing', 'is said of it in the registries that are followed', 'same')] : said.flatMap(attestationLines)
+  return said.length === 0
+    ? [gutter('Nothing', 'is said of it in the registries that are followed', 'same')]
+    : said.flatMap(attestationLines)
 }
 
 function shortOf(name: string): string {

@@ -49,7 +49,9 @@ function addReadingVerbs(program: Command): void {
     .option('--offline', 'ask no peer for news')
     .action(action(async (session, { options }) => (await import('./project.ts')).outdated(session, options)))
   reading(program.command('verify'))
-    .description('compare installed files with the lockfile; of a folder, a file or a release, what it is and who says so')
+    .description(
+      'compare installed files with the lockfile; of a folder, a file or a release, what it is and who says so'
+    )
     .argument('[what]', 'a package folder, an envelope in a file, or [registry:]name[@version]')
     .option('--signer <did...>', 'of an envelope: the keys that signed it')
     .action(

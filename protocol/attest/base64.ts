@@ -37,7 +37,11 @@ export function toBase64(bytes: Uint8Array): string {
   for (let i = 0; i < bytes.length; i += 3) {
     const [a = 0, b, c] = [bytes[i], bytes[i + 1], bytes[i + 2]]
     const bits = (a << 16) | ((b ?? 0) << 8) | (c ?? 0)
-    out += char(bits >> 18) + char(bits >> 12) + (b === undefined ? '=' : char(bits >> 6)) + (c === undefined ? '=' : char(bits))
+    out +=
+      char(bits >> 18) +
+      char(bits >> 12) +
+      (b === undefined ? '=' : char(bits >> 6)) +
+      (c === undefined ? '=' : char(bits))
   }
   return out
 }

@@ -76,7 +76,9 @@ export function formatDsse({ payloadType, payload, signatures }: DsseEnvelope): 
     JSON.stringify({
       payloadType,
       payload: toBase64(payload),
-      signatures: signatures.map(({ keyid, sig }) => (keyid === '' ? { sig: toBase64(sig) } : { keyid, sig: toBase64(sig) }))
+      signatures: signatures.map(({ keyid, sig }) =>
+        keyid === '' ? { sig: toBase64(sig) } : { keyid, sig: toBase64(sig) }
+      )
     })
   )
 }

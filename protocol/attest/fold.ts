@@ -3,13 +3,15 @@ import type { Authority } from '../authority.ts'
 import { compareText, toHex } from '../bytes.ts'
 import { boundForks, boundSetAside, readChains } from '../chains.ts'
 import type { ShownFork, VerifiedFact } from '../chains.ts'
-import type { FactId } from '../cid.ts'
+import type { ContentId, FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
+import { isRegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 import { ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
 import { roleSince } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
+import { referredIn } from './referred.ts'
 import type { Attestation } from './payload.ts'
 
 /** Why an attestation that is in the set does not count. */
@@ -25,6 +27,8 @@ export interface AttestationView {
   readonly predicateType: string
   /** sha2-256 of the envelope in hexadecimal: one that was brought twice is one. */
   readonly envelope: string
+  /** The predicate, where it is content of its own: kept with the packages of a registry that is kept. */
+  readonly content: { readonly cid: ContentId; readonly size: number } | null
   readonly marks: readonly 'forked-author'[]
 }
 
@@ -33,12 +37,18 @@ export interface DigestView {
   readonly subject: DigestSubject
   /** By fact id. */
   readonly attestations: readonly AttestationView[]
-  readonly setAside: readonly { readonly fact: FactId; readonly type: 'attestation'; readonly reason: AttestationFault }[]
+  readonly setAside: readonly {
+    readonly fact: FactId
+    readonly type: 'attestation'
+    readonly reason: AttestationFault
+  }[]
   readonly forks: readonly ShownFork[]
 }
 
 /** A fact that is known to be an attestation. */
-export type AttestationFact = VerifiedFact & { readonly payload: { readonly type: 'attestation'; readonly value: Attestation } }
+export type AttestationFact = VerifiedFact & {
+  readonly payload: { readonly type: 'attestation'; readonly value: Attestation }
+}
 
 /** Folds what a registry says about one digest. Pure; equal facts give an equal view, whatever the order of arrival. */
 export function foldAttestations(
@@ -87,7 +97,19 @@ function viewOf({ id, body, payload }: AttestationFact, roles: readonly Role[], 
     keys,
     predicateType: statement.predicateType,
     envelope: toHex(sha256(envelope)),
+    content: contentOf(payload.value),
     marks: isForked ? ['forked-author'] : []
+  }
+}
+
+function contentOf({ statement }: Attestation): AttestationView['content'] {
+  try {
+    const referred = referredIn(statement)
+    return referred === undefined ? null : { cid: referred.cid, size: referred.size }
+  } catch (error) {
+    // What is wrong in a predicate is told where it is read.
+    if (isRegistryError(error)) return null
+    throw error
   }
 }
 

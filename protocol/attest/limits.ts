@@ -30,6 +30,8 @@ export const ATTEST_LIMITS = Object.freeze({
     perRow: 1_024,
     /** what one look-up over all registries answers with */
     shown: 4_096,
+    /** predicates that are fetched for one look-up */
+    fetched: 16,
     /** packages of one bill of materials */
     components: 4_096
   })

@@ -84,6 +84,12 @@ export function numberIn(of: JsonObject, name: string, min: number, max: number)
   return value
 }
 
+export function countIn(of: JsonObject, name: string, max: number): number {
+  const value = numberIn(of, name, 0, max)
+  if (!Number.isInteger(value)) throw wrong(name, 'a whole number')
+  return value
+}
+
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
 
 /** Milliseconds since 1970 of an RFC 3339 timestamp; null where there is none. */

@@ -1,5 +1,15 @@
 import { RegistryError } from '../errors.ts'
-import { exactIn, listIn, maybeExactIn, maybeObjectIn, maybeTextIn, maybeTimeIn, numberIn, objectIn, objectsIn } from './predicate-fields.ts'
+import {
+  exactIn,
+  listIn,
+  maybeExactIn,
+  maybeObjectIn,
+  maybeTextIn,
+  maybeTimeIn,
+  numberIn,
+  objectIn,
+  objectsIn
+} from './predicate-fields.ts'
 import { fieldOf, oneOf, some, textIn, textsIn, wrong } from './predicate-fields.ts'
 import { summariseCycloneDx, summariseSpdx } from './sbom-summary.ts'
 import { isJsonObject } from './strict-json.ts'
@@ -41,7 +51,11 @@ const SCHEMAS: readonly PredicateSchema[] = [
     uris: ['https://in-toto.io/attestation/vulns/v0.2', 'https://in-toto.io/attestation/vulns/v0.1'],
     summarise: vulnerabilities
   },
-  { type: 'sbom', uris: ['https://cyclonedx.org/bom', 'https://cyclonedx.org/bom/v1.6'], summarise: summariseCycloneDx },
+  {
+    type: 'sbom',
+    uris: ['https://cyclonedx.org/bom', 'https://cyclonedx.org/bom/v1.6'],
+    summarise: summariseCycloneDx
+  },
   { type: 'sbom', uris: ['https://spdx.dev/Document', 'https://spdx.dev/Document/v2.3'], summarise: summariseSpdx },
   { type: 'test', uris: ['https://in-toto.io/attestation/test-result/v0.1'], summarise: test },
   { type: 'benchmark', uris: ['urn:ggen:attestation:benchmark:1'], summarise: benchmark },
@@ -152,7 +166,8 @@ const SPDX_CHARS = /^[A-Za-z0-9.+()\x20:-]+$/
 function licence(predicate: JsonObject): LicenceSummary {
   const concluded = exactIn(predicate, 'concluded')
   const declared = maybeExactIn(predicate, 'declared')
-  for (const text of [concluded, declared ?? concluded]) if (!SPDX_CHARS.test(text)) throw wrong('licence', 'an SPDX expression')
+  for (const text of [concluded, declared ?? concluded])
+    if (!SPDX_CHARS.test(text)) throw wrong('licence', 'an SPDX expression')
   return { type: 'licence', concluded, declared, notes: maybeTextIn(predicate, 'notes') }
 }
 

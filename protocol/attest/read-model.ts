@@ -73,6 +73,10 @@ export type AttestationMark =
 /** Marks beside which a statement can still count. */
 const BEARABLE: readonly AttestationMark[] = ['retired-key', 'forked-author', 'relayed']
 
+export function isBearable(mark: AttestationMark): boolean {
+  return BEARABLE.includes(mark)
+}
+
 export interface AttestationRecord {
   readonly fact: FactId
   readonly type: KnownType | 'unknown'
@@ -157,7 +161,7 @@ function recordOf(reading: Reading): AttestationRecord {
   if (view?.marks.includes('forked-author') === true) marks.add('forked-author')
   if (known.has(same)) marks.add('duplicate')
   const sorted = [...marks]
-  const counts = sorted.every(mark => BEARABLE.includes(mark))
+  const counts = sorted.every(isBearable)
   // What does not count keeps nothing else from counting.
   if (counts) known.add(same)
   return {
@@ -229,7 +233,8 @@ function readPredicate({ fact, options }: Reading): Predicate {
       predicate = readContent(content, bytes)
     }
     const summary = summarise(predicateType, predicate)
-    if (summary === undefined) return { type: 'unknown', predicateType, summary: null, content, marks: ['unknown-type'] }
+    if (summary === undefined)
+      return { type: 'unknown', predicateType, summary: null, content, marks: ['unknown-type'] }
     return { type: summary.type, predicateType, summary, content, marks: [] }
   } catch (error) {
     if (!isRegistryError(error)) throw error

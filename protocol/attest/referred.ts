@@ -3,7 +3,8 @@ import type { ContentId } from '../cid.ts'
 import { parseContentId } from '../cid.ts'
 import { RegistryError } from '../errors.ts'
 import { toHex } from '../bytes.ts'
-import { exactIn, listIn, maybeObjectIn, objectIn, objectsIn, wrong } from './predicate-fields.ts'
+import { LIMITS } from '../limits.ts'
+import { countIn, exactIn, listIn, maybeObjectIn, objectIn, objectsIn, wrong } from './predicate-fields.ts'
 import { parsePredicateType } from './statement.ts'
 import type { Statement } from './statement.ts'
 import type { JsonObject } from './strict-json.ts'
@@ -11,8 +12,9 @@ import type { JsonObject } from './strict-json.ts'
 /** in-toto/attestation, spec/predicates/reference.md: a document that is somewhere else, by its digest. */
 export const REFERENCE_TYPE = 'https://in-toto.io/attestation/reference/v0.1'
 
-/** The annotation that says what kind of predicate the document is. */
-const ANNOTATION = 'predicateType'
+/** Annotations that say what kind of predicate the document is, and how large. */
+const TYPE = 'predicateType'
+const SIZE = 'size'
 const SCHEME = 'ipfs://'
 
 /** A predicate that is content: one raw block, so that its CID and its digest are one and the same. */
@@ -20,11 +22,13 @@ export interface Referred {
   readonly cid: ContentId
   /** In hexadecimal. */
   readonly sha256: string
+  /** In bytes, as declared: a fetch stops there. */
+  readonly size: number
   readonly predicateType: string
 }
 
 /** The predicate of a statement whose own predicate is content. */
-export function referencePredicate({ cid, sha256, predicateType }: Referred, attester: string): JsonObject {
+export function referencePredicate({ cid, sha256, size, predicateType }: Referred, attester: string): JsonObject {
   return {
     attester: { id: attester },
     references: [
@@ -32,7 +36,7 @@ export function referencePredicate({ cid, sha256, predicateType }: Referred, att
         downloadLocation: `${SCHEME}${cid}`,
         digest: { sha256 },
         mediaType: 'application/json',
-        annotations: { [ANNOTATION]: predicateType }
+        annotations: { [TYPE]: predicateType, [SIZE]: size }
       }
     ]
   }
@@ -54,7 +58,7 @@ export function referredIn({ predicateType, predicate }: Statement): Referred | 
   const sha256 = exactIn(objectIn(reference, 'digest'), 'sha256')
   // Attack: a CID that is fetched and a digest that is shown, of two different documents.
   if (toHex(digestOf(cid)) !== sha256) throw wrong('digest', 'that of the CID beside it')
-  const type = parsePredicateType(exactIn(annotations, ANNOTATION))
+  const type = parsePredicateType(exactIn(annotations, TYPE))
   if (type === REFERENCE_TYPE) throw new RegistryError('MALFORMED', 'a reference refers to a reference')
-  return { cid, sha256, predicateType: type }
+  return { cid, sha256, size: countIn(annotations, SIZE, LIMITS.attest.predicateBytes), predicateType: type }
 }

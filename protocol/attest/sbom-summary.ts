@@ -25,7 +25,8 @@ function cycloneDxLicences(component: JsonObject): readonly string[] {
   return objectsIn(component, 'licenses').flatMap(choice => {
     const expression = fieldOf(choice, 'expression')
     const licence = maybeObjectIn(choice, 'license')
-    const said = expression ?? (licence === undefined ? undefined : (fieldOf(licence, 'id') ?? fieldOf(licence, 'name')))
+    const said =
+      expression ?? (licence === undefined ? undefined : (fieldOf(licence, 'id') ?? fieldOf(licence, 'name')))
     return typeof said === 'string' && said !== '' && said.length <= 256 ? [said] : []
   })
 }
@@ -42,7 +43,8 @@ export function summariseSpdx(document: JsonObject): SbomSummary {
       .filter(one => fieldOf(one, 'relationshipType') === 'DESCRIBES')
       .map(one => fieldOf(one, 'relatedSpdxElement'))
   ])
-  if (packages.some(one => typeof fieldOf(one, 'SPDXID') !== 'string')) throw wrong('packages', 'a list with an SPDXID each')
+  if (packages.some(one => typeof fieldOf(one, 'SPDXID') !== 'string'))
+    throw wrong('packages', 'a list with an SPDXID each')
   return {
     type: 'sbom',
     format: 'spdx',

@@ -52,7 +52,9 @@ function cycloneDxComponent(one: Component): unknown {
       { alg: 'SHA-256', content: toHex(digests.sha256) },
       { alg: 'SHA-512', content: toHex(digests.sha512) }
     ],
-    ...(license === undefined ? {} : { licenses: [isExpression(license) ? { expression: license } : { license: { name: license } }] }),
+    ...(license === undefined
+      ? {}
+      : { licenses: [isExpression(license) ? { expression: license } : { license: { name: license } }] }),
     purl: urlOf(one),
     properties: [{ name: 'ggen:root', value: root }]
   }

@@ -127,7 +127,10 @@ async function makeOwn(
   if ('envelope' in saying) throw new RegistryError('INTERNAL', 'an envelope is not made twice')
   const { predicate: bytes } = saying
   if (bytes.length > LIMITS.attest.predicateBytes)
-    throw new RegistryError('LIMIT_EXCEEDED', `a predicate has at most ${LIMITS.attest.predicateBytes} bytes, this one ${bytes.length}`)
+    throw new RegistryError(
+      'LIMIT_EXCEEDED',
+      `a predicate has at most ${LIMITS.attest.predicateBytes} bytes, this one ${bytes.length}`
+    )
   const predicateType = predicateTypeFrom(saying.type)
   const predicate = readPredicate(predicateType, bytes)
   const [subject] = subjectsOf(release)
@@ -141,7 +144,7 @@ async function makeOwn(
   return { subject, envelope, dsse, statement, signers: [signer.principal], predicateType, content }
 
   function referring(cid: ContentId): Uint8Array {
-    const referred = { cid, sha256: toHex(digestOf(cid)), predicateType }
+    const referred = { cid, sha256: toHex(digestOf(cid)), size: bytes.length, predicateType }
     const about = referencePredicate(referred, signer.principal)
     return formatStatement({ subjects, predicateType: REFERENCE_TYPE, predicate: about })
   }
@@ -167,7 +170,10 @@ function readForeign({ envelope, signers: named }: Extract<Saying, { envelope: u
   if (subject === undefined || !matches(statement, release)) {
     throw new RegistryError('MALFORMED', `the statement is not about ${release.name}@${release.version}`, {
       tried: [
-        `it is about ${statement.subjects.slice(0, 4).map(({ digests }) => digests.get('sha256') ?? 'no sha256').join(', ')}`,
+        `it is about ${statement.subjects
+          .slice(0, 4)
+          .map(({ digests }) => digests.get('sha256') ?? 'no sha256')
+          .join(', ')}`,
         `the release is ${subjectsOf(release).map(sha256Of).join(' or ')}`
       ]
     })
@@ -203,5 +209,7 @@ function isPrincipal(text: string): text is Principal {
 
 function principalFrom(text: string): Principal {
   if (isPrincipal(text)) return text
-  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not a key`, { next: 'a key is written did:key:z6Mk…' })
+  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not a key`, {
+    next: 'a key is written did:key:z6Mk…'
+  })
 }

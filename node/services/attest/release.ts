@@ -40,7 +40,11 @@ export function releaseOf(registry: RegistryId, view: PackageView, wanted: strin
 }
 
 /** The releases of a package with exactly this content, or of exactly this archive. */
-export function releasesWith(registry: RegistryId, view: PackageView, isMeant: (release: Release) => boolean): readonly Release[] {
+export function releasesWith(
+  registry: RegistryId,
+  view: PackageView,
+  isMeant: (release: Release) => boolean
+): readonly Release[] {
   return view.versions
     .flatMap(({ version, contents }) =>
       contents.map(content => ({ ...toBytes(view, version, content), registry, content }))

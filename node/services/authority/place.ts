@@ -100,7 +100,10 @@ export function setAsideIn({
   authority,
   facts,
   view
-}: Pick<Place, 'subject' | 'authority' | 'facts' | 'view'>): readonly { readonly fact: FactId; readonly reason: AsideReason }[] {
+}: Pick<Place, 'subject' | 'authority' | 'facts' | 'view'>): readonly {
+  readonly fact: FactId
+  readonly reason: AsideReason
+}[] {
   if (subject === 'registry') return [...authority.setAside, ...editsOfCatalogue(authority, facts).setAside]
   return isDigestSubject(subject) ? foldAttestations(subject, authority, facts).setAside : (view?.setAside ?? [])
 }
