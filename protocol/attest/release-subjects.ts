@@ -47,7 +47,8 @@ export function rootSubject(root: ContentId): DigestSubject {
 
 /** Where statements about a release may be filed: under its root, and, made outside, under its archive. */
 export function subjectsOf({ root, digests }: Pick<ReleaseBytes, 'root' | 'digests'>): readonly DigestSubject[] {
-  return [rootSubject(root), digestSubjectOf(toHex(digests.sha256))]
+  // Of a foreign artefact of one block they are one.
+  return [...new Set([rootSubject(root), digestSubjectOf(toHex(digests.sha256))])]
 }
 
 /** The subjects of a statement of ours about a release. */
@@ -72,13 +73,15 @@ export function statementSubjects({ name, version, root, digests }: ReleaseBytes
 export function matches({ subjects }: Pick<Statement, 'subjects'>, release: ReleaseBytes): boolean {
   const [archive, root] = statementSubjects(release)
   const ours = [archive, root].filter(one => one !== undefined)
-  const isSame = (subject: StatementSubject): boolean => ours.some(one => agrees(subject, one))
+  const isSame = (subject: StatementSubject): boolean => {
+    const same = ours.filter(({ digests }) => digests.get('sha256') === subject.digests.get('sha256'))
+    return same.length > 0 && same.every(one => agrees(subject, one))
+  }
   const isCalledSo = ({ name }: StatementSubject): boolean => ours.some(one => one.name === name)
   return subjects.some(isSame) && subjects.every(subject => !isCalledSo(subject) || isSame(subject))
 }
 
-/** One sha256, and no other algorithm that both know says something else. */
+/** No algorithm that both know says something else. */
 function agrees({ digests }: StatementSubject, known: StatementSubject): boolean {
-  if (digests.get('sha256') !== known.digests.get('sha256')) return false
   return [...known.digests].every(([algorithm, digest]) => (digests.get(algorithm) ?? digest) === digest)
 }

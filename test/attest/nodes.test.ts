@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ShownAttestation } from '../../node/services/attest/methods.ts'
+import { packageFolder } from '../support/package-folder.ts'
+import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
+import type { TestRunningNode } from '../support/running-node.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const saidOf = async (node: TestRunningNode): Promise<readonly ShownAttestation[]> =>
+  (await node.call('attestations', { reference: 'alpha' })).attestations
+
+/** Waits until a node has heard as many facts as another one. */
+async function caughtUp(node: TestRunningNode, with_: TestRunningNode, registry: string): Promise<void> {
+  const [one] = await with_.call('registryList', {})
+  await node.call('waitFor', { registry, facts: one?.facts ?? 0, peers: 1, kept: false, timeoutMs: 15_000 })
+}
+
+let ann: TestRunningNode
+let bob: TestRunningNode
+let mirror: TestRunningNode
+let files: string
+
+beforeAll(async () => {
+  ;[ann, bob, mirror] = await Promise.all([runningNode(), runningNode(), runningNode({ config: { keep: 'all' } })])
+  files = await tempDir('predicates')
+}, 60_000)
+afterAll(stopRunningNodes)
+
+describe('nodes', () => {
+  test('what one says of a release, the others hear, with a predicate that is content', async () => {
+    const registry = await ann.found('curated')
+    await ann.call('publish', { folder: await packageFolder({ name: 'alpha' }) })
+    const [small, large] = [join(files, 'small.json'), join(files, 'large.json')]
+    await writeFile(small, JSON.stringify({ criteria: ['safe-to-run'], result: 'pass', kind: 'full' }))
+    const found = Array.from({ length: 2_000 }, (_, i) => ({
+      id: `CVE-${i}`,
+      severity: [{ method: 'x', score: 'low' }]
+    }))
+    await writeFile(large, JSON.stringify({ scanner: { uri: 'pkg:x/y', result: found } }))
+    await ann.call('attest', { reference: 'alpha@1.0.0', type: 'audit', predicate: small })
+
+    // The first reading of everything.
+    for (const node of [bob, mirror]) await follow(node, registry, ann)
+    await Promise.all([bob, mirror].map(node => caughtUp(node, ann, registry)))
+    expect(await saidOf(bob)).toMatchObject([{ type: 'audit', issuer: ann.key, counts: true, alias: 'main' }])
+
+    // Then what is told while they are connected. The predicate comes over the stream of content, when somebody reads it.
+    const said = await ann.call('attest', { reference: 'alpha@1.0.0', type: 'vulnerabilities', predicate: large })
+    expect(said.content).not.toBeNull()
+    await caughtUp(bob, ann, registry)
+    const scan = (await saidOf(bob)).find(({ type }) => type === 'vulnerabilities')
+    expect(scan).toMatchObject({ counts: true, marks: [], summary: { count: 2_000 }, content: { cid: said.content } })
+    expect(await saidOf(bob)).toEqual(await saidOf(ann))
+    expect(await bob.call('verifyRelease', { reference: 'alpha' })).toMatchObject({ facts: 3, signatures: 5 })
+    const digests = await Promise.all([ann, bob].map(async node => (await node.call('registryList', {}))[0]?.digest))
+    expect(digests[0]).toBe(digests[1])
+
+    // A mirror has it before anybody asks.
+    await caughtUp(mirror, ann, registry)
+    await mirror.call('waitFor', { registry, facts: 1, peers: 1, kept: true, timeoutMs: 15_000 })
+    await Promise.all([ann, bob].map(node => node.stop()))
+    expect((await saidOf(mirror)).map(({ marks }) => marks)).toEqual([[], []])
+  })
+})
