@@ -8,7 +8,7 @@ import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
 import type { ReleaseBytes } from '../protocol/attest/release-subjects.ts'
 import { parseStatement } from '../protocol/attest/statement.ts'
 import type { Statement } from '../protocol/attest/statement.ts'
-import { toHex } from '../protocol/bytes.ts'
+import { toHex, utf8 } from '../protocol/bytes.ts'
 import type { FactId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
@@ -19,11 +19,13 @@ import { readManifest } from '../storage/content/read-manifest.ts'
 import { filing } from './authority-api.ts'
 import { fetchInto } from './content.ts'
 import { meantReference } from './meant.ts'
+import { auditorsRegistry, auditPredicate } from './audit.ts'
 import type { NodeParts } from './parts.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
+import { addTrust, removeTrust, trusted } from './trust.ts'
 import type { Api } from './services/api.ts'
 import { attest, whoseHold } from './services/attest/attester.ts'
-import type { Saying, Written } from './services/attest/attester.ts'
+import type { AttestOrder, Saying, Written } from './services/attest/attester.ts'
 import type { AttestMethods, ShownAttestation, ShownRelease } from './services/attest/methods.ts'
 import { releaseOf, releasesWith, shownRelease } from './services/attest/release.ts'
 import type { Release } from './services/attest/release.ts'
@@ -39,6 +41,19 @@ export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
       const all = await attestationsFor(parts, release, signal)
       return { release: shown, attestations: all.filter(one => wanted === undefined || one.predicateType === wanted) }
     },
+    audit: async params => {
+      const { release, shown } = await releaseMeant(parts, params.reference)
+      const { id, alias } = auditorsRegistry(parts, release, params.registry)
+      const predicate = utf8(JSON.stringify(await auditPredicate(parts, release, params)))
+      return say(
+        parts,
+        { shown, alias, out: params.out },
+        { release, registry: id, key: params.key, saying: { type: 'audit', predicate } }
+      )
+    },
+    trustAdd: ({ what, purpose }) => addTrust(parts, what, purpose),
+    trustRemove: ({ what, purpose }) => removeTrust(parts, what, purpose),
+    trustList: () => trusted(parts),
     verifyRelease: ({ reference }, { signal }) => verifyRelease(parts, reference, signal),
     verifyEnvelope: ({ file, signers = [] }) => verifyFile(parts, file, signers),
     verifyFolder: ({ folder }, { signal }) => verifyFolder(parts, folder, signal),
@@ -71,7 +86,12 @@ async function attestationsFor(
   const aliases = new Map(parts.registries.all.map(({ id, alias }) => [id, alias]))
   const first = await parts.attestations.of(release)
   const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
-  return records.map(record => ({ ...record, alias: aliases.get(record.registry) ?? record.registry }))
+  const taken = await trusted(parts)
+  return records.map(record => {
+    const about = taken.filter(({ who }) => who === record.registry || who === record.issuer)
+    const alias = aliases.get(record.registry) ?? record.registry
+    return { ...record, alias, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
+  })
 }
 
 /** Whether any came. What does not come stays marked `not-here`. */
@@ -96,22 +116,35 @@ async function attestTo(
   parts: NodeParts,
   params: AttestMethods['attest']['params']
 ): Promise<AttestMethods['attest']['result']> {
-  const { reference, registry: which, key, out } = params
-  const { release, shown } = await releaseMeant(parts, reference)
-  const registry = which === undefined ? release.registry : parts.registries.find(which).id
+  const { release, shown } = await releaseMeant(parts, params.reference)
+  const { id: registry, alias } = parts.registries.find(params.registry ?? release.registry)
   const saying = await sayingOf(parts, params)
+  return say(parts, { shown, alias, out: params.out }, { release, registry, key: params.key, saying })
+}
+
+interface Told {
+  readonly shown: ShownRelease
+  readonly alias: string
+  readonly out: string | undefined
+}
+
+async function say(
+  parts: NodeParts,
+  { shown, alias, out }: Told,
+  order: AttestOrder
+): Promise<AttestMethods['attest']['result']> {
+  const { registry } = order
   let written: Written | undefined
   const { file } = await filing(parts, out, async () => {
-    written = await attest(parts.attester, { release, registry, key, saying })
+    written = await attest(parts.attester, order)
     return { registry, facts: [{ id: written.fact, subject: written.subject }] }
   })
   if (written === undefined) throw new RegistryError('INTERNAL', 'nothing was signed')
   const { fact, predicateType, signers, content, isNew } = written
-  const { alias } = parts.registries.find(registry)
   return { release: shown, registry, alias, fact, predicateType, signers, content, isNew, file }
 }
 
-const NOTHING = new TextEncoder().encode('{}')
+const NOTHING = utf8('{}')
 
 async function sayingOf({ authority }: NodeParts, params: AttestMethods['attest']['params']): Promise<Saying> {
   const { type, predicate, envelope, signers = [] } = params

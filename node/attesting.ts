@@ -1,6 +1,6 @@
+import { hash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { sha256 } from '@noble/hashes/sha2.js'
 import { toLink, parseContentId } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { AuthorityComponents } from './authority.ts'
@@ -64,7 +64,7 @@ async function storePredicate(
 ): Promise<ContentId> {
   disk.assertWritable()
   const { blocks, markKept, inUse } = spaces.of(registry)
-  const link = CID.createV1(RAW, createDigest(SHA2_256, sha256(bytes)))
+  const link = CID.createV1(RAW, createDigest(SHA2_256, hash('sha256', bytes, 'buffer')))
   const cid = parseContentId(link.toString())
   const write = inUse.write()
   try {

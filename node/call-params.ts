@@ -143,6 +143,19 @@ const PARAMS: {
     signers: 'texts?'
   },
   attestations: { reference: 'text', type: 'text?' },
+  audit: {
+    ...SIGNING,
+    reference: 'text',
+    criteria: 'texts',
+    registry: 'text?',
+    from: 'text?',
+    failed: 'flag',
+    notes: 'text?',
+    report: 'text?'
+  },
+  trustAdd: { what: 'text', purpose: 'text' },
+  trustRemove: { what: 'text', purpose: 'text' },
+  trustList: {},
   verifyRelease: { reference: 'text' },
   verifyEnvelope: { file: 'path', signers: 'texts?' },
   verifyFolder: { folder: 'path' },

@@ -3,6 +3,7 @@ import type { DiskGuard } from './disk-guard.ts'
 import type { ProjectPins } from './project-pins.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
+import type { TrustRecords } from '../storage/trust-records.ts'
 import type { Attesting } from './attesting.ts'
 import type { AuthorityComponents } from './authority.ts'
 import type { Precedence } from './services/precedence.ts'
@@ -49,6 +50,8 @@ export interface NodeParts extends Attesting {
   readonly pins: Pins
   readonly projectPins: ProjectPins
   readonly scrubs: ScrubRecords
+  /** Whose word is taken, and for what. */
+  readonly trust: TrustRecords
   readonly disk: DiskGuard
   readonly swarms: Swarms
   readonly privates: PrivateSwarms

@@ -9,12 +9,13 @@ export function releaseText({ name, version }: Pick<ShownRelease, 'name' | 'vers
 
 /** One statement: what it says, who says it and where, and what speaks against it. */
 export function attestationLines(one: ShownAttestation): readonly string[] {
-  const { type, predicateType, summary, issuer, alias, roles, marks, counts, time, content } = one
+  const { type, predicateType, summary, issuer, alias, roles, marks, counts, time, content, trusted } = one
   const said = summary === null ? safe(predicateType) : summaryText(summary)
   const against = marks.filter(mark => mark !== 'unknown-type')
   return [
     gutter(verbOf(type), said, counts ? 'done' : 'note'),
     under(`by ${issuer} in ${safe(alias)}${roles.length === 0 ? '' : ` as ${roles.join(', ')}`}, ${dateText(time)}`),
+    ...(trusted.length === 0 ? [] : [under(`trusted for ${trusted.join(', ')}`)]),
     ...(content === null ? [] : [under(`in full: ${content.cid}`)]),
     ...(counts && against.length === 0 ? [] : [under(`${counts ? 'note' : 'does not count'}: ${marks.join(', ')}`)])
   ]

@@ -21,14 +21,29 @@ export async function attest(session: Session, args: readonly string[], options:
     ...pathParam(options, 'envelope'),
     signers: listOption(options, 'signer')
   }
-  const result = await withNode(session, { network: false }, client => client.call('attest', params))
+  reportSaid(session, await withNode(session, { network: false }, client => client.call('attest', params)))
+}
+
+/** `ggen-node audit`. */
+export async function audit(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = {
+    ...signingParams(options),
+    reference: argument(args, 0),
+    criteria: listOption(options, 'criteria'),
+    failed: options['failed'] === true,
+    ...textParam(options, 'registry'),
+    ...textParam(options, 'from'),
+    ...textParam(options, 'notes'),
+    ...textParam(options, 'report')
+  }
+  reportSaid(session, await withNode(session, { network: false }, client => client.call('audit', params)))
+}
+
+function reportSaid(session: Session, result: ApiMethods['attest']['result']): void {
   const { release, alias, predicateType, fact, content, isNew, file } = result
+  const said = `${releaseText(release)}  ${predicateType}  in ${safe(alias)}`
   report(session, result, () => [
-    gutter(
-      isNew ? 'Attested' : 'Unchanged',
-      `${releaseText(release)}  ${predicateType}  in ${safe(alias)}`,
-      isNew ? 'done' : 'same'
-    ),
+    gutter(isNew ? 'Attested' : 'Unchanged', said, isNew ? 'done' : 'same'),
     under(fact),
     ...(content === null ? [] : [under(`the predicate is content of its own: ${content}`)]),
     ...fileLines(file)

@@ -32,6 +32,8 @@ export const ATTEST_LIMITS = Object.freeze({
     shown: 4_096,
     /** predicates that are fetched for one look-up */
     fetched: 16,
+    /** registries and keys whose word is taken for something */
+    trusted: 1_024,
     /** packages of one bill of materials */
     components: 4_096
   })

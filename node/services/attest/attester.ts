@@ -155,10 +155,16 @@ const INLINE_BYTES = LIMITS.fact.bodyBytes - 2_048
 
 /** @throws RegistryError MALFORMED when it does not fit the schema of its type */
 function readPredicate(predicateType: string, bytes: Uint8Array): JsonObject {
-  const predicate = parseStrictJson(bytes)
-  if (!isJsonObject(predicate)) throw new RegistryError('MALFORMED', 'a predicate is a JSON object')
-  summarise(predicateType, predicate)
-  return predicate
+  try {
+    const predicate = parseStrictJson(bytes)
+    if (!isJsonObject(predicate)) throw new RegistryError('MALFORMED', 'a predicate is a JSON object')
+    summarise(predicateType, predicate)
+    return predicate
+  } catch (cause) {
+    if (!isRegistryError(cause) || cause.code !== 'MALFORMED') throw cause
+    const next = 'docs/spec/attestation.md section 4 says what each kind holds'
+    throw new RegistryError('MALFORMED', cause.message, { cause, next })
+  }
 }
 
 /** An envelope of somebody else, which says exactly this and is kept byte for byte. */

@@ -31,8 +31,21 @@ export interface Attested {
   readonly isNew: boolean
 }
 
-/** One statement, with the alias of its registry. */
-export type ShownAttestation = AttestationRecord & { readonly alias: string }
+/** What somebody's word may be taken for. */
+export const TRUST_PURPOSES = ['audits', 'reviews'] as const
+export type TrustPurpose = (typeof TRUST_PURPOSES)[number]
+
+/** Somebody whose word is taken: a registry by its id, or a key. */
+export interface Trusted {
+  readonly purpose: TrustPurpose
+  readonly who: string
+  /** Of a registry that is followed. */
+  readonly alias: string | null
+  readonly time: number
+}
+
+/** One statement, with the alias of its registry, and what its registry or its issuer is trusted for. */
+export type ShownAttestation = AttestationRecord & { readonly alias: string; readonly trusted: readonly TrustPurpose[] }
 
 export interface VerifiedEnvelope {
   readonly predicateType: string
@@ -93,6 +106,23 @@ export interface AttestMethods {
       readonly attestations: readonly ShownAttestation[]
     }
   }
+  /** An audit, said in the auditor's own registry unless another one is named. `from`: only what changed since that version. */
+  audit: {
+    params: SigningParams & {
+      reference: string
+      criteria: readonly string[]
+      registry?: string
+      from?: string
+      failed: boolean
+      notes?: string
+      report?: string
+    }
+    result: Attested & Filed
+  }
+  /** Takes the word of a registry that is followed, or of a key, for something. */
+  trustAdd: { params: { what: string; purpose: string }; result: Trusted & { readonly isNew: boolean } }
+  trustRemove: { params: { what: string; purpose: string }; result: Trusted & { readonly wasThere: boolean } }
+  trustList: { params: Record<string, never>; result: readonly Trusted[] }
   /** A bill of materials of a release and what it needs, as the bytes of a document. */
   sbom: {
     params: { reference: string; format: string }
