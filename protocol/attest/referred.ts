@@ -16,6 +16,8 @@ export const REFERENCE_TYPE = 'https://in-toto.io/attestation/reference/v0.1'
 const TYPE = 'predicateType'
 const SIZE = 'size'
 const SCHEME = 'ipfs://'
+/** How the base32 of every CIDv1 of a raw block with a sha2-256 begins. */
+const RAW = 'bafkrei'
 
 /** A predicate that is content: one raw block, so that its CID and its digest are one and the same. */
 export interface Referred {
@@ -55,6 +57,8 @@ export function referredIn({ predicateType, predicate }: Statement): Referred | 
   const annotations = maybeObjectIn(reference, 'annotations')
   if (!location.startsWith(SCHEME) || annotations === undefined) return undefined
   const cid = parseContentId(location.slice(SCHEME.length))
+  // Attack: a root of much. One raw block is no larger than a block may be.
+  if (!cid.startsWith(RAW)) throw wrong('downloadLocation', 'that of one raw block')
   const sha256 = exactIn(objectIn(reference, 'digest'), 'sha256')
   // Attack: a CID that is fetched and a digest that is shown, of two different documents.
   if (toHex(digestOf(cid)) !== sha256) throw wrong('digest', 'that of the CID beside it')

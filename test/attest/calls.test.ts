@@ -181,3 +181,66 @@ describe('sbom', () => {
     })
   })
 })
+
+describe('audit', () => {
+  const order = { reference: 'acme:beta', criteria: ['safe-to-run', 'safe-to-deploy'], failed: false }
+
+  test("is said in the auditor's own registry, and is what it was found to be", async () => {
+    const said = await bob.node.call('audit', { ...order, notes: 'two lines of prose' })
+    expect(said).toMatchObject({ alias: 'audits', isNew: true })
+    const { attestations } = await bob.node.call('attestations', { reference: 'acme:beta' })
+    expect(attestations).toMatchObject([
+      { summary: { criteria: order.criteria, result: 'pass', kind: 'full', notes: 'two lines of prose' }, trusted: [] }
+    ])
+  })
+
+  test('of what changed since another version names that one by its bytes', async () => {
+    await ann.publish({ name: 'beta', version: '1.1.0' })
+    const { id } = (await ann.node.registries.list()).find(({ alias }) => alias === 'acme') ?? { id: '' }
+    await bob.admit(await everythingOf(ann, id))
+    const { release } = await bob.node.call('attestations', { reference: 'acme:beta@1.0.0' })
+    await bob.node.call('audit', { ...order, reference: 'acme:beta@1.1.0', from: '1.0.0', failed: true })
+    const { attestations } = await bob.node.call('attestations', { reference: 'acme:beta@1.1.0' })
+    const from = { version: '1.0.0', sha256: release.sha256 }
+    expect(attestations).toMatchObject([{ summary: { result: 'fail', kind: 'delta', from } }])
+    const same = { ...order, reference: 'acme:beta@1.0.0', from: '1.0.0' }
+    expect(await refusal(bob.node.call('audit', same))).toMatchObject({ code: 'USAGE' })
+  })
+
+  test('by whom several registries were made says in which', async () => {
+    await ann.node.call('registryCreate', { name: 'second' })
+    expect(await refusal(ann.node.call('audit', { ...order, reference: 'acme:beta' }))).toMatchObject({ code: 'USAGE' })
+    expect(await refusal(bob.node.call('audit', { ...order, criteria: [] }))).toMatchObject({ code: 'USAGE' })
+    expect(await refusal(bob.node.call('audit', { ...order, criteria: ['Very safe'] }))).toMatchObject({
+      code: 'MALFORMED'
+    })
+  })
+})
+
+describe('trust', () => {
+  test('in a registry or a key is written down, shown beside what they say, and taken back', async () => {
+    expect(await bob.node.call('trustAdd', { what: 'audits', purpose: 'audits' })).toMatchObject({
+      isNew: true,
+      alias: 'audits'
+    })
+    expect(await bob.node.call('trustAdd', { what: 'audits', purpose: 'audits' })).toMatchObject({ isNew: false })
+    await bob.node.call('trustAdd', { what: bob.key, purpose: 'reviews' })
+    expect(await bob.node.call('trustList', {})).toMatchObject([
+      { purpose: 'audits', alias: 'audits' },
+      { purpose: 'reviews', who: bob.key, alias: null }
+    ])
+    const { attestations } = await bob.node.call('attestations', { reference: 'acme:beta@1.0.0' })
+    expect(attestations.map(({ trusted }) => trusted)).toEqual([['audits', 'reviews']])
+    expect(await bob.node.call('trustRemove', { what: bob.key, purpose: 'reviews' })).toMatchObject({ wasThere: true })
+    expect(await bob.node.call('trustRemove', { what: bob.key, purpose: 'reviews' })).toMatchObject({ wasThere: false })
+    expect(await bob.node.call('trustList', {})).toHaveLength(1)
+  })
+
+  test.each([
+    ['nobody', 'audits', 'UNKNOWN_REGISTRY'],
+    ['audits', 'everything', 'USAGE'],
+    ['did:key:z6Mk', 'audits', 'MALFORMED']
+  ])('in %s for %s is refused', async (what, purpose, code) => {
+    expect(await refusal(bob.node.call('trustAdd', { what, purpose }))).toMatchObject({ code })
+  })
+})

@@ -109,6 +109,28 @@ describe('the gate', () => {
   })
 })
 
+test('in whatever order facts arrive, equal sets say the same of a release', async () => {
+  const { facts, head, first, second } = registryWith()
+  for (const by of [auditor, other]) for (const about of [first, second]) attestIn(facts, about, { by, head })
+  // What was said before is recognised of one, and of the other nothing.
+  const left = facts.revoke(auditor.did, { authPrev: head })
+  facts.revoke(other.did, { authPrev: left.id, heads: [] })
+  attestIn(facts, first, { by: auditor, head, said: { predicateType: REVIEW, predicate: { score: 1 } } })
+  const orders = [facts.all, facts.all.toReversed(), facts.all.toSorted((a, b) => (a.id < b.id ? -1 : 1))]
+  const seen = await Promise.all(
+    orders.map(async order => {
+      const { gate, digest, ids, view } = await openGate(facts.registry)
+      await gate.open(facts.registry)
+      for (const { bytes } of order) await gate.admit(bytes, { peer: 'p' })
+      const said = await view.said(facts.registry, rootSubject(first.root))
+      return [await digest(), (await ids()).length, said?.attestations.map(({ by }) => by)]
+    })
+  )
+  expect(seen[1]).toEqual(seen[0])
+  expect(seen[2]).toEqual(seen[0])
+  expect(seen[0]?.[2]).toEqual([auditor.did])
+})
+
 describe('refused for its bytes, whoever brings it', () => {
   const { facts, first, second } = registryWith()
   const about = rootSubject(first.root)

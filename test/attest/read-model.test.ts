@@ -9,6 +9,8 @@ import { REFERENCE_TYPE, referencePredicate } from '../../protocol/attest/referr
 import { rootSubject, statementSubjects, subjectsOf } from '../../protocol/attest/release-subjects.ts'
 import type { ReleaseBytes } from '../../protocol/attest/release-subjects.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { digestOf, parseContentId } from '../../protocol/cid.ts'
 import type { ContentId, FactId } from '../../protocol/cid.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Subject } from '../../protocol/fact.ts'
@@ -233,6 +235,8 @@ describe('marked', () => {
   })
 })
 
+const FOLDER = parseContentId('bafybeiavlfbewawkyyre72syji7m523diiy3c2wqxji3kxac2kjfy3aoly')
+
 describe('a predicate that is content', () => {
   const text = JSON.stringify({ criteria: ['safe-to-deploy'], result: 'pass', kind: 'full' })
   const cid = contentIdOf(text)
@@ -263,6 +267,7 @@ describe('a predicate that is content', () => {
   test.each([
     ['whose CID and digest are of two documents', { sha256: '0'.repeat(64) }],
     ['without a size', { size: null }],
+    ['that is a folder', { cid: FOLDER, sha256: toHex(digestOf(FOLDER)) }],
     ['of a size that nobody takes', { size: 2 ** 30 }],
     ['that is a reference again', { predicateType: REFERENCE_TYPE }]
   ])('%s is malformed', (_, change) => {
