@@ -136,7 +136,7 @@ function headText(release: ShownRelease): string {
 function saidLines(said: readonly ShownAttestation[]): readonly string[] {
   return said.length === 0
     ? [gutter('Nothing', 'is said of it in the registries that are followed', 'same')]
-    : said.flatMap(attestationLines)
+    : said.toSorted((a, b) => a.time - b.time).flatMap(attestationLines)
 }
 
 function shortOf(name: string): string {

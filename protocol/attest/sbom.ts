@@ -114,9 +114,15 @@ export function urlOf({ name, version }: Pick<ReleaseBytes, 'name' | 'version'>)
   return purlOf(name, version)
 }
 
-/** Whether a text has the characters of an SPDX expression; what it says is for whoever reads it. */
+/** Whether a text has the form of an SPDX expression; whether its licences exist is for whoever reads it. */
 function isExpression(license: string): boolean {
-  return /^[A-Za-z0-9.+-]+(?:\x20(?:AND|OR|WITH)\x20[A-Za-z0-9.+-]+|[()\x20])*$/.test(license)
+  const words = license
+    .replaceAll(/[()]/g, ' ')
+    .split(' ')
+    .filter(word => word !== '')
+  const isInPlace = (word: string, i: number): boolean =>
+    i % 2 === 0 ? /^[A-Za-z0-9.+:-]+$/.test(word) : /^(?:AND|OR|WITH)$/.test(word)
+  return words.length % 2 === 1 && words.every(isInPlace)
 }
 
 function dateOf(time: number): string {
