@@ -35,8 +35,8 @@ export const NAMING_ROLES: readonly Role[] = ['owner', 'curator']
 /**
  * What a grant covers:
  *
- *   scope = "*" / space "/*" / space "/" prefix "*" / package-name / digest-subject
- *   space = ecosystem / "sha256"
+ *   scope = "*" / ecosystem "/*" / ecosystem "/" prefix "*" / package-name
+ *         / "sha256/" 0*64( "0"-"9" / "a"-"f" ) "*" / digest-subject
  */
 export type Scope = Brand<string, 'Scope'>
 
@@ -53,8 +53,8 @@ export function parseScope(text: string): Scope {
   if (text.length > LIMITS.names.nameChars + 16) throw new RegistryError('MALFORMED', 'a scope is too long')
   const slash = text.indexOf('/')
   const rest = text.slice(slash + 1)
-  const space = text.slice(0, Math.max(slash, 0))
-  const isGlob = (isEcosystem(space) || space === DIGESTS) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  const isOfNames = slash > 0 && isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  const isGlob = isOfNames || /^sha256\/[0-9a-f]{0,64}\*$/.test(text)
   if (!isGlob && !isName(text))
     throw new RegistryError('MALFORMED', 'not a scope: use *, ggen/*, ggen/prefix* or a package')
   return text as Scope

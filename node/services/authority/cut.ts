@@ -108,13 +108,16 @@ function distinct(positions: readonly Position[]): readonly Position[] {
 }
 
 const FOLLOWING = 'abcdefghijklmnopqrstuvwxyz0123456789@._/-'.split('')
+const DIGITS = '0123456789abcdef'.split('')
 
 /** Scopes that together cover what one covers, each thing once. */
 function narrowed(scope: Scope): readonly Scope[] {
   if (!scope.endsWith('*')) return []
   const prefix = scope.slice(0, -1)
   const longer =
-    scope === WHOLE ? [...ECOSYSTEMS, DIGESTS].map(space => `${space}/*`) : FOLLOWING.map(char => `${prefix}${char}*`)
+    scope === WHOLE
+      ? [...ECOSYSTEMS, DIGESTS].map(space => `${space}/*`)
+      : (prefix.startsWith(`${DIGESTS}/`) ? DIGITS : FOLLOWING).map(char => `${prefix}${char}*`)
   return [...longer, placeIn(scope)].map(parseRevokedScope)
 }
 
