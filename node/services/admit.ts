@@ -343,18 +343,20 @@ function readShape({ bytes, source }: Item): Envelope | Admission {
   }
 }
 
-/** The payload and the keys it names. The curve arithmetic is here, after the signature: strangers cost none of it. */
+/** The payload, the keys it names and those that signed inside it. The curve arithmetic is here, after the signature: strangers cost none of it. */
 async function readPayload(envelope: Envelope, draft: Draft): Promise<VerifiedFact | RejectReason> {
   try {
     const fact = verified(envelope)
-    if (fact.payload.type === 'attestation') verifyAttestation(fact.payload.value)
-    for (const key of namedKeys(fact.payload)) {
+    const { payload } = fact
+    const signers = payload.type === 'attestation' ? payload.value.keys : []
+    for (const key of [...namedKeys(payload), ...signers]) {
       // A key that is named already was admitted then: the answer is a matter of its bytes alone.
       if (await draft.isNamed(key)) continue
       // Up to 2.5 ms a key, and a fact may name many.
       await setImmediate()
       admitKey(publicKeyOf(key))
     }
+    if (payload.type === 'attestation') verifyAttestation(payload.value)
     return fact
   } catch (error) {
     if (!isRegistryError(error)) throw error

@@ -8,6 +8,7 @@ import { formatStatement } from '../../protocol/attest/statement.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import type { FactId } from '../../protocol/cid.ts'
+import { formatPrincipal } from '../../protocol/did.ts'
 import { encodeBody, parseEnvelope } from '../../protocol/fact.ts'
 import type { FactBody } from '../../protocol/fact.ts'
 import { openDigestRow } from '../../protocol/view-row.ts'
@@ -137,6 +138,8 @@ describe('refused for its bytes, whoever brings it', () => {
   const head = facts.genesis.id
   const good = envelopeBy(auditor, statementAbout(first))
   const dsse = parseDsse(good)
+  /** Of order 4: one signature of it holds for whatever is said. */
+  const weak = { ...eve, did: formatPrincipal(new Uint8Array(32)) }
   const raw = (payload: Uint8Array): Made => {
     const body = attestIn(facts, first, { by: auditor, at: { seq: 0, prev: null } }).body
     return make({ ...body, payload }, auditor)
@@ -158,6 +161,7 @@ describe('refused for its bytes, whoever brings it', () => {
     ['a statement about other bytes', envelope(envelopeBy(auditor, statementAbout(second))), 'reject malformed'],
     ['a signature by somebody else', raw(rawPayload(good, [other], head)), 'reject bad-signature'],
     ['a second key that did not sign', raw(rawPayload(good, [auditor, other], head)), 'reject bad-signature'],
+    ['a key that proves nothing', raw(rawPayload(good, [auditor, weak], head)), 'reject inadmissible-key'],
     ['33 signatures', envelope(many(33)), 'reject malformed'],
     ['17 signatures', envelope(many(17)), 'reject malformed'],
     ['no statement', envelope(signed(new TextEncoder().encode('{}'))), 'reject malformed'],
