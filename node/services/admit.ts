@@ -360,14 +360,8 @@ async function readPayload(envelope: Envelope, draft: Draft): Promise<VerifiedFa
     return fact
   } catch (error) {
     if (!isRegistryError(error)) throw error
-    switch (error.code) {
-      case 'INADMISSIBLE_KEY':
-        return 'inadmissible-key'
-      case 'BAD_SIGNATURE':
-        return 'bad-signature'
-      default:
-        return 'malformed'
-    }
+    if (error.code === 'BAD_SIGNATURE') return 'bad-signature'
+    return error.code === 'INADMISSIBLE_KEY' ? 'inadmissible-key' : 'malformed'
   }
 }
 

@@ -2,7 +2,7 @@ const STANDARD = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 /** Sextet of each character code in either alphabet; 255: none. */
 const SEXTETS = new Uint8Array(128).fill(255)
-for (const [value, char] of [...STANDARD].entries()) SEXTETS[char.charCodeAt(0)] = value
+for (let value = 0; value < STANDARD.length; value++) SEXTETS[STANDARD.charCodeAt(value)] = value
 SEXTETS['-'.charCodeAt(0)] = 62
 SEXTETS['_'.charCodeAt(0)] = 63
 

@@ -120,11 +120,12 @@ test('in whatever order facts arrive, equal sets say the same of a release', asy
   const orders = [facts.all, facts.all.toReversed(), facts.all.toSorted((a, b) => (a.id < b.id ? -1 : 1))]
   const seen = await Promise.all(
     orders.map(async order => {
-      const { gate, digest, ids, view } = await openGate(facts.registry)
+      const opened = await openGate(facts.registry)
+      const { gate, view } = opened
       await gate.open(facts.registry)
       for (const { bytes } of order) await gate.admit(bytes, { peer: 'p' })
       const said = await view.said(facts.registry, rootSubject(first.root))
-      return [await digest(), (await ids()).length, said?.attestations.map(({ by }) => by)]
+      return [await opened.digest(), (await opened.ids()).length, said?.attestations.map(({ by }) => by)]
     })
   )
   expect(seen[1]).toEqual(seen[0])
@@ -205,7 +206,7 @@ describe('replayed', () => {
   )
   const moved = ({ bytes, body }: Made, change: Record<string, unknown>): Pick<Made, 'bytes'> => {
     const { signature } = parseEnvelope(bytes)
-    return { bytes: encodeCbor({ body: encodeBody({ ...body, ...change } as FactBody), sig: signature }) }
+    return { bytes: encodeCbor({ body: encodeBody({ ...body, ...change }), sig: signature }) }
   }
   const places: readonly (readonly [string, (made: Made) => Record<string, unknown>])[] = [
     [

@@ -55,7 +55,7 @@ describe('1,000 statements, replayed', () => {
     )
     const tried = made.map(({ bytes, body }, at) => {
       const { signature } = parseEnvelope(bytes)
-      return encodeCbor({ body: encodeBody({ ...body, ...change(body, at) } as FactBody), sig: signature })
+      return encodeCbor({ body: encodeBody({ ...body, ...change(body, at) }), sig: signature })
     })
     const verdicts = await gate.admitMany(tried, { peer: 'p', registry: facts.registry })
     expect(verdicts.filter(({ verdict }) => verdict !== 'reject')).toEqual([])
