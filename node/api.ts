@@ -6,6 +6,7 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
+import { attestApi } from './attest-api.ts'
 import { authorityApi, filing } from './authority-api.ts'
 import { documentApi } from './document-api.ts'
 import { backup } from './backup.ts'
@@ -79,6 +80,7 @@ export function createApi(parts: NodeParts): Api {
     ...mirrorApi(parts),
     ...swarmApi(parts),
     ...gatewayApi(parts),
+    ...attestApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),

@@ -16,6 +16,7 @@ import { otherSigner } from './identity.ts'
 import type { KeySigner } from './identity.ts'
 import type { Registries } from './registries.ts'
 import type { Gate } from './services/admit.ts'
+import type { StatementSigner } from './services/attest/attester.ts'
 import type { Author } from './services/author.ts'
 import type { ConflictComponents } from './services/authority/conflicts.ts'
 import type { CosignComponents, Located } from './services/authority/cosign.ts'
@@ -32,6 +33,8 @@ export type AuthorityComponents = RoleComponents &
   ShowComponents & {
     /** What a key says beside the facts. @throws RegistryError KEY_NOT_FOUND */
     readonly memberSigner: (name: string | undefined) => Promise<MemberSigner>
+    /** What a key says of bytes. @throws RegistryError KEY_NOT_FOUND */
+    readonly statementSigner: (name: string | undefined) => Promise<StatementSigner>
   }
 
 export interface AuthorityInit {
@@ -69,6 +72,7 @@ export function authorityComponents(init: AuthorityInit): AuthorityComponents {
     files,
     signer: signerNamed(init),
     memberSigner: signerNamed(init),
+    statementSigner: signerNamed(init),
     admitKey: key => admitKey(publicKeyOf(key)),
     envelope: (registry, id) => facts.get(registry, id),
     locate: (id, registry) => locate(facts, registry === undefined ? registries.ids : [registry], id),

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { DigestView } from '../protocol/attest/fold.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { BlockMarks } from '../storage/block-marks.ts'
@@ -21,7 +22,7 @@ export interface BlockKeeperInit {
   readonly disk: Pick<DiskGuard, 'assertWritable' | 'note'>
   readonly spaces: Spaces
   readonly registries: { readonly ids: readonly RegistryId[] }
-  readonly view: Pick<RegistryView, 'packages'>
+  readonly view: Pick<RegistryView, 'digests' | 'packages'>
   readonly pins: Pins
   readonly projects: ProjectPins
   /** Whether all bytes of a registry are to be kept here. */
@@ -191,12 +192,22 @@ export class BlockKeeper {
     if (!this.keepsAny(registry)) return
     await this.#init.plan(registry)
     for await (const found of this.#init.view.packages(registry)) yield* this.contentsIn(registry, found)
+    if (!this.#init.keeps(registry)) return
+    for await (const said of this.#init.view.digests(registry)) yield* this.predicatesIn(registry, said)
   }
 
   /** The same of one package. */
   contentsIn(registry: RegistryId, found: PackageView): readonly PinnedContent[] {
     const { keeps, pins } = this.#init
     return keeps(registry) ? found.versions.flatMap(({ contents }) => contents) : pins.contentsIn(registry, found)
+  }
+
+  /** Predicates that are content of their own, where everything of a registry is kept. */
+  predicatesIn(registry: RegistryId, said: DigestView | undefined): readonly PinnedContent[] {
+    if (!this.#init.keeps(registry)) return []
+    return (said?.attestations ?? []).flatMap(({ content }) =>
+      content === null ? [] : [{ root: content.cid, size: content.size }]
+    )
   }
 
   keepsAny(registry: RegistryId): boolean {

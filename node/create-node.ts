@@ -8,6 +8,7 @@ import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
 import type { Records } from '../storage/records.ts'
 import { createApi } from './api.ts'
+import { composeAttesting } from './attesting.ts'
 import { authorityComponents } from './authority.ts'
 import { Changes } from './changes.ts'
 import { BlockScrub } from './block-scrub.ts'
@@ -225,6 +226,8 @@ type Services = Pick<
   | 'mirrors'
   | 'desk'
   | 'submit'
+  | 'attester'
+  | 'attestations'
 > & {
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
@@ -287,6 +290,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     publish: publisher({ ...publishing, documents, content, provide }),
     yanker: yanker(publishing),
     authority,
+    ...composeAttesting({ ...core, ...publishing }),
     desk: submissions.desk,
     submit: submissions.submit,
     installer: (request, context) => keeper.installing(() => install(request, context)),

@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { admitKey } from '../attestation/keys.ts'
 import { verifyFact } from '../attestation/sign-fact.ts'
+import { verifyAttestation } from '../attestation/verify-envelope.ts'
 import { toHex } from '../protocol/bytes.ts'
+import type { VerifiedFact } from '../protocol/chains.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
@@ -15,6 +17,7 @@ import type { NodeParts } from './parts.ts'
 import type { Space } from './spaces.ts'
 import { isFolded } from './row-check.ts'
 import type { Finding } from './services/api.ts'
+import { verified } from './services/registry-state.ts'
 
 /** No fact is older than the first version of this program. */
 const FIRST_YEAR = 2026
@@ -155,6 +158,11 @@ async function viewsFinding(
   return { check, ok: false, text, next: AGAIN }
 }
 
+/** What is signed inside a fact. @throws RegistryError BAD_SIGNATURE */
+function verifyInside({ payload }: VerifiedFact): void {
+  if (payload.type === 'attestation') verifyAttestation(payload.value)
+}
+
 /** Reads every fact again as if a stranger had sent it. */
 async function factsFinding(
   { facts }: NodeParts,
@@ -172,6 +180,7 @@ async function factsFinding(
         const envelope = parseEnvelope(bytes)
         admitKey(publicKeyOf(envelope.body.author))
         if (envelope.id !== fact || !verifyFact(envelope)) bad.push(fact)
+        else verifyInside(verified(envelope))
       } catch (error) {
         if (!isRegistryError(error)) throw error
         bad.push(fact)

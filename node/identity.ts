@@ -6,6 +6,7 @@ import type { Secret } from '../attestation/keys.ts'
 import { signFact } from '../attestation/sign-fact.ts'
 import { signBinding, signCertificate, signSwarmKey } from '../attestation/sign-membership.ts'
 import { signSubmission } from '../attestation/sign-submission.ts'
+import { signStatement } from '../attestation/verify-envelope.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseToken } from '../protocol/membership/token.ts'
 import type { Submission } from '../protocol/submission.ts'
@@ -13,11 +14,12 @@ import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
 import { readKey } from '../storage/key-files.ts'
 import { DEFAULT_KEY, readOrMakeKey } from './home.ts'
+import type { StatementSigner } from './services/attest/attester.ts'
 import type { Signer } from './services/author.ts'
 import type { MemberSigner } from './services/swarm/signer.ts'
 
 /** A key of the data directory: it signs facts, and says whose hosts are in a private swarm. */
-export interface KeySigner extends Signer, MemberSigner {}
+export interface KeySigner extends StatementSigner, MemberSigner {}
 
 /** The node's own key: it asks for names too. */
 export interface OwnSigner extends KeySigner {
@@ -68,7 +70,14 @@ export async function otherSigner({ paths }: Home, own: Signer, name: string): P
 }
 
 function signerOf(secret: Secret, { chain, renewChain }: Pick<Signer, 'chain' | 'renewChain'>): KeySigner {
-  return { ...memberSigner(secret), sign: body => signFact(body, secret), chain, renewChain }
+  const signsStatement = (payload: Uint8Array): Uint8Array => signStatement(payload, secret)
+  return {
+    ...memberSigner(secret),
+    sign: body => signFact(body, secret),
+    signStatement: signsStatement,
+    chain,
+    renewChain
+  }
 }
 
 /** The key of a member's token, which is never written to this disk. @throws RegistryError MALFORMED | USAGE */

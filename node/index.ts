@@ -30,6 +30,7 @@ export type {
   ShownPackage,
   ShownVersion
 } from './services/api.ts'
+export type { Attested, ShownAttestation, ShownRelease } from './services/attest/methods.ts'
 export type { ImportResult } from './services/import-folders.ts'
 export type { InstalledPackage, InstallResult } from './services/install.ts'
 export type { Published } from './services/publish.ts'

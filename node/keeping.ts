@@ -1,6 +1,7 @@
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
+import { isPackage } from '../protocol/subject.ts'
 import type { BlockKeeper } from './block-keeper.ts'
 import type { Changes } from './changes.ts'
 import { fetchInto } from './content.ts'
@@ -53,7 +54,7 @@ export function mirrorOf(init: KeepingInit): Mirror {
   })
 }
 
-type Kept = Pick<BlockKeeper, 'contentsIn' | 'contentsOf'>
+type Kept = Pick<BlockKeeper, 'contentsIn' | 'contentsOf' | 'predicatesIn'>
 
 /** What a registry holds already, and is to be kept, is fetched in the background. */
 export async function wantAllOf(keeper: Kept, mirror: Mirror, registry: RegistryId): Promise<void> {
@@ -72,11 +73,13 @@ export function keepWhatCounts(
   { view, mirror, keeper }: { readonly view: RegistryView; readonly mirror: Mirror; readonly keeper: Kept },
   { registry, subject, teller }: Told
 ): void {
+  const toWanted = ({ root, size }: Pick<Wanted, 'root' | 'size'>): Wanted => ({ registry, root, size, teller })
   mirror.consider(`${registry} ${subject}`, async () => {
     if (subject === 'registry') return contentsOf(keeper, registry)
+    if (!isPackage(subject)) return keeper.predicatesIn(registry, await view.said(registry, subject)).map(toWanted)
     const found = await view.find(registry, subject)
     if (found === undefined) return []
-    return keeper.contentsIn(registry, found).map(({ root, size }) => ({ registry, root, size, teller }))
+    return keeper.contentsIn(registry, found).map(toWanted)
   })
 }
 

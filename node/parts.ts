@@ -4,6 +4,8 @@ import type { Mirrors } from './mirrors.ts'
 import type { ProjectPins } from './project-pins.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
+import type { TrustRecords } from '../storage/trust-records.ts'
+import type { Attesting } from './attesting.ts'
 import type { AuthorityComponents } from './authority.ts'
 import type { Precedence } from './services/precedence.ts'
 import type { Publish } from './services/publish.ts'
@@ -34,7 +36,7 @@ import type { Spaces } from './spaces.ts'
 import type { Swarms } from './swarms.ts'
 
 /** The pieces of one node, as `create-node.ts` puts them together and `api.ts` uses them. */
-export interface NodeParts {
+export interface NodeParts extends Attesting {
   readonly version: string
   readonly home: string
   readonly config: Config
@@ -49,6 +51,8 @@ export interface NodeParts {
   readonly pins: Pins
   readonly projectPins: ProjectPins
   readonly scrubs: ScrubRecords
+  /** Whose word is taken, and for what. */
+  readonly trust: TrustRecords
   readonly disk: DiskGuard
   readonly swarms: Swarms
   readonly privates: PrivateSwarms

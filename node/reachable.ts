@@ -8,6 +8,7 @@ import type { Subject } from '../protocol/fact.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { PackageName } from '../protocol/package-name.ts'
+import { isPackage } from '../protocol/subject.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { RegistryView } from './services/registry-view.ts'
@@ -70,7 +71,7 @@ export class Reachable {
     if (subject === 'registry' || this.#noted.size >= LIMITS.gateway.notedPackages) {
       this.#isStale = true
       this.#noted.clear()
-    } else this.#noted.set(`${registry} ${subject}`, [registry, subject])
+    } else if (isPackage(subject)) this.#noted.set(`${registry} ${subject}`, [registry, subject])
   }
 
   /** Whether a release names this root. @throws RegistryError TIMEOUT when that takes too long to find out */

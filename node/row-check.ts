@@ -4,9 +4,9 @@ import type { RegistryId } from '../protocol/cid.ts'
 import { isRegistryError } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
-import { foldPackage } from '../protocol/fold.ts'
+import { foldSubject } from '../protocol/fold-subject.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { encodeAuthorityRow, encodePackageRow, sealRow } from '../protocol/view-row.ts'
+import { encodeAuthorityRow, sealRow } from '../protocol/view-row.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { Gate } from './services/admit.ts'
 import { verified } from './services/registry-state.ts'
@@ -26,11 +26,11 @@ export async function isFolded({ facts, gate }: RowParts, id: RegistryId, subjec
     if (authority === undefined) return true
     const isRegistry = subject === 'registry'
     const known = await readFacts(facts, id, subject)
-    const view = isRegistry ? undefined : foldPackage(subject, authority, known)
-    const row = view === undefined ? encodeAuthorityRow(authority, known) : encodePackageRow(view)
+    const folded = isRegistry ? undefined : foldSubject(subject, authority, known)
+    const row = folded === undefined ? encodeAuthorityRow(authority, known) : folded.row
     const stored = await facts.row(id, subject)
     const isAside = !isRegistry && (await facts.isAside(id, subject))
-    const hasAside = view !== undefined && view.setAside.length > 0
+    const hasAside = folded?.hasAside ?? false
     if (stored !== undefined && equalBytes(stored, sealRow(row)) && isAside === hasAside) return true
   }
   return false

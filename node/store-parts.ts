@@ -5,6 +5,7 @@ import type { KeyValue } from '../storage/key-value.ts'
 import { PinRecords } from '../storage/pin-records.ts'
 import type { PinRecord } from '../storage/pin-records.ts'
 import { ScrubRecords } from '../storage/scrub-records.ts'
+import { TrustRecords } from '../storage/trust-records.ts'
 import { BlockKeeper } from './block-keeper.ts'
 import type { BlockKeeperInit } from './block-keeper.ts'
 import type { BlockScrub } from './block-scrub.ts'
@@ -26,6 +27,7 @@ export interface StoreRecords {
   readonly pins: Pins
   readonly projectPins: ProjectPins
   readonly scrubs: ScrubRecords
+  readonly trust: TrustRecords
 }
 
 export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>): Promise<StoreRecords> {
@@ -42,7 +44,8 @@ export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>):
     now
   )
   await pins.load()
-  return { pins, projectPins: new ProjectPins(records, now), scrubs: new ScrubRecords(kv) }
+  const trust = new TrustRecords(kv)
+  return { pins, projectPins: new ProjectPins(records, now), scrubs: new ScrubRecords(kv), trust }
 }
 
 function recordOf(pin: TimedPin): PinRecord {

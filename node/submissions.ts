@@ -6,6 +6,7 @@ import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { cleanText } from '../protocol/manifest-text.ts'
 import { shortNameOf } from '../protocol/package-name.ts'
+import { isPackage } from '../protocol/subject.ts'
 import type { PackageName } from '../protocol/package-name.ts'
 import { parseReference } from '../protocol/reference.ts'
 import { parseSubmission } from '../protocol/submission.ts'
@@ -73,7 +74,7 @@ export function composeSubmissions(init: SubmissionsInit): Submissions {
 }
 
 async function* namesOf(facts: FactStore, registry: RegistryId): AsyncGenerator<PackageName> {
-  for await (const [subject] of facts.rows(registry)) if (subject !== 'registry') yield subject
+  for await (const [subject] of facts.rows(registry)) if (isPackage(subject)) yield subject
 }
 
 /** Waits until the claim of a name is here, but not for ever: gossip or the next reading brings it. */

@@ -27,8 +27,8 @@ export function factIdOfDigest(digest: Uint8Array): FactId {
   return CID.createV1(DAG_CBOR, createDigest(SHA2_256, digest)).toString() as FactId
 }
 
-/** The sha2-256 digest inside an id: what reconciliation compares. */
-export function digestOf(id: FactId): Uint8Array {
+/** The sha2-256 digest inside an id: of facts, what reconciliation compares. */
+export function digestOf(id: FactId | ContentId): Uint8Array {
   return CID.parse(id).multihash.digest
 }
 

@@ -8,7 +8,10 @@ import type { Principal } from './did.ts'
 import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { parsePackageName } from './package-name.ts'
-import type { PackageName } from './package-name.ts'
+import { parseDigestSubject } from './subject.ts'
+import type { Subject } from './subject.ts'
+
+export type { Subject } from './subject.ts'
 
 export const FACT_TYPES = [
   'genesis',
@@ -22,12 +25,10 @@ export const FACT_TYPES = [
   'resolve',
   'metadata',
   'invite',
-  'redeem'
+  'redeem',
+  'attestation'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
-
-/** What a fact is about: the registry itself, or one package of it. */
-export type Subject = 'registry' | PackageName
 
 /**
  * The signed body of a fact, docs/spec/fact.md section 2. `payload` is the deterministic dag-cbor of one of the
@@ -150,6 +151,7 @@ const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve', 'me
 const REGISTRY_ONLY: readonly FactType[] = ['genesis', 'invite', 'redeem']
 
 function parseSubject(type: FactType, subject: string): Subject {
+  if (type === 'attestation') return parseDigestSubject(subject)
   if (subject === 'registry') {
     if (!REGISTRY_ONLY.includes(type) && !EITHER.includes(type)) throw malformed('subject')
     return 'registry'

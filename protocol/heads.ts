@@ -2,8 +2,8 @@ import { compareText, toHex } from './bytes.ts'
 import { parseChain } from './fact.ts'
 import type { FactBody, Subject } from './fact.ts'
 import { LIMITS } from './limits.ts'
-import { parsePackageName } from './package-name.ts'
 import { malformed, parseCount, text } from './payload-shape.ts'
+import { parseAnySubject } from './subject.ts'
 
 /**
  * The last position of each chain of one key that a revocation recognises: chain (32 hex characters) -> subject -> seq.
@@ -39,7 +39,7 @@ export function parseHeads(raw: unknown): Heads {
   const chains = pairsOf(raw).map(([chain, subjects]): readonly [string, ReadonlyMap<Subject, number>] => {
     if (!(chain instanceof Uint8Array) || chain.length !== 16) throw malformed('heads: chain')
     const pairs = pairsOf(subjects).map(
-      ([subject, seq]) => [parseSubjectOf(text(subject)), parseCount(seq, 0, LIMITS.fact.seq)] as const
+      ([subject, seq]) => [parseAnySubject(text(subject)), parseCount(seq, 0, LIMITS.fact.seq)] as const
     )
     if (pairs.length === 0) throw malformed('heads: a chain without positions')
     return [toHex(chain), ascending(pairs)]
@@ -61,8 +61,4 @@ function ascending<K extends string, V>(pairs: readonly (readonly [K, V])[]): Re
     if (before !== undefined && compareText(before[0], key) >= 0) throw malformed('heads: sorted and distinct')
   })
   return new Map(pairs)
-}
-
-function parseSubjectOf(raw: string): Subject {
-  return raw === 'registry' ? raw : parsePackageName(raw)
 }

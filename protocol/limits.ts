@@ -1,3 +1,4 @@
+import { ATTEST_LIMITS } from './attest/limits.ts'
 import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
 import { DHT_LIMITS } from './dht-limits.ts'
@@ -166,6 +167,7 @@ export const LIMITS = Object.freeze({
   ...STORE_LIMITS,
   ...GATEWAY_LIMITS,
   ...HAVE_LIMITS,
+  ...ATTEST_LIMITS,
   /** A stranger asks for a name. `envelopeBytes` to `reasonChars` are part of the format. */
   submit: Object.freeze({
     envelopeBytes: 4 * KiB,

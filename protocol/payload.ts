@@ -1,3 +1,5 @@
+import { attestationRecord, parseAttestation } from './attest/payload.ts'
+import type { Attestation } from './attest/payload.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
 import { contentIdFromLink, factIdFromLink, toLink } from './cid.ts'
 import type { ContentId, FactId } from './cid.ts'
@@ -19,6 +21,7 @@ import type { AuthorityPayload, Claim, Cosign, Grant, Resolve, Revoke } from './
 import { invitePayloadRecord, parseInvitePayload } from './payload-invite.ts'
 import type { Invite, InvitePayload, Redeem } from './payload-invite.ts'
 import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
+import type { DigestSubject } from './subject.ts'
 import { parseSemver } from './version.ts'
 import type { Version } from './version.ts'
 
@@ -83,6 +86,7 @@ export type Payload =
   | { readonly type: 'metadata'; readonly value: Metadata }
   | { readonly type: 'invite'; readonly value: Invite }
   | { readonly type: 'redeem'; readonly value: Redeem }
+  | { readonly type: 'attestation'; readonly value: Attestation }
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -110,6 +114,8 @@ function toRecord({ type, value }: Payload): unknown {
     case 'invite':
     case 'redeem':
       return invitePayloadRecord({ type, value } as InvitePayload)
+    case 'attestation':
+      return attestationRecord(value)
   }
 }
 
@@ -161,6 +167,8 @@ export function parsePayload(body: FactBody): Payload {
       case 'invite':
       case 'redeem':
         return parseInvitePayload(body.type, raw, body.author)
+      case 'attestation':
+        return { type: 'attestation', value: parseAttestation(raw, body.subject as DigestSubject) }
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -254,6 +262,8 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'yank':
     case 'unyank':
     case 'metadata':
+    // Whoever signed an envelope is heard through those who bring it, and by nothing else.
+    case 'attestation':
       return []
   }
 }
@@ -277,6 +287,8 @@ export function citedHead(payload: Payload): FactId | undefined {
       return payload.value.authPrev
     case 'redeem':
       return payload.value.invite
+    case 'attestation':
+      return payload.value.head
     case 'release':
     case 'yank':
     case 'unyank':

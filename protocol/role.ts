@@ -3,6 +3,8 @@ import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { isEcosystem, parsePackageName } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
+import { isDigestSubject, parseDigestSubject } from './subject.ts'
+import type { Subject } from './subject.ts'
 
 export const ROLES = ['owner', 'maintainer', 'publisher', 'curator', 'auditor', 'mirror', 'member'] as const
 
@@ -34,8 +36,12 @@ export const NAMING_ROLES: readonly Role[] = ['owner', 'curator']
  * What a grant covers:
  *
  *   scope = "*" / ecosystem "/*" / ecosystem "/" prefix "*" / package-name
+ *         / "sha256/" 0*64( "0"-"9" / "a"-"f" ) "*" / digest-subject
  */
 export type Scope = Brand<string, 'Scope'>
+
+/** Where digests stand among the ecosystems, so that what was said about them can be divided like what was said about names. */
+export const DIGESTS = 'sha256'
 
 export function isRole(value: unknown): value is Role {
   return typeof value === 'string' && (value === 'recovery' || (ROLES as readonly string[]).includes(value))
@@ -47,7 +53,8 @@ export function parseScope(text: string): Scope {
   if (text.length > LIMITS.names.nameChars + 16) throw new RegistryError('MALFORMED', 'a scope is too long')
   const slash = text.indexOf('/')
   const rest = text.slice(slash + 1)
-  const isGlob = slash > 0 && isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  const isOfNames = slash > 0 && isEcosystem(text.slice(0, slash)) && /^[a-z0-9@._/-]*\*$/.test(rest)
+  const isGlob = isOfNames || /^sha256\/[0-9a-f]{0,64}\*$/.test(text)
   if (!isGlob && !isName(text))
     throw new RegistryError('MALFORMED', 'not a scope: use *, ggen/*, ggen/prefix* or a package')
   return text as Scope
@@ -72,7 +79,7 @@ export function parseRevokedScope(text: string): Scope {
 export const WHOLE: Scope = '*' as Scope
 
 /** An explicit prefix rule, never a pattern: `ggen/acme-*` covers `ggen/acme-tool` and not `ggen/acme`; of grants only `*` covers the registry. */
-export function covers(scope: Scope, subject: 'registry' | PackageName): boolean {
+export function covers(scope: Scope, subject: Subject): boolean {
   return scope.endsWith('*') ? subject.startsWith(scope.slice(0, -1)) : subject === (scope as string)
 }
 
@@ -86,7 +93,8 @@ export function placeIn(scope: Scope): 'registry' | PackageName {
 
 function isName(text: string): boolean {
   try {
-    parsePackageName(text)
+    if (isDigestSubject(text)) parseDigestSubject(text)
+    else parsePackageName(text)
     return true
   } catch {
     return false

@@ -1,4 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
+import type { DigestView } from './attest/fold.ts'
 import { authorityRow } from './authority.ts'
 import type { Authority } from './authority.ts'
 import { compareText, concatBytes, equalBytes } from './bytes.ts'
@@ -18,6 +19,16 @@ export function encodePackageRow(view: PackageView): Uint8Array {
     contents: version.contents.map(content => ({ ...content, manifest: toManifestRecord(content.manifest) }))
   }))
   return encodeCbor({ ...view, versions })
+}
+
+/** The same of what is said about a digest. */
+export function encodeDigestRow(view: DigestView): Uint8Array {
+  return encodeCbor(view)
+}
+
+/** What is said about a digest, out of a sealed row. @throws RegistryError STORE_CORRUPT */
+export function openDigestRow(sealed: Uint8Array): DigestView {
+  return decodeCbor(unsealed(sealed), LIMITS.fact.cborDepth, Number.POSITIVE_INFINITY) as DigestView
 }
 
 /** The row of the registry itself: who may do what, and which facts its catalogue is made of. `facts` are those of the set. */
@@ -45,9 +56,7 @@ export function sealedHash(sealed: Uint8Array): Uint8Array {
  * @throws RegistryError STORE_CORRUPT when the row is not what was sealed
  */
 export function openPackageRow(sealed: Uint8Array): PackageView {
-  const row = sealed.subarray(32)
-  if (!equalBytes(rowHash(row), sealedHash(sealed)))
-    throw new RegistryError('STORE_CORRUPT', 'a row of the view changed on disk')
+  const row = unsealed(sealed)
   // Our own fold wrote these bytes and the hash above says they are unchanged: only manifests need rebuilding.
   const view = decodeCbor(row, LIMITS.fact.cborDepth, Number.POSITIVE_INFINITY) as PackageView
   const versions = view.versions.map(version => ({
@@ -55,6 +64,12 @@ export function openPackageRow(sealed: Uint8Array): PackageView {
     contents: version.contents.map(content => ({ ...content, manifest: parseManifestRecord(content.manifest) }))
   }))
   return { ...view, versions }
+}
+
+function unsealed(sealed: Uint8Array): Uint8Array {
+  const row = sealed.subarray(32)
+  if (equalBytes(rowHash(row), sealedHash(sealed))) return row
+  throw new RegistryError('STORE_CORRUPT', 'a row of the view changed on disk')
 }
 
 /**

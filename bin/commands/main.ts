@@ -1,5 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { ownPackage } from '../../node/package-root.ts'
+import { addAttestVerbs } from './attest-verbs.ts'
 import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addDocumentVerbs } from './document-verbs.ts'
 import { editArgv } from './edit-argv.ts'
@@ -124,6 +125,8 @@ addMirrorVerbs(program)
 addSwarmVerbs(program)
 
 addGatewayVerbs(program)
+
+addAttestVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

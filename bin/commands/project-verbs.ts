@@ -49,8 +49,18 @@ function addReadingVerbs(program: Command): void {
     .option('--offline', 'ask no peer for news')
     .action(action(async (session, { options }) => (await import('./project.ts')).outdated(session, options)))
   reading(program.command('verify'))
-    .description('compare installed files with the lockfile')
-    .action(action(async (session, { options }) => (await import('./project.ts')).verify(session, options)))
+    .description(
+      'compare installed files with the lockfile; of a folder, a file or a release, what it is and who says so'
+    )
+    .argument('[what]', 'a package folder, an envelope in a file, or [registry:]name[@version]')
+    .option('--signer <did...>', 'of an envelope: the keys that signed it')
+    .action(
+      action(async (session, { args: [what], options }) =>
+        what === undefined
+          ? (await import('./project.ts')).verify(session, options)
+          : (await import('./attest.ts')).verifyWhat(session, what, options)
+      )
+    )
 }
 
 /** Options of every command that changes a project. */

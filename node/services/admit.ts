@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { admitKey } from '../../attestation/keys.ts'
+import { verifyAttestation } from '../../attestation/verify-envelope.ts'
 import { verifyFact } from '../../attestation/sign-fact.ts'
 import type { Admission, PendingReason, RejectReason } from '../../protocol/admission.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
@@ -347,20 +348,24 @@ function readShape({ bytes, source }: Item): Envelope | Admission {
   }
 }
 
-/** The payload and the keys it names. The curve arithmetic is here, after the signature: strangers cost none of it. */
+/** The payload, the keys it names and those that signed inside it. The curve arithmetic is here, after the signature: strangers cost none of it. */
 async function readPayload(envelope: Envelope, draft: Draft): Promise<VerifiedFact | RejectReason> {
   try {
     const fact = verified(envelope)
-    for (const key of namedKeys(fact.payload)) {
+    const { payload } = fact
+    const signers = payload.type === 'attestation' ? payload.value.keys : []
+    for (const key of [...namedKeys(payload), ...signers]) {
       // A key that is named already was admitted then: the answer is a matter of its bytes alone.
       if (await draft.isNamed(key)) continue
       // Up to 2.5 ms a key, and a fact may name many.
       await setImmediate()
       admitKey(publicKeyOf(key))
     }
+    if (payload.type === 'attestation') verifyAttestation(payload.value)
     return fact
   } catch (error) {
     if (!isRegistryError(error)) throw error
+    if (error.code === 'BAD_SIGNATURE') return 'bad-signature'
     return error.code === 'INADMISSIBLE_KEY' ? 'inadmissible-key' : 'malformed'
   }
 }

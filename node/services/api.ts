@@ -6,6 +6,7 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
+import type { AttestMethods } from './attest/methods.ts'
 import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
 import type { DocumentMethods, ShownDocument } from './documents/methods.ts'
 import type { ImportResult } from './import-folders.ts'
@@ -209,7 +210,7 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods extends AuthorityMethods, DocumentMethods, MirrorMethods, StoreMethods, SwarmMethods {
+export interface ApiMethods extends AttestMethods, AuthorityMethods, DocumentMethods, MirrorMethods, StoreMethods, SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }

@@ -5,10 +5,10 @@ import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { isEdit } from '../../protocol/document/counted.ts'
 import type { Subject } from '../../protocol/fact.ts'
-import { foldPackage } from '../../protocol/fold.ts'
+import { foldSubject } from '../../protocol/fold-subject.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
-import { encodeAuthorityRow, encodePackageRow, sealRow } from '../../protocol/view-row.ts'
+import { encodeAuthorityRow, sealRow } from '../../protocol/view-row.ts'
 import { changeOf, staleSubjects } from './authority-change.ts'
 import type { AcceptedFact, Draft, Side } from './draft.ts'
 import { foldRegistry, movesBetween, namedFrom, split } from './membership.ts'
@@ -100,9 +100,9 @@ class RowBatch {
       this.aside.push([subject, false])
       return
     }
-    const view = foldPackage(subject, authority, facts)
-    this.#add(subject, sealRow(encodePackageRow(view)))
-    this.aside.push([subject, view.setAside.length > 0])
+    const { row, hasAside } = foldSubject(subject, authority, facts)
+    this.#add(subject, sealRow(row))
+    this.aside.push([subject, hasAside])
   }
 
   addMoves(subject: Subject, before: Known, after: Known): void {

@@ -1,3 +1,4 @@
+import type { DigestView } from '../../protocol/attest/fold.ts'
 import { compareText } from '../../protocol/bytes.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { openState } from '../../protocol/document/saved.ts'
@@ -11,9 +12,12 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { nearest } from '../../protocol/nearest.ts'
 import { ecosystemOf, shortNameOf } from '../../protocol/package-name.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
+import { DIGESTS } from '../../protocol/role.ts'
+import { isDigestSubject, isPackage } from '../../protocol/subject.ts'
+import type { DigestSubject } from '../../protocol/subject.ts'
 import { orderingOf } from '../../protocol/version.ts'
 import type { Version } from '../../protocol/version.ts'
-import { openPackageRow, sealedHash, viewDigest } from '../../protocol/view-row.ts'
+import { openDigestRow, openPackageRow, sealedHash, viewDigest } from '../../protocol/view-row.ts'
 
 /** What reading views needs of the store. */
 export interface RowReader {
@@ -73,7 +77,21 @@ export class RegistryView {
 
   async *packages(registry: RegistryId): AsyncGenerator<PackageView> {
     for await (const [subject, sealed] of this.#rows.rows(registry)) {
-      if (subject !== 'registry') yield openPackageRow(sealed)
+      if (isPackage(subject)) yield openPackageRow(sealed)
+    }
+  }
+
+  /** What the registry says about a digest, the newest facts included; undefined when nothing. */
+  async said(registry: RegistryId, subject: DigestSubject): Promise<DigestView | undefined> {
+    const sealed = await this.#rows.row(registry, subject)
+    return sealed === undefined ? undefined : openDigestRow(sealed)
+  }
+
+  /** The same about everything that it says anything about. */
+  async *digests(registry: RegistryId): AsyncGenerator<DigestView> {
+    for await (const [subject, sealed] of this.#rows.rows(registry, DIGESTS as Subject)) {
+      if (!isDigestSubject(subject)) break
+      yield openDigestRow(sealed)
     }
   }
 
@@ -144,7 +162,7 @@ export class RegistryView {
   async near(registry: RegistryId, name: PackageName): Promise<readonly string[]> {
     const names: string[] = []
     for await (const [subject] of this.#rows.rows(registry)) {
-      if (subject !== 'registry') names.push(shortNameOf(subject))
+      if (isPackage(subject)) names.push(shortNameOf(subject))
     }
     return nearest(shortNameOf(name), names)
   }

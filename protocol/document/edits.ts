@@ -5,6 +5,7 @@ import type { Subject } from '../fact.ts'
 import { LIMITS } from '../limits.ts'
 import { textFault } from '../manifest-text.ts'
 import { ecosystemOf, parsePackageName } from '../package-name.ts'
+import { isPackage } from '../subject.ts'
 import { orderingOf } from '../version.ts'
 import { DOCUMENT_LIMITS } from './limits.ts'
 
@@ -195,7 +196,7 @@ function score(value: DocumentValue): Fault {
 }
 
 function ordering(subject: Subject): ReturnType<typeof orderingOf> {
-  return orderingOf(subject === 'registry' ? 'ggen' : ecosystemOf(subject))
+  return orderingOf(isPackage(subject) ? ecosystemOf(subject) : 'ggen')
 }
 
 function isReadable(parse: () => unknown): boolean {

@@ -55,6 +55,22 @@ describe('the positions that a revocation recognises', () => {
     }
   })
 
+  test('are divided by digests like by names', () => {
+    const hex = (i: number): string => i.toString(16).padStart(2, '0').repeat(32).slice(0, 64)
+    const some = positions(9_000, i => `sha256/${hex(i % 256).slice(0, 60)}${i.toString(16).padStart(4, '0')}`)
+    const parts = partsOf(WHOLE, some, false)
+    expect(parts.length).toBeLessThan(64)
+    for (const { heads } of parts) {
+      expect(encodeCbor(headsRecord(heads)).length).toBeLessThan(LIMITS.fact.bodyBytes - 1_024)
+    }
+    for (const at of some) {
+      const covering = parts.filter(({ scope }) => covers(scope, at.subject))
+      expect(covering.map(({ heads }) => heads.get(CHAIN)?.get(at.subject))).toEqual([at.seq])
+    }
+    for (const place of ['*', 'sha256/*', 'sha256/0*', 'sha256/0a*'].map(scope => placeIn(parseScope(scope))))
+      expect(parts.filter(({ scope }) => covers(scope, place))).toHaveLength(1)
+  })
+
   test.each([
     ['*', '*'],
     ['ggen/*', '*'],

@@ -55,6 +55,10 @@ test.each<[string, Record<string, unknown>]>([
   ['a subject that is no name', { subject: 'alpha' }],
   ['a subject of another spelling', { subject: 'ggen/Alpha' }],
   ['the registry as the subject of a claim', { subject: 'registry' }],
+  ['a digest as the subject of a claim', { subject: `sha256/${'0a'.repeat(32)}` }],
+  ['a package as the subject of an attestation', { type: 'attestation' }],
+  ['half a digest', { type: 'attestation', subject: 'sha256/0a' }],
+  ['a digest in another spelling', { type: 'attestation', subject: `sha256/${'0A'.repeat(32)}` }],
   ['an author that is no key', { author: 'did:key:z6Mk' }],
   ['an author that is bytes', { author: new Uint8Array(32) }],
   ['a chain of 15 bytes', { chain: new Uint8Array(15) }],
@@ -170,9 +174,18 @@ test('cbor nested too deeply is refused before it is decoded', () => {
 
 const ABOUT_THE_REGISTRY: readonly FactType[] = ['genesis', 'invite', 'redeem']
 
+const ABOUT_PACKAGES = FACT_TYPES.filter(
+  type => !ABOUT_THE_REGISTRY.includes(type) && type !== 'grant' && type !== 'attestation'
+)
+const places = fc.oneof(
+  fc.record({
+    subject: fc.constantFrom('ggen/alpha', 'ggen/b.c_d-e', 'npm/@scope/x'),
+    type: fc.constantFrom(...ABOUT_PACKAGES)
+  }),
+  fc.record({ subject: fc.constant(`sha256/${'0a'.repeat(32)}`), type: fc.constant('attestation' as const) })
+)
 const bodies = fc.record({
-  subject: fc.constantFrom('ggen/alpha', 'ggen/b.c_d-e', 'npm/@scope/x'),
-  type: fc.constantFrom(...FACT_TYPES.filter(type => !ABOUT_THE_REGISTRY.includes(type) && type !== 'grant')),
+  place: places,
   chain: fc.uint8Array({ minLength: 16, maxLength: 16 }).map(toHex),
   seq: fc.integer({ min: 0, max: LIMITS.fact.seq }),
   time: fc.maxSafeNat(),
@@ -181,7 +194,8 @@ const bodies = fc.record({
 
 test('what is encoded is read back, and encodes to the same bytes', () => {
   fc.assert(
-    fc.property(bodies, fields => {
+    fc.property(bodies, ({ place, ...rest }) => {
+      const fields = { ...place, ...rest }
       const prev = fields.seq === 0 ? null : facts.genesis.id
       const body = { v: 1, registry: facts.registry, author: root.did, prev, ...fields } as FactBody
       const bytes = encodeBody(body)

@@ -9,7 +9,7 @@ import type { DocumentState, FactStatus, MetadataFact, Standing } from '../../pr
 import { keyOf } from '../../protocol/document/edits.ts'
 import { openState, openStored, sealState } from '../../protocol/document/saved.ts'
 import { foldWithEdits } from '../../protocol/fold.ts'
-import type { Subject } from '../../protocol/fact.ts'
+import type { PackageName } from '../../protocol/package-name.ts'
 import type { KeyValue } from '../../storage/key-value.ts'
 import { readFact } from './stock.ts'
 import type { Stock } from './stock.ts'
@@ -57,7 +57,7 @@ export function documentFault(
   const aside = [...cut.values()].filter(({ body }) => body.subject === 'registry').map(readFact)
   const authority = foldAuthority(registry, [...(about.get('registry') ?? []), ...aside])
   const edited = [...about].filter(([, list]) => list.some(isEdit)).map(([subject]) => subject as string)
-  for (const subject of new Set([...edited, ...states.keys(), ...saved.keys()]) as Set<Subject>) {
+  for (const subject of new Set([...edited, ...states.keys(), ...saved.keys()]) as Set<'registry' | PackageName>) {
     if (todo.has(subject)) continue
     const list = about.get(subject) ?? []
     const edits =

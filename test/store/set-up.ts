@@ -54,6 +54,7 @@ export async function storeWith({
     spaces,
     registries: { ids: [registry] },
     view: {
+      async *digests() {},
       async *packages() {
         yield* packages
       }

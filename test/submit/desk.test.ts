@@ -9,6 +9,7 @@ import { signSubmission } from '../../attestation/sign-submission.ts'
 import { formatPrincipal } from '../../protocol/did.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
+import { isPackage } from '../../protocol/subject.ts'
 import type { Genesis } from '../../protocol/payload.ts'
 import { parseScope } from '../../protocol/role.ts'
 import { parseSubmission } from '../../protocol/submission.ts'
@@ -55,7 +56,7 @@ async function openDesk(
   const names = new NameIndex({
     find: (of, name) => view.find(of, name),
     async *names(of) {
-      for await (const [subject] of store.rows(of)) if (subject !== 'registry') yield subject
+      for await (const [subject] of store.rows(of)) if (isPackage(subject)) yield subject
     }
   })
   const inbox = new Inbox(new Records(kv))

@@ -3,6 +3,7 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { admitKey } from '../../attestation/keys.ts'
 import { signFact } from '../../attestation/sign-fact.ts'
+import { signStatement } from '../../attestation/verify-envelope.ts'
 import { memberSigner } from '../../node/identity.ts'
 import type { KeySigner } from '../../node/identity.ts'
 import { silentLog } from '../../node/runtime/log.ts'
@@ -122,6 +123,7 @@ export async function seatOf(who: Person, init: SeatInit): Promise<Seat> {
   const signer: KeySigner = {
     ...memberSigner(who.secret),
     sign: body => signFact(body, who.secret),
+    signStatement: payload => signStatement(payload, who.secret),
     chain: () => who.chain,
     renewChain: () => Promise.reject(new Error('a new chain was asked for'))
   }

@@ -10,7 +10,7 @@ import type { Subject } from '../../../protocol/fact.ts'
 import { headsOf, isWithin } from '../../../protocol/heads.ts'
 import type { Heads } from '../../../protocol/heads.ts'
 import { ECOSYSTEMS } from '../../../protocol/package-name.ts'
-import { covers, parseRevokedScope, placeIn, WHOLE } from '../../../protocol/role.ts'
+import { covers, DIGESTS, parseRevokedScope, placeIn, WHOLE } from '../../../protocol/role.ts'
 import type { Scope } from '../../../protocol/role.ts'
 import { asideReason } from './place.ts'
 import type { Place } from './place.ts'
@@ -108,13 +108,16 @@ function distinct(positions: readonly Position[]): readonly Position[] {
 }
 
 const FOLLOWING = 'abcdefghijklmnopqrstuvwxyz0123456789@._/-'.split('')
+const DIGITS = '0123456789abcdef'.split('')
 
 /** Scopes that together cover what one covers, each thing once. */
 function narrowed(scope: Scope): readonly Scope[] {
   if (!scope.endsWith('*')) return []
   const prefix = scope.slice(0, -1)
   const longer =
-    scope === WHOLE ? ECOSYSTEMS.map(ecosystem => `${ecosystem}/*`) : FOLLOWING.map(char => `${prefix}${char}*`)
+    scope === WHOLE
+      ? [...ECOSYSTEMS, DIGESTS].map(space => `${space}/*`)
+      : (prefix.startsWith(`${DIGESTS}/`) ? DIGITS : FOLLOWING).map(char => `${prefix}${char}*`)
   return [...longer, placeIn(scope)].map(parseRevokedScope)
 }
 

@@ -1,3 +1,5 @@
+import { foldAttestations } from '../../../protocol/attest/fold.ts'
+import type { AttestationFault } from '../../../protocol/attest/fold.ts'
 import { foldAuthority } from '../../../protocol/authority.ts'
 import type { Authority, AuthoritySetAside } from '../../../protocol/authority.ts'
 import type { VerifiedFact } from '../../../protocol/chains.ts'
@@ -11,6 +13,7 @@ import { shortNameOf } from '../../../protocol/package-name.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import { parseScope, WHOLE } from '../../../protocol/role.ts'
 import type { Scope } from '../../../protocol/role.ts'
+import { isDigestSubject, isPackage } from '../../../protocol/subject.ts'
 
 /** What reading who may do what needs of the gate. */
 export interface PlaceGate {
@@ -32,13 +35,13 @@ export interface Place {
 }
 
 /** Why a fact does not count. */
-export type AsideReason = AuthoritySetAside | SetAsideReason
+export type AsideReason = AuthoritySetAside | SetAsideReason | AttestationFault
 
 /** @throws RegistryError UNKNOWN_REGISTRY | PENDING */
 export async function placeOf(gate: PlaceGate, registry: RegistryId, subject: Subject): Promise<Place> {
   const authority = authorityOf(gate, registry)
   const facts = (await gate.state(registry)?.factsOf(subject)) ?? []
-  const view = subject === 'registry' ? undefined : foldPackage(subject, authority, facts)
+  const view = isPackage(subject) ? foldPackage(subject, authority, facts) : undefined
   return { registry, subject, authority, facts, view }
 }
 
@@ -88,11 +91,21 @@ export function scopeFrom(text: string): Scope {
 
 /** Why a fact that is here does not count; undefined when it counts. */
 export function asideReason({ subject, authority, facts, view }: Place, id: FactId): AsideReason | undefined {
-  const setAside =
-    subject === 'registry'
-      ? [...authority.setAside, ...editsOfCatalogue(authority, facts).setAside]
-      : (view?.setAside ?? [])
-  return setAside.find(({ fact }) => fact === id)?.reason
+  return setAsideIn({ subject, authority, facts, view }).find(({ fact }) => fact === id)?.reason
+}
+
+/** Facts of the place that do not count, the lowest ids of them. */
+export function setAsideIn({
+  subject,
+  authority,
+  facts,
+  view
+}: Pick<Place, 'subject' | 'authority' | 'facts' | 'view'>): readonly {
+  readonly fact: FactId
+  readonly reason: AsideReason
+}[] {
+  if (subject === 'registry') return [...authority.setAside, ...editsOfCatalogue(authority, facts).setAside]
+  return isDigestSubject(subject) ? foldAttestations(subject, authority, facts).setAside : (view?.setAside ?? [])
 }
 
 /** The place as it would be with one more fact: what nobody has signed yet is judged by the fold and by nothing else. */
@@ -102,6 +115,7 @@ export function withFact(place: Place, fact: VerifiedFact): Place {
 
 /** The place as it would be if it were made of these facts. */
 export function withFacts(place: Place, facts: readonly VerifiedFact[]): Place {
+  if (isDigestSubject(place.subject)) return { ...place, facts }
   if (place.subject !== 'registry') return { ...place, facts, view: foldPackage(place.subject, place.authority, facts) }
   const authority = foldAuthority(place.registry, facts)
   return { ...place, facts, ...(authority === undefined ? {} : { authority }) }

@@ -1,12 +1,11 @@
 import type { VerifiedFact } from '../../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
-import { editsOfCatalogue } from '../../../protocol/document/counted.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import type { Scope } from '../../../protocol/role.ts'
 import { fits, positionsIn } from './cut.ts'
 import type { Position } from './cut.ts'
-import { placeOf, withFacts } from './place.ts'
+import { placeOf, setAsideIn, withFacts } from './place.ts'
 import type { Place, PlaceGate } from './place.ts'
 
 /** What finding out what stays of a key needs. */
@@ -70,10 +69,6 @@ function countingIn(whole: Place, key: Principal): readonly Position[] {
   return place.facts.map(({ body }) => body).filter(({ author, registry }) => author === key && registry !== null)
 }
 
-function asideIn({ subject, authority, facts, view }: Place): ReadonlySet<FactId> {
-  const setAside =
-    subject === 'registry'
-      ? [...authority.setAside, ...editsOfCatalogue(authority, facts).setAside]
-      : (view?.setAside ?? [])
-  return new Set(setAside.map(({ fact }) => fact))
+function asideIn(place: Place): ReadonlySet<FactId> {
+  return new Set(setAsideIn(place).map(({ fact }) => fact))
 }

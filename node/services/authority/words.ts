@@ -5,6 +5,7 @@ import type { Grant, Revoke } from '../../../protocol/payload-authority.ts'
 import type { Invite } from '../../../protocol/payload-invite.ts'
 import { WHOLE } from '../../../protocol/role.ts'
 import { shortNameOf } from '../../../protocol/package-name.ts'
+import { isDigestSubject, sha256Of } from '../../../protocol/subject.ts'
 
 /** What a fact says, in words that a person can check before signing it. */
 export function describe({ body, payload }: VerifiedFact): string {
@@ -45,6 +46,8 @@ export function describe({ body, payload }: VerifiedFact): string {
       const { keep, over } = payload.value
       return `keep statement ${keep} over ${over.join(', ')}`
     }
+    case 'attestation':
+      return `say of ${shortOf(subject)}: ${payload.value.statement.predicateType}, signed by ${payload.value.keys.join(', ')}`
   }
 }
 
@@ -79,7 +82,8 @@ function positionsIn(heads: Heads): number {
 
 /** What a fact is about, as people call it. */
 export function shortOf(subject: Subject): string {
-  return subject === 'registry' ? 'the registry' : shortNameOf(subject)
+  if (subject === 'registry') return 'the registry'
+  return isDigestSubject(subject) ? `sha256 ${sha256Of(subject)}` : shortNameOf(subject)
 }
 
 function reasonOf(reason: string): string {

@@ -16,6 +16,7 @@ import { actorOf } from '../../../protocol/document/payload.ts'
 import { madeOfState, openState, summaryOf } from '../../../protocol/document/saved.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
+import { isDigestSubject } from '../../../protocol/subject.ts'
 import { foldWithEdits } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { Backlog } from './backlog.ts'
@@ -158,6 +159,8 @@ export class Documents {
     if (state === undefined) return undefined
     if (state.authority === undefined) return []
     const facts = await state.factsOf(subject)
+    // Nobody writes words about a digest.
+    if (isDigestSubject(subject)) return []
     return subject === 'registry'
       ? editsOfCatalogue(state.authority, facts).facts
       : foldWithEdits(subject, state.authority, facts).edits.facts

@@ -1,6 +1,7 @@
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import { parseEnvelope } from '../../../protocol/fact.ts'
 import type { Subject } from '../../../protocol/fact.ts'
+import { isPackage } from '../../../protocol/subject.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import { verified } from '../registry-state.ts'
 import type { StatedRelease } from './lock-check.ts'
@@ -24,7 +25,7 @@ export async function statedRelease(
   if (bytes === undefined) return undefined
   const envelope = parseEnvelope(bytes)
   const { body, payload } = verified(envelope)
-  if (envelope.id !== id || payload.type !== 'release' || body.subject === 'registry') return undefined
+  if (envelope.id !== id || payload.type !== 'release' || !isPackage(body.subject)) return undefined
   const { value: content } = payload
   return { name: body.subject, version: content.version, by: body.author, content }
 }

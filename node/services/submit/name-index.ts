@@ -2,6 +2,7 @@ import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { PackageView } from '../../../protocol/fold.ts'
 import { ecosystemOf, shortNameOf } from '../../../protocol/package-name.ts'
+import { isPackage } from '../../../protocol/subject.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import { lookOf } from '../../../protocol/similar-name.ts'
 
@@ -28,7 +29,7 @@ export class NameIndex {
   /** A fact about something came in. */
   noticed(registry: RegistryId, subject: Subject): void {
     const looks = this.#registries.get(registry)
-    if (looks === undefined || subject === 'registry') return
+    if (looks === undefined || !isPackage(subject)) return
     // Also while the names are being read: reading may have passed its place.
     looks.then(
       known => add(known, subject),

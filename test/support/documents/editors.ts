@@ -6,6 +6,7 @@ import type { DocumentValue, Edit } from '../../../protocol/document/edits.ts'
 import { actorOf } from '../../../protocol/document/payload.ts'
 import { scanChange } from '../../../protocol/document/change.ts'
 import type { FactBody, Subject } from '../../../protocol/fact.ts'
+import type { PackageName } from '../../../protocol/package-name.ts'
 import type { CitedAuthority } from '../../../protocol/payload.ts'
 import { authorityOf, toVerified } from '../fold.ts'
 import type { FactWriter, Made, Person } from '../facts.ts'
@@ -72,7 +73,7 @@ export class Editors {
     const about = seen.filter(({ body }) => body.subject === this.subject).map(toVerified)
     return this.subject === 'registry'
       ? editsOfCatalogue(authority, about).facts
-      : foldWithEdits(this.subject, authority, about).edits.facts
+      : foldWithEdits(this.subject as PackageName, authority, about).edits.facts
   }
 
   /** The document of these facts. */

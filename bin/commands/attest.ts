@@ -1,0 +1,150 @@
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { ApiMethods } from '../../node/services/api.ts'
+import type { ShownAttestation, ShownRelease } from '../../node/services/attest/methods.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { attestationLines, releaseText, summaryText } from './attest-text.ts'
+import { countOf, print, report, safe } from './print.ts'
+import { argument, listOption, textOption, withNode } from './run.ts'
+import type { Options, Session } from './run.ts'
+import { fileLines, signingParams, textParam } from './signed.ts'
+import { gutter, under } from './style.ts'
+
+/** `ggen-node attest`. */
+export async function attest(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = {
+    ...signingParams(options),
+    reference: argument(args, 0),
+    ...textParam(options, 'type'),
+    ...textParam(options, 'registry'),
+    ...pathParam(options, 'predicate'),
+    ...pathParam(options, 'envelope'),
+    signers: listOption(options, 'signer')
+  }
+  reportSaid(session, await withNode(session, { network: false }, client => client.call('attest', params)))
+}
+
+/** `ggen-node audit`. */
+export async function audit(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = {
+    ...signingParams(options),
+    reference: argument(args, 0),
+    criteria: listOption(options, 'criteria'),
+    failed: options['failed'] === true,
+    ...textParam(options, 'registry'),
+    ...textParam(options, 'from'),
+    ...textParam(options, 'notes'),
+    ...textParam(options, 'report')
+  }
+  reportSaid(session, await withNode(session, { network: false }, client => client.call('audit', params)))
+}
+
+function reportSaid(session: Session, result: ApiMethods['attest']['result']): void {
+  const { release, alias, predicateType, fact, content, isNew, file } = result
+  const said = `${releaseText(release)}  ${predicateType}  in ${safe(alias)}`
+  report(session, result, () => [
+    gutter(isNew ? 'Attested' : 'Unchanged', said, isNew ? 'done' : 'same'),
+    under(fact),
+    ...(content === null ? [] : [under(`the predicate is content of its own: ${content}`)]),
+    ...fileLines(file)
+  ])
+}
+
+/** `ggen-node attestations`. */
+export async function attestations(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = { reference: argument(args, 0), ...textParam(options, 'type') }
+  const result = await withNode(session, { network: false }, client => client.call('attestations', params))
+  report(session, result, () => [headText(result.release), ...saidLines(result.attestations)])
+}
+
+/** `ggen-node sbom`: the document and nothing else, so that it can be piped and signed. */
+export async function sbom(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const params = { reference: argument(args, 0), format: textOption(options, 'format') ?? 'cyclonedx' }
+  const { document } = await withNode(session, { network: false }, client => client.call('sbom', params))
+  print(document)
+}
+
+/** `ggen-node verify` of a folder, a file or a reference. */
+export async function verifyWhat(session: Session, what: string, options: Options): Promise<void> {
+  const path = resolve(what)
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory() === true) return verifyFolder(session, path)
+  if (found?.isFile() === true) return verifyFile(session, path, options)
+  if (/^\.{0,2}\//.test(what)) throw new RegistryError('UNKNOWN_FILE', `${what} does not exist`)
+  return verifyReference(session, what)
+}
+
+async function verifyReference(session: Session, reference: string): Promise<void> {
+  const result = await withNode(session, { network: false }, client => client.call('verifyRelease', { reference }))
+  const { release, by, signatures, attestations: said } = result
+  report(session, result, () => [
+    gutter('Verified', `${releaseText(release)}  ${countOf(signatures, 'signature')} hold`),
+    under(release.cid),
+    under(`released by ${by}`),
+    ...saidLines(said)
+  ])
+}
+
+async function verifyFile(session: Session, file: string, options: Options): Promise<void> {
+  const params = { file, signers: listOption(options, 'signer') }
+  const result = await withNode(session, { network: false }, client => client.call('verifyEnvelope', params))
+  report(session, result, () => envelopeLines(file, result))
+}
+
+function envelopeLines(file: string, result: ApiMethods['verifyEnvelope']['result']): readonly string[] {
+  const { predicateType, signers, subjects, releases, summary, unknown } = result
+  return [
+    gutter('Verified', `${safe(file)}  ${predicateType}`),
+    ...signers.map(key => under(`signed by ${key}`)),
+    ...(unknown === 0 ? [] : [under(`${countOf(unknown, 'other signature')}, by nobody known`)]),
+    ...(summary === null ? [] : [under(summaryText(summary))]),
+    ...subjects
+      .slice(0, 8)
+      .map(({ name, sha256 }) => under(`about ${safe(name ?? 'something')} ${sha256 ?? 'without sha256'}`)),
+    ...releases.map(release => gutter('Is', `${releaseText(release)} in ${safe(release.alias)}`)),
+    ...(releases.length === 0
+      ? [gutter('Unknown', 'no release that is known here is made of these bytes', 'note')]
+      : [])
+  ]
+}
+
+async function verifyFolder(session: Session, folder: string): Promise<void> {
+  const result = await withNode(session, { network: false }, client =>
+    client.call('verifyFolder', { folder }, { signal: session.signal })
+  )
+  const { cid, sha256, name, version, releases, attestations: said } = result
+  report(session, result, () => [
+    gutter('Read', `${shortOf(name)}@${version}`),
+    under(cid),
+    under(`sha256 ${sha256}`),
+    ...releases.map(release => gutter('Is', `${releaseText(release)} in ${safe(release.alias)}`)),
+    ...(releases.length === 0
+      ? [gutter('Differs', 'no release that is known here is made of these bytes', 'bad')]
+      : []),
+    ...saidLines(said)
+  ])
+  if (releases.length === 0) process.exitCode = DIFFERS
+}
+
+/** As of LOCALLY_MODIFIED. */
+const DIFFERS = 4
+
+function headText(release: ShownRelease): string {
+  return `${releaseText(release)}  ${release.cid}`
+}
+
+function saidLines(said: readonly ShownAttestation[]): readonly string[] {
+  return said.length === 0
+    ? [gutter('Nothing', 'is said of it in the registries that are followed', 'same')]
+    : said.toSorted((a, b) => a.time - b.time).flatMap(attestationLines)
+}
+
+function shortOf(name: string): string {
+  return name.replace(/^ggen\//, '')
+}
+
+/** A path as the daemon, which has a folder of its own, needs it. */
+function pathParam<K extends string>(options: Options, name: K): { readonly [P in K]?: string } {
+  const value = textOption(options, name)
+  return value === undefined ? {} : ({ [name]: resolve(value) } as { readonly [P in K]?: string })
+}

@@ -1,0 +1,254 @@
+import { verifyFact } from '../attestation/sign-fact.ts'
+import { verifyAttestation } from '../attestation/verify-envelope.ts'
+import { parseDsse } from '../protocol/attest/envelope.ts'
+import { predicateTypeFrom, summarise } from '../protocol/attest/predicates.ts'
+import { isBearable } from '../protocol/attest/read-model.ts'
+import type { AttestationRecord } from '../protocol/attest/read-model.ts'
+import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
+import type { ReleaseBytes } from '../protocol/attest/release-subjects.ts'
+import { parseStatement } from '../protocol/attest/statement.ts'
+import type { Statement } from '../protocol/attest/statement.ts'
+import { toHex, utf8 } from '../protocol/bytes.ts'
+import type { FactId } from '../protocol/cid.ts'
+import { RegistryError } from '../protocol/errors.ts'
+import { parseEnvelope } from '../protocol/fact.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { packageNameOf } from '../protocol/package-name.ts'
+import { importFolder } from '../storage/content/import-folder.ts'
+import { readManifest } from '../storage/content/read-manifest.ts'
+import { filing } from './authority-api.ts'
+import { fetchInto } from './content.ts'
+import { meantReference } from './meant.ts'
+import { auditorsRegistry, auditPredicate } from './audit.ts'
+import type { NodeParts } from './parts.ts'
+import { sbomFormat, sbomOf } from './sbom.ts'
+import { addTrust, removeTrust, trusted } from './trust.ts'
+import type { Api } from './services/api.ts'
+import { attest, whoseHold } from './services/attest/attester.ts'
+import type { AttestOrder, Saying, Written } from './services/attest/attester.ts'
+import type { AttestMethods, ShownAttestation, ShownRelease } from './services/attest/methods.ts'
+import { releaseOf, releasesWith, shownRelease } from './services/attest/release.ts'
+import type { Release } from './services/attest/release.ts'
+import { verified } from './services/registry-state.ts'
+
+/** The calls about what people say of releases. */
+export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
+  return {
+    attest: params => attestTo(parts, params),
+    attestations: async ({ reference, type }, { signal }) => {
+      const { release, shown } = await releaseMeant(parts, reference)
+      const wanted = type === undefined ? undefined : predicateTypeFrom(type)
+      const all = await attestationsFor(parts, release, signal)
+      return { release: shown, attestations: all.filter(one => wanted === undefined || one.predicateType === wanted) }
+    },
+    audit: async params => {
+      const { release, shown } = await releaseMeant(parts, params.reference)
+      const { id, alias } = auditorsRegistry(parts, release, params.registry)
+      const predicate = utf8(JSON.stringify(await auditPredicate(parts, release, params)))
+      return say(
+        parts,
+        { shown, alias, out: params.out },
+        { release, registry: id, key: params.key, saying: { type: 'audit', predicate } }
+      )
+    },
+    trustAdd: ({ what, purpose }) => addTrust(parts, what, purpose),
+    trustRemove: ({ what, purpose }) => removeTrust(parts, what, purpose),
+    trustList: () => trusted(parts),
+    verifyRelease: ({ reference }, { signal }) => verifyRelease(parts, reference, signal),
+    verifyEnvelope: ({ file, signers = [] }) => verifyFile(parts, file, signers),
+    verifyFolder: ({ folder }, { signal }) => verifyFolder(parts, folder, signal),
+    sbom: async ({ reference, format: text }) => {
+      const format = sbomFormat(text)
+      const { release, shown } = await releaseMeant(parts, reference)
+      return { release: shown, format, document: await sbomOf(parts, release, format) }
+    }
+  }
+}
+
+interface MeantRelease {
+  readonly release: Release
+  readonly shown: ShownRelease
+}
+
+async function releaseMeant(parts: NodeParts, text: string): Promise<MeantRelease> {
+  const { reference, registry } = await meantReference(parts, text)
+  const view = await parts.view.package(registry.id, reference.name)
+  const release = releaseOf(registry.id, view, reference.range)
+  return { release, shown: shownRelease(release, registry.alias) }
+}
+
+/** What is said of a release. Predicates that are content are asked for, where nothing else speaks against who says them. */
+async function attestationsFor(
+  parts: NodeParts,
+  release: ReleaseBytes,
+  signal: AbortSignal
+): Promise<readonly ShownAttestation[]> {
+  const aliases = new Map(parts.registries.all.map(({ id, alias }) => [id, alias]))
+  const first = await parts.attestations.of(release)
+  const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
+  const taken = await trusted(parts)
+  return records.map(record => {
+    const about = taken.filter(({ who }) => who === record.registry || who === record.issuer)
+    const alias = aliases.get(record.registry) ?? record.registry
+    return { ...record, alias, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
+  })
+}
+
+/** Whether any came. What does not come stays marked `not-here`. */
+async function bringPredicates(
+  parts: NodeParts,
+  records: readonly AttestationRecord[],
+  signal: AbortSignal
+): Promise<boolean> {
+  const missing = records.flatMap(({ registry, content, marks }) =>
+    content !== null && marks.every(mark => mark === 'not-here' || isBearable(mark)) && marks.includes('not-here')
+      ? [{ registry, root: content.cid, size: content.size }]
+      : []
+  )
+  const both = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.fetch.blockTimeoutMs)])
+  const wanted = missing.slice(0, LIMITS.attestations.fetched)
+  const brought = await Promise.allSettled(wanted.map(one => fetchInto(parts, one, both)))
+  signal.throwIfAborted()
+  return brought.some(({ status }) => status === 'fulfilled')
+}
+
+async function attestTo(
+  parts: NodeParts,
+  params: AttestMethods['attest']['params']
+): Promise<AttestMethods['attest']['result']> {
+  const { release, shown } = await releaseMeant(parts, params.reference)
+  const { id: registry, alias } = parts.registries.find(params.registry ?? release.registry)
+  const saying = await sayingOf(parts, params)
+  return say(parts, { shown, alias, out: params.out }, { release, registry, key: params.key, saying })
+}
+
+interface Told {
+  readonly shown: ShownRelease
+  readonly alias: string
+  readonly out: string | undefined
+}
+
+async function say(
+  parts: NodeParts,
+  { shown, alias, out }: Told,
+  order: AttestOrder
+): Promise<AttestMethods['attest']['result']> {
+  const { registry } = order
+  let written: Written | undefined
+  const { file } = await filing(parts, out, async () => {
+    written = await attest(parts.attester, order)
+    return { registry, facts: [{ id: written.fact, subject: written.subject }] }
+  })
+  if (written === undefined) throw new RegistryError('INTERNAL', 'nothing was signed')
+  const { fact, predicateType, signers, content, isNew } = written
+  return { release: shown, registry, alias, fact, predicateType, signers, content, isNew, file }
+}
+
+const NOTHING = utf8('{}')
+
+async function sayingOf({ authority }: NodeParts, params: AttestMethods['attest']['params']): Promise<Saying> {
+  const { type, predicate, envelope, signers = [] } = params
+  if (envelope !== undefined) {
+    if (type !== undefined || predicate !== undefined)
+      throw new RegistryError('USAGE', 'an envelope has its type and its predicate inside')
+    return { envelope: await authority.files.read(envelope, LIMITS.attest.envelopeBytes), signers }
+  }
+  if (type === undefined) throw new RegistryError('USAGE', 'say what kind of statement it is: --type TYPE')
+  const bytes = predicate === undefined ? NOTHING : await authority.files.read(predicate, LIMITS.attest.predicateBytes)
+  return { type, predicate: bytes }
+}
+
+/** Attack: a disk that was changed under a node that is stopped. What was verified once is verified again, from the bytes. */
+async function verifyRelease(
+  parts: NodeParts,
+  text: string,
+  signal: AbortSignal
+): Promise<AttestMethods['verifyRelease']['result']> {
+  const { release, shown } = await releaseMeant(parts, text)
+  const attestations = await attestationsFor(parts, release, signal)
+  let signatures = 0
+  const check = async (registry: Release['registry'], fact: FactId): Promise<void> => {
+    const bytes = await parts.facts.get(registry, fact)
+    // What is outside the set says nothing, and is marked so.
+    if (bytes === undefined) return
+    const envelope = parseEnvelope(bytes)
+    if (envelope.id !== fact || !verifyFact(envelope))
+      throw new RegistryError('BAD_SIGNATURE', `the signature of fact ${fact} does not hold`, {
+        next: 'run ggen-node doctor --deep'
+      })
+    signatures += 1
+    const { payload } = verified(envelope)
+    if (payload.type !== 'attestation') return
+    verifyAttestation(payload.value)
+    signatures += payload.value.keys.length
+  }
+  await check(release.registry, release.content.fact)
+  for (const { registry, fact } of attestations) await check(registry, fact)
+  return { release: shown, by: release.content.by, facts: attestations.length + 1, signatures, attestations }
+}
+
+async function verifyFile(
+  parts: NodeParts,
+  file: string,
+  named: readonly string[]
+): Promise<AttestMethods['verifyEnvelope']['result']> {
+  const dsse = parseDsse(await parts.authority.files.read(file, LIMITS.attest.fileBytes))
+  const signers = whoseHold(dsse, named)
+  // Nobody reads a payload before its envelope holds.
+  const statement = parseStatement(dsse.payload)
+  const { predicateType, predicate, subjects } = statement
+  const releases = await releasesOf(parts, statement)
+  return {
+    predicateType,
+    subjects: subjects.map(({ name, digests }) => ({ name: name ?? null, sha256: digests.get('sha256') ?? null })),
+    signers,
+    unknown: Math.max(0, dsse.signatures.length - signers.length),
+    releases,
+    summary: summarise(predicateType, predicate) ?? null
+  }
+}
+
+/** Releases that a statement is about: those that it names first, else all that are known here are looked through. */
+async function releasesOf(parts: NodeParts, statement: Statement): Promise<readonly ShownRelease[]> {
+  const isMeant = (release: Release): boolean => matches(statement, release)
+  const named = [...new Set(statement.subjects.flatMap(({ name }) => packageIn(name) ?? []))]
+  const found: ShownRelease[] = []
+  for (const { id, alias } of parts.registries.all) {
+    for (const name of named) {
+      const view = await parts.view.find(id, name)
+      for (const release of view === undefined ? [] : releasesWith(id, view, isMeant))
+        found.push(shownRelease(release, alias))
+    }
+  }
+  return found.length > 0 ? found : searchAll(parts, isMeant)
+}
+
+async function searchAll(parts: NodeParts, isMeant: (release: Release) => boolean): Promise<readonly ShownRelease[]> {
+  const found: ShownRelease[] = []
+  for (const { id, alias } of parts.registries.all) {
+    for await (const view of parts.view.packages(id)) {
+      for (const release of releasesWith(id, view, isMeant)) found.push(shownRelease(release, alias))
+    }
+  }
+  return found
+}
+
+/** Reads a package folder as `publish` would, keeps nothing of it, and looks for releases of exactly these bytes. */
+async function verifyFolder(
+  parts: NodeParts,
+  folder: string,
+  signal: AbortSignal
+): Promise<AttestMethods['verifyFolder']['result']> {
+  const { manifest } = await readManifest(folder)
+  const { root, digests } = await importFolder(folder, { put: cid => cid }, { signal })
+  const name = packageNameOf('ggen', manifest.name)
+  const releases: ShownRelease[] = []
+  for (const { id, alias } of parts.registries.all) {
+    const view = await parts.view.find(id, name)
+    const same = view === undefined ? [] : releasesWith(id, view, release => release.root === root)
+    releases.push(...same.map(release => shownRelease(release, alias)))
+  }
+  const { version } = manifest
+  const attestations = await attestationsFor(parts, { name, version, root, digests }, signal)
+  return { cid: root, sha256: toHex(digests.sha256), name, version, releases, attestations }
+}

@@ -1,0 +1,221 @@
+import { verifyEnvelope } from '../../../attestation/verify-envelope.ts'
+import { IN_TOTO_TYPE, parseDsse } from '../../../protocol/attest/envelope.ts'
+import type { DsseEnvelope } from '../../../protocol/attest/envelope.ts'
+import { isAttestation } from '../../../protocol/attest/fold.ts'
+import { isAbout } from '../../../protocol/attest/payload.ts'
+import { predicateTypeFrom, summarise } from '../../../protocol/attest/predicates.ts'
+import { REFERENCE_TYPE, referencePredicate } from '../../../protocol/attest/referred.ts'
+import { matches, statementSubjects, subjectsOf } from '../../../protocol/attest/release-subjects.ts'
+import { formatStatement, parseStatement } from '../../../protocol/attest/statement.ts'
+import type { Statement } from '../../../protocol/attest/statement.ts'
+import { isJsonObject, parseStrictJson } from '../../../protocol/attest/strict-json.ts'
+import type { JsonObject } from '../../../protocol/attest/strict-json.ts'
+import { compareText, equalBytes, toHex } from '../../../protocol/bytes.ts'
+import { digestOf } from '../../../protocol/cid.ts'
+import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
+import { parsePrincipal } from '../../../protocol/did.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import { ROLES } from '../../../protocol/role.ts'
+import { standingRoles } from '../../../protocol/roles.ts'
+import { sha256Of } from '../../../protocol/subject.ts'
+import type { DigestSubject } from '../../../protocol/subject.ts'
+import type { AuthoredFact, Signer } from '../author.ts'
+import { placeOf } from '../authority/place.ts'
+import type { PlaceGate } from '../authority/place.ts'
+import type { WriterComponents } from '../authority/writer.ts'
+import type { Release } from './release.ts'
+
+/** A key that says something of bytes beside facts. */
+export interface StatementSigner extends Signer {
+  /** An envelope around the statement in `payload`. */
+  signStatement(payload: Uint8Array): Uint8Array
+}
+
+export interface AttesterComponents {
+  readonly gate: PlaceGate
+  readonly author: Pick<WriterComponents['author'], 'write'>
+  readonly signer: (name: string | undefined) => Promise<StatementSigner>
+  readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
+  readonly now: () => number
+  readonly isPrivate: (registry: RegistryId) => boolean
+  /** Makes bytes durable content of a registry: one raw block, kept. */
+  readonly store: (registry: RegistryId, bytes: Uint8Array) => Promise<ContentId>
+}
+
+/** What is to be said: something of our own, or what somebody else signed. */
+export type Saying =
+  | { readonly type: string; readonly predicate: Uint8Array }
+  | { readonly envelope: Uint8Array; readonly signers: readonly string[] }
+
+export interface AttestOrder {
+  readonly release: Release
+  /** Where it is said. */
+  readonly registry: RegistryId
+  readonly key: string | undefined
+  readonly saying: Saying
+}
+
+export interface Written {
+  readonly fact: FactId
+  readonly subject: DigestSubject
+  readonly predicateType: string
+  readonly signers: readonly Principal[]
+  readonly content: ContentId | null
+  readonly isNew: boolean
+}
+
+/**
+ * Says something of a release in a registry. Order: what costs nothing first, then the bytes, then the fact that refers to them.
+ * @throws RegistryError NOT_AUTHORIZED | MALFORMED | LIMIT_EXCEEDED | BAD_SIGNATURE | USAGE
+ */
+export async function attest(components: AttesterComponents, order: AttestOrder): Promise<Written> {
+  const { release, registry, key, saying } = order
+  assertStaysPrivate(components, order)
+  const signer = await components.signer(key)
+  await assertMaySpeak(components, registry, signer.principal)
+  const made = 'envelope' in saying ? readForeign(saying, release) : await makeOwn(components, order, signer)
+  const { authority, facts } = await placeOf(components.gate, registry, made.subject)
+  const same = facts
+    .filter(isAttestation)
+    .find(({ body, payload }) => body.author === signer.principal && equalBytes(payload.value.envelope, made.envelope))
+  if (same !== undefined) return { ...made, fact: same.id, isNew: false }
+  const { envelope, signers: keys, dsse, statement } = made
+  const value = { head: authority.head, envelope, keys, dsse, statement }
+  const fact = await components.author.write(registry, made.subject, { type: 'attestation', value }, { signer })
+  components.announce(registry, fact)
+  return { ...made, fact: fact.id, isNew: true }
+}
+
+/**
+ * Attack: an accident. A statement names the package and its digests, so one about a private release must not be said where
+ * others read.
+ */
+function assertStaysPrivate({ isPrivate }: AttesterComponents, { release, registry }: AttestOrder): void {
+  if (registry === release.registry || !isPrivate(release.registry)) return
+  throw new RegistryError('USAGE', `${release.name} is private: what is said of it stays in its registry`, {
+    next: 'leave --registry away'
+  })
+}
+
+async function assertMaySpeak({ gate, now }: AttesterComponents, registry: RegistryId, key: Principal): Promise<void> {
+  const { authority } = await placeOf(gate, registry, 'registry')
+  const held = standingRoles(authority, key).filter(({ expires }) => expires === null || expires > now())
+  if (held.length > 0) return
+  throw new RegistryError('NOT_AUTHORIZED', `this key may say nothing in registry ${authority.genesis.name}`, {
+    tried: [`looked for one of the roles ${ROLES.join(', ')} for ${key}`],
+    next: 'say it in a registry of your own with --registry ALIAS, or ask an owner of this one for the role auditor'
+  })
+}
+
+interface Made {
+  readonly subject: DigestSubject
+  readonly envelope: Uint8Array
+  readonly dsse: DsseEnvelope
+  readonly statement: Statement
+  readonly signers: readonly Principal[]
+  readonly predicateType: string
+  readonly content: ContentId | null
+}
+
+async function makeOwn(
+  components: AttesterComponents,
+  { release, registry, saying }: AttestOrder,
+  signer: StatementSigner
+): Promise<Made> {
+  if ('envelope' in saying) throw new RegistryError('INTERNAL', 'an envelope is not made twice')
+  const { predicate: bytes } = saying
+  if (bytes.length > LIMITS.attest.predicateBytes)
+    throw new RegistryError(
+      'LIMIT_EXCEEDED',
+      `a predicate has at most ${LIMITS.attest.predicateBytes} bytes, this one ${bytes.length}`
+    )
+  const predicateType = predicateTypeFrom(saying.type)
+  const predicate = readPredicate(predicateType, bytes)
+  const [subject] = subjectsOf(release)
+  if (subject === undefined) throw new RegistryError('INTERNAL', 'a release without digests')
+  const subjects = statementSubjects(release)
+  const small = signer.signStatement(formatStatement({ subjects, predicateType, predicate }))
+  const content = small.length <= INLINE_BYTES ? null : await components.store(registry, bytes)
+  const envelope = content === null ? small : signer.signStatement(referring(content))
+  const dsse = parseDsse(envelope)
+  const statement = parseStatement(dsse.payload)
+  return { subject, envelope, dsse, statement, signers: [signer.principal], predicateType, content }
+
+  function referring(cid: ContentId): Uint8Array {
+    const referred = { cid, sha256: toHex(digestOf(cid)), size: bytes.length, predicateType }
+    const about = referencePredicate(referred, signer.principal)
+    return formatStatement({ subjects, predicateType: REFERENCE_TYPE, predicate: about })
+  }
+}
+
+/** What is left of a fact's body for an envelope, beside the key, the head and the position. */
+const INLINE_BYTES = LIMITS.fact.bodyBytes - 2_048
+
+/** @throws RegistryError MALFORMED when it does not fit the schema of its type */
+function readPredicate(predicateType: string, bytes: Uint8Array): JsonObject {
+  try {
+    const predicate = parseStrictJson(bytes)
+    if (!isJsonObject(predicate)) throw new RegistryError('MALFORMED', 'a predicate is a JSON object')
+    summarise(predicateType, predicate)
+    return predicate
+  } catch (cause) {
+    if (!isRegistryError(cause) || cause.code !== 'MALFORMED') throw cause
+    const next = 'docs/spec/attestation.md section 4 says what each kind holds'
+    throw new RegistryError('MALFORMED', cause.message, { cause, next })
+  }
+}
+
+/** An envelope of somebody else, which says exactly this and is kept byte for byte. */
+function readForeign({ envelope, signers: named }: Extract<Saying, { envelope: unknown }>, release: Release): Made {
+  const dsse = parseDsse(envelope, LIMITS.attest.envelopeBytes)
+  const signers = whoseHold(dsse, named)
+  const statement = parseStatement(dsse.payload)
+  const subject = subjectsOf(release).find(one => isAbout(statement, sha256Of(one)))
+  if (subject === undefined || !matches(statement, release)) {
+    throw new RegistryError('MALFORMED', `the statement is not about ${release.name}@${release.version}`, {
+      tried: [
+        `it is about ${statement.subjects
+          .slice(0, 4)
+          .map(({ digests }) => digests.get('sha256') ?? 'no sha256')
+          .join(', ')}`,
+        `the release is ${subjectsOf(release).map(sha256Of).join(' or ')}`
+      ]
+    })
+  }
+  return { subject, envelope, dsse, statement, signers, predicateType: statement.predicateType, content: null }
+}
+
+/**
+ * Keys that have signed an envelope: of those that are named, all must have; where none is, of those that it names itself as did:key.
+ * @throws RegistryError BAD_SIGNATURE | USAGE
+ */
+export function whoseHold(dsse: DsseEnvelope, named: readonly string[]): readonly Principal[] {
+  const hinted = dsse.signatures.map(({ keyid }) => keyid).filter(isPrincipal)
+  const asked = named.length === 0 ? hinted : named.map(principalFrom)
+  const keys = [...new Set(asked)].toSorted(compareText)
+  if (keys.length === 0) {
+    throw new RegistryError('BAD_SIGNATURE', 'the envelope does not say whose signatures it has', {
+      next: 'name the key that signed it: --signer did:key:z6Mk…'
+    })
+  }
+  return verifyEnvelope(dsse, { keys, threshold: keys.length, payloadTypes: [IN_TOTO_TYPE] })
+}
+
+function isPrincipal(text: string): text is Principal {
+  try {
+    parsePrincipal(text)
+    return true
+  } catch (error) {
+    if (isRegistryError(error)) return false
+    throw error
+  }
+}
+
+function principalFrom(text: string): Principal {
+  if (isPrincipal(text)) return text
+  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not a key`, {
+    next: 'a key is written did:key:z6Mk…'
+  })
+}

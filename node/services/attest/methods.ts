@@ -1,0 +1,131 @@
+import type { AttestationRecord } from '../../../protocol/attest/read-model.ts'
+import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import type { PackageName } from '../../../protocol/package-name.ts'
+import type { Version } from '../../../protocol/version.ts'
+import type { Filed, SigningParams } from '../authority/methods.ts'
+
+/** A release, and where it was looked up. */
+export interface ShownRelease {
+  readonly name: PackageName
+  readonly version: Version
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly cid: ContentId
+  /** Of the canonical archive, in hexadecimal. */
+  readonly sha256: string
+}
+
+/** What was signed. */
+export interface Attested {
+  readonly release: ShownRelease
+  /** Where it was said. */
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly fact: FactId
+  readonly predicateType: string
+  readonly signers: readonly Principal[]
+  /** Where the predicate is content of its own. */
+  readonly content: ContentId | null
+  /** False: the registry said it before, and nothing was signed. */
+  readonly isNew: boolean
+}
+
+/** What somebody's word may be taken for. */
+export const TRUST_PURPOSES = ['audits', 'reviews'] as const
+export type TrustPurpose = (typeof TRUST_PURPOSES)[number]
+
+/** Somebody whose word is taken: a registry by its id, or a key. */
+export interface Trusted {
+  readonly purpose: TrustPurpose
+  readonly who: string
+  /** Of a registry that is followed. */
+  readonly alias: string | null
+  readonly time: number
+}
+
+/** One statement, with the alias of its registry, and what its registry or its issuer is trusted for. */
+export type ShownAttestation = AttestationRecord & { readonly alias: string; readonly trusted: readonly TrustPurpose[] }
+
+export interface VerifiedEnvelope {
+  readonly predicateType: string
+  readonly subjects: readonly { readonly name: string | null; readonly sha256: string | null }[]
+  /** Keys whose signatures hold. */
+  readonly signers: readonly Principal[]
+  /** Signatures of which nobody here can say whose they are. */
+  readonly unknown: number
+  /** Releases that are known here and are what it is about. */
+  readonly releases: readonly ShownRelease[]
+  readonly summary: AttestationRecord['summary']
+}
+
+/** The calls about what people say of releases. */
+export interface AttestMethods {
+  /**
+   * Says something of a release: a predicate in a file, or an envelope that was signed elsewhere. `registry`: where it is said;
+   * without one, where the release is.
+   */
+  attest: {
+    params: SigningParams & {
+      reference: string
+      registry?: string
+      type?: string
+      predicate?: string
+      envelope?: string
+      signers?: readonly string[]
+    }
+    result: Attested & Filed
+  }
+  /** Everything that any registry that is followed says of a release. */
+  attestations: {
+    params: { reference: string; type?: string }
+    result: { readonly release: ShownRelease; readonly attestations: readonly ShownAttestation[] }
+  }
+  /** The same, with each signature checked again from the bytes on the disk. */
+  verifyRelease: {
+    params: { reference: string }
+    result: {
+      readonly release: ShownRelease
+      readonly by: Principal
+      readonly facts: number
+      readonly signatures: number
+      readonly attestations: readonly ShownAttestation[]
+    }
+  }
+  /** An envelope in a file: whose signatures hold, and what it is about. */
+  verifyEnvelope: { params: { file: string; signers?: readonly string[] }; result: VerifiedEnvelope }
+  /** A package folder: what it is, and whether a release is made of exactly these bytes. */
+  verifyFolder: {
+    params: { folder: string }
+    result: {
+      readonly cid: ContentId
+      readonly sha256: string
+      readonly name: PackageName
+      readonly version: Version
+      readonly releases: readonly ShownRelease[]
+      readonly attestations: readonly ShownAttestation[]
+    }
+  }
+  /** An audit, said in the auditor's own registry unless another one is named. `from`: only what changed since that version. */
+  audit: {
+    params: SigningParams & {
+      reference: string
+      criteria: readonly string[]
+      registry?: string
+      from?: string
+      failed: boolean
+      notes?: string
+      report?: string
+    }
+    result: Attested & Filed
+  }
+  /** Takes the word of a registry that is followed, or of a key, for something. */
+  trustAdd: { params: { what: string; purpose: string }; result: Trusted & { readonly isNew: boolean } }
+  trustRemove: { params: { what: string; purpose: string }; result: Trusted & { readonly wasThere: boolean } }
+  trustList: { params: Record<string, never>; result: readonly Trusted[] }
+  /** A bill of materials of a release and what it needs, as the bytes of a document. */
+  sbom: {
+    params: { reference: string; format: string }
+    result: { readonly release: ShownRelease; readonly format: string; readonly document: string }
+  }
+}

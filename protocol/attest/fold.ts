@@ -1,0 +1,118 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { Authority } from '../authority.ts'
+import { compareText, toHex } from '../bytes.ts'
+import { boundForks, boundSetAside, readChains } from '../chains.ts'
+import type { ShownFork, VerifiedFact } from '../chains.ts'
+import type { ContentId, FactId } from '../cid.ts'
+import type { Principal } from '../did.ts'
+import { isRegistryError } from '../errors.ts'
+import { LIMITS } from '../limits.ts'
+import { ROLES } from '../role.ts'
+import type { Role } from '../role.ts'
+import { roleSince } from '../roles.ts'
+import type { DigestSubject } from '../subject.ts'
+import { referredIn } from './referred.ts'
+import type { Attestation } from './payload.ts'
+
+/** Why an attestation that is in the set does not count. */
+export type AttestationFault = 'unknown-authority' | 'role-not-held' | 'too-many-chains' | 'too-many-attestations'
+
+export interface AttestationView {
+  readonly fact: FactId
+  readonly by: Principal
+  readonly time: number
+  /** Roles that its author held for it, in the order of `ROLES`. By which of them it counts is a matter of policy. */
+  readonly roles: readonly Role[]
+  readonly keys: readonly Principal[]
+  readonly predicateType: string
+  /** sha2-256 of the envelope in hexadecimal: one that was brought twice is one. */
+  readonly envelope: string
+  /** The predicate, where it is content of its own: kept with the packages of a registry that is kept. */
+  readonly content: { readonly cid: ContentId; readonly size: number } | null
+  readonly marks: readonly 'forked-author'[]
+}
+
+/** What all facts of a registry about one digest add up to: its row in the view. */
+export interface DigestView {
+  readonly subject: DigestSubject
+  /** By fact id. */
+  readonly attestations: readonly AttestationView[]
+  readonly setAside: readonly {
+    readonly fact: FactId
+    readonly type: 'attestation'
+    readonly reason: AttestationFault
+  }[]
+  readonly forks: readonly ShownFork[]
+}
+
+/** A fact that is known to be an attestation. */
+export type AttestationFact = VerifiedFact & {
+  readonly payload: { readonly type: 'attestation'; readonly value: Attestation }
+}
+
+/** Folds what a registry says about one digest. Pure; equal facts give an equal view, whatever the order of arrival. */
+export function foldAttestations(
+  subject: DigestSubject,
+  authority: Authority,
+  facts: readonly VerifiedFact[]
+): DigestView {
+  const chains = readChains(facts)
+  const setAside: DigestView['setAside'][number][] = []
+  const found: AttestationView[] = []
+  for (const fact of facts.filter(isAttestation).toSorted((a, b) => compareText(a.id, b.id))) {
+    const roles = rolesFor(authority, fact)
+    const reason = chains.isExcess(fact) ? 'too-many-chains' : faultOf(authority, fact, roles)
+    // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
+    const isBeyond = found.length >= LIMITS.attestations.perRow
+    if (reason === undefined && !isBeyond) {
+      const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)
+      found.push(viewOf(fact, roles, isForked))
+    } else setAside.push({ fact: fact.id, type: 'attestation', reason: reason ?? 'too-many-attestations' })
+  }
+  return { subject, attestations: found, setAside: boundSetAside(setAside), forks: boundForks(chains.forks) }
+}
+
+function rolesFor(authority: Authority, fact: AttestationFact): readonly Role[] {
+  const { author, subject: on } = fact.body
+  const use = { key: author, on, head: fact.payload.value.head, fact }
+  return ROLES.filter(role => roleSince(authority, { ...use, roles: [role] }) !== undefined)
+}
+
+function faultOf(
+  authority: Authority,
+  { payload }: AttestationFact,
+  roles: readonly Role[]
+): AttestationFault | undefined {
+  if (!authority.order.has(payload.value.head)) return 'unknown-authority'
+  return roles.length === 0 ? 'role-not-held' : undefined
+}
+
+function viewOf({ id, body, payload }: AttestationFact, roles: readonly Role[], isForked: boolean): AttestationView {
+  const { keys, statement, envelope } = payload.value
+  return {
+    fact: id,
+    by: body.author,
+    time: body.time,
+    roles,
+    keys,
+    predicateType: statement.predicateType,
+    envelope: toHex(sha256(envelope)),
+    content: contentOf(payload.value),
+    marks: isForked ? ['forked-author'] : []
+  }
+}
+
+function contentOf({ statement }: Attestation): AttestationView['content'] {
+  try {
+    const referred = referredIn(statement)
+    return referred === undefined ? null : { cid: referred.cid, size: referred.size }
+  } catch (error) {
+    // What is wrong in a predicate is told where it is read.
+    if (isRegistryError(error)) return null
+    throw error
+  }
+}
+
+export function isAttestation(fact: VerifiedFact): fact is AttestationFact {
+  return fact.payload.type === 'attestation'
+}
