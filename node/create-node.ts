@@ -27,6 +27,7 @@ import { Numbers } from './numbers.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
+import { composeJudging } from './policy.ts'
 import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
 import type { Registries } from './registries.ts'
@@ -44,6 +45,7 @@ import { Author } from './services/author.ts'
 import type { Signer } from './services/author.ts'
 import { roleSince } from '../protocol/roles.ts'
 import { installer } from './services/install.ts'
+import { judge as judging } from './services/policy/judge.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
@@ -108,7 +110,11 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const late: Late['late'] = { privates: undefined, gateway: undefined }
   const caughtUp = new Set<RegistryId>()
-  const sources = new Sources(core.records, () => core.clock.now())
+  const sources = new Sources(
+    core.records,
+    () => core.clock.now(),
+    registry => core.facts.isOpen(registry) && core.facts.head(registry).count > 0
+  )
   const services = composeServices(init, core, { changes, sources, late })
   const scrub = scrubOver(core, services.gate)
   const privates = new PrivateSwarms(init, { ...core, ...services, changes })
@@ -216,6 +222,7 @@ type Services = Pick<
   | 'authority'
   | 'installer'
   | 'outdated'
+  | 'judge'
   | 'keeper'
   | 'mirror'
   | 'desk'
@@ -265,7 +272,8 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const installing = composeInstalling(core, { reading, precedence, keeper, sources, provide, version })
+  const judge = judging(composeJudging({ ...core, home: home.paths.dir, gate, view, sources, precedence }))
+  const installing = composeInstalling(core, { reading, precedence, keeper, sources, judge, provide, version })
   const install = installer(installing)
   return {
     documents,
@@ -279,6 +287,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     publish: publisher({ ...publishing, documents, content, provide }),
     yanker: yanker(publishing),
     authority,
+    judge,
     desk: submissions.desk,
     submit: submissions.submit,
     installer: (request, context) => keeper.installing(() => install(request, context)),

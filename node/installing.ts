@@ -4,6 +4,7 @@ import type { NodeParts } from './parts.ts'
 import type { Projects } from './project-store.ts'
 import { tagReader, wordsReader } from './services/documents/words.ts'
 import type { InstallComponents } from './services/install.ts'
+import type { Judge } from './services/policy/judge.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolveNodes } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
@@ -20,6 +21,7 @@ interface Installing {
   readonly precedence: NodeParts['precedence']
   readonly keeper: NodeParts['keeper']
   readonly sources: Sources
+  readonly judge: Judge
   readonly provide: (registry: RegistryId, root: ContentId) => void
   readonly version: string
 }
@@ -27,7 +29,7 @@ interface Installing {
 /** What installing needs. */
 export function composeInstalling(core: InstallCore, parts: Installing): InstallComponents {
   const { clock, log, facts, projects } = core
-  const { reading, precedence, keeper, sources, provide, version } = parts
+  const { reading, precedence, keeper, sources, judge, provide, version } = parts
   return {
     find: reading.find,
     words: wordsReader(reading),
@@ -40,6 +42,7 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
     open: folder => projects.open(folder),
     content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(core) },
     onInstalled: noteInstalled(core, log),
+    judge,
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()

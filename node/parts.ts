@@ -10,6 +10,7 @@ import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
 import type { Documents } from './services/documents/documents.ts'
 import type { Install } from './services/install.ts'
+import type { Judge } from './services/policy/judge.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
@@ -67,6 +68,8 @@ export interface NodeParts {
   readonly submit: Submit
   readonly installer: Install
   readonly outdated: FindNewer
+  /** Whether releases may be installed. */
+  readonly judge: Judge
   readonly mirror: Mirror
   readonly gateways: Gateways
   /** What is answered over plain HTTP. */

@@ -5,6 +5,9 @@ import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ReadWords } from './documents/words.ts'
+import type { Judge, Judgement } from './policy/judge.ts'
+import { assertAllowed } from './policy/refusal.ts'
+import { policyWarnings, toCandidates } from './policy/install.ts'
 import type { Meanings } from './project/bindings.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
@@ -26,6 +29,8 @@ export interface InstallComponents extends TargetComponents {
   readonly isUnconfirmed: (registry: RegistryId) => boolean
   /** What people say of a package, where anybody does. */
   readonly words: ReadWords
+  /** Whether packages may be installed at all. */
+  readonly judge: Judge
   /** What a project's lockfile names stays here: told whenever a command has come to its end there. */
   readonly onInstalled: (project: string, lock: Lock) => Promise<void>
   /** Of this program, as it is written into lockfiles. */
@@ -155,6 +160,8 @@ interface Work {
   readonly lockChanged: boolean
   readonly projectChanged: boolean
   readonly isInterrupted: boolean
+  /** Undefined where nothing is about to be installed, so that nothing has to be judged. */
+  readonly judgement: Judgement | undefined
 }
 
 interface Preparing {
@@ -180,13 +187,35 @@ async function prepare(components: InstallComponents, { request, store, signal }
     { find, filesOf: (root, registry) => content.filesOf(root, registry) },
     signal
   )
+  const judgement = await judged(components, { request, target, plan, lockChanged }, signal)
   if (request.offline) await assertHere(toPlace(plan), content)
   const isInterrupted = (await store.readJournal()).state === 'interrupted'
   // Found out while the bytes come: documents of a registry that has just been read may still have to be made.
   const deprecated = deprecatedIn(toPlace(plan), components.words)
   // Whoever fails before it is awaited fails for that reason, not for this one.
   deprecated.catch(() => undefined)
-  return { before, target, plan, deprecated, lockChanged, projectChanged, isInterrupted }
+  return { before, target, plan, deprecated, lockChanged, projectChanged, isInterrupted, judgement }
+}
+
+interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
+  readonly request: InstallRequest
+}
+
+/**
+ * Everything passes or nothing is installed: all of the lock is judged when anything of it is to be placed or written, and
+ * always with --frozen. Who takes packages away is not held up by those that stay.
+ * @throws RegistryError POLICY_DENIED
+ */
+async function judged(
+  { judge, now }: InstallComponents,
+  { request, target, plan, lockChanged }: Judging,
+  signal: AbortSignal
+): Promise<Judgement | undefined> {
+  const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
+  if (request.kind === 'remove' || !isAsked) return undefined
+  const judgement = await judge(request.project, toCandidates(target), signal)
+  assertAllowed(judgement, now())
+  return judgement
 }
 
 function toPlace({ steps }: Plan): readonly Step[] {
@@ -244,7 +273,12 @@ async function resultOf(
     removed: plan.removals,
     left: target.left,
     overridden: target.overridden,
-    warnings: [...target.warnings, ...plan.warnings, ...(singleSource ? [] : unconfirmed(plan, components))],
+    warnings: [
+      ...target.warnings,
+      ...plan.warnings,
+      ...(singleSource ? [] : unconfirmed(plan, components)),
+      ...policyWarnings(work.judgement, target)
+    ],
     deprecated: await work.deprecated,
     packages: target.lock.packs.size,
     lockChanged,
