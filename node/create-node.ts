@@ -27,7 +27,7 @@ import { Numbers } from './numbers.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
-import { composeJudging } from './policy.ts'
+import { composePolicy } from './policy.ts'
 import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
 import type { Registries } from './registries.ts'
@@ -45,7 +45,6 @@ import { Author } from './services/author.ts'
 import type { Signer } from './services/author.ts'
 import { roleSince } from '../protocol/roles.ts'
 import { installer } from './services/install.ts'
-import { judge as judging } from './services/policy/judge.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
@@ -222,7 +221,7 @@ type Services = Pick<
   | 'authority'
   | 'installer'
   | 'outdated'
-  | 'judge'
+  | 'policy'
   | 'keeper'
   | 'mirror'
   | 'desk'
@@ -272,8 +271,16 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const judge = judging(composeJudging({ ...core, home: home.paths.dir, gate, view, sources, precedence }))
-  const installing = composeInstalling(core, { reading, precedence, keeper, sources, judge, provide, version })
+  const policy = composePolicy({ ...core, home: home.paths.dir, gate, view, sources, precedence })
+  const installing = composeInstalling(core, {
+    reading,
+    precedence,
+    keeper,
+    sources,
+    judge: policy.judge,
+    provide,
+    version
+  })
   const install = installer(installing)
   return {
     documents,
@@ -287,7 +294,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     publish: publisher({ ...publishing, documents, content, provide }),
     yanker: yanker(publishing),
     authority,
-    judge,
+    policy,
     desk: submissions.desk,
     submit: submissions.submit,
     installer: (request, context) => keeper.installing(() => install(request, context)),

@@ -1,6 +1,7 @@
 import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { ProjectPins } from './project-pins.ts'
+import type { Projects } from './project-store.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
 import type { AuthorityComponents } from './authority.ts'
@@ -10,7 +11,7 @@ import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
 import type { Documents } from './services/documents/documents.ts'
 import type { Install } from './services/install.ts'
-import type { Judge } from './services/policy/judge.ts'
+import type { PolicyParts } from './policy.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
@@ -48,6 +49,7 @@ export interface NodeParts {
   readonly keeper: BlockKeeper
   readonly pins: Pins
   readonly projectPins: ProjectPins
+  readonly projects: Projects
   readonly scrubs: ScrubRecords
   readonly disk: DiskGuard
   readonly swarms: Swarms
@@ -68,8 +70,8 @@ export interface NodeParts {
   readonly submit: Submit
   readonly installer: Install
   readonly outdated: FindNewer
-  /** Whether releases may be installed. */
-  readonly judge: Judge
+  /** Whether releases may be installed, and who may make an exception. */
+  readonly policy: PolicyParts
   readonly mirror: Mirror
   readonly gateways: Gateways
   /** What is answered over plain HTTP. */

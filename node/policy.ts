@@ -1,24 +1,51 @@
 import { join } from 'node:path'
 import { verifyException } from '../attestation/sign-exception.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
+import type { Principal } from '../protocol/did.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { ExceptionRecord, SignedException } from '../protocol/policy/exception.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
 import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
 import { ownersAt } from '../protocol/roles.ts'
 import type { NodeParts } from './parts.ts'
 import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
-import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
+import { judge } from './services/policy/judge.ts'
+import type { Judge, JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
 import type { FirstSeen, PolicySources } from './services/policy/sources.ts'
 import type { Sources } from './sources.ts'
 
 type Composing = Pick<NodeParts, 'clock' | 'facts' | 'gate' | 'precedence' | 'registries' | 'view'> & {
   readonly home: string
-  readonly signer: Pick<NodeParts['author'], 'principal'>
+  readonly signer: ExceptionSigner
   readonly sources: Sources
 }
 
-/** What judging needs of a node. */
-export function composeJudging(parts: Composing): JudgeComponents {
+/** A key that can answer for an exception. */
+export interface ExceptionSigner {
+  readonly principal: Principal
+  signException(body: SignedException): ExceptionRecord
+}
+
+export interface PolicyParts {
+  readonly judge: Judge
+  /** The same with other policies in the place of the node's. */
+  readonly judgeBy: (policies: readonly LoadedPolicy[]) => Judge
+  readonly policies: JudgeComponents['policies']
+  readonly signer: ExceptionSigner
+}
+
+/** What judges releases on this node. */
+export function composePolicy(parts: Composing): PolicyParts {
+  const components = composeJudging(parts)
+  return {
+    judge: judge(components),
+    judgeBy: policies => judge({ ...components, policies: async () => policies }),
+    policies: components.policies,
+    signer: parts.signer
+  }
+}
+
+function composeJudging(parts: Composing): JudgeComponents {
   const { clock, gate, precedence, registries, signer, view } = parts
   const known = (id: RegistryId) => registries.all.find(entry => entry.id === id)
   return {

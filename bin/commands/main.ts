@@ -3,6 +3,7 @@ import { ownPackage } from '../../node/package-root.ts'
 import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addDocumentVerbs } from './document-verbs.ts'
 import { editArgv } from './edit-argv.ts'
+import { addPolicyVerbs } from './policy-verbs.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { addGatewayVerbs } from './gateway-verbs.ts'
 import { action } from './run.ts'
@@ -71,6 +72,7 @@ program
   )
 
 addProjectVerbs(program)
+addPolicyVerbs(program)
 
 program
   .command('search')

@@ -187,7 +187,7 @@ async function prepare(components: InstallComponents, { request, store, signal }
     { find, filesOf: (root, registry) => content.filesOf(root, registry) },
     signal
   )
-  const judgement = await judged(components, { request, target, plan, lockChanged }, signal)
+  const judgement = await judged(components, { request, before: before.lock, target, plan, lockChanged }, signal)
   if (request.offline) await assertHere(toPlace(plan), content)
   const isInterrupted = (await store.readJournal()).state === 'interrupted'
   // Found out while the bytes come: documents of a registry that has just been read may still have to be made.
@@ -199,6 +199,7 @@ async function prepare(components: InstallComponents, { request, store, signal }
 
 interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
   readonly request: InstallRequest
+  readonly before: Lock
 }
 
 /**
@@ -208,12 +209,12 @@ interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
  */
 async function judged(
   { judge, now }: InstallComponents,
-  { request, target, plan, lockChanged }: Judging,
+  { request, before, target, plan, lockChanged }: Judging,
   signal: AbortSignal
 ): Promise<Judgement | undefined> {
   const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
   if (request.kind === 'remove' || !isAsked) return undefined
-  const judgement = await judge(request.project, toCandidates(target), signal)
+  const judgement = await judge(request.project, toCandidates(target, before), signal)
   assertAllowed(judgement, now())
   return judgement
 }

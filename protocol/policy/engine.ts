@@ -193,7 +193,7 @@ function checkLicences(args: readonly ASTNode[], where: string): void {
     if (op !== 'value' || typeof text !== 'string') continue
     try {
       const { tree } = parseLicence(text)
-      if ('conjunction' in tree) throw invalid(`${where}: ${text} is several licences: name each by itself`)
+      if (tree.type !== 'licence') throw invalid(`${where}: ${text} is several licences: name each by itself`)
     } catch (cause) {
       if (!isRegistryError(cause) || cause.code === 'POLICY_INVALID') throw cause
       throw invalid(`${where}: ${cause.message}`, cause.next, cause)

@@ -19,7 +19,7 @@ export interface CompiledPolicy {
 export interface CompiledRule {
   readonly rule: Rule
   readonly when: Condition | undefined
-  readonly require: Condition
+  readonly condition: Condition
 }
 
 /** `passed`, or why not: `skipped` where the rule is not about such releases, `excepted` where somebody answers for it. */
@@ -50,7 +50,7 @@ export function compilePolicy(name: string, policy: Policy, engine: Engine = new
   const rules = policy.rules.map(rule => {
     const where = `${name}: rule ${rule.id}`
     const when = rule.when === undefined ? undefined : engine.condition(rule.when, `${where}: when`)
-    return { rule, when, require: engine.condition(rule.require, `${where}: require`) }
+    return { rule, when, condition: engine.condition(rule.require, `${where}: require`) }
   })
   return { name, policy, rules }
 }
@@ -82,9 +82,9 @@ interface Judging {
 }
 
 function verdictOf(policy: CompiledPolicy, compiled: CompiledRule, { facts, context, excuse }: Judging): RuleVerdict {
-  const { rule, when, require } = compiled
+  const { rule, when, condition } = compiled
   const held = holds(compiled, context)
-  const reads = [...new Set([...(when?.reads ?? []), ...require.reads])]
+  const reads = [...new Set([...(when?.reads ?? []), ...condition.reads])]
   const base = { code: rule.id, policy: policy.name, message: rule.message, facts: factTexts(facts, reads) }
   const plain = { ...base, error: null, exception: null }
   if (held === 'passed' || held === 'skipped') return { ...plain, outcome: held }
@@ -95,10 +95,13 @@ function verdictOf(policy: CompiledPolicy, compiled: CompiledRule, { facts, cont
   return { ...base, error, outcome: error === null ? rule.action : 'deny', exception: given ?? null }
 }
 
-function holds({ when, require }: CompiledRule, context: Context): 'failed' | 'passed' | 'skipped' | { error: string } {
+function holds(
+  { when, condition }: CompiledRule,
+  context: Context
+): 'failed' | 'passed' | 'skipped' | { error: string } {
   try {
     if (when !== undefined && !isTrue(when.evaluate(context))) return 'skipped'
-    return isTrue(require.evaluate(context)) ? 'passed' : 'failed'
+    return isTrue(condition.evaluate(context)) ? 'passed' : 'failed'
   } catch (error) {
     return { error: messageOf(error instanceof Error ? (error.message.split('\n')[0] ?? '') : error) }
   }

@@ -27,14 +27,15 @@ export interface Excuse {
 /**
  * Somebody's word that a rule is not applied to a package for a time, docs/spec/policy.md section 4:
  *
- *   {v: 1, rule: text, registry: link, package: text, version: text or null, until: text, reason: text, by: key, time: ms}
+ *   {v: 1, rule: text, registry: link, package: text or null, version: text or null, until: text, reason: text, by: key, time: ms}
  *
  * It names the registry by its id: what an alias or a name alone means is for others to change.
  */
 export interface SignedException {
   readonly rule: string
   readonly registry: RegistryId
-  readonly package: PackageName
+  /** Null: every package of the registry. */
+  readonly package: PackageName | null
   /** Null: every version. */
   readonly version: Version | null
   /** The last day on which it holds, in UTC. */
@@ -98,12 +99,12 @@ export function formatExceptions(records: readonly ExceptionRecord[]): string {
 
 function readRecord(entry: unknown): ExceptionRecord {
   const record = recordOf(entry, FIELDS)
-  const name = parsePackageName(textOf(record.package, LIMITS.textChars))
+  const name = record.package === null ? null : parsePackageName(textOf(record.package, LIMITS.textChars))
   const body: SignedException = {
     rule: textOf(record.rule, LIMITS.idChars),
     registry: parseRegistryId(textOf(record.registry, LIMITS.textChars)),
     package: name,
-    version: record.version === null ? null : orderingOf(ecosystemOf(name)).parseVersion(String(record.version)),
+    version: record.version === null ? null : versionOf(record.version, name),
     until: textOf(record.until, LIMITS.textChars),
     reason: textOf(record.reason, LIMITS.reasonChars),
     by: parsePrincipal(textOf(record.by, LIMITS.textChars)),
@@ -126,6 +127,11 @@ export function assertSound({ until, reason, time }: SignedException): void {
   if (endOfDay(until) - time > LIMITS.exceptionMs) throw malformed('holds for a year at most')
   const fault = textFault(reason, LIMITS.reasonChars)
   if (fault !== undefined) throw malformed(`gives a reason, and this one ${fault}`)
+}
+
+function versionOf(value: unknown, name: PackageName | null): Version {
+  if (name === null) throw new RegistryError('MALFORMED', 'a version is one of a package')
+  return orderingOf(ecosystemOf(name)).parseVersion(textOf(value, LIMITS.textChars))
 }
 
 function textOf(value: unknown, maxChars: number): string {

@@ -32,7 +32,8 @@ function listText(list: readonly unknown[]): string {
   if (list.length === 0) return 'none'
   const names = list.map(entry => {
     const { type, id, passed } = Object(entry) as Readonly<Record<string, unknown>>
-    return `${String(type ?? id ?? '')}${passed === true ? ' passed' : ''}`
+    const name = typeof type === 'string' ? type : typeof id === 'string' ? id : ''
+    return `${name}${passed === true ? ' passed' : ''}`
   })
   return `${list.length}: ${names.join(', ')}`
 }

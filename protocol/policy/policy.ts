@@ -8,7 +8,7 @@ import { textFault } from '../manifest-text.ts'
 import { nearest } from '../nearest.ts'
 import { ecosystemOf } from '../package-name.ts'
 import type { PackageName } from '../package-name.ts'
-import { parseReference } from '../reference.ts'
+import { parseAlias, parseReference } from '../reference.ts'
 import { orderingOf } from '../version.ts'
 import { isDay } from './day.ts'
 import { POLICY_LIMITS as LIMITS } from './limits.ts'
@@ -22,7 +22,8 @@ export interface PolicyException {
   readonly rule: string
   /** The alias or the id of its registry. */
   readonly registry: string
-  readonly name: PackageName
+  /** Undefined: every package of the registry. */
+  readonly name: PackageName | undefined
   /** Undefined: of every version. */
   readonly version: string | undefined
   /** The last day on which it holds, in UTC: `2026-12-31`. */
@@ -94,7 +95,7 @@ function sealed(policy: Omit<Policy, 'digest'>): Policy {
   const record = {
     v: 1,
     rules: rules.map(rule => ({ ...rule, when: rule.when ?? null })),
-    exceptions: exceptions.map(entry => ({ ...entry, version: entry.version ?? null })),
+    exceptions: exceptions.map(entry => ({ ...entry, name: entry.name ?? null, version: entry.version ?? null })),
     exceptionKeys: [...exceptionKeys]
   }
   return { ...policy, digest: toHex(sha256(encodeCbor(record))) }
@@ -155,6 +156,8 @@ function readException(table: Table, rule: string, file: string): PolicyExceptio
 /** Attack: an exception for a name alone would cover whatever registry that name comes from one day. */
 function readPackage(text: string, where: string): Pick<PolicyException, 'name' | 'registry' | 'version'> {
   try {
+    // `acme:*`
+    if (text.endsWith(':*')) return { registry: parseAlias(text.slice(0, -2)), name: undefined, version: undefined }
     const { alias, name, range } = parseReference(text)
     if (alias === undefined) throw invalid(`${where}: ${text} names no registry`, `write ALIAS:${text}`)
     const version = range === undefined ? undefined : orderingOf(ecosystemOf(name)).parseVersion(range)

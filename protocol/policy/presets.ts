@@ -1,11 +1,22 @@
 import type { Rule } from './rule.ts'
 
-type PresetRule = Pick<Rule, 'id' | 'message' | 'require'> & Partial<Pick<Rule, 'action' | 'when'>>
+interface PresetRule extends Pick<Rule, 'id' | 'message' | 'require'> {
+  readonly action?: Rule['action']
+  readonly when?: string | undefined
+}
 
 const STANDARD: readonly PresetRule[] = [
-  { id: 'withdrawn', require: 'marks.counts', message: 'the registry does not count this release' },
+  // Attack: a thief of a key who publishes a version again, or whose revocation takes it along, must not make what projects
+  // have locked uninstallable. Those are told of it.
+  {
+    id: 'withdrawn',
+    when: '!release.locked',
+    require: 'marks.counts',
+    message: 'the registry does not count this release'
+  },
   {
     id: 'conflict',
+    when: '!release.locked',
     require: '!marks.conflict',
     message: 'the version has several contents, so nobody knows which is meant'
   },
@@ -37,7 +48,7 @@ const WARNINGS: readonly PresetRule[] = [
 ]
 
 const STRICT: readonly PresetRule[] = [
-  ...STANDARD,
+  ...STANDARD.map(rule => (rule.when === '!release.locked' ? { ...rule, when: undefined } : rule)),
   {
     id: 'release-age',
     when: '!release.own',
@@ -94,7 +105,5 @@ export function isPreset(text: string): text is Preset {
 }
 
 export function presetRules(preset: Preset): readonly Rule[] {
-  return PRESETS[preset].map(({ id, when, require, message, action = 'deny' }: PresetRule) => {
-    return { id, when, require, message, action }
-  })
+  return PRESETS[preset].map((rule: PresetRule) => ({ when: undefined, action: 'deny', ...rule }))
 }

@@ -34,6 +34,11 @@ export const SCHEMA = {
         type: 'bool',
         doc: 'signed by a key of this node, or in a registry that such a key owns',
         example: 'release.own || age.hours >= 24'
+      },
+      locked: {
+        type: 'bool',
+        doc: 'the lockfile has had this very content before',
+        example: 'release.locked || !marks.conflict'
       }
     }
   },

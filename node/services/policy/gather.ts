@@ -13,12 +13,14 @@ const HOUR_MS = 60 * 60 * 1000
 /** A release that is to be judged, as its fact states it. */
 export interface Candidate extends ReleaseId {
   readonly by: Principal
+  /** The lockfile has had this content before. */
+  readonly locked: boolean
   readonly content: Pick<ReleaseContent, 'manifest' | 'size'>
 }
 
 /** All that rules may read of one release, at this time. */
 export async function gatherFacts(candidate: Candidate, sources: PolicySources, now: number): Promise<ReleaseFacts> {
-  const { registry, name, version, fact, by, content } = candidate
+  const { registry, name, version, fact, by, locked, content } = candidate
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
   const [seen] = await sources.firstSeen(registry, [fact])
@@ -33,7 +35,8 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
       bytes: content.size,
       dependencies: content.manifest.dependencies.length,
       executables: content.manifest.executables.length,
-      own: sources.isOwn(registry, by)
+      own: sources.isOwn(registry, by),
+      locked
     },
     registry: { id: registry, alias, private: isPrivate },
     publisher: { key: by, verified: domain !== undefined, domain: domain ?? '' },

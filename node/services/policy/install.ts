@@ -1,13 +1,18 @@
 import type { Warning } from '../project/lock-check.ts'
+import type { Lock } from '../project/lock-format.ts'
 import type { Target } from '../project/target.ts'
 import type { Candidate } from './gather.ts'
 import type { Judgement } from './judge.ts'
 
-/** What is to be judged of a lock: every release it names, as the fact states it. */
-export function toCandidates({ lock, releases }: Pick<Target, 'lock' | 'releases'>): readonly Candidate[] {
+/** What is to be judged of a lock: every release it names, as the fact states it. `before`: the lock as it was. */
+export function toCandidates(
+  { lock, releases }: Pick<Target, 'lock' | 'releases'>,
+  before: Lock
+): readonly Candidate[] {
   return [...lock.packs.values()].flatMap(({ id, registry, name, version, cid, fact, author }) => {
     const content = releases.get(id)
-    return content === undefined ? [] : [{ registry, name, version, root: cid, fact, by: author, content }]
+    const locked = before.packs.get(id)?.cid === cid
+    return content === undefined ? [] : [{ registry, name, version, root: cid, fact, by: author, locked, content }]
   })
 }
 

@@ -107,7 +107,7 @@ class Excuses {
   ): readonly Omit<Excuse, 'holds'>[] {
     const isAbout = (entry: PolicyException): boolean =>
       entry.rule === id &&
-      entry.name === name &&
+      (entry.name === undefined || entry.name === name) &&
       (entry.version === undefined || entry.version === version) &&
       this.#components.registryCalled(entry.registry) === registry
     return policy.exceptions.filter(isAbout).map(({ until, who, reason }) => ({ until, who, reason, signed: false }))
@@ -125,7 +125,7 @@ class Excuses {
         ({ body }) =>
           body.rule === id &&
           body.registry === registry &&
-          body.package === name &&
+          (body.package === null || body.package === name) &&
           (body.version === null || body.version === version) &&
           mayExcuse(body.by)
       )

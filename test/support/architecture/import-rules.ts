@@ -61,7 +61,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
       'ipfs-unixfs',
       'multiformats',
       'semver',
-      'spdx-expression-parse'
+      'spdx-license-ids'
     ],
     builtins: 'none'
   },
