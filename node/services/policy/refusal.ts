@@ -10,35 +10,54 @@ import type { Judged, Judgement } from './judge.ts'
  */
 export function assertAllowed(judgement: Judgement, now: number): void {
   const refused = refusals(judgement)
-  if (refused.length === 0) return
-  const shown = refused.slice(0, LIMITS.policy.named)
-  const lines = shown.flatMap(judged => denials(judged).flatMap(rule => denialLines(judged, rule, judgement, now)))
-  const rules = [...new Set(refused.flatMap(judged => denials(judged).map(({ code }) => code)))].toSorted()
-  const more = refused.length - shown.length
   const [first] = refused
+  if (first === undefined) return
+  const denials = refused.flatMap(judged => denied(judged).map(rule => ({ judged, rule })))
+  const shown = denials.slice(0, LIMITS.policy.named)
+  const more = denials.length - shown.length
+  const rules = [...new Set(denials.map(({ rule }) => rule.code))].toSorted()
   throw new RegistryError(
     'POLICY_DENIED',
     `nothing was installed: the policy refuses ${refused.length} of ${judgement.judged.length} packages`,
     {
-      tried: [...lines, ...(more > 0 ? [`and ${more} more`] : [])],
+      tried: [
+        ...alike(shown).flatMap(group => lines(group, judgement, now)),
+        ...(more > 0 ? [`and ${more} more`] : [])
+      ],
       detail: { refused: refused.length, judged: judgement.judged.length, rules: rules.join(',') },
-      next: `ggen-node policy explain ${first === undefined ? 'REF' : referenceOf(first)} shows every rule; who answers for it adds --allow RULE REF --until DATE --reason WHY`
+      next: `ggen-node policy explain ${referenceOf(first)} shows every rule; who answers for it adds --allow RULE REF --until DATE --reason WHY`
     }
   )
 }
 
-export function denials({ rules }: Judged): readonly RuleVerdict[] {
+function denied({ rules }: Judged): readonly RuleVerdict[] {
   return rules.filter(({ outcome }) => outcome === 'deny')
 }
 
-function denialLines(judged: Judged, rule: RuleVerdict, judgement: Judgement, now: number): readonly string[] {
+interface Denial {
+  readonly judged: Judged
+  readonly rule: RuleVerdict
+}
+
+/** Packages that one rule refuses for the same facts: said once. */
+function alike(denials: readonly Denial[]): readonly (readonly Denial[])[] {
+  const keyOf = ({ rule: { code, policy, facts, error, exception }, judged }: Denial): string =>
+    JSON.stringify([policy, code, judged.candidate.registry, facts, error, exception])
+  return [...Map.groupBy(denials, keyOf).values()]
+}
+
+function lines(group: readonly Denial[], judgement: Judgement, now: number): readonly string[] {
+  const [first] = group
+  if (first === undefined) return []
+  const { judged, rule } = first
   const { code, policy, message, facts, error, exception } = rule
+  const names = group.map(each => referenceOf(each.judged)).join(', ')
   const read = facts.map(({ name, value }) => `${name} is ${value}`).join('; ')
   const way = forward(judged, rule, judgement, now)
   return [
-    `${referenceOf(judged)}: ${code} (${policy}): ${error === null ? message : `the rule cannot be evaluated: ${error}`}`,
+    `${names}: ${code} (${policy}): ${error === null ? message : `the rule cannot be evaluated: ${error}`}`,
     ...(read === '' ? [] : [`  it read: ${read}`]),
     ...(exception === null ? [] : [`  an exception ended on ${exception.until}: ${exception.reason}`]),
-    `  forward: ${way === undefined ? '' : `${way}; or `}${exceptionCommand(judged, rule, now)}`
+    `  forward: ${way === undefined ? '' : `${way}; or `}${exceptionCommand(judged, rule, now)}${group.length > 1 ? ', and so for each' : ''}`
   ]
 }
