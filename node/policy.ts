@@ -1,16 +1,15 @@
 import { join } from 'node:path'
 import { verifyException } from '../attestation/sign-exception.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
-import type { Principal } from '../protocol/did.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import type { ExceptionRecord, SignedException } from '../protocol/policy/exception.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
 import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
 import { ownersAt } from '../protocol/roles.ts'
 import type { NodeParts } from './parts.ts'
 import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
-import type { Judge, JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
+import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
+import type { ExceptionSigner, PolicyParts } from './services/policy/parts.ts'
 import type { FirstSeen, PolicySources } from './services/policy/sources.ts'
 import type { Sources } from './sources.ts'
 
@@ -18,20 +17,6 @@ type Composing = Pick<NodeParts, 'clock' | 'facts' | 'gate' | 'precedence' | 're
   readonly home: string
   readonly signer: ExceptionSigner
   readonly sources: Sources
-}
-
-/** A key that can answer for an exception. */
-export interface ExceptionSigner {
-  readonly principal: Principal
-  signException(body: SignedException): ExceptionRecord
-}
-
-export interface PolicyParts {
-  readonly judge: Judge
-  /** The same with other policies in the place of the node's. */
-  readonly judgeBy: (policies: readonly LoadedPolicy[]) => Judge
-  readonly policies: JudgeComponents['policies']
-  readonly signer: ExceptionSigner
 }
 
 /** What judges releases on this node. */
