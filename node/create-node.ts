@@ -30,6 +30,7 @@ import type { NodeParts } from './parts.ts'
 import { composePolicy } from './policy.ts'
 import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
+import { composeReceipts } from './receipts.ts'
 import type { Registries } from './registries.ts'
 import { Scrub } from './scrub.ts'
 import { Sources } from './sources.ts'
@@ -272,12 +273,14 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
   const policy = composePolicy({ ...core, home: home.paths.dir, gate, view, sources, precedence })
+  const receipt = composeReceipts({ ...core, policy, version })
   const installing = composeInstalling(core, {
     reading,
     precedence,
     keeper,
     sources,
     judge: policy.judge,
+    receipt,
     provide,
     version
   })

@@ -6,10 +6,12 @@ import type { Secret } from '../attestation/keys.ts'
 import { signException } from '../attestation/sign-exception.ts'
 import { signFact } from '../attestation/sign-fact.ts'
 import { signBinding, signCertificate, signSwarmKey } from '../attestation/sign-membership.ts'
+import { signReceipt } from '../attestation/sign-receipt.ts'
 import { signSubmission } from '../attestation/sign-submission.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseToken } from '../protocol/membership/token.ts'
 import type { ExceptionRecord, SignedException } from '../protocol/policy/exception.ts'
+import type { Receipt, SignedReceipt } from '../protocol/policy/receipt.ts'
 import type { Submission } from '../protocol/submission.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
@@ -25,6 +27,7 @@ export interface KeySigner extends Signer, MemberSigner {}
 export interface OwnSigner extends KeySigner {
   signSubmission(body: Submission): Uint8Array
   signException(body: SignedException): ExceptionRecord
+  signReceipt(receipt: Receipt): SignedReceipt
 }
 
 /** Where a store remembers which chain its facts of ours were written under. */
@@ -62,7 +65,8 @@ export async function loadSigner({ paths }: Home, store: ChainRecord, token?: st
   return {
     ...signer,
     signSubmission: body => signSubmission(body, secret),
-    signException: body => signException(body, secret)
+    signException: body => signException(body, secret),
+    signReceipt: receipt => signReceipt(receipt, secret)
   }
 }
 

@@ -5,6 +5,7 @@ import type { Projects } from './project-store.ts'
 import { tagReader, wordsReader } from './services/documents/words.ts'
 import type { InstallComponents } from './services/install.ts'
 import type { Judge } from './services/policy/judge.ts'
+import type { WriteReceipt } from './services/policy/receipt.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolveNodes } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
@@ -22,6 +23,7 @@ interface Installing {
   readonly keeper: NodeParts['keeper']
   readonly sources: Sources
   readonly judge: Judge
+  readonly receipt: WriteReceipt
   readonly provide: (registry: RegistryId, root: ContentId) => void
   readonly version: string
 }
@@ -29,7 +31,7 @@ interface Installing {
 /** What installing needs. */
 export function composeInstalling(core: InstallCore, parts: Installing): InstallComponents {
   const { clock, log, facts, projects } = core
-  const { reading, precedence, keeper, sources, judge, provide, version } = parts
+  const { reading, precedence, keeper, sources, judge, receipt, provide, version } = parts
   return {
     find: reading.find,
     words: wordsReader(reading),
@@ -43,6 +45,7 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
     content: { ...packageContent({ ...core, keeper, provide }), meter: meterOf(core) },
     onInstalled: noteInstalled(core, log),
     judge,
+    receipt,
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()

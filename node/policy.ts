@@ -9,19 +9,20 @@ import type { NodeParts } from './parts.ts'
 import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
 import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
-import type { ExceptionSigner, PolicyParts } from './services/policy/parts.ts'
+import type { PolicySigner, PolicyParts } from './services/policy/parts.ts'
 import type { FirstSeen, PolicySources } from './services/policy/sources.ts'
 import type { Sources } from './sources.ts'
 
-type Composing = Pick<NodeParts, 'clock' | 'facts' | 'gate' | 'precedence' | 'registries' | 'view'> & {
+type Composing = Pick<NodeParts, 'facts' | 'gate' | 'precedence' | 'registries' | 'view'> & {
   readonly home: string
-  readonly signer: ExceptionSigner
+  readonly clock: Pick<NodeParts['clock'], 'now'>
+  readonly signer: PolicySigner
   readonly sources: Sources
 }
 
 /** What judges releases on this node. */
-export function composePolicy(parts: Composing): PolicyParts {
-  const components = composeJudging(parts)
+export function composePolicy(parts: Composing, statements: Statements = NOBODY_SPOKE): PolicyParts {
+  const components = composeJudging(parts, statements)
   return {
     judge: judge(components),
     judgeBy: policies => judge({ ...components, policies: async () => policies }),
@@ -30,11 +31,11 @@ export function composePolicy(parts: Composing): PolicyParts {
   }
 }
 
-function composeJudging(parts: Composing): JudgeComponents {
+function composeJudging(parts: Composing, statements: Statements): JudgeComponents {
   const { clock, gate, precedence, registries, signer, view } = parts
   const known = (id: RegistryId) => registries.all.find(entry => entry.id === id)
   return {
-    ...NOT_YET,
+    ...statements,
     find: view.find.bind(view),
     registry: id => {
       const entry = known(id)
@@ -55,8 +56,11 @@ function composeJudging(parts: Composing): JudgeComponents {
   }
 }
 
-/** Where statements of others will come from. Until then nobody has said anything about any release. */
-const NOT_YET: Pick<PolicySources, 'advisories' | 'attestations' | 'domainOf' | 'quarantine'> = {
+/** What others say about releases and keys: the seam at which attestations and advisories come in. */
+export type Statements = Pick<PolicySources, 'advisories' | 'attestations' | 'domainOf' | 'quarantine'>
+
+/** Nobody has said anything about any release. */
+const NOBODY_SPOKE: Statements = {
   attestations: async () => [],
   advisories: async () => [],
   quarantine: async () => ({ active: false, reason: '' }),

@@ -46,4 +46,16 @@ export function addPolicyVerbs(program: Command): void {
     .argument('<before>', 'a policy.toml, or the name of a preset')
     .argument('<after>', 'the same')
     .action(action(async (session, { args }) => (await import('./policy.ts')).diff(session, args)))
+  const receipt = program.command('receipt').description('what installs did and why it was allowed, signed')
+  receipt
+    .command('verify')
+    .description('verify a receipt with nothing but its file: signatures, policies and every verdict')
+    .argument('<file>', 'as in .ggen/receipts')
+    .action(action(async (session, { args }) => (await import('./receipt.ts')).verify(session, args)))
+  receipt
+    .command('diff')
+    .description('what two machines did not install alike')
+    .argument('<a>', 'a receipt')
+    .argument('<b>', 'another one')
+    .action(action(async (session, { args }) => (await import('./receipt.ts')).diff(session, args)))
 }

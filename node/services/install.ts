@@ -6,6 +6,7 @@ import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ReadWords } from './documents/words.ts'
 import type { Judge, Judgement } from './policy/judge.ts'
+import type { WriteReceipt } from './policy/receipt.ts'
 import { assertAllowed } from './policy/refusal.ts'
 import { policyWarnings, toCandidates } from './policy/install.ts'
 import type { Meanings } from './project/bindings.ts'
@@ -31,6 +32,7 @@ export interface InstallComponents extends TargetComponents {
   readonly words: ReadWords
   /** Whether packages may be installed at all. */
   readonly judge: Judge
+  readonly receipt: WriteReceipt
   /** What a project's lockfile names stays here: told whenever a command has come to its end there. */
   readonly onInstalled: (project: string, lock: Lock) => Promise<void>
   /** Of this program, as it is written into lockfiles. */
@@ -112,6 +114,8 @@ export interface InstallResult {
   readonly dryRun: boolean
   /** Packages come from several registries, or could. */
   readonly severalRegistries: boolean
+  /** Where the signed receipt is, below the project; null when nothing was placed. */
+  readonly receipt: string | null
   /** Nothing had to be done, and nothing was: no file was written and nobody was asked. */
   readonly upToDate: boolean
 }
@@ -257,7 +261,22 @@ async function execute(work: Work, { components, request, store, context }: Exec
   await components.onInstalled(store.folder, target.lock)
   await store.remember([...known, ...placed], plan.removals)
   await store.finish()
-  return resultOf(work, { components, request }, arrived)
+  const receipt = await receiptOf(work, { components, request }, arrived)
+  return { ...(await resultOf(work, { components, request }, arrived)), receipt }
+}
+
+/** Written last: it says what was done, not what was about to be. */
+async function receiptOf(
+  { judgement, target }: Work,
+  { components, request }: Pick<Executing, 'components' | 'request'>,
+  arrived: ReadonlyMap<PackId, Arrived>
+): Promise<string | null> {
+  if (judgement === undefined) return null
+  const packs = [...target.lock.packs.values()]
+  return components.receipt(request.project, judgement, ({ registry, name }) => {
+    const pack = packs.find(each => each.registry === registry && each.name === name)
+    return (pack === undefined ? undefined : arrived.get(pack.id)?.from) ?? []
+  })
 }
 
 async function resultOf(
@@ -286,6 +305,7 @@ async function resultOf(
     projectChanged,
     dryRun,
     severalRegistries: components.precedence.all.length > 1,
+    receipt: null,
     upToDate: isIdle(work)
   }
 }

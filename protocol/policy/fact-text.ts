@@ -14,7 +14,8 @@ export function factTexts(facts: ReleaseFacts, paths: readonly string[]): readon
   return paths.flatMap(path => {
     const [group = '', field] = path.split('.')
     if (!isGroup(group)) return []
-    return [{ name: path, value: cut(textOf(group, facts[group], field)) }]
+    const forgeable = group === 'reviews' ? ' (cheap to forge)' : ''
+    return [{ name: path, value: `${cut(textOf(group, facts[group], field))}${forgeable}` }]
   })
 }
 

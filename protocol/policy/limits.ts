@@ -34,6 +34,9 @@ export const POLICY_LIMITS = Object.freeze({
   oldKeyMs: 30 * DAY,
   /** what came within this time after the first fact of a registry was there before anybody here looked */
   firstLookMs: HOUR,
+  /** of one receipt, and how many of them a project keeps */
+  receiptBytes: 64 * 1024 * KiB,
+  receipts: 20,
   /** refused packages that an error names, and other versions that are looked at to find one that passes */
   named: 20,
   alternatives: 20,

@@ -91,14 +91,18 @@ export function parsePolicy(value: unknown, file: string): Policy {
 }
 
 function sealed(policy: Omit<Policy, 'digest'>): Policy {
-  const { rules, exceptions, exceptionKeys } = policy
+  return { ...policy, digest: policyDigest(policy) }
+}
+
+/** The digest of what a policy says. */
+export function policyDigest({ rules, exceptions, exceptionKeys }: Omit<Policy, 'digest' | 'preset'>): string {
   const record = {
     v: 1,
     rules: rules.map(rule => ({ ...rule, when: rule.when ?? null })),
     exceptions: exceptions.map(entry => ({ ...entry, name: entry.name ?? null, version: entry.version ?? null })),
     exceptionKeys: [...exceptionKeys]
   }
-  return { ...policy, digest: toHex(sha256(encodeCbor(record))) }
+  return toHex(sha256(encodeCbor(record)))
 }
 
 function readPreset(value: unknown, file: string): Preset | undefined {

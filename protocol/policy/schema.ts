@@ -93,7 +93,7 @@ export const SCHEMA = {
       },
       downgrades: {
         type: 'list<string>',
-        doc: 'what earlier releases of the package had and this one has not: `new-key`, `no-provenance`',
+        doc: 'what earlier releases of the package had and this one has not: `new-key`',
         example: '!("new-key" in marks.downgrades)'
       }
     }

@@ -9,7 +9,6 @@ import type { Policy, PolicyException } from '../../../protocol/policy/policy.ts
 import type { Rule } from '../../../protocol/policy/rule.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import { lookingOnce } from '../resolve.ts'
-import { gatherFacts } from './gather.ts'
 import type { Candidate } from './gather.ts'
 import type { PolicySources } from './sources.ts'
 
@@ -55,7 +54,10 @@ export type Judge = (
 /** Judges releases by all policies that are in force in a project. The library for rules is loaded by the first call. */
 export function judge(components: JudgeComponents): Judge {
   return async (project, candidates, signal) => {
-    const { compilePolicy, judgeRelease } = await import('../../../protocol/policy/evaluate.ts')
+    const [{ compilePolicy, judgeRelease }, { gatherFacts }] = await Promise.all([
+      import('../../../protocol/policy/evaluate.ts'),
+      import('./gather.ts')
+    ])
     const policies = await components.policies(project)
     const records = await components.exceptions(project)
     const compiled = policies.map(({ name, policy }) => compilePolicy(name, policy))
