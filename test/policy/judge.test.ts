@@ -82,9 +82,8 @@ async function denials(version: string, by: PolicyParts = policy): Promise<reado
 }
 
 /** Tells the federation of one more version. */
-async function tell(version: string, by = acme.root): Promise<void> {
-  if (by === acme.root) release(acme, { name: 'lib', version, claim: claim.id })
-  else acme.release('lib', version, { registry: acme.registry as never, package: claim.id }, { by })
+async function tell(version: string, by = acme.root, head = acme.genesis.id): Promise<void> {
+  acme.release('lib', version, { registry: head, package: claim.id }, { by })
   await here.read(acme)
 }
 
@@ -138,9 +137,9 @@ describe('age', () => {
 describe('a new key beside an old one', () => {
   test('is noticed for a month, however many versions it publishes', async () => {
     const thief = person('thief')
-    acme.grant(thief.did, 'publisher')
-    await tell('1.1.0', thief)
-    await tell('1.2.0', thief)
+    const { id: head } = acme.grant(thief.did, 'publisher')
+    await tell('1.1.0', thief, head)
+    await tell('1.2.0', thief, head)
     here.now += 25 * HOUR
     expect(await denials('1.1.0')).toEqual(['trust-downgrade'])
     expect(await denials('1.2.0')).toEqual(['trust-downgrade'])
@@ -165,14 +164,11 @@ describe('exceptions', () => {
   beforeEach(() => tell('1.1.0'))
 
   test('of our own hold until their day is over', async () => {
-    await addException(project, signException(about({ until: '2023-11-15' }), me.secret))
-    here.now = Date.parse('2023-11-15T23:59:59Z')
+    await addException(project, signException(about({ until: '2023-11-14' }), me.secret))
+    here.now = Date.parse('2023-11-14T23:59:59Z')
     expect(await denials('1.1.0')).toEqual([])
     here.now += 1_000
-    const { judged } = await policy.judge(project, [await candidate('1.1.0')], signal)
-    const [rule] = judged[0]?.rules.filter(({ code }) => code === 'release-age') ?? []
-    expect(rule?.exception).toBeNull()
-    expect(rule?.outcome).toBe('passed')
+    expect(await denials('1.1.0')).toEqual(['release-age'])
   })
 
   test('an expired one excuses nothing, and is named', async () => {
