@@ -94,7 +94,12 @@ describe('a receipt', () => {
     ],
     [
       'rules beside the digest of others',
-      ({ policies }) => ({ policies: policies.map(policy => ({ ...policy, rules: policy.rules.slice(1) })) })
+      ({ policies }) => ({
+        policies: policies.map(policy => ({
+          ...policy,
+          rules: policy.rules.map(rule => ({ ...rule, message: 'other' }))
+        }))
+      })
     ]
   ])('that a liar signed with %s is refused', (_, change) => {
     expect(codeOf(() => verifyReceipt(signReceipt({ ...receipt, by }, secret)))).toBe('none')
