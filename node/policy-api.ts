@@ -14,7 +14,14 @@ import { exceptionCommand, forward, referenceOf } from './services/policy/forwar
 import type { Candidate } from './services/policy/gather.ts'
 import { toCandidates } from './services/policy/install.ts'
 import type { Judge, Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
-import type { AllowParams, PolicyMethods, ShownPolicy, ShownRule, ShownVerdict } from './services/policy/methods.ts'
+import type {
+  AllowParams,
+  Difference,
+  PolicyMethods,
+  ShownPolicy,
+  ShownRule,
+  ShownVerdict
+} from './services/policy/methods.ts'
 import { checkLock } from './services/project/lock-check.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 
@@ -28,9 +35,7 @@ export function policyApi(parts: NodeParts): Pick<Api, keyof PolicyMethods> {
         policies: policies.map(shownPolicy),
         judged: judged.length,
         denied: judged.filter(({ verdict }) => verdict === 'deny').length,
-        packages: judged
-          .map(one => shownVerdict(parts, one, judgement, isSaying))
-          .filter(({ rules }) => rules.length > 0)
+        packages: (await shownVerdicts(parts, judgement, isSaying)).filter(({ rules }) => rules.length > 0)
       }
     },
     policyExplain: (params, context) => explain(parts, params, context),
@@ -67,7 +72,10 @@ async function explain(
   const judgement = await parts.policy.judge(project, [candidate], signal)
   const [only] = judgement.judged
   if (only === undefined) throw new RegistryError('INTERNAL', 'nothing was judged')
-  return { ...shownVerdict(parts, only, judgement, () => true), policies: judgement.policies.map(shownPolicy) }
+  return {
+    ...(await shownVerdict(parts, only, judgement, { isShown: () => true, isAdvised: true })),
+    policies: judgement.policies.map(shownPolicy)
+  }
 }
 
 /** The release that a person means: the highest version that fits. */
@@ -101,12 +109,16 @@ async function simulate(
   const policies: readonly LoadedPolicy[] = [{ name: 'simulated', policy, isLocal: true }, ...others]
   const now = await judgeLock(parts, { project, by: parts.policy.judge, signal })
   const then = await judgeLock(parts, { project, by: parts.policy.judgeBy(policies), signal })
-  const differences = then.judged.flatMap((one, i) => {
+  const differences: Difference[] = []
+  for (const [i, one] of then.judged.entries()) {
     const before = now.judged[i]?.verdict ?? 'allow'
-    if (before === one.verdict) return []
-    const { reference, rules } = shownVerdict(parts, one, then, isSaying)
-    return [{ reference, now: before, then: one.verdict, rules }]
-  })
+    if (before === one.verdict) continue
+    const { reference, rules } = await shownVerdict(parts, one, then, {
+      isShown: isSaying,
+      isAdvised: differences.length < LIMITS.policy.named
+    })
+    differences.push({ reference, now: before, then: one.verdict, rules })
+  }
   return { policies: policies.map(shownPolicy), judged: then.judged.length, differences }
 }
 
@@ -118,23 +130,39 @@ function isSaying({ outcome }: Pick<ShownRule, 'outcome'>): boolean {
   return outcome !== 'passed' && outcome !== 'skipped'
 }
 
-function shownVerdict(
+type IsShown = (rule: Pick<ShownRule, 'outcome'>) => boolean
+
+async function shownVerdicts(
+  parts: NodeParts,
+  judgement: Judgement,
+  isShown: IsShown
+): Promise<readonly ShownVerdict[]> {
+  const shown: ShownVerdict[] = []
+  // Ways forward are looked for where somebody can still read them all: each is many judgements.
+  let ways = LIMITS.policy.named
+  for (const one of judgement.judged) {
+    const isAdvised = one.verdict !== 'allow' && ways-- > 0
+    shown.push(await shownVerdict(parts, one, judgement, { isShown, isAdvised }))
+  }
+  return shown
+}
+
+async function shownVerdict(
   { clock }: NodeParts,
   judged: Judged,
   judgement: Judgement,
-  isShown: (rule: Pick<ShownRule, 'outcome'>) => boolean
-): ShownVerdict {
+  { isShown, isAdvised }: { readonly isShown: IsShown; readonly isAdvised: boolean }
+): Promise<ShownVerdict> {
   const { registry, name, version } = judged.candidate
   const now = clock.now()
-  const rules = judged.rules.filter(isShown).map((rule): ShownRule => {
-    if (rule.outcome !== 'deny' && rule.outcome !== 'warn') return { ...rule, forward: null }
-    const way = forward(judged, rule, judgement, now)
-    const command = `ggen-node install ${exceptionCommand(judged, rule, now)}`
-    return {
-      ...rule,
-      forward: rule.outcome === 'warn' ? (way ?? null) : way === undefined ? command : `${way}; or ${command}`
-    }
-  })
+  const rules: ShownRule[] = []
+  for (const rule of judged.rules.filter(isShown)) {
+    const isWanted = isAdvised && (rule.outcome === 'deny' || rule.outcome === 'warn')
+    const way = isWanted ? await forward(judged, rule, judgement, now) : undefined
+    const command = rule.outcome === 'deny' ? `ggen-node install ${exceptionCommand(judged, rule, now)}` : undefined
+    const ways = [way, command].filter(text => text !== undefined)
+    rules.push({ ...rule, forward: ways.length === 0 ? null : ways.join('; or ') })
+  }
   return { reference: referenceOf(judged), registry, name, version, verdict: judged.verdict, rules }
 }
 

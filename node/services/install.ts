@@ -219,7 +219,7 @@ async function judged(
   const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
   if (request.kind === 'remove' || !isAsked) return undefined
   const judgement = await judge(request.project, toCandidates(target, before), signal)
-  assertAllowed(judgement, now())
+  await assertAllowed(judgement, now())
   return judgement
 }
 

@@ -15,18 +15,21 @@ interface WhatIf {
 }
 
 /**
- * The cheapest way past one rule that refuses a release: what least has to be otherwise for it to hold. Found by asking the
+ * The cheapest way past one rule that refuses a release: another version that passes, or what least has to be otherwise for it to hold. Found by asking the
  * rule itself, so that it is true of rules that anybody writes. Undefined when nothing that was tried would do.
  */
-export function forward(
+export async function forward(
   judged: Judged,
   { code, policy }: RuleVerdict,
-  { asIf }: Judgement,
+  { asIf, another }: Judgement,
   now: number
-): string | undefined {
+): Promise<string | undefined> {
   const holds = (facts: ReleaseFacts): boolean => passes(asIf(judged.candidate, facts), { code, policy })
   const { facts } = judged
-  return waiting(facts, holds, now) ?? whatIfs(facts).find(one => holds(one.facts))?.text
+  const other = await another(judged.candidate)
+  const instead = other === undefined ? undefined : `take ${nameOf(judged)}@${other}, which passes`
+  const change = waiting(facts, holds, now) ?? whatIfs(facts).find(one => holds(one.facts))?.text
+  return [instead, change].filter(text => text !== undefined).join('; or ') || undefined
 }
 
 function passes({ rules }: ReleaseVerdict, { code, policy }: Pick<RuleVerdict, 'code' | 'policy'>): boolean {
@@ -93,9 +96,13 @@ function favourable(type: string, { registry }: ReleaseFacts, issuer = 'somebody
   return { type, predicateType: '', issuer, registry: registry.id, followed: true, passed: true, marks, summary: '' }
 }
 
-/** How to type a package: `acme:left-pad@1.0.0`. */
-export function referenceOf({ candidate, facts }: Judged): string {
-  return `${facts.registry.alias}:${shortNameOf(candidate.name)}@${candidate.version}`
+/** How to type a release: `acme:left-pad@1.0.0`. */
+export function referenceOf(judged: Judged): string {
+  return `${nameOf(judged)}@${judged.candidate.version}`
+}
+
+function nameOf({ candidate, facts }: Judged): string {
+  return `${facts.registry.alias}:${shortNameOf(candidate.name)}`
 }
 
 /** The command that makes an exception from one rule, for a week. */

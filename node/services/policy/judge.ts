@@ -1,13 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
+import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
+import { ecosystemOf } from '../../../protocol/package-name.ts'
 import { endOfDay } from '../../../protocol/policy/day.ts'
 import type { CompiledPolicy, FindExcuse, ReleaseVerdict } from '../../../protocol/policy/evaluate.ts'
 import type { ExceptionRecord, Excuse } from '../../../protocol/policy/exception.ts'
 import type { Policy, PolicyException } from '../../../protocol/policy/policy.ts'
 import type { Rule } from '../../../protocol/policy/rule.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import { orderingOf } from '../../../protocol/version.ts'
+import type { Version } from '../../../protocol/version.ts'
 import { lookingOnce } from '../resolve.ts'
 import type { Candidate } from './gather.ts'
 import type { PolicySources } from './sources.ts'
@@ -43,6 +47,8 @@ export interface Judgement {
   readonly judged: readonly Judged[]
   /** Judges the same release as if other facts held: what would have to change for it to pass? */
   readonly asIf: (candidate: Candidate, facts: ReleaseFacts) => ReleaseVerdict
+  /** The highest other version of the package that passes; of so many as are looked at. */
+  readonly another: (candidate: Candidate) => Promise<Version | undefined>
 }
 
 export type Judge = (
@@ -73,8 +79,29 @@ export function judge(components: JudgeComponents): Judge {
       const facts = await gatherFacts(candidate, sources, now)
       judged.push({ candidate, facts, ...asIf(candidate, facts) })
     }
-    return { policies, judged, asIf }
+    const another = async (candidate: Candidate): Promise<Version | undefined> => {
+      const view = await sources.find(candidate.registry, candidate.name)
+      for (const other of othersOf(candidate, view)) {
+        if (asIf(other, await gatherFacts(other, sources, now)).verdict !== 'deny') return other.version
+      }
+      return undefined
+    }
+    return { policies, judged, asIf, another }
   }
+}
+
+/** Versions that could be taken instead, the highest first. */
+function othersOf({ registry, name, version }: Candidate, view: PackageView | undefined): readonly Candidate[] {
+  const { isPrerelease } = orderingOf(ecosystemOf(name))
+  return (view?.versions ?? [])
+    .filter(other => other.version !== version && other.yanks.length === 0 && !isPrerelease(other.version))
+    .slice(0, LIMITS.policy.alternatives)
+    .flatMap(({ version: other, contents }) => {
+      const [content, ...more] = contents
+      if (content === undefined || more.length > 0) return []
+      const { root, fact, by } = content
+      return [{ registry, name, version: other, root, fact, by, locked: false, content }]
+    })
 }
 
 /** Who answers for what. */

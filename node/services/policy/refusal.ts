@@ -8,7 +8,7 @@ import type { Judged, Judgement } from './judge.ts'
  * Refuses the whole when one release is refused.
  * @throws RegistryError POLICY_DENIED that names, for each refused package, the rule, the facts it read and a way forward
  */
-export function assertAllowed(judgement: Judgement, now: number): void {
+export async function assertAllowed(judgement: Judgement, now: number): Promise<void> {
   const refused = refusals(judgement)
   const [first] = refused
   if (first === undefined) return
@@ -16,14 +16,13 @@ export function assertAllowed(judgement: Judgement, now: number): void {
   const shown = denials.slice(0, LIMITS.policy.named)
   const more = denials.length - shown.length
   const rules = [...new Set(denials.map(({ rule }) => rule.code))].toSorted()
+  const told: string[] = []
+  for (const group of alike(shown)) told.push(...(await lines(group, judgement, now)))
   throw new RegistryError(
     'POLICY_DENIED',
     `nothing was installed: the policy refuses ${refused.length} of ${judgement.judged.length} packages`,
     {
-      tried: [
-        ...alike(shown).flatMap(group => lines(group, judgement, now)),
-        ...(more > 0 ? [`and ${more} more`] : [])
-      ],
+      tried: [...told, ...(more > 0 ? [`and ${more} more`] : [])],
       detail: { refused: refused.length, judged: judgement.judged.length, rules: rules.join(',') },
       next: `ggen-node policy explain ${referenceOf(first)} shows every rule; who answers for it adds --allow RULE REF --until DATE --reason WHY`
     }
@@ -46,14 +45,14 @@ function alike(denials: readonly Denial[]): readonly (readonly Denial[])[] {
   return [...Map.groupBy(denials, keyOf).values()]
 }
 
-function lines(group: readonly Denial[], judgement: Judgement, now: number): readonly string[] {
+async function lines(group: readonly Denial[], judgement: Judgement, now: number): Promise<readonly string[]> {
   const [first] = group
   if (first === undefined) return []
   const { judged, rule } = first
   const { code, policy, message, facts, error, exception } = rule
   const names = group.map(each => referenceOf(each.judged)).join(', ')
   const read = facts.map(({ name, value }) => `${name} is ${value}`).join('; ')
-  const way = forward(judged, rule, judgement, now)
+  const way = await forward(judged, rule, judgement, now)
   return [
     `${names}: ${code} (${policy}): ${error === null ? message : `the rule cannot be evaluated: ${error}`}`,
     ...(read === '' ? [] : [`  it read: ${read}`]),
