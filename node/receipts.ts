@@ -32,13 +32,16 @@ export function composeReceipts({ clock, facts, policy, version }: Composing): W
   })
 }
 
+/** What `receiptName` makes: nothing else in there is ours to delete. */
+const RECEIPT_NAME = /^\d{4}-\d{2}-\d{2}T[\d-]+Z-[0-9a-f]{8}\.json$/
+
 /** Crash state: a receipt may be missing, and then the install is one that nobody can show the reasons of; no half of one stays. */
 async function writeReceipt(project: string, signed: SignedReceipt): Promise<string> {
   const folder = join(project, RECEIPTS)
   await mkdir(folder, { recursive: true })
   const name = receiptName(signed.receipt.time, createHash('sha256').update(signed.payload).digest())
   await replaceFile(join(folder, name), formatReceipt(signed))
-  const names = (await readdir(folder)).filter(each => /^[0-9]{4}-.*\.json$/.test(each)).toSorted()
+  const names = (await readdir(folder)).filter(each => RECEIPT_NAME.test(each)).toSorted()
   for (const old of names.slice(0, -LIMITS.policy.receipts)) await rm(join(folder, old), { force: true })
   return `${RECEIPTS}/${name}`
 }

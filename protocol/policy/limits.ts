@@ -34,6 +34,8 @@ export const POLICY_LIMITS = Object.freeze({
   oldKeyMs: 30 * DAY,
   /** what came within this time after the first fact of a registry was there before anybody here looked */
   firstLookMs: HOUR,
+  /** policies in force at a time */
+  layers: 16,
   /** of one receipt, and how many of them a project keeps */
   receiptBytes: 64 * 1024 * KiB,
   receipts: 20,

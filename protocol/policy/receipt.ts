@@ -110,7 +110,7 @@ function readReceipt(value: unknown): Receipt {
     by: parsePrincipal(textOf(by)),
     time,
     program: textOf(program),
-    policies: listOf(policies).map(readPolicy),
+    policies: listOf(policies, LIMITS.layers).map(readPolicy),
     packages: listOf(packages).map(readPackage)
   }
 }
@@ -126,13 +126,13 @@ function readPolicy(value: unknown): ReceiptPolicy {
   return {
     name: textOf(name),
     digest: textOf(digest),
-    rules: listOf(rules).map(
+    rules: listOf(rules, LIMITS.rules).map(
       rule => ({ when: undefined, ...texts(rule, ['id', 'when', 'require', 'message', 'action']) }) as never
     ),
-    exceptions: listOf(exceptions).map(
+    exceptions: listOf(exceptions, LIMITS.exceptions).map(
       entry => ({ name: undefined, version: undefined, ...texts(entry, EXCEPTION) }) as never
     ),
-    exceptionKeys: listOf(exceptionKeys).map(key => parsePrincipal(textOf(key)))
+    exceptionKeys: listOf(exceptionKeys, LIMITS.exceptionKeys).map(key => parsePrincipal(textOf(key)))
   }
 }
 
@@ -229,8 +229,9 @@ function tableOf(value: unknown): Readonly<Record<string, unknown>> {
   return value as Readonly<Record<string, unknown>>
 }
 
-function listOf(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw malformed('it does not have its shape')
+/** Without a bound of its own a list is as long as the file lets it be. */
+function listOf(value: unknown, bound = Number.POSITIVE_INFINITY): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > bound) throw malformed('it does not have its shape')
   return value
 }
 

@@ -1,4 +1,4 @@
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateSecret } from '../../attestation/keys.ts'
@@ -52,6 +52,15 @@ describe('a receipt', () => {
     expect((await acme.install(project, ['single'], { dryRun: true })).receipt).toBeNull()
     expect((await acme.remove(project, ['app'])).receipt).toBeNull()
     expect((await acme.install(project, ['single'])).receipt).toMatch(/^\.ggen\/receipts\//)
+  })
+
+  test('is not written where a link leads, and nothing is installed there', async () => {
+    const [linked, elsewhere] = [await tempDir('project'), await tempDir('elsewhere')]
+    await mkdir(join(linked, '.ggen'))
+    await symlink(elsewhere, join(linked, '.ggen/receipts'))
+    expect(await codeOfAsync(() => acme.install(linked, ['single']))).toBe('HOSTILE_PATH')
+    expect(await readdir(elsewhere)).toEqual([])
+    expect(await readdir(join(linked, '.ggen'))).toEqual(['receipts'])
   })
 
   test('is one of so many that a project keeps', async () => {
