@@ -181,7 +181,7 @@ function readFacts(value: unknown): ReleaseFacts {
     return [group, SCHEMA[group].list ? listOf(table[group]).map(read) : read(table[group])]
   })
   // Each group was read by the schema that the type is made of.
-  return Object.fromEntries(facts) as unknown as ReleaseFacts
+  return Object.fromEntries(facts) as ReleaseFacts
 }
 
 function fieldOf(type: string, value: unknown): unknown {

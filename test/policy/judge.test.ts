@@ -11,7 +11,6 @@ import type { Judgement } from '../../node/services/policy/judge.ts'
 import type { PolicyParts } from '../../node/services/policy/parts.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { PackageName } from '../../protocol/package-name.ts'
 import type { SignedException } from '../../protocol/policy/exception.ts'
 import type { Receipt } from '../../protocol/policy/receipt.ts'
 import { parseSemver } from '../../protocol/version.ts'
@@ -58,7 +57,7 @@ function nodeOf({ did: principal, secret }: typeof me): PolicyParts {
 }
 
 async function candidate(version: string, changes: Partial<Candidate> = {}): Promise<Candidate> {
-  const view = await here.view.package(acme.registry, subject('lib') as PackageName)
+  const view = await here.view.package(acme.registry, subject('lib'))
   const stated = view.versions.find(entry => entry.version === version)
   const content = stated?.contents[0]
   if (stated === undefined || content === undefined) throw new Error(`there is no ${version}`)
@@ -108,7 +107,7 @@ describe('age', () => {
     here.now += LIMITS.policy.firstLookMs + 1
     const late = release(slow, { name: 'tool', version: '1.0.0', claim: name.id })
     await here.gate.admitMany(bytes([late]), source)
-    const view = await here.view.package(slow.registry, subject('tool') as PackageName)
+    const view = await here.view.package(slow.registry, subject('tool'))
     const content = view.versions[0]?.contents[0]
     if (content === undefined) throw new Error('nothing came')
     const { root, fact, by } = content
@@ -153,7 +152,7 @@ describe('exceptions', () => {
   const about = (changes: Partial<SignedException> = {}): SignedException => ({
     rule: 'release-age',
     registry: acme.registry,
-    package: subject('lib') as PackageName,
+    package: subject('lib'),
     version: null,
     until: new Date(here.now + 48 * HOUR).toISOString().slice(0, 10),
     reason: 'known',
@@ -182,7 +181,7 @@ describe('exceptions', () => {
   })
 
   test.each<readonly [string, () => Partial<SignedException>]>([
-    ['another package', () => ({ package: subject('other') as PackageName })],
+    ['another package', () => ({ package: subject('other') })],
     ['another version', () => ({ version: '1.0.0' as never })],
     ['another registry', () => ({ registry: 'bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' as never })],
     ['another rule', () => ({ rule: 'malware' })]

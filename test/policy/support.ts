@@ -52,8 +52,7 @@ export const FACTS: ReleaseFacts = {
 export function facts(changes: { readonly [G in keyof ReleaseFacts]?: Partial<ReleaseFacts[G]> } = {}): ReleaseFacts {
   const all: Record<string, unknown> = { ...FACTS }
   for (const [group, change] of Object.entries(changes)) {
-    const before = all[group]
-    all[group] = Array.isArray(change) ? change : { ...Object(before), ...change }
+    all[group] = Array.isArray(change) ? change : Object.assign({}, all[group], change)
   }
   return all as unknown as ReleaseFacts
 }
