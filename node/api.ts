@@ -16,6 +16,7 @@ import { gatewayApi } from './gateway-api.ts'
 import { choosing, search, show } from './lookup.ts'
 import { ownReference } from './meant.ts'
 import { mirrorApi } from './mirror-api.ts'
+import { allow, policyApi } from './policy-api.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
   Api,
@@ -57,10 +58,14 @@ export function createApi(parts: NodeParts): Api {
     },
     publish: (params, { signal }) => publishTo(parts, params, signal),
     importFolder: (params, context) => importFolder(parts, params, context),
-    install: ({ references, registry, ...params }, context) =>
-      parts.installer(ordered({ kind: 'install', names: references, registry }, params), context),
-    update: ({ names, ...params }, context) =>
-      parts.installer(ordered({ kind: 'update', names, registry: undefined }, params), context),
+    install: async ({ references, registry, ...params }, context) => {
+      await allow(parts, params, context.signal)
+      return parts.installer(ordered({ kind: 'install', names: references, registry }, params), context)
+    },
+    update: async ({ names, ...params }, context) => {
+      await allow(parts, params, context.signal)
+      return parts.installer(ordered({ kind: 'update', names, registry: undefined }, params), context)
+    },
     remove: ({ names, ...params }, context) =>
       parts.installer(ordered({ kind: 'remove', names, registry: undefined }, params), context),
     outdated: ({ project }, { signal }) => parts.outdated(project, signal),
@@ -76,6 +81,7 @@ export function createApi(parts: NodeParts): Api {
     },
     ...authorityApi(parts),
     ...documentApi(parts),
+    ...policyApi(parts),
     ...storeApi(parts),
     ...mirrorApi(parts),
     ...swarmApi(parts),

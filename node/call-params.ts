@@ -6,6 +6,8 @@ type Kind = 'edits' | 'flag' | 'list' | 'number' | 'path' | 'text' | 'texts' | '
 
 /** Of every call that signs. */
 const SIGNING = { key: 'text?', out: 'path?' } as const
+/** Of every call that may make exceptions from a policy. */
+const ALLOW = { allow: 'texts?', until: 'text?', reason: 'text?' } as const
 const CATALOGUE = { ...SIGNING, registry: 'text?' } as const
 const ABOUT = { ...SIGNING, registry: 'text?', package: 'text?' } as const
 
@@ -29,7 +31,8 @@ const PARAMS: {
     acceptMoves: 'flag?',
     frozen: 'flag?',
     noDeps: 'flag?',
-    registry: 'text?'
+    registry: 'text?',
+    ...ALLOW
   },
   update: {
     project: 'path',
@@ -39,7 +42,8 @@ const PARAMS: {
     dryRun: 'flag?',
     singleSource: 'flag?',
     sync: 'flag?',
-    acceptMoves: 'flag?'
+    acceptMoves: 'flag?',
+    ...ALLOW
   },
   remove: {
     project: 'path',
@@ -102,6 +106,9 @@ const PARAMS: {
   announceRemove: { ...CATALOGUE, id: 'text' },
   announceList: { registry: 'text?' },
   trace: { reference: 'text' },
+  policyCheck: { project: 'path' },
+  policyExplain: { reference: 'text', project: 'path' },
+  policySimulate: { project: 'path', file: 'path' },
   storeStat: {},
   storeGc: { all: 'flag', dryRun: 'flag' },
   storeVerify: {},

@@ -28,9 +28,11 @@ import { Numbers } from './numbers.ts'
 import { openStore } from './open-store.ts'
 import type { LateScrub } from './open-store.ts'
 import type { NodeParts } from './parts.ts'
+import { composePolicy } from './policy.ts'
 import { composePrecedence } from './precedence.ts'
 import { Projects } from './project-store.ts'
 import { Reach } from './reach.ts'
+import { composeReceipts } from './receipts.ts'
 import type { Registries } from './registries.ts'
 import { Scrub } from './scrub.ts'
 import { Sources } from './sources.ts'
@@ -110,7 +112,11 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
   const changes = new Changes()
   const late: Late['late'] = { privates: undefined, reach: undefined }
   const caughtUp = new Set<RegistryId>()
-  const sources = new Sources(core.records, () => core.clock.now())
+  const sources = new Sources(
+    core.records,
+    () => core.clock.now(),
+    registry => core.facts.isOpen(registry) && core.facts.head(registry).count > 0
+  )
   const services = composeServices(init, core, { changes, sources, late })
   const scrub = scrubOver(core, services.gate)
   const privates = new PrivateSwarms(init, { ...core, ...services, changes })
@@ -221,6 +227,7 @@ type Services = Pick<
   | 'authority'
   | 'installer'
   | 'outdated'
+  | 'policy'
   | 'keeper'
   | 'mirror'
   | 'mirrors'
@@ -275,7 +282,18 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const installing = composeInstalling(core, { reading, precedence, keeper, sources, provide, version })
+  const policy = composePolicy({ ...core, home: home.paths.dir, gate, view, sources, precedence })
+  const receipt = composeReceipts({ ...core, policy, version })
+  const installing = composeInstalling(core, {
+    reading,
+    precedence,
+    keeper,
+    sources,
+    judge: policy.judge,
+    receipt,
+    provide,
+    version
+  })
   const install = installer(installing)
   return {
     documents,
@@ -291,6 +309,7 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
     yanker: yanker(publishing),
     authority,
     ...composeAttesting({ ...core, ...publishing }),
+    policy,
     desk: submissions.desk,
     submit: submissions.submit,
     installer: (request, context) => keeper.installing(() => install(request, context)),

@@ -3,12 +3,16 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseSecret, principalOf } from '../attestation/keys.ts'
 import type { Secret } from '../attestation/keys.ts'
+import { signException } from '../attestation/sign-exception.ts'
 import { signFact } from '../attestation/sign-fact.ts'
 import { signBinding, signCertificate, signSwarmKey } from '../attestation/sign-membership.ts'
+import { signReceipt } from '../attestation/sign-receipt.ts'
 import { signSubmission } from '../attestation/sign-submission.ts'
 import { signStatement } from '../attestation/verify-envelope.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseToken } from '../protocol/membership/token.ts'
+import type { ExceptionRecord, SignedException } from '../protocol/policy/exception.ts'
+import type { Receipt, SignedReceipt } from '../protocol/policy/receipt.ts'
 import type { Submission } from '../protocol/submission.ts'
 import { writeDurably } from '../storage/durable.ts'
 import type { Home } from '../storage/home.ts'
@@ -21,9 +25,11 @@ import type { MemberSigner } from './services/swarm/signer.ts'
 /** A key of the data directory: it signs facts, and says whose hosts are in a private swarm. */
 export interface KeySigner extends StatementSigner, MemberSigner {}
 
-/** The node's own key: it asks for names too. */
+/** The node's own key: it asks for names, and answers for exceptions from policies, too. */
 export interface OwnSigner extends KeySigner {
   signSubmission(body: Submission): Uint8Array
+  signException(body: SignedException): ExceptionRecord
+  signReceipt(receipt: Receipt): SignedReceipt
 }
 
 /** Where a store remembers which chain its facts of ours were written under. */
@@ -58,7 +64,12 @@ export async function loadSigner({ paths }: Home, store: ChainRecord, token?: st
     },
     renewChain
   })
-  return { ...signer, signSubmission: body => signSubmission(body, secret) }
+  return {
+    ...signer,
+    signSubmission: body => signSubmission(body, secret),
+    signException: body => signException(body, secret),
+    signReceipt: receipt => signReceipt(receipt, secret)
+  }
 }
 
 /**

@@ -4,6 +4,8 @@ import type { NodeParts } from './parts.ts'
 import type { Projects } from './project-store.ts'
 import { tagReader, wordsReader } from './services/documents/words.ts'
 import type { InstallComponents } from './services/install.ts'
+import type { Judge } from './services/policy/judge.ts'
+import type { WriteReceipt } from './services/policy/receipt.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolveNodes } from './services/resolve.ts'
 import type { Meter } from './services/traffic-share.ts'
@@ -20,6 +22,8 @@ interface Installing {
   readonly precedence: NodeParts['precedence']
   readonly keeper: NodeParts['keeper']
   readonly sources: Sources
+  readonly judge: Judge
+  readonly receipt: WriteReceipt
   readonly provide: (registry: RegistryId, root: ContentId) => void
   readonly version: string
 }
@@ -27,7 +31,7 @@ interface Installing {
 /** What installing needs. */
 export function composeInstalling(core: InstallCore, parts: Installing): InstallComponents {
   const { clock, log, facts, projects } = core
-  const { reading, precedence, keeper, sources, provide, version } = parts
+  const { reading, precedence, keeper, sources, judge, receipt, provide, version } = parts
   return {
     find: reading.find,
     words: wordsReader(reading),
@@ -44,6 +48,8 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
       isRelayed: peer => core.swarms.isRelayed(peer)
     },
     onInstalled: noteInstalled(core, log),
+    judge,
+    receipt,
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),
     now: () => clock.now()

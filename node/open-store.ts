@@ -56,7 +56,7 @@ export async function openStore({ home, clock, log, stopping }: StoreInit): Prom
     await followAgain(heads, registries, log)
     const lateScrub: LateScrub = { scrub: undefined }
     const onDamage = (registry: RegistryId, error: unknown): void => lateScrub.scrub?.met(registry, error)
-    const facts = new FactStore(kv, { heads, onDamage })
+    const facts = new FactStore(kv, { heads, onDamage, now: () => clock.now() })
     const close = async (): Promise<void> => {
       try {
         await facts.close()

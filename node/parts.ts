@@ -2,6 +2,7 @@ import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { Mirrors } from './mirrors.ts'
 import type { ProjectPins } from './project-pins.ts'
+import type { Projects } from './project-store.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
 import type { TrustRecords } from '../storage/trust-records.ts'
@@ -13,6 +14,7 @@ import type { Author } from './services/author.ts'
 import type { Gate } from './services/admit.ts'
 import type { Documents } from './services/documents/documents.ts'
 import type { Install } from './services/install.ts'
+import type { PolicyParts } from './services/policy/parts.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
@@ -50,6 +52,7 @@ export interface NodeParts extends Attesting {
   readonly keeper: BlockKeeper
   readonly pins: Pins
   readonly projectPins: ProjectPins
+  readonly projects: Projects
   readonly scrubs: ScrubRecords
   /** Whose word is taken, and for what. */
   readonly trust: TrustRecords
@@ -72,6 +75,8 @@ export interface NodeParts extends Attesting {
   readonly submit: Submit
   readonly installer: Install
   readonly outdated: FindNewer
+  /** Whether releases may be installed, and who may make an exception. */
+  readonly policy: PolicyParts
   readonly mirror: Mirror
   readonly mirrors: Mirrors
   readonly gateways: Gateways

@@ -273,7 +273,7 @@ class ProjectFolder implements ProjectStore {
 
   /** Attack: a repository brings `.ggen/packages` as a link, and what is installed lands wherever it leads. */
   async assertOwnFolders(paths: readonly string[]): Promise<void> {
-    const folders = new Set(['.ggen', '.ggen/packages'])
+    const folders = new Set(['.ggen', '.ggen/packages', '.ggen/receipts'])
     for (const path of paths) {
       if (!isPackPath(path))
         throw new RegistryError('HOSTILE_PATH', `${JSON.stringify(path)} is no place for a package`)

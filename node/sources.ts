@@ -7,6 +7,8 @@ export interface SourceRecords {
   addSource(registry: RegistryId, peer: string): Promise<void>
   heardAt(registry: RegistryId): Promise<number | undefined>
   putHeardAt(registry: RegistryId, time: number): Promise<void>
+  lookedAt(registry: RegistryId): Promise<number | undefined>
+  putLookedAt(registry: RegistryId, time: number): Promise<void>
 }
 
 /**
@@ -16,18 +18,25 @@ export interface SourceRecords {
 export class Sources {
   readonly #records: SourceRecords
   readonly #now: () => number
+  readonly #isHeld: (registry: RegistryId) => boolean
   readonly #peers = new Map<RegistryId, Set<string>>()
   readonly #heard = new Map<RegistryId, number>()
   readonly #written = new Map<RegistryId, number>()
+  readonly #looked = new Map<RegistryId, number>()
 
-  constructor(records: SourceRecords, now: () => number) {
+  /** `isHeld`: whether any fact of a registry is here. Who has nothing to show ends nobody's first look at it. */
+  constructor(records: SourceRecords, now: () => number, isHeld: (registry: RegistryId) => boolean = () => true) {
     this.#records = records
     this.#now = now
+    this.#isHeld = isHeld
   }
 
   /** Reads what is kept: nothing, of a registry that was followed no longer meanwhile. */
   async load(registry: RegistryId): Promise<void> {
     this.#peers.set(registry, new Set(await this.#records.sources(registry)))
+    const looked = await this.#records.lookedAt(registry)
+    if (looked === undefined) this.#looked.delete(registry)
+    else this.#looked.set(registry, looked)
     const heard = await this.#records.heardAt(registry)
     for (const times of [this.#heard, this.#written]) {
       if (heard === undefined) times.delete(registry)
@@ -42,6 +51,11 @@ export class Sources {
   /** When it was last compared to the end with somebody, now or before a restart; undefined when nobody knows. */
   heardAt(registry: RegistryId): number | undefined {
     return this.#heard.get(registry)
+  }
+
+  /** When it was compared to the end for the first time: what came before that was there before anybody here looked. */
+  lookedAt(registry: RegistryId): number | undefined {
+    return this.#looked.get(registry)
   }
 
   /** Was it heard so lately that what it does not hold here it most likely does not hold at all? */
@@ -59,6 +73,10 @@ export class Sources {
     if (!peers.has(peer) && peers.size < LIMITS.peers.sources) {
       this.#peers.set(registry, peers.add(peer))
       await this.#records.addSource(registry, peer)
+    }
+    if (!this.#looked.has(registry) && this.#isHeld(registry)) {
+      this.#looked.set(registry, now)
+      await this.#records.putLookedAt(registry, now)
     }
     if (Math.abs(now - (this.#written.get(registry) ?? -Infinity)) < LIMITS.peers.heardEveryMs) return
     this.#written.set(registry, now)

@@ -6,7 +6,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import type { Item, ItemSet } from '../protocol/sync/item-set.ts'
 import { DigestSum, digestIn } from './fact-digest.ts'
 import type { FactHead } from './fact-head.ts'
-import { decodeEntry, encodeEntry, encodeNames, flag, KEYS, readFact } from './fact-records.ts'
+import { decodeEntry, encodeEntry, encodeNames, encodeTime, flag, KEYS, readFact } from './fact-records.ts'
 import type { FactWrite } from './fact-records.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
@@ -51,6 +51,8 @@ export interface Ground {
   readonly kv: KeyValue
   readonly head: FactHead
   readonly set: ItemSet
+  /** The time here; without it nothing remembers when facts came. */
+  readonly now: number | undefined
 }
 
 /** Turns a batch into writes. Reads what changes sides; changes nothing. */
@@ -86,6 +88,9 @@ class Plan {
   join(fact: FactWrite): void {
     this.#enter(fact)
     this.#writings(fact)
+    const { now } = this.#ground
+    if (fact.isDated !== true || now === undefined) return
+    this.#ops.push({ type: 'put', key: KEYS.seen(this.#registry, fact.id), value: encodeTime(now) })
   }
 
   async moveBack(moves: readonly FactMove[]): Promise<void> {

@@ -4,7 +4,7 @@ import type { Subject } from '../protocol/fact.ts'
 import type { Item } from '../protocol/sync/item-set.ts'
 import { faultsOf } from './fact-check.ts'
 import { idOfDigest } from './fact-digest.ts'
-import { decodeEntry, decodeNames, KEYS, keysFrom } from './fact-records.ts'
+import { decodeEntry, decodeNames, KEYS, keysFrom, timeIn } from './fact-records.ts'
 import { snapshotOf } from './fact-snapshot.ts'
 import { isDamage } from './fact-stock.ts'
 import type { KeyValue } from './key-value.ts'
@@ -70,6 +70,12 @@ export class FactReader {
   async areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]> {
     const found = await this.reading(registry, () => this.#kv.getMany(keys.map(key => KEYS.named(registry, key))))
     return found.map(value => value !== undefined)
+  }
+
+  /** When facts came here; undefined of those that are not dated, and of what was here before dates were written. */
+  async seenAt(registry: RegistryId, ids: readonly FactId[]): Promise<readonly (number | undefined)[]> {
+    const found = await this.reading(registry, () => this.#kv.getMany(ids.map(id => KEYS.seen(registry, id))))
+    return found.map(value => (value === undefined ? undefined : timeIn(value)))
   }
 
   /** Every key that facts of the set name. */

@@ -19,6 +19,8 @@ export interface FactWrite {
   readonly bytes: Uint8Array
   /** The keys that it names. */
   readonly names: readonly Principal[]
+  /** When it came here is worth remembering: its author can't be asked. */
+  readonly isDated?: boolean
 }
 
 /** What the index says of a fact. */
@@ -47,6 +49,7 @@ export const KEYS = {
   document: (registry: RegistryId, subject: Subject): string => `doc!${registry}!${subject}`,
   documentSaved: (registry: RegistryId, subject: Subject): string => `docsave!${registry}!${subject}`,
   documentTodo: (registry: RegistryId, subject: Subject): string => `doctodo!${registry}!${subject}`,
+  seen: (registry: RegistryId, id: FactId): string => `seen!${registry}!${id}`,
   stale: (registry: RegistryId): string => `stale!${registry}`,
   head: (registry: RegistryId): string => `head!${registry}`
 } as const
@@ -64,6 +67,7 @@ export const FACT_KINDS = [
   'log',
   'named',
   'names',
+  'seen',
   'view',
   'who'
 ] as const
@@ -82,10 +86,17 @@ export function flag(key: string, is: boolean): KeyValueOp {
 export function encodeEntry({ time, subject }: FactEntry): Uint8Array {
   const text = new TextEncoder().encode(subject)
   const bytes = new Uint8Array(TIME_BYTES + text.length)
+  bytes.set(encodeTime(time))
+  bytes.set(text, TIME_BYTES)
+  return bytes
+}
+
+/** A time of its own: 8 bytes, big-endian. */
+export function encodeTime(time: number): Uint8Array {
+  const bytes = new Uint8Array(TIME_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, Math.floor(time / 2 ** 32))
   view.setUint32(4, time % 2 ** 32)
-  bytes.set(text, TIME_BYTES)
   return bytes
 }
 

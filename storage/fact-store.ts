@@ -48,6 +48,8 @@ export interface SyncedHeads {
 
 export interface FactStoreOptions extends FactReaderOptions {
   readonly heads?: SyncedHeads
+  /** The time here, which is remembered of facts that are dated. */
+  readonly now?: () => number
 }
 
 /**
@@ -62,6 +64,7 @@ export interface FactStoreOptions extends FactReaderOptions {
  *   named!<registry>!<key>              -> empty: keys named by facts of the set
  *   view!<registry>!<subject>           -> sealed row
  *   aside!<registry>!<subject>, stale!<registry>  -> empty
+ *   seen!<registry>!<id>                -> time (8 bytes): when this release or genesis came here
  *   head!<registry>                     -> {count, sum, generation, cutCount, cutBytes, cutSum}
  *
  * Invariants:
@@ -238,7 +241,8 @@ export class FactStore extends FactReader {
     const { registry } = batch
     const before = await this.#trustedHead(registry)
     const set = this.set(registry)
-    const write = await this.reading(registry, () => planWrite(batch, { kv: this.#kv, head: before, set }))
+    const now = this.#options.now?.()
+    const write = await this.reading(registry, () => planWrite(batch, { kv: this.#kv, head: before, set, now }))
     const { head } = write
     this.#doubtful.add(registry)
     try {

@@ -34,6 +34,7 @@ const PUBLIC = 'public'
  *   registry!<id>             -> {alias, isDefault, singleSource, swarm, made, order}
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
  *   heard!<registry>          -> when this registry was last compared with anybody to the end, in milliseconds since 1970
+ *   looked!<registry>        -> when it was compared to the end for the first time
  *   kept!<content root>       -> every block below it is in the public block store and durable (kept-roots.ts)
  *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
  *   trace!<content root>      -> how it came into the public block store (trace-records.ts)
@@ -71,7 +72,7 @@ export class Records {
    */
   async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
     const sources = (await this.sources(registry)).map(peer => `source!${registry}!${peer}`)
-    const gone = [`registry!${registry}`, `heard!${registry}`, ...sources]
+    const gone = [`registry!${registry}`, `heard!${registry}`, `looked!${registry}`, ...sources]
     const ops = gone.map((key): KeyValueOp => ({ type: 'del', key }))
     await this.#kv.batch([...ops, ...others.map(putOf)], { sync: true })
   }
@@ -104,15 +105,28 @@ export class Records {
 
   /** When a registry was last compared with anybody to the end; undefined when nobody knows. */
   async heardAt(registry: RegistryId): Promise<number | undefined> {
-    const value = await this.#kv.get(`heard!${registry}`)
-    if (value === undefined) return undefined
-    const time = decodeCbor(value, 0)
-    if (typeof time !== 'number' || !Number.isSafeInteger(time)) throw corrupt('heard')
-    return time
+    return this.#time('heard', registry)
   }
 
   async putHeardAt(registry: RegistryId, time: number): Promise<void> {
     await this.#kv.batch([{ type: 'put', key: `heard!${registry}`, value: encodeCbor(time) }])
+  }
+
+  /** When a registry was compared with anybody to the end for the first time; undefined when it was not, or before this was noted. */
+  async lookedAt(registry: RegistryId): Promise<number | undefined> {
+    return this.#time('looked', registry)
+  }
+
+  async putLookedAt(registry: RegistryId, time: number): Promise<void> {
+    await this.#kv.batch([{ type: 'put', key: `looked!${registry}`, value: encodeCbor(time) }])
+  }
+
+  async #time(kind: 'heard' | 'looked', registry: RegistryId): Promise<number | undefined> {
+    const value = await this.#kv.get(`${kind}!${registry}`)
+    if (value === undefined) return undefined
+    const time = decodeCbor(value, 0)
+    if (typeof time !== 'number' || !Number.isSafeInteger(time)) throw corrupt(kind)
+    return time
   }
 
   /**

@@ -57,6 +57,7 @@ function sharedTerms(packages: readonly Licensed[]): readonly string[] {
   for (const { label, licence } of bare) {
     if (licence.includes('Apache-2.0')) terms.set('Apache-2.0', apacheText(packages))
     else if (licence === 'ISC') terms.set('ISC', ISC)
+    else if (licence === 'CC0-1.0') terms.set('CC0-1.0', 'All rights are waived, and no conditions are set.')
     else if (licence === 'WTFPL') terms.set('WTFPL', 'The licence sets no conditions.')
     else
       throw new RegistryError('INTERNAL', `${label} (${licence}) carries no licence file`, {

@@ -1,17 +1,22 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { ApiMethods } from '../../node/services/api.ts'
 import type { InstallResult, InstalledPackage } from '../../node/services/install.ts'
 import type { Published } from '../../node/services/publish.ts'
 import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
 import { startDemoNode } from './demo-node.ts'
 import type { DemoNode } from './demo-node.ts'
 import { packagePath } from '../../node/package-root.ts'
-import { bytesText, countOf, print, printJson } from './print.ts'
+import { bytesText, countOf, cut, print, printJson } from './print.ts'
 import { textOption } from './run.ts'
 import type { Options, Session } from './run.ts'
 
 const WAIT_MS = 120_000
+const LOOK_MS = 20
+const DAY_MS = 24 * 60 * 60 * 1000
+const SHOWN_CHARS = 160
 /** Of a large folder, so many packages are candidates for the install. */
 const LOOKED_AT = 200
 
@@ -77,10 +82,12 @@ async function federation({ from, folder, nodes, say, signal }: Stage): Promise<
   say('1. Three nodes start')
   const first = await start('node1', [])
   const registry = first.registry
-  const second = await start('node2', ['--keep', 'all', '--bootstrap', first.address], registry)
-  const third = await start('node3', ['--bootstrap', second.address], registry)
   const ready = { registry, facts: 1, peers: 1, kept: false, timeoutMs: WAIT_MS }
-  await Promise.all([second, third].map(node => node.client.call('waitFor', ready, { signal })))
+  const second = await start('node2', ['--keep', 'all', '--bootstrap', first.address], registry)
+  await second.client.call('waitFor', ready, { signal })
+  const third = await start('node3', ['--bootstrap', second.address], registry)
+  await third.client.call('waitFor', ready, { signal })
+  await firstLook(third, registry, signal)
 
   say('2. Node 1 publishes')
   const { published, refused } = await first.client.call('importFolder', { folder: from, registry }, { signal })
@@ -116,7 +123,7 @@ async function federation({ from, folder, nodes, say, signal }: Stage): Promise<
   await rm(first.home, { recursive: true, force: true })
 
   say('5. Node 3 installs from node 2, verified')
-  const { installed } = await installOne(third, published, { project: join(folder, 'project'), signal })
+  const { installed } = await installOne(third, published, { project: join(folder, 'project'), say, signal })
   for (const { name, version, bytes, ms, from: peers } of installed.slice(0, 10)) {
     say(`   ${name}@${version}  ${bytesText(bytes)} in ${ms} ms  from …${peers.join(' ').slice(-8)}`)
   }
@@ -138,11 +145,27 @@ async function federation({ from, folder, nodes, say, signal }: Stage): Promise<
   }
 }
 
+/** Until a node has read all of a registry once: what comes after that is news to it. */
+async function firstLook(node: DemoNode, registry: string, signal: AbortSignal): Promise<void> {
+  for (let waited = 0; waited < WAIT_MS; waited += LOOK_MS) {
+    const { registries } = await node.client.call('status', {})
+    if ((registries.find(({ id }) => id === registry)?.sources ?? 0) > 0) return
+    await setTimeout(LOOK_MS, undefined, { signal })
+  }
+  throw new RegistryError('TIMEOUT', 'a node of the demo did not read the registry')
+}
+
+interface Installing {
+  readonly project: string
+  readonly say: (text: string) => void
+  readonly signal: AbortSignal
+}
+
 /** The package with most dependencies that can be had. */
 async function installOne(
   node: DemoNode,
   published: readonly Published[],
-  { project, signal }: { project: string; signal: AbortSignal }
+  { project, say, signal }: Installing
 ): Promise<InstallResult> {
   const names = [...new Set(published.map(entry => entry.name))]
   const counted: { readonly reference: string; readonly needs: number }[] = []
@@ -153,7 +176,7 @@ async function installOne(
   let last: unknown
   for (const { reference } of counted.toSorted((a, b) => b.needs - a.needs)) {
     try {
-      return await node.client.call('install', { references: [reference], project, force: false }, { signal })
+      return await refusedThenAllowed(node, { references: [reference], project }, { say, signal })
     } catch (error) {
       // A marketplace may name packages that it does not hold: the next candidate may be complete.
       if (!isRegistryError(error) || error.code !== 'MISSING_DEPENDENCY') throw error
@@ -161,6 +184,31 @@ async function installOne(
     }
   }
   throw last
+}
+
+/**
+ * What was published a moment ago by somebody else is refused, and nothing is installed: the policy that is in force where
+ * nobody said anything wants a day to pass. Somebody may answer for it.
+ */
+async function refusedThenAllowed(
+  node: DemoNode,
+  params: Pick<ApiMethods['install']['params'], 'project' | 'references'>,
+  { say, signal }: Pick<Installing, 'say' | 'signal'>
+): Promise<InstallResult> {
+  const refused = await node.client.call('install', params, { signal }).then(
+    () => undefined,
+    (error: unknown) => {
+      if (isRegistryError(error) && error.code === 'POLICY_DENIED') return error
+      throw error
+    }
+  )
+  if (refused === undefined) throw new RegistryError('INTERNAL', 'a release that is a second old was not refused')
+  say(`   refused: ${refused.message}`)
+  for (const line of refused.tried.slice(0, 3)) say(`   ${cut(line, SHOWN_CHARS)}`)
+  const until = new Date(Date.now() + DAY_MS).toISOString().slice(0, 10)
+  const reason = 'published by this demo a moment ago'
+  say(`   allowed until ${until} by an exception that node 3 signs: --allow release-age demo:* --reason "${reason}"`)
+  return node.client.call('install', { ...params, allow: ['release-age', 'demo:*'], until, reason }, { signal })
 }
 
 /** The demo shows what it says or it fails. */

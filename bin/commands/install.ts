@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import type { InstallResult, InstalledPackage, LockChange } from '../../node/services/install.ts'
 import type { ProjectParams } from '../../node/services/api.ts'
+import type { AllowParams } from '../../node/services/policy/methods.ts'
 import { bytesText, countOf, report, safe } from './print.ts'
-import { textOption, withNode, withProgress } from './run.ts'
+import { listOption, textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { drawTree, gutter, nextStep, under } from './style.ts'
 
@@ -21,6 +22,7 @@ export async function installPackages(
   const registry = textOption(options, 'registry')
   const params = {
     ...paramsOf(options),
+    ...allowOf(options),
     references,
     frozen: options['frozen'] === true,
     noDeps: options['deps'] === false,
@@ -32,13 +34,16 @@ export async function installPackages(
         client.call('install', { ...params, ...quiet }, { signal: session.signal, onProgress })
       )
     )
-  const before = params.dryRun ? undefined : await upToDate(session, () => call(false, { dryRun: true, offline: true }))
+  const before =
+    params.dryRun || 'allow' in params
+      ? undefined
+      : await upToDate(session, () => call(false, { dryRun: true, offline: true }))
   return before === undefined ? await call(!params.offline) : { ...before, dryRun: false }
 }
 
 /** `ggen-node update`. */
 export async function update(session: Session, names: readonly string[], options: Options): Promise<void> {
-  const params = { ...paramsOf(options), names }
+  const params = { ...paramsOf(options), ...allowOf(options), names }
   const result = await withProgress(session, onProgress =>
     withNode(session, { network: !params.offline }, client =>
       client.call('update', params, { signal: session.signal, onProgress })
@@ -94,6 +99,17 @@ function paramsOf(options: Options): Required<ProjectParams> {
     singleSource: options['singleSource'] === true,
     sync: options['sync'] === true,
     acceptMoves: options['acceptMoves'] === true
+  }
+}
+
+/** Exceptions that somebody makes from the policy. */
+function allowOf(options: Options): AllowParams {
+  const allow = listOption(options, 'allow')
+  const [until, reason] = [textOption(options, 'until'), textOption(options, 'reason')]
+  return {
+    ...(allow.length === 0 ? {} : { allow }),
+    ...(until === undefined ? {} : { until }),
+    ...(reason === undefined ? {} : { reason })
   }
 }
 

@@ -4,6 +4,7 @@ import { addAttestVerbs } from './attest-verbs.ts'
 import { addAuthorityVerbs, signing } from './authority-verbs.ts'
 import { addDocumentVerbs } from './document-verbs.ts'
 import { editArgv } from './edit-argv.ts'
+import { addPolicyVerbs } from './policy-verbs.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { addMirrorVerbs } from './mirror-verbs.ts'
 import { addGatewayVerbs } from './gateway-verbs.ts'
@@ -73,6 +74,7 @@ program
   )
 
 addProjectVerbs(program)
+addPolicyVerbs(program)
 
 program
   .command('search')

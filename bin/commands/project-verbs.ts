@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { allowing } from './policy-verbs.ts'
 import { action } from './run.ts'
 
 /** The option of every command that may take what one peer alone says. */
@@ -9,7 +10,7 @@ const ACCEPT_MOVES = ['--accept-moves', 'locked names may move to the registry t
 
 /** The commands that work on a project folder. What each does is loaded when it runs. */
 export function addProjectVerbs(program: Command): void {
-  changing(program.command('install'))
+  allowing(changing(program.command('install')))
     .description('install packages and what they need, verified; without a name, what the lockfile says')
     .argument('[references...]', '[registry:]name[@range]')
     .option('--frozen', 'fail when the lockfile or the project file would change')
@@ -20,7 +21,7 @@ export function addProjectVerbs(program: Command): void {
     .action(
       action(async (session, { args, options }) => (await import('./install.ts')).install(session, args, options))
     )
-  changing(program.command('update'))
+  allowing(changing(program.command('update')))
     .description('resolve again within the ranges of the project: everything, or what is named')
     .argument('[names...]')
     .option(...ACCEPT_MOVES)

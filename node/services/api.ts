@@ -12,6 +12,7 @@ import type { DocumentMethods, ShownDocument } from './documents/methods.ts'
 import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install.ts'
 import type { OutdatedResult } from './project/newer.ts'
+import type { AllowParams, PolicyMethods } from './policy/methods.ts'
 import type { Published } from './publish.ts'
 import type { FoundPackage } from './search.ts'
 import type { StoreMethods } from './store/methods.ts'
@@ -210,7 +211,8 @@ export interface RegistryRecord {
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
-export interface ApiMethods extends AttestMethods, AuthorityMethods, DocumentMethods, MirrorMethods, StoreMethods, SwarmMethods {
+export interface ApiMethods
+  extends AttestMethods, AuthorityMethods, DocumentMethods, MirrorMethods, PolicyMethods, StoreMethods, SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
@@ -221,11 +223,11 @@ export interface ApiMethods extends AttestMethods, AuthorityMethods, DocumentMet
   importFolder: { params: { folder: string; registry?: string; key?: string }; result: ImportResult }
   /** Adds what `references` name to a project, or with none makes the project's folders what its lockfile says. */
   install: {
-    params: ProjectParams & InstallOptions & { readonly references: readonly string[] }
+    params: ProjectParams & InstallOptions & AllowParams & { readonly references: readonly string[] }
     result: InstallResult
   }
   /** Resolves again within the project's ranges: everything, or what is named. */
-  update: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
+  update: { params: ProjectParams & AllowParams & { readonly names: readonly string[] }; result: InstallResult }
   remove: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
   outdated: { params: { readonly project: string }; result: OutdatedResult }
   search: { params: { query: string; registry?: string; limit: number }; result: readonly FoundPackage[] }

@@ -5,6 +5,10 @@ import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ReadWords } from './documents/words.ts'
+import type { Judge, Judgement } from './policy/judge.ts'
+import type { WriteReceipt } from './policy/receipt.ts'
+import { assertAllowed } from './policy/refusal.ts'
+import { policyWarnings, toCandidates } from './policy/install.ts'
 import type { Meanings } from './project/bindings.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
@@ -26,6 +30,9 @@ export interface InstallComponents extends TargetComponents {
   readonly isUnconfirmed: (registry: RegistryId) => boolean
   /** What people say of a package, where anybody does. */
   readonly words: ReadWords
+  /** Whether packages may be installed at all. */
+  readonly judge: Judge
+  readonly receipt: WriteReceipt
   /** What a project's lockfile names stays here: told whenever a command has come to its end there. */
   readonly onInstalled: (project: string, lock: Lock) => Promise<void>
   /** Of this program, as it is written into lockfiles. */
@@ -107,6 +114,8 @@ export interface InstallResult {
   readonly dryRun: boolean
   /** Packages come from several registries, or could. */
   readonly severalRegistries: boolean
+  /** Where the signed receipt is, below the project; null when nothing was placed. */
+  readonly receipt: string | null
   /** Nothing had to be done, and nothing was: no file was written and nobody was asked. */
   readonly upToDate: boolean
 }
@@ -157,6 +166,8 @@ interface Work {
   readonly lockChanged: boolean
   readonly projectChanged: boolean
   readonly isInterrupted: boolean
+  /** Undefined where nothing is about to be installed, so that nothing has to be judged. */
+  readonly judgement: Judgement | undefined
 }
 
 interface Preparing {
@@ -182,13 +193,36 @@ async function prepare(components: InstallComponents, { request, store, signal }
     { find, filesOf: (root, registry) => content.filesOf(root, registry) },
     signal
   )
+  const judgement = await judged(components, { request, before: before.lock, target, plan, lockChanged }, signal)
   if (request.offline) await assertHere(toPlace(plan), content)
   const isInterrupted = (await store.readJournal()).state === 'interrupted'
   // Found out while the bytes come: documents of a registry that has just been read may still have to be made.
   const deprecated = deprecatedIn(toPlace(plan), components.words)
   // Whoever fails before it is awaited fails for that reason, not for this one.
   deprecated.catch(() => undefined)
-  return { before, target, plan, deprecated, lockChanged, projectChanged, isInterrupted }
+  return { before, target, plan, deprecated, lockChanged, projectChanged, isInterrupted, judgement }
+}
+
+interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
+  readonly request: InstallRequest
+  readonly before: Lock
+}
+
+/**
+ * Everything passes or nothing is installed: all of the lock is judged when anything of it is to be placed or written, and
+ * always with --frozen. Who takes packages away is not held up by those that stay.
+ * @throws RegistryError POLICY_DENIED
+ */
+async function judged(
+  { judge, now }: InstallComponents,
+  { request, before, target, plan, lockChanged }: Judging,
+  signal: AbortSignal
+): Promise<Judgement | undefined> {
+  const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
+  if (request.kind === 'remove' || !isAsked) return undefined
+  const judgement = await judge(request.project, toCandidates(target, before), signal)
+  await assertAllowed(judgement, now())
+  return judgement
 }
 
 function toPlace({ steps }: Plan): readonly Step[] {
@@ -229,7 +263,22 @@ async function execute(work: Work, { components, request, store, context }: Exec
   await components.onInstalled(store.folder, target.lock)
   await store.remember([...known, ...placed], plan.removals)
   await store.finish()
-  return resultOf(work, { components, request }, arrived)
+  const receipt = await receiptOf(work, { components, request }, arrived)
+  return { ...(await resultOf(work, { components, request }, arrived)), receipt }
+}
+
+/** Written last: it says what was done, not what was about to be. */
+async function receiptOf(
+  { judgement, target }: Work,
+  { components, request }: Pick<Executing, 'components' | 'request'>,
+  arrived: ReadonlyMap<PackId, Arrived>
+): Promise<string | null> {
+  if (judgement === undefined) return null
+  const packs = [...target.lock.packs.values()]
+  return components.receipt(request.project, judgement, ({ registry, name }) => {
+    const pack = packs.find(each => each.registry === registry && each.name === name)
+    return (pack === undefined ? undefined : arrived.get(pack.id)?.from) ?? []
+  })
 }
 
 async function resultOf(
@@ -246,13 +295,19 @@ async function resultOf(
     removed: plan.removals,
     left: target.left,
     overridden: target.overridden,
-    warnings: [...target.warnings, ...plan.warnings, ...(singleSource ? [] : unconfirmed(plan, components))],
+    warnings: [
+      ...target.warnings,
+      ...plan.warnings,
+      ...(singleSource ? [] : unconfirmed(plan, components)),
+      ...policyWarnings(work.judgement, target)
+    ],
     deprecated: await work.deprecated,
     packages: target.lock.packs.size,
     lockChanged,
     projectChanged,
     dryRun,
     severalRegistries: components.precedence.all.length > 1,
+    receipt: null,
     upToDate: isIdle(work)
   }
 }

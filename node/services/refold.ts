@@ -22,6 +22,7 @@ interface FactWrite {
   readonly time: number
   readonly bytes: Uint8Array
   readonly names: readonly Principal[]
+  readonly isDated: boolean
 }
 
 interface FactMove {
@@ -242,7 +243,9 @@ async function waitingFor({ named, registry }: Draft, store: ViewStore): Promise
 
 function toWrite({ fact, bytes }: AcceptedFact): FactWrite {
   const { id, body, payload } = fact
-  return { id, subject: body.subject, author: body.author, time: body.time, bytes, names: namedKeys(payload) }
+  const { type, subject, author, time } = body
+  const isDated = type === 'release' || type === 'genesis'
+  return { id, subject, author, time, bytes, names: namedKeys(payload), isDated }
 }
 
 function outsideOf(sides: ReadonlyMap<Subject, Known>): (item: AcceptedFact) => boolean {

@@ -256,6 +256,7 @@ test('an install names versions that are advised against', () => {
     lockChanged: false,
     projectChanged: false,
     dryRun: false,
+    receipt: null,
     upToDate: true,
     severalRegistries: false
   }

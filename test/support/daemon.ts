@@ -1,6 +1,7 @@
 import { openClient } from '../../node/open-client.ts'
 import type { NodeClient, RegistryStatus } from '../../node/services/api.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import { openPolicy } from './open-policy.ts'
 import { startCli } from './spawn-cli.ts'
 import type { CliProcess, CliResult } from './spawn-cli.ts'
 import { tempDir } from './temp-dir.ts'
@@ -42,6 +43,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const said = JSON.parse(await cli.line(/^\{/)) as { ok: boolean; peerId: string; addresses: string[] }
   if (!said.ok) throw new Error(`the daemon did not start: ${cli.stdout()} ${cli.stderr()}`)
   const startMs = performance.now() - started
+  await openPolicy(dir)
   const { peerId, addresses } = said
   return { ...(await clientOf(cli, dir)), peerId, address: addresses[0] ?? '', startMs }
 }

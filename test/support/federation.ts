@@ -46,17 +46,17 @@ export class Federation {
   readonly precedence: Precedence<FollowedRegistry>
   /** The time by its clock. */
   now = 1_700_000_000_000
-  readonly #sources: Sources
+  readonly sources: Sources
   readonly #documents: Documents
   readonly #admitted = new Map<FactWriter, number>()
 
   constructor(kv: KeyValue = memoryKeyValue()) {
     this.kv = kv
-    this.facts = new FactStore(kv)
+    this.facts = new FactStore(kv, { now: () => this.now })
     this.gate = new Gate({ store: this.facts, mayAsk: () => true })
     const records = new Records(kv)
     this.registries = new Registries(records)
-    this.#sources = new Sources(records, () => this.now)
+    this.sources = new Sources(records, () => this.now)
     this.view = new RegistryView(this.facts)
     this.#documents = new Documents({
       gate: this.gate,
@@ -66,7 +66,7 @@ export class Federation {
       onChanged: () => {}
     })
     const { facts, gate, registries, view } = this
-    this.precedence = composePrecedence({ facts, gate, registries, view, sources: this.#sources })
+    this.precedence = composePrecedence({ facts, gate, registries, view, sources: this.sources })
   }
 
   /** Follows a new registry, under the key of its alias. */
@@ -92,7 +92,7 @@ export class Federation {
       const refused = verdicts.find(({ verdict }) => verdict !== 'accept')
       if (refused !== undefined) throw new Error(`a fact was not accepted: ${JSON.stringify(refused)}`)
     }
-    await this.#sources.add(registry, 'someone')
+    await this.sources.add(registry, 'someone')
   }
 
   /** Opens all that is kept, as a start does. */
@@ -102,7 +102,7 @@ export class Federation {
       this.gate.close(registry)
       await this.facts.open(registry)
       await this.gate.open(registry)
-      await this.#sources.load(registry)
+      await this.sources.load(registry)
     }
   }
 

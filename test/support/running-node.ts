@@ -10,6 +10,7 @@ import { dispatch } from '../../node/daemon.ts'
 import { recoveryKey, takeHome } from '../../node/home.ts'
 import { openLog } from '../../node/runtime/log.ts'
 import type { ApiMethods, Method } from '../../node/services/api.ts'
+import { openPolicy } from './open-policy.ts'
 import { tempDir } from './temp-dir.ts'
 
 /** A whole node in this process, on a free loopback port. */
@@ -46,6 +47,7 @@ export async function runningNode({ home: dir, token, config }: RunningNodeOptio
     ...(token === undefined ? {} : { token }),
     log: await openLog({ level: 'silent' })
   })
+  await openPolicy(path)
   const call = dispatch(node.api)
   const test: TestRunningNode = {
     ...node,

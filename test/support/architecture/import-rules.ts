@@ -55,11 +55,13 @@ const ZONES: Readonly<Record<string, Zone>> = {
     packages: [
       '@ipld/dag-cbor',
       '@ipld/dag-pb',
+      '@marcbachmann/cel-js',
       '@noble/ed25519',
       '@noble/hashes',
       'ipfs-unixfs',
       'multiformats',
-      'semver'
+      'semver',
+      'spdx-license-ids'
     ],
     builtins: 'none'
   },

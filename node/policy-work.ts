@@ -1,0 +1,122 @@
+import { isAbsolute, join, resolve } from 'node:path'
+import { RegistryError } from '../protocol/errors.ts'
+import { compilePolicy } from '../protocol/policy/evaluate.ts'
+import { presetPolicy } from '../protocol/policy/policy.ts'
+import type { Policy } from '../protocol/policy/policy.ts'
+import { isPreset, presetRules } from '../protocol/policy/presets.ts'
+import type { Preset } from '../protocol/policy/presets.ts'
+import type { Rule } from '../protocol/policy/rule.ts'
+import { homeExists } from './home.ts'
+import { homePath } from './config.ts'
+import { NODE_POLICY, PROJECT_POLICY, readPolicyFile } from './policy-files.ts'
+import { codeOf } from '../storage/disk-errors.ts'
+import { writeDurably } from '../storage/durable.ts'
+import { Projects } from './project-store.ts'
+
+/** What is different between two policies. */
+export interface PolicyDiff {
+  readonly before: string
+  readonly after: string
+  readonly added: readonly Rule[]
+  readonly removed: readonly Rule[]
+  readonly changed: readonly { readonly before: Rule; readonly after: Rule }[]
+  readonly exceptions: { readonly before: number; readonly after: number }
+}
+
+/** Compares two policies, rule by rule. Needs no node. */
+export async function diffPolicies(before: string, after: string): Promise<PolicyDiff> {
+  const [a, b] = [await policyCalled(before), await policyCalled(after)]
+  const old = new Map(a.rules.map(rule => [rule.id, rule]))
+  const fresh = new Map(b.rules.map(rule => [rule.id, rule]))
+  return {
+    before: a.digest,
+    after: b.digest,
+    added: b.rules.filter(({ id }) => !old.has(id)),
+    removed: a.rules.filter(({ id }) => !fresh.has(id)),
+    changed: a.rules.flatMap(rule => {
+      const other = fresh.get(rule.id)
+      return other === undefined || isSame(rule, other) ? [] : [{ before: rule, after: other }]
+    }),
+    exceptions: { before: a.exceptions.length, after: b.exceptions.length }
+  }
+}
+
+function isSame(a: Rule, b: Rule): boolean {
+  return a.when === b.when && a.require === b.require && a.action === b.action && a.message === b.message
+}
+
+/** A preset by its name, or the policy in a file, whose rules must mean something. */
+async function policyCalled(text: string): Promise<Policy> {
+  if (isPreset(text)) return presetPolicy(text)
+  const policy = await readPolicyFile({ path: resolve(text), name: text, followLinks: true })
+  if (policy === undefined) {
+    throw new RegistryError('UNKNOWN_FILE', `${text} is no file and no preset`, {
+      next: 'name a policy.toml, or one of open, standard and strict'
+    })
+  }
+  compilePolicy(text, policy)
+  return policy
+}
+
+/** Where a new policy goes: to the node of a data directory, or to a project. */
+export type PolicyPlace = { readonly home: string | undefined } | { readonly project: string }
+
+/** Writes a policy to begin with. @throws RegistryError ALREADY_EXISTS | NO_REGISTRY */
+export async function initPolicy(preset: Preset, place: PolicyPlace): Promise<{ readonly file: string }> {
+  const text = newPolicy(preset)
+  if ('project' in place) {
+    if (!isAbsolute(place.project)) throw new RegistryError('INTERNAL', 'a project is an absolute path')
+    const file = join(place.project, PROJECT_POLICY)
+    const store = new Projects(() => Date.now()).open(place.project)
+    await store.exclusively(() => writeNew(file, text, 0o644), {
+      signal: new AbortController().signal,
+      onWait: () => {}
+    })
+    return { file }
+  }
+  const home = homePath(place.home)
+  if (!(await homeExists(home))) {
+    throw new RegistryError('NO_REGISTRY', `${home} is no data directory yet`, { next: 'ggen-node init' })
+  }
+  const file = join(home, NODE_POLICY)
+  await writeNew(file, text, 0o600)
+  return { file }
+}
+
+async function writeNew(file: string, text: string, mode: number): Promise<void> {
+  try {
+    await writeDurably(file, text, { mode, exclusive: true })
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw cause
+    throw new RegistryError('ALREADY_EXISTS', `${file} is there already`, { cause, next: 'edit it' })
+  }
+}
+
+function newPolicy(preset: Preset): string {
+  const rules = presetRules(preset).flatMap(({ id, when, require: required, action }) => [
+    `#   ${id} (${action})${when === undefined ? '' : `, where ${when}`}`,
+    `#     ${required}`
+  ])
+  return `# What may be installed: every rule must hold. docs/spec/policy.md says what rules can read.
+version = 1
+preset = "${preset}"
+# Its rules${rules.length === 0 ? ': none' : ''}
+${rules.map(line => `${line}\n`).join('')}
+# Leave rules of the preset out:
+# without = ["release-age"]
+
+# One more rule:
+# [[rule]]
+# id = "licences"
+# require = 'licence.anyOf(["MIT", "Apache-2.0"])'
+# message = "only MIT and Apache-2.0 here"
+
+# An exception from a rule, for a time:
+# [[exception]]
+# rule = "release-age"
+# package = "acme:left-pad@1.0.0"
+# who = "ann@example.org"
+# until = 2026-12-31
+# reason = "audited by hand"
+`
+}

@@ -1,0 +1,108 @@
+import { join } from 'node:path'
+import { verifyException } from '../attestation/sign-exception.ts'
+import type { FactId, RegistryId } from '../protocol/cid.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { presetPolicy } from '../protocol/policy/policy.ts'
+import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
+import { ownersAt } from '../protocol/roles.ts'
+import type { NodeParts } from './parts.ts'
+import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
+import { judge } from './services/policy/judge.ts'
+import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
+import type { PolicySigner, PolicyParts } from './services/policy/parts.ts'
+import type { FirstSeen, PolicySources } from './services/policy/sources.ts'
+import type { Sources } from './sources.ts'
+
+type Composing = Pick<NodeParts, 'facts' | 'gate' | 'precedence' | 'registries' | 'view'> & {
+  readonly home: string
+  readonly clock: Pick<NodeParts['clock'], 'now'>
+  readonly signer: PolicySigner
+  readonly sources: Sources
+}
+
+/** What judges releases on this node. */
+export function composePolicy(parts: Composing, statements: Statements = NOBODY_SPOKE): PolicyParts {
+  const components = composeJudging(parts, statements)
+  return {
+    judge: judge(components),
+    judgeBy: policies => judge({ ...components, policies: async () => policies }),
+    policies: components.policies,
+    signer: parts.signer
+  }
+}
+
+function composeJudging(parts: Composing, statements: Statements): JudgeComponents {
+  const { clock, gate, precedence, registries, signer, view } = parts
+  const known = (id: RegistryId) => registries.all.find(entry => entry.id === id)
+  return {
+    ...statements,
+    find: view.find.bind(view),
+    registry: id => {
+      const entry = known(id)
+      return { alias: entry?.alias ?? id, isPrivate: entry !== undefined && precedence.isPrivate(entry) }
+    },
+    isOwn: (registry, by) => {
+      if (by === signer.principal) return true
+      const authority = gate.state(registry)?.authority
+      return authority !== undefined && ownersAt(authority, authority.head).includes(signer.principal)
+    },
+    firstSeen: (registry, facts) => firstSeen(parts, registry, facts),
+    policies: project => policiesOf(parts.home, project),
+    exceptions: async project => (project === undefined ? [] : readExceptions(project)),
+    verifyException,
+    registryCalled: text => registries.all.find(({ id, alias }) => alias === text || id === text)?.id,
+    ownKey: signer.principal,
+    now: () => clock.now()
+  }
+}
+
+/** What others say about releases and keys: the seam at which attestations and advisories come in. */
+export type Statements = Pick<PolicySources, 'advisories' | 'attestations' | 'domainOf' | 'quarantine'>
+
+/** Nobody has said anything about any release. */
+const NOBODY_SPOKE: Statements = {
+  attestations: async () => [],
+  advisories: async () => [],
+  quarantine: async () => ({ active: false, reason: '' }),
+  domainOf: async () => undefined
+}
+
+/**
+ * The policies in force: that of the node, which is `standard` where its operator said nothing, then that of the project.
+ * Attack: a repository brings a policy that allows everything. It is one more that has to allow a release, never one less.
+ */
+async function policiesOf(home: string, project: string | undefined): Promise<readonly LoadedPolicy[]> {
+  const own = await readPolicyFile({ path: join(home, NODE_POLICY), name: NODE_POLICY, followLinks: true })
+  const policies: LoadedPolicy[] = [
+    own === undefined
+      ? { name: DEFAULT_PRESET, policy: presetPolicy(DEFAULT_PRESET), isLocal: true }
+      : { name: 'node', policy: own, isLocal: true }
+  ]
+  if (project === undefined) return policies
+  const path = join(project, PROJECT_POLICY)
+  const added = await readPolicyFile({ path, name: PROJECT_POLICY, followLinks: false })
+  return added === undefined ? policies : [...policies, { name: 'project', policy: added, isLocal: true }]
+}
+
+/**
+ * When releases became known here. What came with a registry that nobody here had seen before is no news of this hour:
+ * everybody who follows a registry would have to wait otherwise. The first look ends when the registry was compared to the
+ * end with somebody. Attack: a peer that never comes to an end, so that whatever it tells is part of the first look: that
+ * lasts for an hour at most.
+ */
+async function firstSeen(
+  { clock, facts, sources }: Composing,
+  registry: RegistryId,
+  ids: readonly FactId[]
+): Promise<readonly FirstSeen[]> {
+  const [genesis, ...seen] = await facts.seenAt(registry, [registry as string as FactId, ...ids])
+  const looked = sources.lookedAt(registry)
+  const isFirstLook = (time: number | undefined): boolean =>
+    time === undefined ||
+    (genesis !== undefined && time <= genesis + LIMITS.policy.firstLookMs && (looked === undefined || time <= looked))
+  return ids.map((_, i) => {
+    const time = seen[i]
+    const since = time ?? looked ?? genesis ?? clock.now()
+    return { time: since, basis: isFirstLook(time) ? 'first-look' : 'first-seen' }
+  })
+}

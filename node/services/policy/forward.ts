@@ -1,0 +1,117 @@
+import { shortNameOf } from '../../../protocol/package-name.ts'
+import type { ReleaseVerdict, RuleVerdict } from '../../../protocol/policy/evaluate.ts'
+import type { AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import type { Judged, Judgement } from './judge.ts'
+
+const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
+/** Nobody is told to wait for longer than this. */
+const LONGEST_WAIT_HOURS = 90 * 24
+
+/** What would make a rule hold. */
+interface WhatIf {
+  readonly facts: ReleaseFacts
+  readonly text: string
+}
+
+/**
+ * The cheapest way past one rule that refuses a release: another version that passes, or what least has to be otherwise for it to hold. Found by asking the
+ * rule itself, so that it is true of rules that anybody writes. Undefined when nothing that was tried would do.
+ */
+export async function forward(
+  judged: Judged,
+  { code, policy }: RuleVerdict,
+  { asIf, another }: Judgement,
+  now: number
+): Promise<string | undefined> {
+  const holds = (facts: ReleaseFacts): boolean => passes(asIf(judged.candidate, facts), { code, policy })
+  const { facts } = judged
+  const other = await another(judged.candidate)
+  const instead = other === undefined ? undefined : `take ${nameOf(judged)}@${other}, which passes`
+  const change = waiting(facts, holds, now) ?? whatIfs(facts).find(one => holds(one.facts))?.text
+  return [instead, change].filter(text => text !== undefined).join('; or ') || undefined
+}
+
+function passes({ rules }: ReleaseVerdict, { code, policy }: Pick<RuleVerdict, 'code' | 'policy'>): boolean {
+  const verdict = rules.find(rule => rule.code === code && rule.policy === policy)
+  return verdict?.outcome === 'passed' || verdict?.outcome === 'skipped'
+}
+
+/** Time costs nothing but time: how much of it, to the hour. */
+function waiting(facts: ReleaseFacts, holds: (facts: ReleaseFacts) => boolean, now: number): string | undefined {
+  const { hours, basis } = facts.age
+  const at = (after: number): ReleaseFacts => ({ ...facts, age: { hours: hours + after, basis } })
+  if (!holds(at(LONGEST_WAIT_HOURS)) || holds(at(0))) return undefined
+  let [low, high] = [0, LONGEST_WAIT_HOURS]
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (holds(at(middle))) high = middle
+    else low = middle
+  }
+  const day = new Date(now + high * HOUR_MS).toISOString().slice(0, 16).replace('T', ' ')
+  return `wait until ${day} UTC (${high} h)`
+}
+
+/** Other things that could be otherwise, the cheapest first. */
+function whatIfs(facts: ReleaseFacts): readonly WhatIf[] {
+  const { marks, publisher } = facts
+  const statement = (type: string): WhatIf => ({
+    facts: { ...facts, attestations: [...facts.attestations, favourable(type, facts)] },
+    text: `somebody who is followed here states a favourable ${type} about it`
+  })
+  const two: WhatIf = {
+    facts: { ...facts, attestations: [favourable('audit', facts), favourable('audit', facts, 'another')] },
+    text: 'two auditors who are followed here pass it'
+  }
+  return [
+    ...['provenance', 'sbom', 'audit', 'licence-review', 'vulnerability-scan', 'test-result', 'review'].map(statement),
+    two,
+    {
+      facts: { ...facts, publisher: { ...publisher, verified: true } },
+      text: 'its publisher binds the key to a domain'
+    },
+    {
+      facts: { ...facts, marks: { ...marks, downgrades: [] } },
+      text: `make sure with its publisher that ${publisher.key} may sign for it, then make an exception`
+    },
+    {
+      facts: { ...facts, marks: { ...marks, conflict: false } },
+      text: 'its owners settle which content is meant: ggen-node conflict list'
+    },
+    {
+      facts: { ...facts, marks: { ...marks, counts: true } },
+      text: 'ggen-node update resolves anew, to one that counts'
+    },
+    {
+      facts: { ...facts, marks: { ...marks, yanked: false } },
+      text: 'take another version, or its owners take the yank back'
+    },
+    { facts: { ...facts, quarantine: { active: false, reason: '' } }, text: 'whoever put it in quarantine ends that' },
+    { facts: { ...facts, advisories: [] }, text: 'take a version that is not affected' }
+  ]
+}
+
+function favourable(type: string, { registry }: ReleaseFacts, issuer = 'somebody'): AttestationFacts {
+  const marks = ['followed', 'passed', 'safe-to-run', 'safe-to-deploy']
+  return { type, predicateType: '', issuer, registry: registry.id, followed: true, passed: true, marks, summary: '' }
+}
+
+/** How to type a release: `acme:left-pad@1.0.0`. */
+export function referenceOf(judged: Judged): string {
+  return `${nameOf(judged)}@${judged.candidate.version}`
+}
+
+function nameOf({ candidate, facts }: Judged): string {
+  return `${facts.registry.alias}:${shortNameOf(candidate.name)}`
+}
+
+/** The command that makes an exception from one rule, for a week. */
+export function exceptionCommand(judged: Judged, { code }: RuleVerdict, now: number): string {
+  const until = new Date(now + 7 * DAY_MS).toISOString().slice(0, 10)
+  return `--allow ${code} ${referenceOf(judged)} --until ${until} --reason WHY`
+}
+
+/** The releases that are refused. */
+export function refusals({ judged }: Judgement): readonly Judged[] {
+  return judged.filter(({ verdict }) => verdict === 'deny')
+}

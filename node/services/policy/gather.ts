@@ -1,0 +1,95 @@
+import type { PackageView } from '../../../protocol/fold.ts'
+import type { VersionView } from '../../../protocol/fold-versions.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import type { ReleaseContent } from '../../../protocol/payload.ts'
+import { isLicence } from '../../../protocol/policy/licence.ts'
+import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import { attestationFacts, reviewFacts } from './sources.ts'
+import type { FirstSeen, PolicySources, ReleaseId } from './sources.ts'
+
+const HOUR_MS = 60 * 60 * 1000
+
+/** A release that is to be judged, as its fact states it. */
+export interface Candidate extends ReleaseId {
+  readonly by: Principal
+  /** The lockfile has had this content before. */
+  readonly locked: boolean
+  readonly content: Pick<ReleaseContent, 'manifest' | 'size'>
+}
+
+/** All that rules may read of one release, at this time. */
+export async function gatherFacts(candidate: Candidate, sources: PolicySources, now: number): Promise<ReleaseFacts> {
+  const { registry, name, version, fact, by, locked, content } = candidate
+  const view = await sources.find(registry, name)
+  const stated = view?.versions.find(entry => entry.version === version)
+  const [seen] = await sources.firstSeen(registry, [fact])
+  const views = (await sources.attestations(candidate)).toSorted((a, b) => a.time - b.time)
+  const domain = await sources.domainOf(by)
+  const { alias, isPrivate } = sources.registry(registry)
+  const expression = content.manifest.license ?? ''
+  return {
+    release: {
+      name,
+      version,
+      bytes: content.size,
+      dependencies: content.manifest.dependencies.length,
+      executables: content.manifest.executables.length,
+      own: sources.isOwn(registry, by),
+      locked
+    },
+    registry: { id: registry, alias, private: isPrivate },
+    publisher: { key: by, verified: domain !== undefined, domain: domain ?? '' },
+    marks: { ...marksOf(candidate, stated), downgrades: await downgradesOf(candidate, view, sources, now) },
+    attestations: attestationFacts(views),
+    licence: { expression, valid: expression !== '' && isLicence(expression) },
+    age: { hours: hoursSince(seen, now), basis: seen?.basis ?? 'first-seen' },
+    advisories: await sources.advisories(candidate),
+    quarantine: await sources.quarantine(candidate),
+    reviews: reviewFacts(views)
+  }
+}
+
+function hoursSince(seen: FirstSeen | undefined, now: number): number {
+  // Attack: a clock that was set forward and back again makes nothing older.
+  return seen === undefined ? 0 : Math.max(0, Math.floor((now - seen.time) / HOUR_MS))
+}
+
+function marksOf(
+  { root, fact }: ReleaseId,
+  stated: VersionView | undefined
+): Omit<ReleaseFacts['marks'], 'downgrades'> {
+  // Two facts that say the same: the view names one of them, and the other is as good.
+  const content = stated?.contents.find(entry => entry.fact === fact || entry.root === root)
+  return {
+    counts: content !== undefined,
+    conflict: (stated?.contents.length ?? 0) > 1,
+    yanked: (stated?.yanks.length ?? 0) > 0,
+    forkedAuthor: content?.marks.includes('forked-author') === true
+  }
+}
+
+/**
+ * What earlier releases of the package had and this one has not. A key is old here when the first release by it was there
+ * before anybody here looked, or came a while ago: so a new key beside an old one is noticed for that long, and however
+ * many versions it publishes meanwhile, none of them vouches for another.
+ */
+async function downgradesOf(
+  { registry, by, fact }: Candidate,
+  view: PackageView | undefined,
+  { firstSeen }: PolicySources,
+  now: number
+): Promise<readonly string[]> {
+  const stated = view?.versions.flatMap(({ contents }) => contents) ?? []
+  if (stated.every(content => content.by === by)) return []
+  const seen = await firstSeen(
+    registry,
+    stated.map(content => content.fact)
+  )
+  const old = new Set(stated.filter((_, i) => isOld(seen[i], now)).map(content => content.by))
+  return old.size === 0 || old.has(by) || isOld((await firstSeen(registry, [fact]))[0], now) ? [] : ['new-key']
+}
+
+function isOld(seen: FirstSeen | undefined, now: number): boolean {
+  return seen !== undefined && (seen.basis === 'first-look' || now - seen.time >= LIMITS.policy.oldKeyMs)
+}

@@ -1,0 +1,177 @@
+import { setImmediate } from 'node:timers/promises'
+import type { RegistryId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import type { PackageView } from '../../../protocol/fold.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import { ecosystemOf } from '../../../protocol/package-name.ts'
+import { endOfDay } from '../../../protocol/policy/day.ts'
+import type { CompiledPolicy, FindExcuse, ReleaseVerdict } from '../../../protocol/policy/evaluate.ts'
+import type { ExceptionRecord, Excuse } from '../../../protocol/policy/exception.ts'
+import type { Policy, PolicyException } from '../../../protocol/policy/policy.ts'
+import type { Rule } from '../../../protocol/policy/rule.ts'
+import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import { orderingOf } from '../../../protocol/version.ts'
+import type { Version } from '../../../protocol/version.ts'
+import { lookingOnce } from '../resolve.ts'
+import type { Candidate } from './gather.ts'
+import type { PolicySources } from './sources.ts'
+
+/** A policy that is in force, and whose it is. */
+export interface LoadedPolicy {
+  readonly name: string
+  readonly policy: Policy
+  /** False for that of a registry, which nobody here can make an exception from with a key of his own. */
+  readonly isLocal: boolean
+}
+
+export interface JudgeComponents extends PolicySources {
+  /** All that are in force in a project: each must allow a release. @throws RegistryError POLICY_INVALID */
+  readonly policies: (project: string | undefined) => Promise<readonly LoadedPolicy[]>
+  /** Exceptions that somebody signed, as they stand in the project; nothing about them is checked yet. */
+  readonly exceptions: (project: string | undefined) => Promise<readonly ExceptionRecord[]>
+  readonly verifyException: (record: ExceptionRecord) => boolean
+  /** The id of a registry by what a policy calls it; undefined when nothing is called that here. */
+  readonly registryCalled: (text: string) => RegistryId | undefined
+  readonly ownKey: Principal
+  readonly now: () => number
+}
+
+/** A release and what became of it. */
+export interface Judged extends ReleaseVerdict {
+  readonly candidate: Candidate
+  readonly facts: ReleaseFacts
+}
+
+export interface Judgement {
+  readonly policies: readonly LoadedPolicy[]
+  readonly judged: readonly Judged[]
+  /** Judges the same release as if other facts held: what would have to change for it to pass? */
+  readonly asIf: (candidate: Candidate, facts: ReleaseFacts) => ReleaseVerdict
+  /** The highest other version of the package that passes; of so many as are looked at. */
+  readonly another: (candidate: Candidate) => Promise<Version | undefined>
+}
+
+export type Judge = (
+  project: string | undefined,
+  candidates: readonly Candidate[],
+  signal: AbortSignal
+) => Promise<Judgement>
+
+/** Judges releases by all policies that are in force in a project. The library for rules is loaded by the first call. */
+export function judge(components: JudgeComponents): Judge {
+  return async (project, candidates, signal) => {
+    const [{ compilePolicy, judgeRelease }, { gatherFacts }] = await Promise.all([
+      import('../../../protocol/policy/evaluate.ts'),
+      import('./gather.ts')
+    ])
+    const policies = await components.policies(project)
+    const records = await components.exceptions(project)
+    const compiled = policies.map(({ name, policy }) => compilePolicy(name, policy))
+    const excuses = new Excuses(policies, records, components)
+    const sources = { ...components, find: lookingOnce(components.find) }
+    const now = components.now()
+    const asIf = (candidate: Candidate, facts: ReleaseFacts): ReleaseVerdict =>
+      judgeRelease(compiled, facts, excuses.finder(candidate, now))
+    const judged: Judged[] = []
+    for (const [index, candidate] of candidates.entries()) {
+      if (index % LIMITS.policy.releasesPerTurn === LIMITS.policy.releasesPerTurn - 1) await setImmediate()
+      signal.throwIfAborted()
+      const facts = await gatherFacts(candidate, sources, now)
+      judged.push({ candidate, facts, ...asIf(candidate, facts) })
+    }
+    const another = async (candidate: Candidate): Promise<Version | undefined> => {
+      const view = await sources.find(candidate.registry, candidate.name)
+      for (const other of othersOf(candidate, view)) {
+        if (asIf(other, await gatherFacts(other, sources, now)).verdict !== 'deny') return other.version
+      }
+      return undefined
+    }
+    return { policies, judged, asIf, another }
+  }
+}
+
+/** Versions that could be taken instead, the highest first. */
+function othersOf({ registry, name, version }: Candidate, view: PackageView | undefined): readonly Candidate[] {
+  const { isPrerelease } = orderingOf(ecosystemOf(name))
+  return (view?.versions ?? [])
+    .filter(other => other.version !== version && other.yanks.length === 0 && !isPrerelease(other.version))
+    .slice(0, LIMITS.policy.alternatives)
+    .flatMap(({ version: other, contents }) => {
+      const [content, ...more] = contents
+      if (content === undefined || more.length > 0) return []
+      const { root, fact, by } = content
+      return [{ registry, name, version: other, root, fact, by, locked: false, content }]
+    })
+}
+
+/** Who answers for what. */
+class Excuses {
+  readonly #policies: ReadonlyMap<string, LoadedPolicy>
+  readonly #records: readonly ExceptionRecord[]
+  readonly #components: JudgeComponents
+  /** Signatures are checked once, and only where they would matter. */
+  readonly #verified = new Map<ExceptionRecord, boolean>()
+
+  constructor(policies: readonly LoadedPolicy[], records: readonly ExceptionRecord[], components: JudgeComponents) {
+    this.#policies = new Map(policies.map(policy => [policy.name, policy]))
+    this.#records = records
+    this.#components = components
+  }
+
+  finder(candidate: Candidate, now: number): FindExcuse {
+    return ({ name }, rule) => {
+      const policy = this.#policies.get(name)
+      if (policy === undefined) return undefined
+      const found = [...this.#written(policy, rule, candidate), ...this.#signed(policy, rule, candidate)]
+      const excuses = found.map(excuse => ({ ...excuse, holds: endOfDay(excuse.until) > now }))
+      return excuses.find(({ holds }) => holds) ?? excuses[0]
+    }
+  }
+
+  /** Attack: an exception for a package of one registry that covers one of the same name elsewhere. */
+  #written(
+    { policy }: LoadedPolicy,
+    { id }: Rule,
+    { registry, name, version }: Candidate
+  ): readonly Omit<Excuse, 'holds'>[] {
+    const isAbout = (entry: PolicyException): boolean =>
+      entry.rule === id &&
+      (entry.name === undefined || entry.name === name) &&
+      (entry.version === undefined || entry.version === version) &&
+      this.#components.registryCalled(entry.registry) === registry
+    return policy.exceptions.filter(isAbout).map(({ until, who, reason }) => ({ until, who, reason, signed: false }))
+  }
+
+  #signed(
+    { policy, isLocal }: LoadedPolicy,
+    { id }: Rule,
+    { registry, name, version }: Candidate
+  ): readonly Omit<Excuse, 'holds'>[] {
+    const { ownKey } = this.#components
+    const mayExcuse = (by: Principal): boolean => (isLocal && by === ownKey) || policy.exceptionKeys.includes(by)
+    return this.#records
+      .filter(
+        ({ body }) =>
+          body.rule === id &&
+          body.registry === registry &&
+          (body.package === null || body.package === name) &&
+          (body.version === null || body.version === version) &&
+          mayExcuse(body.by)
+      )
+      .filter(record => this.#isSound(record))
+      .map(({ body: { until, by, reason } }) => ({ until, who: by, reason, signed: true }))
+  }
+
+  #isSound(record: ExceptionRecord): boolean {
+    const known = this.#verified.get(record)
+    if (known !== undefined) return known
+    const sound = this.#components.verifyException(record)
+    this.#verified.set(record, sound)
+    return sound
+  }
+}
+
+/** What a policy is called in a verdict. */
+export function policyOf({ policies }: Judgement, { name }: Pick<CompiledPolicy, 'name'>): LoadedPolicy | undefined {
+  return policies.find(policy => policy.name === name)
+}

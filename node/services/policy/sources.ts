@@ -1,0 +1,82 @@
+import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
+import type { PackageName } from '../../../protocol/package-name.ts'
+import type { AdvisoryFacts, AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import type { Version } from '../../../protocol/version.ts'
+import type { FindPackage } from '../resolve.ts'
+
+/** One release, by all that statements about it may name. */
+export interface ReleaseId {
+  readonly registry: RegistryId
+  readonly name: PackageName
+  readonly version: Version
+  readonly root: ContentId
+  readonly fact: FactId
+}
+
+/** What is known of a statement that somebody signed about a release: what an attestation is to a policy. */
+export interface AttestationView {
+  /** `audit`, `provenance`, `sbom`, `review`, `star`, …; `unknown` for a predicate that nothing here reads. */
+  readonly type: string
+  readonly predicateType: string
+  readonly issuer: Principal
+  readonly registry: RegistryId
+  /** Whether it is about these very bytes. One that is not never reaches a rule. */
+  readonly subjectMatches: boolean
+  /** `passed`, `followed`, `safe-to-run`, … */
+  readonly marks: readonly string[]
+  readonly summary: string
+  readonly time: number
+}
+
+/** When somebody first saw a release. */
+export interface FirstSeen {
+  readonly time: number
+  readonly basis: 'first-look' | 'first-seen' | 'observed'
+}
+
+/** Where the facts come from that rules read. Each is asked for one release or package at a time. */
+export interface PolicySources {
+  readonly find: FindPackage
+  /** What a registry is called here, and who sees it. */
+  readonly registry: (id: RegistryId) => { readonly alias: string; readonly isPrivate: boolean }
+  /** Whether a release by this key in this registry is our own doing, or that of people whom we let publish. */
+  readonly isOwn: (registry: RegistryId, by: Principal) => boolean
+  /** When each of these releases became known. */
+  readonly firstSeen: (registry: RegistryId, facts: readonly FactId[]) => Promise<readonly FirstSeen[]>
+  readonly attestations: (release: ReleaseId) => Promise<readonly AttestationView[]>
+  readonly advisories: (release: ReleaseId) => Promise<readonly AdvisoryFacts[]>
+  readonly quarantine: (release: ReleaseId) => Promise<ReleaseFacts['quarantine']>
+  /** The domain that says that a key is its own; undefined when none does. */
+  readonly domainOf: (key: Principal) => Promise<string | undefined>
+}
+
+/** What rules see of statements: those about these bytes, with what their marks say spelled out. */
+export function attestationFacts(views: readonly AttestationView[]): readonly AttestationFacts[] {
+  return views
+    .filter(({ subjectMatches }) => subjectMatches)
+    .map(({ type, predicateType, issuer, registry, marks, summary }) => ({
+      type,
+      predicateType,
+      issuer,
+      registry,
+      followed: marks.includes('followed'),
+      passed: marks.includes('passed'),
+      marks,
+      summary
+    }))
+}
+
+/** Reviews and stars count keys, never statements: one key that speaks twice has one voice. */
+export function reviewFacts(views: readonly AttestationView[]): ReleaseFacts['reviews'] {
+  const about = views.filter(({ subjectMatches }) => subjectMatches)
+  const keysOf = (type: string): number =>
+    new Set(about.filter(view => view.type === type).map(view => view.issuer)).size
+  const scores = new Map<Principal, number>()
+  for (const { type, issuer, marks } of about) {
+    const score = marks.map(mark => /^score-([0-5])$/.exec(mark)?.[1]).find(text => text !== undefined)
+    if (type === 'review' && score !== undefined) scores.set(issuer, Number(score))
+  }
+  const sum = [...scores.values()].reduce((all, score) => all + score, 0)
+  return { count: keysOf('review'), average: scores.size === 0 ? 0 : sum / scores.size, stars: keysOf('star') }
+}

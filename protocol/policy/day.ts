@@ -1,0 +1,13 @@
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/** Whether a text is a day that there is: `2026-12-31`. */
+export function isDay(text: string): boolean {
+  if (!/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text)) return false
+  const time = Date.parse(`${text}T00:00:00Z`)
+  return Number.isFinite(time) && new Date(time).toISOString().startsWith(text)
+}
+
+/** The end of a day in UTC, in milliseconds since 1970. */
+export function endOfDay(day: string): number {
+  return Date.parse(`${day}T00:00:00Z`) + DAY_MS
+}

@@ -1,0 +1,47 @@
+const KiB = 1024
+const HOUR = 60 * 60 * 1000
+const DAY = 24 * HOUR
+
+/** Bounds of policies: what may be written into one, and how much a rule may make a computer do. */
+export const POLICY_LIMITS = Object.freeze({
+  fileBytes: 64 * KiB,
+  rules: 64,
+  /** of an id: it is typed on the command line, and programs compare it */
+  idChars: 40,
+  expressionChars: 2_000,
+  messageChars: 300,
+  /** nodes of one expression, and how deep they lie in one another */
+  astNodes: 400,
+  astDepth: 24,
+  listElements: 128,
+  callArguments: 4,
+  /** `exists` within `filter` is two: with lists of `listed` entries, 64 * 64 steps are the most a rule can take */
+  nesting: 2,
+  /** entries of a list that a rule sees, and characters of a text */
+  listed: 64,
+  textChars: 512,
+  /** exceptions in one policy */
+  exceptions: 256,
+  exceptionKeys: 32,
+  reasonChars: 300,
+  whoChars: 100,
+  /** signed exceptions of one project, and how long one may hold */
+  exceptionFileBytes: 512 * KiB,
+  exceptionBytes: 1 * KiB,
+  signedExceptions: 500,
+  exceptionMs: 366 * DAY,
+  /** how old a key must be in a package before another one beside it is noticed */
+  oldKeyMs: 30 * DAY,
+  /** what came within this time after the first fact of a registry was there before anybody here looked */
+  firstLookMs: HOUR,
+  /** policies in force at a time */
+  layers: 16,
+  /** of one receipt, and how many of them a project keeps */
+  receiptBytes: 64 * 1024 * KiB,
+  receipts: 20,
+  /** refused packages that an error names, and other versions that are looked at to find one that passes */
+  named: 20,
+  alternatives: 20,
+  /** releases judged at a time before others get their turn */
+  releasesPerTurn: 50
+})

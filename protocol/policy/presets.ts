@@ -1,0 +1,109 @@
+import type { Rule } from './rule.ts'
+
+interface PresetRule extends Pick<Rule, 'id' | 'message' | 'require'> {
+  readonly action?: Rule['action']
+  readonly when?: string | undefined
+}
+
+const STANDARD: readonly PresetRule[] = [
+  // Attack: a thief of a key who publishes a version again, or whose revocation takes it along, must not make what projects
+  // have locked uninstallable. Those are told of it.
+  {
+    id: 'withdrawn',
+    when: '!release.locked',
+    require: 'marks.counts',
+    message: 'the registry does not count this release'
+  },
+  {
+    id: 'conflict',
+    when: '!release.locked',
+    require: '!marks.conflict',
+    message: 'the version has several contents, so nobody knows which is meant'
+  },
+  { id: 'quarantine', require: '!quarantine.active', message: 'the version is in quarantine' },
+  { id: 'malware', require: '!advisories.exists(a, a.malware)', message: 'the version is known to be malware' },
+  {
+    id: 'trust-downgrade',
+    when: '!release.own',
+    require: 'marks.downgrades.size() == 0',
+    message: 'the release has less to show for itself than earlier ones of the package'
+  }
+]
+
+const AGE: PresetRule = {
+  id: 'release-age',
+  when: '!release.own && !registry.private',
+  require: 'age.basis == "first-look" || age.hours >= 24',
+  message: 'the release is known for less than 24 hours: most attacks are found within a day'
+}
+
+const WARNINGS: readonly PresetRule[] = [
+  {
+    id: 'forked-author',
+    action: 'warn',
+    require: '!marks.forkedAuthor',
+    message: 'its author signed two statements for one place'
+  },
+  { id: 'yanked', action: 'warn', require: '!marks.yanked', message: 'the version was yanked' }
+]
+
+const STRICT: readonly PresetRule[] = [
+  ...STANDARD.map(rule => (rule.when === '!release.locked' ? { ...rule, when: undefined } : rule)),
+  {
+    id: 'release-age',
+    when: '!release.own',
+    require: 'age.hours >= 168',
+    message: 'the release is not known for seven days'
+  },
+  { id: 'forked-author', require: '!marks.forkedAuthor', message: 'its author signed two statements for one place' },
+  { id: 'yanked', require: '!marks.yanked', message: 'the version was yanked' },
+  {
+    id: 'publisher',
+    when: '!release.own',
+    require: 'publisher.verified',
+    message: 'no domain says that the key of its publisher is its own'
+  },
+  {
+    id: 'audit',
+    when: '!release.own',
+    require: 'attestations.exists(a, a.type == "audit" && a.followed && a.passed)',
+    message: 'no auditor that is followed here has passed it'
+  },
+  {
+    id: 'second-audit',
+    action: 'warn',
+    when: '!release.own',
+    require: 'issuers(attestations.filter(a, a.type == "audit" && a.followed && a.passed)) >= 2',
+    message: 'fewer than two auditors that are followed here have passed it'
+  },
+  {
+    id: 'sbom',
+    require: 'attestations.exists(a, a.type == "sbom")',
+    message: 'there is no list of what it is made of'
+  },
+  {
+    id: 'licence',
+    require:
+      'licence.anyOf(["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "Zlib", "Unlicense", "CC0-1.0", "MPL-2.0"])',
+    message: 'its licence is not among those that are accepted'
+  }
+]
+
+/** Policies by name. `open` has no rule: what can be resolved can be installed. `standard` is in force where nothing else is said. */
+export const PRESETS = {
+  open: [],
+  standard: [...STANDARD, AGE, ...WARNINGS],
+  strict: STRICT
+} as const satisfies Readonly<Record<string, readonly PresetRule[]>>
+
+export type Preset = keyof typeof PRESETS
+
+export const DEFAULT_PRESET: Preset = 'standard'
+
+export function isPreset(text: string): text is Preset {
+  return Object.hasOwn(PRESETS, text)
+}
+
+export function presetRules(preset: Preset): readonly Rule[] {
+  return PRESETS[preset].map((rule: PresetRule) => ({ when: undefined, action: 'deny', ...rule }))
+}

@@ -1,0 +1,167 @@
+import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { generateSecret } from '../../attestation/keys.ts'
+import { signReceipt } from '../../attestation/sign-receipt.ts'
+import { verifyReceipt } from '../../attestation/verify-receipt.ts'
+import { diffReceiptFiles, verifyReceiptFile } from '../../node/receipt-files.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { formatReceipt, parseReceipt } from '../../protocol/policy/receipt.ts'
+import type { Receipt, ReceiptPackage } from '../../protocol/policy/receipt.ts'
+import { codeOf, codeOfAsync } from '../support/error-code.ts'
+import { projectNode } from '../support/project.ts'
+import type { ProjectNode } from '../support/project.ts'
+import { person } from '../support/facts.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+let acme: ProjectNode
+let project: string
+let file: string
+let receipt: Receipt
+
+beforeAll(async () => {
+  acme = await projectNode()
+  project = await tempDir('project')
+  const result = await acme.install(project, ['app'])
+  if (result.receipt === null) throw new Error('there is no receipt')
+  file = join(project, result.receipt)
+  receipt = await verifyReceiptFile(file)
+})
+
+afterAll(() => acme.node.stop())
+
+describe('a receipt', () => {
+  test('says what was installed, by which policy and rules, and verifies with nothing but its file', () => {
+    expect(receipt.packages.map(({ name, version }) => `${name}@${version}`).toSorted()).toEqual([
+      'ggen/app@1.0.0',
+      'ggen/base@1.1.0',
+      'ggen/lib@1.0.0'
+    ])
+    expect(receipt.policies).toMatchObject([
+      { name: 'standard', digest: expect.stringMatching(/^[0-9a-f]{64}$/) as string }
+    ])
+    for (const { verdict, rules, from } of receipt.packages) {
+      expect(verdict).toBe('allow')
+      expect(rules).toContainEqual({ policy: 'standard', code: 'release-age', outcome: 'skipped', exception: null })
+      expect(from).toEqual([])
+    }
+  })
+
+  test('is written by every install that places something, and by no other', async () => {
+    expect((await acme.install(project)).receipt).toBeNull()
+    expect((await acme.install(project, ['single'], { dryRun: true })).receipt).toBeNull()
+    expect((await acme.remove(project, ['app'])).receipt).toBeNull()
+    expect((await acme.install(project, ['single'])).receipt).toMatch(/^\.ggen\/receipts\//)
+  })
+
+  test('is not written where a link leads, and nothing is installed there', async () => {
+    const [linked, elsewhere] = [await tempDir('project'), await tempDir('elsewhere')]
+    await mkdir(join(linked, '.ggen'))
+    await symlink(elsewhere, join(linked, '.ggen/receipts'))
+    expect(await codeOfAsync(() => acme.install(linked, ['single']))).toBe('HOSTILE_PATH')
+    expect(await readdir(elsewhere)).toEqual([])
+    expect(await readdir(join(linked, '.ggen'))).toEqual(['receipts'])
+  })
+
+  test('is one of so many that a project keeps', async () => {
+    const many = await tempDir('project')
+    for (let i = 0; i < LIMITS.policy.receipts + 2; i++) {
+      await acme.install(many, [`base@${i % 2 === 0 ? '=1.0.0' : '=1.1.0'}`])
+    }
+    expect(await readdir(join(many, '.ggen/receipts'))).toHaveLength(LIMITS.policy.receipts)
+  })
+
+  test('with one byte changed is not verified', async () => {
+    const text = await readFile(file, 'utf8')
+    const { payload } = JSON.parse(text) as { payload: string }
+    const changed = Buffer.from(payload, 'base64').toString().replace('"verdict":"allow"', '"verdict":"warn"')
+    const bad = join(await tempDir('receipt'), 'bad.json')
+    await writeFile(bad, text.replace(payload, Buffer.from(changed).toString('base64')))
+    expect(await codeOfAsync(() => verifyReceiptFile(bad))).toBe('BAD_SIGNATURE')
+  })
+
+  // Attack: a node that signs what is not so.
+  const { secret, did: by } = person('liar')
+  test.each<readonly [string, (honest: Receipt) => Partial<Receipt>]>([
+    [
+      'other bytes under the name of a release',
+      ({ packages }) => changed(packages, (first, second) => ({ ...first, root: second.root }))
+    ],
+    ['another author', ({ packages }) => changed(packages, first => ({ ...first, author: by }))],
+    [
+      'the facts of another release',
+      ({ packages }) => changed(packages, (first, second) => ({ ...first, facts: second.facts }))
+    ],
+    [
+      'a verdict that the rules do not give',
+      ({ packages }) =>
+        changed(packages, first => ({ ...first, facts: { ...first.facts, quarantine: { active: true, reason: '' } } }))
+    ],
+    [
+      'a rule that was left out',
+      ({ packages }) => changed(packages, first => ({ ...first, rules: first.rules.slice(1) }))
+    ],
+    [
+      'rules beside the digest of others',
+      ({ policies }) => ({
+        policies: policies.map(policy => ({
+          ...policy,
+          rules: policy.rules.map(rule => ({ ...rule, message: 'other' }))
+        }))
+      })
+    ]
+  ])('that a liar signed with %s is refused', (_, change) => {
+    expect(codeOf(() => verifyReceipt(signReceipt({ ...receipt, by }, secret)))).toBe('none')
+    expect(codeOf(() => verifyReceipt(signReceipt({ ...receipt, by, ...change(receipt) }, secret)))).toBe('MALFORMED')
+  })
+
+  test('under the signature of another key is refused', () => {
+    const other = generateSecret(new Uint8Array(32).fill(7))
+    expect(codeOf(() => verifyReceipt(signReceipt(receipt, other)))).toBe('BAD_SIGNATURE')
+  })
+
+  test.each([
+    '',
+    '{}',
+    '[]',
+    '{"payloadType":"x"}',
+    '{"payloadType":"application/vnd.ggen.receipt+json","payload":"e30=","signatures":[{"sig":""}]}'
+  ])('that is %j cannot be read', text => {
+    expect(codeOf(() => parseReceipt(text))).toBe('MALFORMED')
+  })
+
+  test('comes out of its text as it went in', async () => {
+    const text = await readFile(file, 'utf8')
+    expect(formatReceipt(parseReceipt(text))).toBe(text)
+  })
+})
+
+/** The packages with the first one changed. */
+function changed(
+  packages: readonly ReceiptPackage[],
+  change: (first: ReceiptPackage, second: ReceiptPackage) => ReceiptPackage
+): Partial<Receipt> {
+  const [first, second, ...others] = packages
+  if (first === undefined || second === undefined) throw new Error('there are too few packages')
+  return { packages: [change(first, second), second, ...others] }
+}
+
+test('two receipts tell what two machines do not have alike', async () => {
+  const [one, two] = [await tempDir('project'), await tempDir('project')]
+  const pathOf = async (folder: string, names: readonly string[]) => {
+    return join(folder, (await acme.install(folder, names)).receipt ?? '')
+  }
+  const a = await pathOf(one, ['base@=1.0.0', 'single'])
+  const b = await pathOf(two, ['base@=1.1.0', 'lib'])
+  expect(await diffReceiptFiles(a, a)).toMatchObject({
+    onlyInA: [],
+    onlyInB: [],
+    different: [],
+    policies: { a: [], b: [] }
+  })
+  expect(await diffReceiptFiles(a, b)).toMatchObject({
+    onlyInA: [{ name: 'ggen/single' }],
+    onlyInB: [{ name: 'ggen/lib' }],
+    different: [{ a: { version: '1.0.0' }, b: { version: '1.1.0' } }]
+  })
+})
