@@ -21,7 +21,7 @@ type Composing = Pick<NodeParts, 'facts' | 'gate' | 'precedence' | 'registries' 
 }
 
 /** What judges releases on this node. */
-export function composePolicy(parts: Composing, statements: Statements = NOBODY_SPOKE): PolicyParts {
+export function composePolicy(parts: Composing, statements: Statements): PolicyParts {
   const components = composeJudging(parts, statements)
   return {
     judge: judge(components),
@@ -56,16 +56,8 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
   }
 }
 
-/** What others say about releases and keys: the seam at which attestations and advisories come in. */
+/** What others say about releases and keys: of attestations, advisories, quarantines and domains. */
 export type Statements = Pick<PolicySources, 'advisories' | 'attestations' | 'domainOf' | 'quarantine'>
-
-/** Nobody has said anything about any release. */
-const NOBODY_SPOKE: Statements = {
-  attestations: async () => [],
-  advisories: async () => [],
-  quarantine: async () => ({ active: false, reason: '' }),
-  domainOf: async () => undefined
-}
 
 /**
  * The policies in force: that of the node, which is `standard` where its operator said nothing, then that of the project.

@@ -5,9 +5,9 @@ import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { DigestSet } from '../protocol/digest-set.ts'
 import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import type { Subject } from '../protocol/fact.ts'
+import type { DigestView } from '../protocol/attest/fold.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import type { PackageName } from '../protocol/package-name.ts'
 import { isPackage } from '../protocol/subject.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -20,21 +20,21 @@ export interface ReachableInit {
   readonly space: () => WalkedSpace
   /** The registries whose releases count. */
   readonly registries: () => readonly RegistryId[]
-  readonly view: Pick<RegistryView, 'find' | 'packages'>
+  readonly view: Pick<RegistryView, 'digests' | 'find' | 'packages' | 'said'>
   readonly clock: Pick<Clock, 'now' | 'after'>
   /** Aborted when the node begins to close its stores. */
   readonly stopping: AbortSignal
 }
 
 /**
- * Which blocks of one store some registry's releases reach. Being on the disk is not enough: what was imported for a release
+ * Which blocks of one store some registry's releases and statements reach. Being on the disk is not enough: what was imported for a release
  * that was refused, what a registry held that is no longer followed, and what a revocation took out lie there too.
  *
  * All of it is made when it is first asked for, bounded by what is on the disk and asked about: a node that nobody asks
  * reads nothing.
  *
  * Invariants:
- * 1. A root counts if a release of one of the registries names it: as of now, or after a revocation of `rescanMs` ago and
+ * 1. A root counts if a release of one of the registries names it, or a statement there whose predicate it is: as of now, or after a revocation of `rescanMs` ago and
  *    however long it takes to read all releases again. A registry with 100,000 packages would otherwise serve nobody for as
  *    long, each time that somebody is given a role.
  * 2. Another block counts if it is below such a root that is held as a whole.
@@ -48,7 +48,7 @@ export class Reachable {
   #registries: readonly RegistryId[] = []
   #scannedAt = Number.NEGATIVE_INFINITY
   #isStale = true
-  readonly #noted = new Map<string, readonly [RegistryId, PackageName]>()
+  readonly #noted = new Map<string, readonly [RegistryId, Exclude<Subject, 'registry'>]>()
   #isReading = false
   /** What is below the roots in `walked`. */
   #blocks = newSet()
@@ -71,7 +71,7 @@ export class Reachable {
     if (subject === 'registry' || this.#noted.size >= LIMITS.gateway.notedPackages) {
       this.#isStale = true
       this.#noted.clear()
-    } else if (isPackage(subject)) this.#noted.set(`${registry} ${subject}`, [registry, subject])
+    } else this.#noted.set(`${registry} ${subject}`, [registry, subject])
   }
 
   /** Whether a release names this root. @throws RegistryError TIMEOUT when that takes too long to find out */
@@ -136,10 +136,9 @@ export class Reachable {
     stopping.throwIfAborted()
     this.#isReading = true
     try {
-      for (const [key, [registry, name]] of this.#noted) {
+      for (const [key, [registry, subject]] of this.#noted) {
         this.#noted.delete(key)
-        const found = await view.find(registry, name)
-        for (const root of found === undefined ? [] : rootsIn(found)) this.#name(root)
+        for (const root of await rootsOf(view, registry, subject)) this.#name(root)
       }
       if (!this.#isCurrent()) await this.#readAll(registries())
     } finally {
@@ -171,8 +170,8 @@ export class Reachable {
     let seen = 0
     try {
       for (const registry of registries) {
-        for await (const found of view.packages(registry)) {
-          for (const root of rootsIn(found)) named.add(toLink(root).multihash.digest)
+        for await (const roots of allRoots(view, registry)) {
+          for (const root of roots) named.add(toLink(root).multihash.digest)
           if (++seen % LIMITS.storage.readAtOnce === 0) await setImmediate()
           stopping.throwIfAborted()
         }
@@ -265,8 +264,28 @@ export class Reachable {
   }
 }
 
-function rootsIn({ versions }: PackageView): readonly ContentId[] {
-  return versions.flatMap(({ contents }) => contents.map(({ root }) => root))
+type Roots = Pick<RegistryView, 'digests' | 'find' | 'packages' | 'said'>
+
+async function rootsOf(
+  view: Roots,
+  registry: RegistryId,
+  subject: Exclude<Subject, 'registry'>
+): Promise<readonly ContentId[]> {
+  if (isPackage(subject)) return rootsIn(await view.find(registry, subject))
+  return predicatesIn(await view.said(registry, subject))
+}
+
+async function* allRoots(view: Roots, registry: RegistryId): AsyncGenerator<readonly ContentId[]> {
+  for await (const found of view.packages(registry)) yield rootsIn(found)
+  for await (const said of view.digests(registry)) yield predicatesIn(said)
+}
+
+function rootsIn(found: PackageView | undefined): readonly ContentId[] {
+  return found?.versions.flatMap(({ contents }) => contents.map(({ root }) => root)) ?? []
+}
+
+function predicatesIn(said: DigestView | undefined): readonly ContentId[] {
+  return said?.attestations.flatMap(({ content }) => (content === null ? [] : [content.cid])) ?? []
 }
 
 function newSet(): DigestSet {

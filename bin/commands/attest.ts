@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import type { ApiMethods } from '../../node/services/api.ts'
 import type { ShownAttestation, ShownRelease } from '../../node/services/attest/methods.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { attestationLines, releaseText, summaryText } from './attest-text.ts'
+import { attestationLines, releaseText, summaryLine } from './attest-text.ts'
 import { countOf, print, report, safe } from './print.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
@@ -97,7 +97,7 @@ function envelopeLines(file: string, result: ApiMethods['verifyEnvelope']['resul
     gutter('Verified', `${safe(file)}  ${predicateType}`),
     ...signers.map(key => under(`signed by ${key}`)),
     ...(unknown === 0 ? [] : [under(`${countOf(unknown, 'other signature')}, by nobody known`)]),
-    ...(summary === null ? [] : [under(summaryText(summary))]),
+    ...(summary === null ? [] : [under(summaryLine(summary))]),
     ...subjects
       .slice(0, 8)
       .map(({ name, sha256 }) => under(`about ${safe(name ?? 'something')} ${sha256 ?? 'without sha256'}`)),

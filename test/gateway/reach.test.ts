@@ -1,3 +1,4 @@
+import type { DigestView } from '../../protocol/attest/fold.ts'
 import { randomBytes } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -133,6 +134,14 @@ test('what a registry held that is no longer followed is sent over none', async 
   expect(await askDag(asker, { root: left, wants: [toLink(left)] })).toEqual(['missing', 'end'])
 })
 
+/** A registry in which nobody says anything of bytes. */
+const NOTHING_SAID = {
+  said: async () => undefined,
+  digests: async function* (): AsyncGenerator<DigestView> {
+    yield* []
+  }
+}
+
 describe('one stream', () => {
   const clock = { now: () => 0, after: () => () => undefined }
   const dag = new DagBlocks()
@@ -179,6 +188,7 @@ test('whoever asks for a root does not wait for those who make the node look thr
     }),
     registries: () => [registry],
     view: {
+      ...NOTHING_SAID,
       find: async () => undefined,
       packages: async function* () {
         yield { versions: [{ contents: [{ root: named }] }] } as unknown as PackageView
@@ -212,6 +222,7 @@ test('what was named is served while all is read again, and what is no longer fo
     }),
     registries: () => registries,
     view: {
+      ...NOTHING_SAID,
       find: async () => undefined,
       packages: async function* () {
         if (isStuck) await stuck.promise

@@ -3,6 +3,10 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signException } from '../../attestation/sign-exception.ts'
 import { signReceipt } from '../../attestation/sign-receipt.ts'
+import { AttestationReader } from '../../node/services/attest/reader.ts'
+import { composeStatements } from '../../node/statements.ts'
+import { memoryKeyValue } from '../../storage/memory-key-value.ts'
+import { TrustRecords } from '../../storage/trust-records.ts'
 import { composePolicy } from '../../node/policy.ts'
 import { addException, readExceptions } from '../../node/policy-files.ts'
 import type { Candidate } from '../../node/services/policy/gather.ts'
@@ -53,7 +57,19 @@ function nodeOf({ did: principal, secret }: typeof me): PolicyParts {
     signReceipt: (receipt: Receipt) => signReceipt(receipt, secret)
   }
   const clock = { now: () => here.now }
-  return composePolicy({ clock, facts, gate, precedence, registries, view, sources, home, signer })
+  const attestations = new AttestationReader({
+    gate,
+    registries,
+    now: () => here.now,
+    contentHere: async () => undefined
+  })
+  const statements = composeStatements({
+    attestations,
+    registries,
+    view,
+    trust: new TrustRecords(memoryKeyValue())
+  })
+  return composePolicy({ clock, facts, gate, precedence, registries, view, sources, home, signer }, statements)
 }
 
 async function candidate(version: string, changes: Partial<Candidate> = {}): Promise<Candidate> {
