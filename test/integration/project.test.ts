@@ -307,7 +307,8 @@ describe('more than one at a time', () => {
       '.state.json',
       'packages',
       'packs.lock',
-      'project.toml'
+      'project.toml',
+      'receipts'
     ])
     expect(await readdir(join(project, '.ggen/packages'))).toEqual(['base'])
   })
