@@ -184,6 +184,7 @@ async function openCore(init: NodeInit, opening: AsyncDisposableStack): Promise<
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
   const spaces = await Spaces.open({ ...blockFolders(home), kv, records, clock, registries })
+  opening.defer(() => spaces.close())
   const swarms = new Swarms(registries)
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())

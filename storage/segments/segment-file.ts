@@ -93,8 +93,8 @@ export class SegmentFile {
   }
 
   /** The bytes of a block, as they are on the disk; fewer when the file is shorter. */
-  read(offset: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(length)
+  read(offset: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length)
     const read = readSync(this.#open(), bytes, 0, length, offset + HEADER_BYTES)
     return bytes.subarray(0, read)
   }
