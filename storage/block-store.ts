@@ -7,6 +7,7 @@ import { FlushTogether } from './flush-together.ts'
 import type { FlushFailures } from './flush-together.ts'
 import { Quarantine } from './quarantine.ts'
 import { isSmallPart, SmallBlocks } from './segments/small-blocks.ts'
+import type { SegmentBounds } from './segments/segments.ts'
 import { Turn } from './turn.ts'
 import { verifiedBlocks } from './verified-blocks.ts'
 import type { BlockCore, PutOptions, VerifiedBlocks } from './verified-blocks.ts'
@@ -18,14 +19,14 @@ import type { BlockCore, PutOptions, VerifiedBlocks } from './verified-blocks.ts
  *   <dir>/small/         small blocks, many in one file (segments/small-blocks.ts)
  *   <dir>/.quarantine/   damaged blocks, the newest few, for whoever asks what happened
  */
-export async function openBlocks(dir: string): Promise<VerifiedBlocks> {
+export async function openBlocks(dir: string, bounds: SegmentBounds = LIMITS.segments): Promise<VerifiedBlocks> {
   const turn = new Turn()
   const quarantine = new Quarantine(join(dir, '.quarantine'))
   const files = new BlockFiles(dir, { quarantine, turn })
   await files.recover()
   try {
     const nameOf = (cid: CID): string => files.nameOf(cid)
-    const small = await SmallBlocks.open({ dir: join(dir, 'small'), quarantine, turn, nameOf })
+    const small = await SmallBlocks.open({ dir: join(dir, 'small'), quarantine, turn, nameOf, bounds })
     return verifiedBlocks(bothOf(files, small, turn))
   } catch (cause) {
     throw toWriteError(cause, 'the folder of blocks')

@@ -1,6 +1,5 @@
 import { closeSync, fstatSync, fsync, ftruncateSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { LIMITS } from '../../protocol/limits.ts'
 import { codeOf } from '../disk-errors.ts'
 import { formatBlockHeader, formatHead, formatTombstone, HEADER_BYTES, newHead } from './record.ts'
 import type { Place, SegmentHead } from './record.ts'
@@ -39,7 +38,8 @@ export class SegmentFile {
   liveBytes = 0
   /** Tombstones in it, by the number of the segment that they speak of. */
   readonly tombstones = new Map<number, number>()
-  isFull: boolean
+  /** What was written only in part could not be cut off. */
+  isBroken = false
   #synced = 0
   #fd: number | undefined
   #syncs = 0
@@ -52,7 +52,6 @@ export class SegmentFile {
     this.size = size
     this.covered = covered
     this.rows = rows
-    this.isFull = isFull(size, rows)
     // What an index vouches for was made durable before; after a crash nobody knows about the rest.
     this.#synced = covered
   }
@@ -170,7 +169,6 @@ export class SegmentFile {
       throw cause
     }
     this.size = at + length
-    if (isFull(this.size, this.rows)) this.isFull = true
     return at
   }
 
@@ -178,7 +176,7 @@ export class SegmentFile {
     try {
       ftruncateSync(fd, at)
     } catch {
-      this.isFull = true
+      this.isBroken = true
     }
   }
 
@@ -186,9 +184,4 @@ export class SegmentFile {
     // 'r+': Windows makes durable only what may be written.
     return (this.#fd ??= openSync(this.file, 'r+'))
   }
-}
-
-/** With room for the largest record that may come. */
-function isFull(size: number, rows: Rows | undefined): boolean {
-  return size >= LIMITS.segments.fileBytes || (rows?.count ?? 0) >= LIMITS.segments.fileRecords - 1
 }

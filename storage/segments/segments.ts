@@ -2,22 +2,30 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { RegistryError } from '../../protocol/errors.ts'
-import { LIMITS } from '../../protocol/limits.ts'
 import { syncDir, temporaryName } from '../durable.ts'
 import { indexFile, segmentFile } from './load-segments.ts'
 import { HEAD_BYTES, HEADER_BYTES } from './record.ts'
 import { SegmentFile } from './segment-file.ts'
 
+/** From `LIMITS.segments`; tests have them smaller. */
+export interface SegmentBounds {
+  readonly fileBytes: number
+  readonly fileRecords: number
+  readonly openFiles: number
+  readonly unindexedBytes: number
+}
+
 /**
  * The segments of a folder: which one grows, which are open, what is durable.
  *
  * Invariants:
- * 1. At most `LIMITS.segments.openFiles` are open, and those that are just being made durable.
+ * 1. At most `openFiles` are open, and those that are just being made durable.
  * 2. After a sync that failed no other one succeeds: the system tells of lost pages once, and takes them for clean afterwards.
  * 3. An index is written when what it tells of is durable.
  */
 export class Segments {
   readonly #dir: string
+  readonly #bounds: SegmentBounds
   readonly #segments: Map<number, SegmentFile>
   /** The one that grows. */
   #active: SegmentFile | undefined
@@ -31,13 +39,14 @@ export class Segments {
   #sealing: Promise<void> = Promise.resolve()
 
   /** @param segments in the order of their numbers */
-  constructor(dir: string, segments: Map<number, SegmentFile>) {
+  constructor(dir: string, segments: Map<number, SegmentFile>, bounds: SegmentBounds) {
     this.#dir = dir
+    this.#bounds = bounds
     this.#segments = segments
     const newest = [...segments.values()].at(-1)
     this.#next = (newest?.number ?? 0) + 1
     for (const segment of segments.values()) {
-      if (segment === newest && !segment.isFull) this.#adopt(segment)
+      if (segment === newest && !this.#isFull(segment)) this.#adopt(segment)
       else this.seal(segment)
     }
   }
@@ -66,7 +75,7 @@ export class Segments {
   growing(): SegmentFile {
     this.assertOpen()
     const active = this.#active
-    if (active !== undefined && !active.isFull) return this.#use(active)
+    if (active !== undefined && !this.#isFull(active)) return this.#use(active)
     this.#active = undefined
     if (active !== undefined) this.seal(active)
     if (this.#segments.size === 0 && mkdirSync(this.#dir, { recursive: true, mode: 0o700 }) !== undefined) {
@@ -129,7 +138,7 @@ export class Segments {
     await this.#sealing
     for (const segment of this.#segments.values()) {
       // What was not flushed may still be lost with the machine; it is not with the process.
-      const isLong = segment.size - segment.covered > LIMITS.segments.unindexedBytes
+      const isLong = segment.size - segment.covered > this.#bounds.unindexedBytes
       if (isLong) await this.#writeIndex(segment).catch(() => undefined)
     }
     for (const segment of this.#opened) segment.close()
@@ -138,6 +147,10 @@ export class Segments {
 
   assertOpen(): void {
     if (this.#isClosed) throw new RegistryError('INTERNAL', 'the store of blocks is closed')
+  }
+
+  #isFull({ isBroken, size, rows }: SegmentFile): boolean {
+    return isBroken || size >= this.#bounds.fileBytes || (rows?.count ?? 0) >= this.#bounds.fileRecords - 1
   }
 
   /** What a crash left at its end is cut off before anything is written there. */
@@ -194,7 +207,7 @@ export class Segments {
   }
 
   #use(segment: SegmentFile): SegmentFile {
-    if (this.#opened.delete(segment) || this.#opened.size < LIMITS.segments.openFiles) {
+    if (this.#opened.delete(segment) || this.#opened.size < this.#bounds.openFiles) {
       this.#opened.add(segment)
       return segment
     }

@@ -17,6 +17,7 @@ import { HEADER_BYTES } from './record.ts'
 import type { Place } from './record.ts'
 import type { SegmentFile } from './segment-file.ts'
 import { Segments } from './segments.ts'
+import type { SegmentBounds } from './segments.ts'
 
 const RAW = 0x55
 const SHA2_256 = 0x12
@@ -27,6 +28,7 @@ export interface SmallBlocksInit {
   readonly turn: Turn
   /** What a damaged block is called where it is set aside. */
   readonly nameOf: (cid: CID) => string
+  readonly bounds: SegmentBounds
 }
 
 /**
@@ -56,7 +58,7 @@ export class SmallBlocks {
 
   private constructor(init: SmallBlocksInit, { segments, index, bytes, superseded }: LoadedSegments) {
     this.#init = init
-    this.#segments = new Segments(init.dir, segments)
+    this.#segments = new Segments(init.dir, segments, init.bounds)
     this.#index = index
     this.#bytes = bytes
     for (const place of superseded) this.#mark(place)
