@@ -24,8 +24,9 @@ interface Compacted {
  * Gives back what deletions left: what is still in use of a segment is written anew, made durable, and only then is the segment
  * deleted. A crash in between leaves both.
  *
- * Those with the least in use go first: on a full disk they make the room for the others. Each is written anew when so much of
- * it is dead that at most three bytes are written for one that comes free.
+ * Segments of which nothing is in use go first, so that on a full disk they make the room for the others; then the others from
+ * the oldest on, since tombstones speak of older ones. Each is written anew when so much of it is dead that at most three bytes
+ * are written for one that comes free.
  */
 export async function compactSegments(segments: Segments, blocks: Compacted): Promise<number> {
   const sizeOfAll = (): number => [...segments.all].reduce((sum, { size }) => sum + size, 0)
@@ -35,20 +36,33 @@ export async function compactSegments(segments: Segments, blocks: Compacted): Pr
     if (blocks.isThorough || segment.liveBytes === 0) return dead > 0
     return 100 * dead >= LIMITS.segments.deadPercent * segment.size
   }
-  const chosen = [...segments.all].filter(isWorth).toSorted((a, b) => a.liveBytes - b.liveBytes)
-  for (const segment of chosen) segments.retire(segment)
+  const all = [...segments.all]
   try {
-    for (const segment of chosen) await compactOne(segments, blocks, segment)
+    for (const segment of [...all.filter(({ liveBytes }) => liveBytes === 0), ...all]) {
+      if (segments.has(segment.number) && isWorth(segment)) await compactOne(segments, blocks, segment)
+    }
   } catch (cause) {
     // Room for what is in use is missing. What came free stays free.
     if (!isDiskFull(cause)) throw cause
-  } finally {
-    for (const segment of chosen) segments.seal(segment)
   }
   return Math.max(0, before - sizeOfAll())
 }
 
 async function compactOne(segments: Segments, blocks: Compacted, segment: SegmentFile): Promise<void> {
+  segments.retire(segment)
+  try {
+    if (await moveAll(segments, blocks, segment)) await segments.sync(segments.all)
+    // Damaged blocks may still be in it.
+    if (segment.liveBytes > 0) return
+    await segment.settled()
+    segments.remove(segment)
+  } finally {
+    if (segments.has(segment.number)) segments.seal(segment)
+  }
+}
+
+/** Whether anything was written. */
+async function moveAll(segments: Segments, blocks: Compacted, segment: SegmentFile): Promise<boolean> {
   let isMoved = false
   for (const digest of blocks.liveIn(segment)) {
     await blocks.rest()
@@ -62,9 +76,5 @@ async function compactOne(segments: Segments, blocks: Compacted, segment: Segmen
     blocks.mark(place)
     isMoved = true
   }
-  if (isMoved) await segments.sync(segments.all)
-  // Damaged blocks are still in it.
-  if (segment.liveBytes > 0) return
-  await segment.settled()
-  segments.remove(segment)
+  return isMoved
 }

@@ -23,7 +23,7 @@ export async function storedBlocks(folder: string): Promise<readonly StoredBlock
   for (const { name, parentPath } of files) {
     const file = join(parentPath, name)
     if (name.endsWith('.data')) {
-      const multihash = decodeDigest(base32upper.baseDecode(name.slice(0, -'.data'.length)))
+      const multihash = decodeDigest(base32upper.decode(name.slice(0, -'.data'.length)))
       found.push({ cid: CID.createV1(0x55, multihash), file, offset: 0, length: (await stat(file)).size })
     }
     if (!name.endsWith('.segment')) continue
