@@ -105,10 +105,11 @@ export class BlockKeeper {
     const room = new Room(
       {
         swarm: space.name,
-        usedBytes: async () => (await space.stored.usage()).bytes,
+        usedBytes: () => usedBytes(space),
         bytesHere: (root, signal) => bytesHere(space, root, signal),
         shrinkTo: async (budgetBytes, signal) => {
           const { bytes, roots } = await this.collect(space, { budgetBytes, isDry: false, signal })
+          if ((await usedBytes(space)) > budgetBytes) await space.stored.compact({ isThorough: true, signal })
           this.#init.log.info(
             { swarm: space.name, bytes, roots },
             'the quota is reached: what is not pinned was let go'
@@ -221,6 +222,11 @@ export class BlockKeeper {
     const pinned = pins.all.flatMap(pin => (pin.type === 'root' ? [] : [pin.registry]))
     return [...new Set([...registries.ids, ...pinned])].filter(registry => this.keepsAny(registry))
   }
+}
+
+/** What a quota counts: blocks, and what deleted ones still take. */
+export async function usedBytes({ stored }: Space): Promise<number> {
+  return (await stored.usage()).bytes + stored.deadBytes()
 }
 
 /** Of a content that is here in parts: what its declared size need not bring any more. */

@@ -67,6 +67,7 @@ export async function openCore(init: NodeInit, opening: AsyncDisposableStack): P
   const disk = new DiskGuard({ home, store: kv, clock, log, signal: stopping.signal })
   await disk.start()
   const spaces = await Spaces.open({ ...blockFolders(home), kv, records, clock, registries })
+  opening.defer(() => spaces.close())
   const swarms = new Swarms(registries)
   const projects = new Projects(() => clock.now())
   opening.defer(() => projects.close())

@@ -72,6 +72,7 @@ export class Spaces {
       kept: () => this.kept(),
       forgetKept: async root => void (await each(space => space.forgetKept(root))),
       deleteBlock: async cid => void (await each(space => space.allBlocks.delete(cid))),
+      afterDeletion: async () => void (await each(space => space.stored.compact({ isThorough: true }))),
       now: () => init.clock.now()
     })
   }
@@ -130,9 +131,15 @@ export class Spaces {
     if (space === undefined) return
     this.#spaces.delete(name)
     await space.forgetTraces()
+    await space.stored.close()
     if (!purge) return
     for await (const root of space.kept()) await space.forgetKept(root)
     await this.#init.deleteBlocks(name)
+  }
+
+  /** Nothing reads or writes blocks any more. */
+  async close(): Promise<void> {
+    for (const { stored } of this.all) await stored.close()
   }
 
   async *#listBlocks(root: ContentId, signal: AbortSignal): AsyncGenerator<CID> {

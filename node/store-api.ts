@@ -3,6 +3,7 @@ import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
+import { usedBytes } from './block-keeper.ts'
 import { locate, repairSpace, verifiedStoreOf } from './block-repair.ts'
 import type { NodeParts } from './parts.ts'
 import { pinTarget, pinText } from './pin-target.ts'
@@ -53,6 +54,7 @@ async function statSpace(
     swarm: space.name,
     blocks,
     bytes,
+    deadBytes: space.stored.deadBytes(),
     roots: found.kept.roots + found.roots,
     pinned: found.pinned,
     reclaimableBytes: found.bytes,
@@ -212,7 +214,7 @@ async function setQuota(
   const room = keeper.roomOf(space)
   room.quotaBytes = bytes === 0 ? undefined : bytes
   keeper.changed()
-  return { swarm, quotaBytes: room.quotaBytes ?? null, usedBytes: (await space.stored.usage()).bytes }
+  return { swarm, quotaBytes: room.quotaBytes ?? null, usedBytes: await usedBytes(space) }
 }
 
 async function shown(parts: NodeParts, pin: Pin & { readonly policy?: MirrorPolicy | null }): Promise<ShownPin> {

@@ -41,6 +41,23 @@ export const STORE_LIMITS = Object.freeze({
     scrubLookMs: 60 * MINUTE,
     scrubRecordBytes: 4 * KiB
   }),
+  segments: Object.freeze({
+    /** a block up to this size lives in a file with others; a larger one has a file of its own */
+    blockBytes: 64 * KiB,
+    /** a file takes no more once it has so many bytes or records */
+    fileBytes: 16 * MiB,
+    fileRecords: 65_536,
+    /** blocks of one store whose places are remembered, 60 bytes each; what comes then has files of its own */
+    blocks: 1_000_000,
+    /** files of one store that are open at a time */
+    openFiles: 16,
+    /** of a file, percent that deletions left in it before a collection writes the rest of it anew */
+    deadPercent: 25,
+    /** what is written since its index is, before closing writes the index again: as much is read when the store opens */
+    unindexedBytes: 1 * MiB,
+    /** parts that a walk over small blocks goes through: what is listed at once */
+    parts: 32
+  }),
   trace: Object.freeze({
     /** contents of one space of which it is remembered how they came */
     roots: 1_024,

@@ -47,6 +47,9 @@ export function memoryBlocks(): VerifiedBlocks {
       blocks.delete(nameOf(cid))
       return bytes.length
     },
+    deadBytes: () => 0,
+    compact: async () => 0,
+    close: async () => undefined,
     usage: async () => ({
       blocks: blocks.size,
       bytes: [...blocks.values()].reduce((sum, { length }) => sum + length, 0)

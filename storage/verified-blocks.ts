@@ -22,6 +22,11 @@ export interface PutOptions extends AbortOptions {
   readonly atOnce?: boolean
 }
 
+export interface CompactOptions extends AbortOptions {
+  /** Also where little comes free: for bytes that are to be gone, and for a quota that is reached. */
+  readonly isThorough?: boolean
+}
+
 /**
  * A Blockstore (interface-blockstore 7, which Helia and bitswap use) that believes nobody, its own disk included.
  * What every implementation must do is `test/storage/blocks.contract.ts`.
@@ -72,12 +77,30 @@ export interface VerifiedBlocks {
   sweep(cid: CID, isFree: () => boolean): number | undefined
   /** How many blocks there are, and their bytes. */
   usage(): Promise<BlockCount>
+  /** Bytes on the disk that deleted blocks still take, until they are given back. */
+  deadBytes(): number
+  /** Gives them back, where there are enough of them. The bytes of files that came free. */
+  compact(options?: CompactOptions): Promise<number>
+  /** Nothing is written, and no block read, afterwards. */
+  close(): Promise<void>
 }
 
 /** The few operations that differ between a disk and memory. They are asked for storable blocks only, but for `flush`. */
 export type BlockCore = Pick<
   VerifiedBlocks,
-  'delete' | 'flush' | 'has' | 'keysIn' | 'read' | 'readNow' | 'shards' | 'sizeOf' | 'sweep' | 'usage'
+  | 'close'
+  | 'compact'
+  | 'deadBytes'
+  | 'delete'
+  | 'flush'
+  | 'has'
+  | 'keysIn'
+  | 'read'
+  | 'readNow'
+  | 'shards'
+  | 'sizeOf'
+  | 'sweep'
+  | 'usage'
 > & {
   /** Called with bytes that match. */
   write(cid: CID, bytes: Uint8Array, options: Pick<PutOptions, 'atOnce'>): Promise<void>
@@ -132,6 +155,9 @@ export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
     sizeOf: cid => (isStorable(cid) ? core.sizeOf(cid) : undefined),
     sweep: (cid, isFree) => (isStorable(cid) ? core.sweep(cid, isFree) : undefined),
     usage: core.usage,
+    deadBytes: core.deadBytes,
+    compact: core.compact,
+    close: core.close,
     putMany: async function* (source, options) {
       for await (const { cid, bytes } of source) yield await put(cid, bytes, options)
     },

@@ -19,13 +19,14 @@ export function statLines({ spaces, disk, readOnly, pins }: Result<'storeStat'>,
 }
 
 function spaceLines(space: StoredSpace, now: number): readonly string[] {
-  const { blocks, bytes, roots, pinned, reclaimableBytes, quotaBytes, scrub } = space
-  const room =
-    quotaBytes === null ? 'no quota' : `${bytesText(quotaBytes)}, ${Math.round((bytes / quotaBytes) * 100)} % used`
+  const { blocks, bytes, deadBytes, roots, pinned, reclaimableBytes, quotaBytes, scrub } = space
+  const percent = (ofBytes: number): number => Math.round(((bytes + deadBytes) / ofBytes) * 100)
+  const room = quotaBytes === null ? 'no quota' : `${bytesText(quotaBytes)}, ${percent(quotaBytes)} % used`
   return table([
     ['Kept     ', `${countOf(roots, 'content')}, ${countOf(blocks, 'block')}, ${bytesText(bytes)}`],
     ['Pinned   ', `${countOf(pinned.roots, 'content')}, ${bytesText(pinned.bytes)}`],
     ['Could go ', bytesText(reclaimableBytes)],
+    ...(deadBytes > 0 ? [['Deleted  ', `${bytesText(deadBytes)} that the disk does not have back yet`]] : []),
     ['Quota    ', room],
     ['Looked   ', scrub === null ? 'not yet at every block' : scrubText(scrub, now)]
   ])

@@ -29,6 +29,8 @@ export interface TakedownComponents {
   readonly kept: () => AsyncIterable<ContentId>
   readonly forgetKept: (root: ContentId) => Promise<void>
   readonly deleteBlock: (cid: CID) => Promise<void>
+  /** So that no byte of them is left on the disk. */
+  readonly afterDeletion: () => Promise<void>
   readonly now: () => number
 }
 
@@ -103,7 +105,7 @@ export class Takedowns {
     { reference, reason = '', isDeleted = false }: TakedownOrder,
     signal: AbortSignal
   ): Promise<TakedownResult> {
-    const { records, forgetKept, deleteBlock, now } = this.#components
+    const { records, forgetKept, deleteBlock, afterDeletion, now } = this.#components
     const blocks = new Map<string, CID>()
     await this.#walk(root, signal, cid => void blocks.set(nameOf(cid.multihash.digest), cid))
     const all = blocks.size
@@ -119,7 +121,10 @@ export class Takedowns {
     this.#roots.set(root, takedown)
     await records.withhold(takedown, cids)
     await forgetKept(root)
-    if (isDeleted) for (const cid of cids) await deleteBlock(cid)
+    if (isDeleted) {
+      for (const cid of cids) await deleteBlock(cid)
+      await afterDeletion()
+    }
     return {
       root,
       withheld: cids.length,

@@ -1,9 +1,10 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { packageFolder } from '../support/package-folder.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
 import { runCli } from '../support/spawn-cli.ts'
+import { storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /** Runs a command on a data directory and answers with its JSON. */
@@ -14,8 +15,8 @@ async function cli(home: string, ...args: readonly string[]): Promise<Record<str
   return said
 }
 
-async function filesIn(folder: string): Promise<number> {
-  return (await readdir(folder, { recursive: true })).filter(name => name.endsWith('.data')).length
+async function blocksIn(folder: string): Promise<number> {
+  return (await storedBlocks(folder)).length
 }
 
 test('a private registry comes back from a backup into its own place, and its members find it there', async () => {
@@ -32,9 +33,9 @@ test('a private registry comes back from a backup into its own place, and its me
   await cli(node.home, 'backup', file, '--blocks', '--with-keys', '--passphrase-file', passphrase)
   const home = join(folder, 'restored')
   await cli(home, 'restore', file, '--passphrase-file', passphrase)
-  expect(await filesIn(join(home, 'blocks-acme'))).toBe(await filesIn(join(node.home, 'blocks-acme')))
-  expect(await filesIn(join(home, 'blocks-acme'))).toBeGreaterThan(0)
-  expect(await filesIn(join(home, 'blocks'))).toBe(0)
+  expect(await blocksIn(join(home, 'blocks-acme'))).toBe(await blocksIn(join(node.home, 'blocks-acme')))
+  expect(await blocksIn(join(home, 'blocks-acme'))).toBeGreaterThan(0)
+  expect(await blocksIn(join(home, 'blocks'))).toBe(0)
 
   // Its old host never comes back: the restored one has another peer id and, here, another port.
   const restored = await runningNode({ home })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
@@ -23,6 +23,7 @@ import { errorOf } from '../support/daemon.ts'
 import { codeOf, codeOfAsync } from '../support/error-code.ts'
 import { contentIdOf, FactWriter, person } from '../support/facts.ts'
 import { packageFolder } from '../support/package-folder.ts'
+import { flipBitIn, storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 interface LocalNode {
@@ -142,10 +143,7 @@ describe('a registry in a file', () => {
     await owner.call('registryCreate', { name: 'brittle' })
     const made = await packageFolder({ name: 'brittle', files: { 'data.bin': randomBytes(50_000) } })
     const { cid } = await owner.call('publish', { registry: 'brittle', folder: made })
-    const blocks = await readdir(join(owner.home, 'blocks'), { recursive: true })
-    for (const name of blocks.filter(each => each.endsWith('.data'))) {
-      await writeFile(join(owner.home, 'blocks', name), 'damaged')
-    }
+    for (const block of await storedBlocks(join(owner.home, 'blocks'))) await flipBitIn(block)
     const exported = await owner.call('mirrorExport', {
       registry: 'brittle',
       file: join(folder, 'left'),

@@ -19,19 +19,25 @@ function fileOf(dir: string, cid: CID): string {
   return join(dir, folder, file)
 }
 
+/** In a file of its own, as a large block is, and as a program wrote it that knew nothing else. */
 async function stored(bytes: Uint8Array) {
   const dir = await tempDir('blocks')
-  const blocks = await openBlocks(dir)
   const { cid } = blockOf(bytes)
-  await blocks.put(cid, bytes)
-  return { dir, blocks, cid, file: fileOf(dir, cid), bytes }
+  await writeAlone(dir, cid, bytes)
+  return { dir, blocks: await openBlocks(dir), cid, file: fileOf(dir, cid), bytes }
 }
 
-describe('blocks in a folder', () => {
+async function writeAlone(dir: string, cid: CID, bytes: Uint8Array): Promise<void> {
+  const file = fileOf(dir, cid)
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, bytes, { mode: 0o600 })
+}
+
+describe('blocks in files of their own', () => {
   test('any bit flipped in the file is CORRUPT_BLOCK naming the block, and never the wrong bytes', async () => {
     const { dir, blocks, cid, file, bytes } = await stored(filled(1_000, 7))
     const anyBit = fc.asyncProperty(fc.nat(8 * bytes.length - 1), async bit => {
-      await blocks.put(cid, bytes)
+      await writeAlone(dir, cid, bytes)
       const damaged = await readFile(file)
       damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       await writeFile(file, damaged)
@@ -68,7 +74,7 @@ describe('blocks in a folder', () => {
     const blocks = await openBlocks(dir)
     for (let i = 0; i < LIMITS.storage.quarantinedBlocks + 5; i++) {
       const { cid, bytes } = blockOf(filled(50, i))
-      await blocks.put(cid, bytes)
+      await writeAlone(dir, cid, bytes)
       await truncate(fileOf(dir, cid), 3)
       await expect(blocks.read(cid)).rejects.toMatchObject({ code: 'CORRUPT_BLOCK' })
     }
@@ -113,7 +119,12 @@ describe('blocks in a folder', () => {
   })
 
   test.skipIf(process.platform === 'win32')('block files are readable by their owner only', async () => {
-    const { file } = await stored(filled(10))
-    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    const dir = await tempDir('blocks')
+    const blocks = await openBlocks(dir)
+    const [large, small] = [blockOf(filled(70_000)), blockOf(filled(10))]
+    for (const { cid, bytes } of [large, small]) await blocks.put(cid, bytes)
+    for (const file of [fileOf(dir, large.cid), join(dir, 'small', '0000000001.segment')]) {
+      expect((await stat(file)).mode & 0o777).toBe(0o600)
+    }
   })
 })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BlockScrub } from '../../node/block-scrub.ts'
@@ -10,6 +10,7 @@ import { containing } from '../support/like.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
+import { flipBitIn, storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 let a: TestRunningNode
@@ -44,13 +45,10 @@ async function caughtUp(): Promise<void> {
 
 /** Flips a bit in the largest block of a node. */
 async function damage(home: string): Promise<void> {
-  const dir = join(home, 'blocks')
-  const files = (await readdir(dir, { recursive: true })).filter(name => name.endsWith('.data'))
-  const sized = await Promise.all(files.map(async name => ({ name, bytes: await readFile(join(dir, name)) })))
-  const largest = sized.toSorted((x, y) => y.bytes.length - x.bytes.length)[0]
+  const blocks = await storedBlocks(join(home, 'blocks'))
+  const largest = blocks.toSorted((x, y) => y.length - x.length)[0]
   if (largest === undefined) throw new Error('there are no blocks')
-  largest.bytes[largest.bytes.length >> 1] = (largest.bytes[largest.bytes.length >> 1] ?? 0) ^ 1
-  await writeFile(join(dir, largest.name), largest.bytes)
+  await flipBitIn(largest)
 }
 
 describe('pins of a node', () => {

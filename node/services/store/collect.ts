@@ -18,6 +18,8 @@ export interface CollectedBlocks {
   shards(): Promise<readonly string[]>
   keysIn(shard: string): AsyncIterable<CID>
   sweep(cid: CID, isFree: () => boolean): number | undefined
+  /** Gives back to the disk what deletions left. */
+  compact(options: { readonly signal: AbortSignal }): Promise<number>
 }
 
 interface KeptEntry {
@@ -79,12 +81,14 @@ type Walked =
  *   4. forget the records of what is let go, durably
  *   5. mark once more what somebody holds, who may have come since 2
  *   6. delete every block that is not marked, each with a last look at the marks and nothing in between
+ *   7. write anew files that hold much that was deleted: what is left in them is in use, and marked or not it stays
  *
  * | crash after | leaves |
  * |---|---|
  * | 1, 2, 3 | nothing changed |
  * | 4 | blocks that no record speaks of: garbage for the next time |
  * | a part of 6 | the same, less of it |
+ * | a part of 7 | some blocks twice |
  *
  * Memory: 8 bytes for each block that stays, in a table at most half full, so 16 MiB for a million blocks and 24 MiB while the
  * table grows; the names of the roots; the blocks of the one root that is being walked.
@@ -249,6 +253,7 @@ class Collection {
       }
       this.#tell('sweeping', at + 1, shards.length)
     }
+    if (!isDry) await blocks.compact({ signal: this.#order.signal })
     return { blocks: count, bytes }
   }
 

@@ -6,6 +6,8 @@ export interface StoredSpace {
   readonly swarm: string
   readonly blocks: number
   readonly bytes: number
+  /** What deleted blocks still take on the disk, until enough of it is there to be given back. */
+  readonly deadBytes: number
   /** Content roots that are held as a whole, or were and are to come back. */
   readonly roots: number
   readonly pinned: { readonly roots: number; readonly bytes: number }

@@ -1,8 +1,5 @@
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { base32 } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
-import { decode as decodeDigest } from 'multiformats/hashes/digest'
 import { decode as decodeCbor } from '@ipld/dag-cbor'
 import { DEFAULT_CONFIG } from '../../../node/config.ts'
 import { createNode } from '../../../node/create-node.ts'
@@ -16,6 +13,7 @@ import { parseEnvelope } from '../../../protocol/fact.ts'
 import type { Envelope } from '../../../protocol/fact.ts'
 import { privateKeys, privateNames } from '../../../protocol/membership/names.ts'
 import { listKeys, readKey } from '../../../storage/key-files.ts'
+import { storedBlocks } from '../stored-blocks.ts'
 import { bytesThing, cidThing, keyThing, textThing } from './needles.ts'
 import type { Thing } from './needles.ts'
 
@@ -79,13 +77,7 @@ function decodedOrNothing(bytes: Uint8Array): unknown {
 
 /** Every block below a folder of blocks, by its multihash: what is there, whatever it belongs to. */
 export async function blockThings(folder: string): Promise<readonly Thing[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  return entries
-    .filter(entry => entry.isFile() && entry.name.endsWith('.data'))
-    .map(({ name }) => {
-      const multihash = decodeDigest(base32.decode(name.slice(0, -'.data'.length).toLowerCase()))
-      return cidThing('block', CID.createV1(0x55, multihash).toString())
-    })
+  return (await storedBlocks(folder)).map(({ cid }) => cidThing('block', cid.toString()))
 }
 
 /** All secret keys of a data directory. None of them, of whatever swarm, is for anybody else. */
