@@ -1,4 +1,4 @@
-import { createPublicKey, hash, verify as verifyWithNode } from 'node:crypto'
+import { createPrivateKey, createPublicKey, sign as signWithNode, verify as verifyWithNode } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import * as ed25519 from '@noble/ed25519'
 import { base58btc } from 'multiformats/bases/base58'
@@ -36,8 +36,6 @@ class Recent<Value> {
   }
 }
 
-ed25519.hashes.sha512 = message => hash('sha512', message, 'buffer')
-
 /** A new secret from 32 bytes of the caller's randomness. */
 export function generateSecret(random: Uint8Array): Secret {
   // Attack: a broken source of randomness. Zeros are what a forgotten or failed one returns.
@@ -51,9 +49,14 @@ export function parseSecret(bytes: Uint8Array): Secret {
   return Uint8Array.from(bytes) as Secret
 }
 
-/** The public name of a secret. */
+/**
+ * The public name of a secret. It is admitted with that: a multiple of the base point in its one encoding, and never the
+ * neutral element, because a clamped scalar is a multiple of 8 below 8L.
+ */
 export function principalOf(secret: Secret): Principal {
-  return formatPrincipal(ed25519.getPublicKey(secret))
+  const publicKey = publicKeyFrom(secret)
+  admitted.set(nameOf(publicKey), true)
+  return formatPrincipal(publicKey)
 }
 
 /**
@@ -62,12 +65,32 @@ export function principalOf(secret: Secret): Principal {
  */
 export function peerIdOf(secret: Uint8Array): string {
   const head = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20)
-  return base58btc.baseEncode(concatBytes([head, ed25519.getPublicKey(parseSecret(secret))]))
+  return base58btc.baseEncode(concatBytes([head, publicKeyFrom(parseSecret(secret))]))
 }
 
-/** The 64-byte Ed25519 signature of a message (RFC 8032 section 5.1.6): deterministic, 0.5 ms. */
+/** The 64-byte Ed25519 signature of a message (RFC 8032 section 5.1.6): deterministic, 0.05 ms. */
 export function sign(secret: Secret, message: Uint8Array): Uint8Array {
-  return ed25519.sign(message, secret)
+  return Uint8Array.from(signWithNode(null, message, privateKeyOf(secret)))
+}
+
+/** PrivateKeyInfo of RFC 8410 up to the seed itself. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** OpenSSL's form of a secret lives no longer than the secret. */
+const privateKeys = new WeakMap<Secret, KeyObject>()
+
+function privateKeyOf(secret: Secret): KeyObject {
+  const known = privateKeys.get(secret)
+  if (known !== undefined) return known
+  const der = Buffer.concat([PKCS8_PREFIX, secret])
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  der.fill(0)
+  privateKeys.set(secret, key)
+  return key
+}
+
+function publicKeyFrom(secret: Secret): Uint8Array {
+  return Uint8Array.from(createPublicKey(privateKeyOf(secret)).export({ format: 'der', type: 'spki' }).subarray(-32))
 }
 
 /** Which keys were admitted is a fact about their bytes, and holds for every registry and for ever. */

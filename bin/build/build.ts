@@ -1,4 +1,5 @@
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
@@ -28,6 +29,23 @@ const EXTERNAL = 'classic-level'
 
 /** What `import 'ggen-node'` gives. */
 const LIBRARY = 'node/index.ts'
+
+/** How the names of Node's own modules begin in the bundle. */
+const BUILTIN = '\0builtin:'
+
+/**
+ * What is loaded together lies in one file, because each file that Node looks for costs a millisecond: first what each
+ * command needs, then what asks a daemon, the library, what the worker shares with others, and the node. A module goes
+ * with the first of them that needs it.
+ */
+const GROUPS = [
+  { name: 'builtins', test: (id: string) => id.startsWith(BUILTIN) },
+  { name: 'base', test: /[/\\](node[/\\]package-root|node[/\\]config-schema|bin[/\\]commands[/\\]run)\.ts$/ },
+  { name: 'client', test: /[/\\]node[/\\]open-client\.ts$/ },
+  { name: 'library', test: /[/\\]node[/\\]embed\.ts$/ },
+  { name: 'documents', test: /[/\\]protocol[/\\]document[/\\][a-z-]+\.ts$/ },
+  { name: 'node', test: /[/\\]node[/\\](create-node|daemon)\.ts$/ }
+]
 
 /** The program of the thread that makes documents, and who starts it by the name of its file. */
 const WORKER = { entry: 'node/documents/worker.ts', startedBy: 'node/documents/worker-engine.ts' } as const
@@ -62,9 +80,11 @@ async function writeBundle(folder: string): Promise<Set<string>> {
     input: { main: 'bin/commands/main.ts', index: LIBRARY, 'document-worker': WORKER.entry },
     platform: 'node',
     external: [EXTERNAL],
-    plugins: [bundledWorker()],
+    plugins: [bundledWorker(), lazyBuiltins()],
     // Where Automerge's CommonJS looks for its WebAssembly: a bundle of modules has no __dirname.
     transform: { define: { __dirname: 'import.meta.dirname' } },
+    // What is loaded late in one place and at once in another lies with the latter.
+    checks: { ineffectiveDynamicImport: false },
     logLevel: 'warn'
   })
   try {
@@ -72,6 +92,7 @@ async function writeBundle(folder: string): Promise<Set<string>> {
       dir: folder,
       format: 'esm',
       minify: true,
+      codeSplitting: { groups: GROUPS.map((group, index) => ({ ...group, priority: GROUPS.length - index })) },
       entryFileNames: '[name].js',
       chunkFileNames: '[name]-[hash].js'
     })
@@ -93,6 +114,23 @@ function bundledWorker(): Plugin {
     transform(code, id) {
       if (resolve(id) !== startedBy) return undefined
       return replaced(code, './worker.ts', './document-worker.js')
+    }
+  }
+}
+
+/**
+ * An `import` of one of Node's own modules reads all that it exports, and `node:http` then loads a whole HTTP client for
+ * the sake of `WebSocket`: 60 ms of each command. Asked for by a call, a module gives only what is used of it.
+ */
+function lazyBuiltins(): Plugin {
+  return {
+    name: 'lazy-builtins',
+    resolveId(id) {
+      return isBuiltin(id) && !id.endsWith('module') ? { id: `${BUILTIN}${id}`, moduleSideEffects: false } : undefined
+    },
+    load(id) {
+      if (!id.startsWith(BUILTIN)) return undefined
+      return { code: `module.exports = process.getBuiltinModule('${id.slice(BUILTIN.length)}')`, moduleType: 'js' }
     }
   }
 }
