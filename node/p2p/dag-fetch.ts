@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import type { ContentId } from '../../protocol/cid.ts'
 import type { NamedPeer } from '../../protocol/dag/messages.ts'
@@ -12,18 +11,12 @@ import { BlockWriter } from './block-writer.ts'
 import type { Clock, FetchWatch, Log, SwarmTuning, Throttle } from './components.ts'
 import { DagLane } from './dag-lane.ts'
 import type { LaneEnd, LocalStore } from './dag-lane.ts'
+import { Keepers } from './dag-keepers.ts'
 import { DagReport } from './dag-report.ts'
 import { Waits } from './dag-waits.ts'
+import type { Further } from './further.ts'
 import type { Peers } from './peers.ts'
 import type { Shown } from './shown.ts'
-
-/** Finds and reaches peers that are not here. Nothing of it throws, and each of it ends. */
-export interface Further {
-  /** Asks the DHT who has a root, and connects to some of them. */
-  find(root: ContentId, signal: AbortSignal): Promise<readonly string[]>
-  /** Connects to a peer that somebody has named. */
-  reach(peer: NamedPeer, signal: AbortSignal): Promise<void>
-}
 
 export interface DagFetchComponents {
   readonly peers: Pick<Peers, 'connection' | 'blame'>
@@ -34,6 +27,8 @@ export interface DagFetchComponents {
   /** What an operator bounds the bytes to that come. */
   readonly throttle: Throttle | undefined
   readonly further: Further
+  /** From 0 to below 1, each time another one. */
+  readonly random?: () => number
 }
 
 export interface DagFetchOptions {
@@ -77,9 +72,6 @@ export async function fetchDag(
   return await new DagFetch(components, content, options).run()
 }
 
-/** Places in content at which somebody may begin. */
-const SPREAD = 2 ** 16
-
 class DagFetch {
   readonly #components: DagFetchComponents
   readonly #options: DagFetchOptions
@@ -96,6 +88,7 @@ class DagFetch {
   /** Who may be receiving it still: what he has not got he may have a moment later. */
   readonly #receiving = new Set<string>()
   readonly #dialled = new Set<string>()
+  readonly #keepers: Keepers
   /** Who has sent some of it. */
   readonly #proved = new Set<string>()
   readonly #waiting = new Set<Promise<void>>()
@@ -111,12 +104,10 @@ class DagFetch {
     this.#options = options
     this.#plan = new DagPlan(content)
     this.#report = new DagReport(components.clock)
+    this.#keepers = new Keepers(this.#plan, components.clock)
     this.#waits = new Waits({
       clock: components.clock,
-      onDue: peer => {
-        if (this.#receiving.has(peer)) this.#plan.forgive(peer)
-        this.#bell.ring()
-      }
+      onDue: peer => this.#onDue(peer)
     })
     this.#writer = new BlockWriter((cid, bytes) => options.local.put(cid, bytes), {
       onRoom: () => {
@@ -217,19 +208,22 @@ class DagFetch {
       local: this.#options.local,
       isRacing: this.#slow > 0,
       sharing: () => this.#lanes.size - this.#slow,
-      onBlock: bytes => this.#options.watch?.block('dag', peer, bytes),
+      onBlock: bytes => this.#onBlock(peer, bytes),
       onProgress: () => this.#bell.ring()
     })
     this.#report.asked(peer)
     this.#options.watch?.asked()
     const unwatch = this.#watch(lane)
+    const run = lane.run().finally(unwatch)
     this.#lanes.set(
       lane,
-      lane.run().then(end => {
-        unwatch()
-        this.#onLaneEnd(lane, end)
-      })
+      run.then(end => this.#onLaneEnd(lane, end))
     )
+  }
+
+  #onBlock(peer: string, bytes: number): void {
+    this.#keepers.brought(peer)
+    this.#options.watch?.block('dag', peer, bytes)
   }
 
   /** Somebody sends some of it. */
@@ -263,6 +257,11 @@ class DagFetch {
     }
     switch (end.type) {
       case 'idle':
+        // What it keeps back it has: it is asked again, as if it had had no room.
+        if (lane.kept > 0) {
+          this.#onBusy(lane, [])
+          break
+        }
         if (lane.blocks === 0 && lane.misses === 0) break
         onProved?.(peer, lane.blocks > 0)
         this.#report.said(peer, lane.blocks > 0 ? 'some' : 'no')
@@ -272,7 +271,7 @@ class DagFetch {
         break
       case 'busy':
         this.#report.said(peer, 'busy')
-        this.#onBusy(peer, end.peers)
+        this.#onBusy(lane, end.peers)
         break
       case 'content':
         this.#fail(end.error)
@@ -290,21 +289,45 @@ class DagFetch {
   }
 
   /** Goes where it was told to go. Attack: addresses without end. A fetch dials a few of them. */
-  #onBusy(peer: string, named: readonly NamedPeer[]): void {
-    const { peers, further } = this.#components
+  #onBusy({ peer, kept }: DagLane, named: readonly NamedPeer[]): void {
+    const { peers, further, random = Math.random } = this.#components
     if (!this.#waits.add(peer, this.#plan.fetched)) return void this.#over.add(peer)
+    if (kept > 0) this.#keepers.add(peer)
     // Many want it. Each begins somewhere else, so that they have something for each other before long.
-    this.#plan.beginAt(randomInt(SPREAD) / SPREAD)
-    let dials: number = LIMITS.dag.namedDialsAtOnce
+    this.#plan.beginAt(random())
+    // Some of them may be here already: a handshake costs more than a question.
+    const here = named.filter(one => peers.connection(one.id) !== undefined && !this.#over.has(one.id)).length
+    let dials: number = LIMITS.dag.namedDialsAtOnce - here
     for (const one of named) {
       if (this.#receiving.size < LIMITS.dag.namedPeers) this.#receiving.add(one.id)
       if (this.#receiving.has(one.id)) this.#named.add(one.id)
       if (peers.connection(one.id) !== undefined || this.#dialled.has(one.id)) continue
-      if (dials === 0 || this.#dialled.size >= LIMITS.dag.namedDials) continue
+      if (dials <= 0 || this.#dialled.size >= LIMITS.dag.namedDials) continue
       dials -= 1
       this.#dialled.add(one.id)
       this.#wait(further.reach(one, this.#stop.signal))
     }
+  }
+
+  /** Somebody has been waited for long enough. */
+  #onDue(peer: string): void {
+    if (this.#receiving.has(peer)) this.#plan.forgive(peer)
+    if (this.#keepers.has(peer)) {
+      this.#keepers.onDue(peer, this.#isAlone)
+      if (!this.#plan.hasWorkFor(peer) && !this.#waits.add(peer, this.#plan.fetched)) this.#over.add(peer)
+    }
+    this.#bell.ring()
+  }
+
+  /** Whether there is nobody but those who send us elsewhere. */
+  get #isAlone(): boolean {
+    if (this.#waiting.size > 0) return false
+    const mayBring = (peer: string): boolean =>
+      this.#components.peers.connection(peer) !== undefined &&
+      !this.#over.has(peer) &&
+      !this.#keepers.has(peer) &&
+      (this.#receiving.has(peer) || this.#plan.hasWorkFor(peer))
+    return !this.#options.candidates(this.#named).some(mayBring)
   }
 
   /** Nobody who is here has all of it, or is likely to. */

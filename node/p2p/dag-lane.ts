@@ -70,8 +70,9 @@ export class DagLane implements Holder {
   hasAnswered = false
   /** Blocks that it has sent. */
   blocks = 0
-  /** Blocks that it said it has not. */
+  /** Blocks that it said it has not, and those that it said others have. */
   misses = 0
+  kept = 0
   /** What came at the last look, a second; undefined when that says nothing. */
   bytesPerSecond: number | undefined
   readonly #connection: Connection
@@ -296,6 +297,12 @@ export class DagLane implements Holder {
         this.#onAnswer()
         this.misses += 1
         plan.refuse(order.next, this.peer)
+        return order.miss()
+      case 'elsewhere':
+        if (order.next === undefined) throw unsolicited()
+        this.#onAnswer()
+        this.kept += 1
+        plan.keep(order.next, this.peer)
         return order.miss()
       case 'end':
         if (order.next !== undefined) throw new RegistryError('MALFORMED', 'an answer that ends too early')

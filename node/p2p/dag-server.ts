@@ -38,7 +38,7 @@ export interface DagServerComponents {
 
 /** Answers `/ggen/dag/1`: the blocks of one content root, as many requests as a stream has. */
 export function dagHandler(components: DagServerComponents): (stream: Stream, connection: Connection) => void {
-  const uploads = new Uploads(components.clock)
+  const uploads = new Uploads(components)
   return (stream, connection) => void serve(components, uploads, { stream, peer: connection.remotePeer.toString() })
 }
 
@@ -53,7 +53,6 @@ async function serve(
   let upload: Upload | undefined
   let letGo: (() => void) | undefined
   let isWhole = false
-  let sent = 0
   try {
     for (let served = 0; served < LIMITS.dag.requestsPerStream; served++) {
       const request = await readRequest(components, io)
@@ -62,18 +61,20 @@ async function serve(
         break
       }
       if (upload === undefined) {
-        const others = othersWith(components, uploads, { peer, root: request.root })
-        upload = uploads.take(peer, request.root, others)
+        upload = uploads.take(peer, request.root)
         if (upload === undefined) {
-          await sendBusy(components, io, others)
+          await sendBusy(components, io, othersWith(components, uploads, { peer, root: request.root }))
           break
         }
       }
       letGo ??= components.blocks.hold?.(upload.root)
       if (upload.root !== request.root) throw new RegistryError('MALFORMED', 'a second root on one stream')
       const answered = await answer(components, { io, below, upload }, request)
-      sent += answered.bytes
       isWhole = answered.isWhole && (served === 0 || isWhole)
+      if (answered.kept.length === 0) continue
+      const { root } = upload
+      await sendBusy(components, io, othersWith(components, uploads, { peer, root, kept: answered.kept }))
+      break
     }
     await io.end(AbortSignal.timeout(LIMITS.connections.closeMs))
   } catch (error) {
@@ -83,7 +84,7 @@ async function serve(
     io.abort(error instanceof Error ? error : new RegistryError('INTERNAL', 'serving failed', { cause: error }))
   } finally {
     letGo?.()
-    upload?.release(isWhole ? sent : undefined)
+    upload?.release(isWhole)
   }
 }
 
@@ -97,13 +98,13 @@ async function readRequest({ clock }: DagServerComponents, io: FramedStream): Pr
   }
 }
 
-/** Peers that are here and have a root: those that got it from here last, then those that say so. */
+/** Peers that are here and have some of a root: those that have what was `kept` first. */
 function othersWith(
   { isPeer, holders }: DagServerComponents,
   uploads: Uploads,
-  { peer, root }: { readonly peer: string; readonly root: ContentId }
+  { peer, root, kept }: { readonly peer: string; readonly root: ContentId; readonly kept?: readonly CID[] }
 ): readonly string[] {
-  const all = new Set([...uploads.receiversOf(root), ...holders(root)])
+  const all = new Set([...uploads.receiversOf(root, kept), ...holders(root)])
   return [...all].filter(other => other !== peer && isPeer(other))
 }
 
@@ -123,7 +124,8 @@ async function sendBusy(components: DagServerComponents, io: FramedStream, other
 /** What was sent for one request, and whether all of it was here. */
 interface Answered {
   readonly isWhole: boolean
-  readonly bytes: number
+  /** Leaves that others have for this peer. Then the answer has no end yet. */
+  readonly kept: readonly CID[]
 }
 
 async function answer(
@@ -135,13 +137,21 @@ async function answer(
   const order = new BlockOrder(request)
   const pieces = new Pieces(components, io)
   let isWhole = true
+  const kept: CID[] = []
   let lastBytes = 0
-  let sent = 0
   for (let next = order.next; next !== undefined; next = order.next) {
     // What a node names is below it: only what was asked for may be of something else.
-    const bytes = hidden.has(next) ? undefined : await readBlock(components.blocks, next, lastBytes)
+    const isShown = !hidden.has(next)
+    if (isShown && next.code === RAW && !upload.claim(next)) {
+      kept.push(next)
+      await pieces.add([answerHeader('elsewhere', 0)])
+      order.miss()
+      continue
+    }
+    const bytes = isShown ? await readBlock(components.blocks, next, lastBytes) : undefined
     if (bytes === undefined) {
       isWhole = false
+      if (isShown && next.code === RAW) upload.unclaim(next)
       await pieces.add([answerHeader('missing', 0)])
       order.miss()
       continue
@@ -149,12 +159,11 @@ async function answer(
     lastBytes = bytes.length
     components.onServed(bytes.length)
     upload.sent(bytes.length)
-    sent += bytes.length
     await pieces.add([answerHeader('block', bytes.length), bytes])
     below.sent(takeOwn(order, next, bytes))
   }
-  await pieces.end([answerHeader('end', 0)])
-  return { isWhole, bytes: sent }
+  await pieces.end(kept.length === 0 ? [answerHeader('end', 0)] : [])
+  return { isWhole: isWhole && kept.length === 0, kept }
 }
 
 /** The node that these bytes of ours are, if they are one. */

@@ -2,14 +2,23 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { toLink } from '../../protocol/cid.ts'
+import type { ContentId } from '../../protocol/cid.ts'
+import type { NamedPeer } from '../../protocol/dag/messages.ts'
 import { messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { firstIpOf, isPrivateIp, needsDns } from './address.ts'
 import type { Clock, Log } from './components.ts'
 import { deadline } from './deadline.ts'
-import type { Further } from './dag-fetch.ts'
 import type { Peers } from './peers.ts'
 import type { ContentRouting } from './routing.ts'
+
+/** Finds and reaches peers that are not here. Nothing of it throws, and each of it ends. */
+export interface Further {
+  /** Asks the DHT who has a root, and connects to some of them. */
+  find(root: ContentId, signal: AbortSignal): Promise<readonly string[]>
+  /** Connects to a peer that somebody has named. */
+  reach(peer: NamedPeer, signal: AbortSignal): Promise<void>
+}
 
 export interface FurtherComponents {
   readonly routing: Pick<ContentRouting, 'findProviders'>

@@ -65,6 +65,7 @@ export class AnswerReader {
         return
       }
       case 'missing':
+      case 'elsewhere':
       case 'end':
         if (length > 0) throw malformed()
         return
@@ -79,6 +80,7 @@ function frameOf(type: AnswerFrame['type'], body: Uint8Array): AnswerFrame {
     case 'block':
       return { type, bytes: body }
     case 'missing':
+    case 'elsewhere':
     case 'end':
       return { type }
     case 'busy':

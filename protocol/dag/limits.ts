@@ -44,10 +44,10 @@ export const DAG_LIMITS = Object.freeze({
     /** who had no room is asked again after so long, and twice as long each time up to this; until nothing came for the last of them */
     busyMs: SECOND / 2,
     busyMostMs: 4 * SECOND,
-    busyGiveUpMs: 30 * SECOND,
+    busyGiveUpMs: 60 * SECOND,
     /** peers that were named by those without room: in all, how many are dialled, in all and of one answer, and for how long */
     namedPeers: 64,
-    namedDials: 8,
+    namedDials: 16,
     namedDialsAtOnce: 3,
     namedDialMs: 3 * SECOND,
 
@@ -86,15 +86,21 @@ export const DAG_LIMITS = Object.freeze({
     idleMs: 5 * SECOND,
     /** how long a request waits to learn what of it may be sent, after a start with many packages */
     lookMs: 5 * SECOND,
-    /** roots of which it is remembered who got them from here, and how many of them */
-    rootsRemembered: 256,
+    /** roots of which it is remembered who got what of them from here; of each so many leaves, and leaves that were kept from somebody */
+    rootsRemembered: 64,
+    leavesRemembered: 4_096,
+    refusalsRemembered: 16_384,
     /**
-     * Content that many ask for: more than there are places for it, at once or within this time. While that lasts, others are sent to
-     * somebody here who got it or is getting it, for so long, until they get it here too. Little content is not worth the way.
+     * Content that many ask for: more than there are places for it, at once or within this time. While that lasts, each leaf goes to so
+     * many peers, and others are sent to those. Little content is not worth the way.
      */
     crowdMs: 30 * SECOND,
     crowdBytes: 4 * MiB,
-    referMs: 15 * SECOND,
+    copies: 3,
+    /** whoever was sent elsewhere gets it here too when it asks again for the same after so long */
+    referMs: 5 * SECOND,
+    /** and asks for it when nobody has sent anything for so long, or when there is nobody else */
+    lonelyMs: 10 * SECOND,
     /** the least that an operator may bound uploads or downloads to, a second */
     leastRate: 64 * KiB
   })

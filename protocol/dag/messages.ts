@@ -61,15 +61,17 @@ function parseWants(packed: Uint8Array): readonly CID[] {
 /** Bytes before each frame of an answer: what it is, and its length in three bytes, big-endian. */
 export const ANSWER_HEADER_BYTES = 4
 
-export const ANSWER_TYPES = ['block', 'missing', 'end', 'busy'] as const
+export const ANSWER_TYPES = ['block', 'missing', 'end', 'busy', 'elsewhere'] as const
 
 /**
- * `block` and `missing` are about the block that comes next in the order of the request; `end` comes after the last one.
- * `busy` is the whole answer: no room now, and these peers got the same root from here.
+ * `block`, `missing` and `elsewhere` are about the block that comes next in the order of the request; `end` comes after the
+ * last one. `elsewhere` is a leaf that others got from here, who are to be asked first. `busy` is the end of the answer and of
+ * the stream: no more now, and these peers got the same root from here.
  */
 export type AnswerFrame =
   | { readonly type: 'block'; readonly bytes: Uint8Array }
   | { readonly type: 'missing' }
+  | { readonly type: 'elsewhere' }
   | { readonly type: 'end' }
   | { readonly type: 'busy'; readonly peers: readonly NamedPeer[] }
 
@@ -90,6 +92,7 @@ export function encodeAnswerFrame(frame: AnswerFrame): Uint8Array {
     case 'block':
       return concatBytes([answerHeader('block', frame.bytes.length), frame.bytes])
     case 'missing':
+    case 'elsewhere':
     case 'end':
       return answerHeader(frame.type, 0)
     case 'busy': {

@@ -21,6 +21,8 @@ interface Entry extends Place {
   holder: Holder | undefined
   /** Peers that said that it is not there. */
   refused: Set<string> | undefined
+  /** Peers that have it and said that others are to be asked first. */
+  kept: Set<string> | undefined
 }
 
 /** What is wanted, and how much of it the signed release declares. */
@@ -132,6 +134,24 @@ export class DagPlan {
     entry.refused.add(peer)
   }
 
+  /** A peer says that others have it, who are to be asked first. */
+  keep(cid: CID, peer: string): void {
+    const entry = this.#of(cid).get(cid.toString())
+    if (entry === undefined) return
+    if (entry.holder?.peer === peer) entry.holder = undefined
+    entry.kept ??= new Set()
+    entry.kept.add(peer)
+  }
+
+  /** Some of what a peer has kept back it is asked for again. @param most how many leaves */
+  insist(peer: string, most: number): void {
+    const start = Math.floor(this.#startAt * this.#leafCount)
+    const all = [...this.#leaves.values()].filter(entry => entry.kept?.has(peer) === true)
+    const first = all.filter(({ ordinal }) => ordinal >= start)
+    const later = all.filter(({ ordinal }) => ordinal < start)
+    for (const entry of [...first, ...later].slice(0, most)) entry.kept?.delete(peer)
+  }
+
   /** What a peer had not got it may have by now. */
   forgive(peer: string): void {
     for (const missing of [this.#nodes, this.#leaves]) {
@@ -217,7 +237,8 @@ export class DagPlan {
   *#loose(missing: ReadonlyMap<string, Entry>, peer: string, from = 0, to = Infinity): Generator<Entry, void> {
     for (const entry of missing.values()) {
       const isIn = entry.ordinal >= from && entry.ordinal < to
-      if (isIn && entry.holder === undefined && entry.refused?.has(peer) !== true) yield entry
+      const isRefused = entry.refused?.has(peer) === true || entry.kept?.has(peer) === true
+      if (isIn && entry.holder === undefined && !isRefused) yield entry
     }
   }
 
@@ -243,7 +264,13 @@ export class DagPlan {
       throw new RegistryError('LIMIT_EXCEEDED', `a package has at most ${this.#limits.blocks} blocks`)
     this.#named.add(key)
     const isLeaf = place.cid.code === RAW
-    this.#of(place.cid).set(key, { ...place, holder, refused: undefined, ordinal: isLeaf ? this.#leafCount : 0 })
+    this.#of(place.cid).set(key, {
+      ...place,
+      holder,
+      refused: undefined,
+      kept: undefined,
+      ordinal: isLeaf ? this.#leafCount : 0
+    })
     if (!isLeaf) return
     this.#leafCount += 1
     if (place.size === undefined) this.#unsized += 1

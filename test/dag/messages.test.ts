@@ -66,6 +66,8 @@ describe('the document', () => {
     const busy = { type: 'busy', peers: [{ id: text('peer'), addresses: [text('address')] }] } as const
     expect(toHex(encodeAnswerFrame(busy))).toBe(text('answer without room'))
     expect(framesOf(bytes('answer without room'))).toEqual([busy])
+    const crowded = [{ type: 'elsewhere' }, { type: 'block', bytes: blocks.bytes(b) }, busy] as const
+    expect(toHex(concatBytes(crowded.map(encodeAnswerFrame)))).toBe(text('answer in a crowd'))
   })
 
   test('names the protocol, each reach and the limits as they are', () => {
@@ -120,6 +122,7 @@ describe('a request has one spelling', () => {
 const frame: fc.Arbitrary<AnswerFrame> = fc.oneof(
   fc.uint8Array({ maxLength: 60 }).map(body => ({ type: 'block', bytes: Uint8Array.from(body) }) as const),
   fc.constant({ type: 'missing' } as const),
+  fc.constant({ type: 'elsewhere' } as const),
   fc.constant({ type: 'end' } as const),
   fc
     .array(
@@ -160,7 +163,8 @@ describe('an answer is read', () => {
   })
 
   test.each([
-    ['an unknown type', [4, 0, 0, 0], 'MALFORMED'],
+    ['an unknown type', [5, 0, 0, 0], 'MALFORMED'],
+    ['a leaf elsewhere with bytes', [4, 0, 0, 1, 0], 'MALFORMED'],
     ['a length of 2^31', [0x80, 0, 0, 0], 'MALFORMED'],
     ['a block of 16 MiB', [0, 255, 255, 255], 'LIMIT_EXCEEDED'],
     ['an end that goes on', [2, 0, 0, 1, 0], 'MALFORMED'],

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Clock, Throttle } from '../../node/p2p/components.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { SharedThrottle } from '../../node/p2p/throttle.ts'
 import { Uploads } from '../../node/p2p/dag-uploads.ts'
-import type { Upload } from '../../node/p2p/dag-uploads.ts'
 import { toLink } from '../../protocol/cid.ts'
+import type { ContentId } from '../../protocol/cid.ts'
 import { DAG_PROTOCOL, encodeDagRequest } from '../../protocol/dag/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { fetchContent, honest, localOf, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
@@ -28,6 +29,12 @@ const MiB = 2 ** 20
 function file(bytes: number): MadeDag {
   const blocks = new DagBlocks()
   return { root: rootOf(blocks.folder({ 'big.bin': blocks.file(randomBytes(bytes), MiB) })), blocks, size: bytes }
+}
+
+function leavesOf(count: number): { readonly root: ContentId; readonly leaves: readonly CID[] } {
+  const blocks = new DagBlocks()
+  const leaves = Array.from({ length: count }, (_, n) => blocks.raw(Uint8Array.of(n)))
+  return { root: rootOf(blocks.folder({ a: leaves[0] as CID })), leaves }
 }
 
 /** Takes every place that a node has for one root, and keeps it. */
@@ -123,48 +130,58 @@ describe('whoever has no room', () => {
     expect(stored).toHaveLength(all.length)
   })
 
-  test('sends elsewhere, too, who come one after the other, and names who is receiving it', () => {
+  test('counts as a crowd, too, who come one after the other, and names who is receiving it', () => {
     let now = 0
-    const uploads = new Uploads({ now: () => now })
-    const { root } = file(10)
-    const come = (peer: string): Upload | undefined => {
+    const uploads = new Uploads({ clock: { now: () => now }, isPeer: () => true })
+    const { root, leaves } = leavesOf(1)
+    const come = (peer: string): boolean[] => {
       now += 1_000
-      return uploads.take(peer, root, uploads.receiversOf(root))
+      const upload = uploads.take(peer, root)
+      const claimed = leaves.map(leaf => upload?.claim(leaf) === true)
+      upload?.sent(LIMITS.dag.crowdBytes)
+      upload?.release(true)
+      return claimed
     }
-    for (const peer of ['a', 'b', 'c']) come(peer)?.release(LIMITS.dag.crowdBytes)
-    expect(come('d')).toBeUndefined()
+    for (const peer of ['a', 'b', 'c']) expect(come(peer)).toEqual([true])
+    expect(come('d')).toEqual([false])
     // Whoever was cut off and comes again is no further copy.
-    const again = come('a')
-    expect(again).toBeDefined()
-    again?.sent(LIMITS.dag.crowdBytes)
-    expect(uploads.receiversOf(root)).toEqual(['c', 'b', 'a'])
+    expect(come('a')).toEqual([true])
+    expect(uploads.receiversOf(root, leaves).slice(0, 3).toSorted()).toEqual(['a', 'b', 'c'])
     now += LIMITS.dag.crowdMs
-    const late = come('d')
-    expect(late).toBeDefined()
-    expect(uploads.receiversOf(root)).toEqual(['c', 'b', 'a', 'd'])
-    late?.release(undefined)
-    expect(uploads.receiversOf(root)).toEqual(['c', 'b', 'a'])
+    expect(come('e')).toEqual([true])
   })
 
-  test('sends nobody away for ever', () => {
+  test('is sent elsewhere leaf by leaf, and to those who are here', () => {
     let now = 0
-    const uploads = new Uploads({ now: () => now })
-    const { root } = file(10)
-    const taken = ['a', 'b', 'c'].map(peer => uploads.take(peer, root, []))
-    expect(uploads.take('d', root, [])).toBeUndefined()
-    for (const upload of taken) upload?.release(LIMITS.dag.crowdBytes)
-    const others = uploads.receiversOf(root)
-    for (const at of [0, 1, LIMITS.dag.referMs - 1]) {
-      now = at
-      expect(uploads.take('d', root, others)).toBeUndefined()
-    }
-    now = LIMITS.dag.referMs
-    expect(uploads.take('d', root, others)).toBeDefined()
-    // Where nobody else is here, and when the rush is over, there is a place at once.
-    expect(uploads.take('e', root, [])).toBeDefined()
-    expect(uploads.take('f', root, others)).toBeUndefined()
-    now += LIMITS.dag.crowdMs + 1
-    expect(uploads.take('f', root, others)).toBeDefined()
+    const gone = new Set<string>()
+    const uploads = new Uploads({ clock: { now: () => now }, isPeer: peer => !gone.has(peer) })
+    const { root, leaves } = leavesOf(2)
+    const [first, second] = leaves
+    const taken = ['a', 'b', 'c'].map(peer => uploads.take(peer, root))
+    expect(uploads.take('d', root)).toBeUndefined()
+    for (const upload of taken) expect(upload?.claim(first as CID)).toBe(true)
+    // Little content is sent to whoever finds a place.
+    taken[0]?.release(true)
+    const small = uploads.take('d', root)
+    expect(small?.claim(first as CID)).toBe(true)
+    small?.unclaim(first as CID)
+    small?.sent(LIMITS.dag.crowdBytes)
+    small?.release(false)
+    const upload = uploads.take('e', root)
+    expect([upload?.claim(second as CID), upload?.claim(first as CID)]).toEqual([true, true])
+    upload?.release(false)
+    const next = uploads.take('f', root)
+    expect([next?.claim(second as CID), next?.claim(first as CID)]).toEqual([true, false])
+    // Whoever asks again after a while could not get it from those others; and nobody is sent to who is gone.
+    now += LIMITS.dag.referMs - 1
+    expect(next?.claim(first as CID)).toBe(false)
+    now += 1
+    expect(next?.claim(first as CID)).toBe(true)
+    next?.release(false)
+    const last = uploads.take('g', root)
+    expect(last?.claim(first as CID)).toBe(false)
+    gone.add('f')
+    expect(last?.claim(first as CID)).toBe(true)
   })
 })
 
