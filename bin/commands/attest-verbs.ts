@@ -43,7 +43,8 @@ export function addAttestVerbs(program: Command): void {
 
 function addTrustVerbs(program: Command): void {
   const trust = program.command('trust').description('whose word is taken, and for what')
-  const purpose = (): Option => new Option('--for <what>', 'what for').choices(['audits', 'reviews']).default('audits')
+  const purpose = (): Option =>
+    new Option('--for <what>', 'what for').choices(['audits', 'reviews', 'advisories']).default('audits')
   trust
     .command('add')
     .description('take the word of a registry, or of a key')
