@@ -28,7 +28,7 @@ import { holdingOf } from './services/authority/powers.ts'
 import { trusted } from './trust.ts'
 
 /** The calls about known problems. */
-export function advisoryApi(parts: NodeParts): Pick<Api, keyof AdvisoryMethods> {
+export function advisoryApi(parts: NodeParts): Pick<Api, 'advisoryAdd' | 'advisoryList'> {
   return { advisoryAdd: params => add(parts, params), advisoryList: params => list(parts, params) }
 }
 

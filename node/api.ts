@@ -7,6 +7,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import { advisoryApi } from './advisories.ts'
+import { projectAuditApi } from './project-audit.ts'
 import { attestApi } from './attest-api.ts'
 import { authorityApi, filing } from './authority-api.ts'
 import { documentApi } from './document-api.ts'
@@ -98,6 +99,7 @@ export function createApi(parts: NodeParts): Api {
     ...gatewayApi(parts),
     ...attestApi(parts),
     ...advisoryApi(parts),
+    ...projectAuditApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),

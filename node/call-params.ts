@@ -60,6 +60,8 @@ const PARAMS: {
   show: { reference: 'text' },
   yank: { reference: 'text', reason: 'text', ...SIGNING },
   unyank: { reference: 'text', ...SIGNING },
+  auditProject: { project: 'path' },
+  auditFix: { project: 'path', offline: 'flag?' },
   advisoryAdd: { path: 'path', registry: 'text?', ...SIGNING },
   advisoryList: { reference: 'text?', registry: 'text?' },
   quarantine: { reference: 'text', reason: 'text', ...SIGNING },

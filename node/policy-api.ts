@@ -51,7 +51,7 @@ interface JudgingLock {
 }
 
 /** Judges what is locked: what somebody has installed, or is about to. */
-async function judgeLock(
+export async function judgeLock(
   { facts, projects, registries, view }: NodeParts,
   { project, by, signal }: JudgingLock
 ): Promise<Judgement> {

@@ -23,6 +23,9 @@ export const ADVISORY_LIMITS = Object.freeze({
     files: 4_096,
     /** registries that are read for one release, and advisories told of it */
     registries: 256,
-    told: 256
+    told: 256,
+    /** other versions of one package that are looked at, and attempts to move to them */
+    alternatives: 64,
+    attempts: 3
   })
 })

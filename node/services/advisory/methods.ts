@@ -3,6 +3,7 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
+import type { LockChange } from '../install.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
 
 /** What became of one record about one package. */
@@ -41,6 +42,45 @@ export interface ShownAdvisory {
   readonly fixed: Version | null
 }
 
+/** What is to be told of an installed package. Codes are part of the interface: scripts read them. */
+export type FindingCode = 'advisory' | 'conflict' | 'malware' | 'policy' | 'quarantine' | 'withdrawn' | 'yanked'
+
+export interface Finding {
+  /** `acme:left-pad@1.0.0` */
+  readonly reference: string
+  readonly registry: RegistryId
+  readonly name: PackageName
+  readonly version: Version
+  readonly code: FindingCode
+  /** The id of the advisory, or the rule of the policy; null for the others. */
+  readonly about: string | null
+  readonly severity: Severity | null
+  readonly text: string
+  /** The version that an advisory names as the lowest without the problem; null when it names none. */
+  readonly fixed: Version | null
+}
+
+export interface AuditedPackage {
+  readonly reference: string
+  readonly registry: RegistryId
+  readonly name: PackageName
+  readonly version: Version
+  /** What the policies in force say of it as of today. */
+  readonly verdict: 'allow' | 'deny' | 'warn'
+  /** The nearest version that there is, that nothing is known against, and that the policies allow; null when there is none. */
+  readonly moveTo: Version | null
+}
+
+/** What is installed, held against what is known today. */
+export interface ProjectAudit {
+  /** How many packages were looked at. */
+  readonly audited: number
+  readonly denied: number
+  readonly findings: readonly Finding[]
+  /** Those that have findings. */
+  readonly packages: readonly AuditedPackage[]
+}
+
 /** The calls about known problems. */
 export interface AdvisoryMethods {
   /** Signs OSV records out of a file, or out of all `*.json` files of a folder. All are read before the first is signed. */
@@ -58,5 +98,17 @@ export interface AdvisoryMethods {
   advisoryList: {
     params: { reference?: string; registry?: string }
     result: { readonly advisories: readonly ShownAdvisory[]; readonly more: number }
+  }
+  /** Looks at what the lockfile of a project has, by the facts that are here; changes nothing. */
+  auditProject: { params: { readonly project: string }; result: ProjectAudit }
+  /** The same, then moves to versions that nothing is known against, as an install would: the policy judges. */
+  auditFix: {
+    params: { readonly project: string; readonly offline?: boolean }
+    result: {
+      readonly before: ProjectAudit
+      readonly after: ProjectAudit
+      readonly changes: readonly LockChange[]
+      readonly undone: string | null
+    }
   }
 }
