@@ -6,6 +6,8 @@ import type { PackageView } from '../protocol/fold.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
+import { advisoryApi } from './advisories.ts'
+import { projectAuditApi } from './project-audit.ts'
 import { attestApi } from './attest-api.ts'
 import { authorityApi, filing } from './authority-api.ts'
 import { documentApi } from './document-api.ts'
@@ -30,6 +32,7 @@ import type {
 } from './services/api.ts'
 import type { InstallRequest } from './services/install.ts'
 import type { Published } from './services/publish.ts'
+import type { Filed } from './services/authority/methods.ts'
 import type { YankResult, YankTarget } from './services/yank.ts'
 import type { ProjectCommand } from './services/project/target.ts'
 import type { NodeParts } from './parts.ts'
@@ -42,7 +45,7 @@ import { waitFor } from './wait.ts'
 
 /** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
 export function createApi(parts: NodeParts): Api {
-  const { registries, yanker } = parts
+  const { quarantiner, registries, yanker } = parts
   return {
     status: () => status(parts),
     peers: async () => peers(parts),
@@ -79,6 +82,14 @@ export function createApi(parts: NodeParts): Api {
       const target = { ...(await exactVersion(parts, reference)), key }
       return yanked(parts, { target, out }, () => yanker.unyank(target))
     },
+    quarantine: async ({ reference, reason, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
+      return yanked(parts, { target, out }, () => quarantiner.quarantine(target, reason))
+    },
+    unquarantine: async ({ reference, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
+      return yanked(parts, { target, out }, () => quarantiner.unquarantine(target))
+    },
     ...authorityApi(parts),
     ...documentApi(parts),
     ...policyApi(parts),
@@ -87,6 +98,8 @@ export function createApi(parts: NodeParts): Api {
     ...swarmApi(parts),
     ...gatewayApi(parts),
     ...attestApi(parts),
+    ...advisoryApi(parts),
+    ...projectAuditApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),
@@ -122,12 +135,12 @@ async function publishTo(
   return { ...published, alias, isDefault, file }
 }
 
-async function yanked(
+async function yanked<Result extends Pick<YankResult, 'fact' | 'name'>>(
   parts: NodeParts,
   { target, out }: { target: YankTarget; out: string | undefined },
-  sign: () => Promise<YankResult>
-): Promise<ApiMethods['yank']['result']> {
-  let result: YankResult | undefined
+  sign: () => Promise<Result>
+): Promise<Result & Filed> {
+  let result: Result | undefined
   const { file } = await filing(parts, out, async () => {
     result = await sign()
     const { fact, name: subject } = result
@@ -182,8 +195,8 @@ async function exactVersion(
 ): Promise<{ registry: FollowedRegistry['id']; name: PackageView['name']; version: string }> {
   const { reference, registry } = await ownReference(parts, text)
   if (reference.range === undefined) {
-    throw new RegistryError('INVALID_REFERENCE', 'name the version: yank and unyank are about one version', {
-      next: `ggen-node yank ${text}@VERSION`
+    throw new RegistryError('INVALID_REFERENCE', 'name the version: this is about one version', {
+      next: `${text}@VERSION`
     })
   }
   return { registry: registry.id, name: reference.name, version: reference.range }

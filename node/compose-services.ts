@@ -27,6 +27,7 @@ import { installer } from './services/install.ts'
 import { publisher } from './services/publish.ts'
 import { RegistryView } from './services/registry-view.ts'
 import { newerFinder } from './services/project/newer.ts'
+import { quarantiner } from './services/quarantine.ts'
 import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
 import type { PrivateSwarms } from './private-swarms.ts'
@@ -54,6 +55,7 @@ export type Services = Pick<
   | 'precedence'
   | 'author'
   | 'publish'
+  | 'quarantiner'
   | 'yanker'
   | 'authority'
   | 'installer'
@@ -132,6 +134,7 @@ export function composeServices(
     keeps,
     publish: publisher({ ...publishing, documents, content: contentSource(core), provide: provideIn(core) }),
     yanker: yanker(publishing),
+    quarantiner: quarantiner(publishing),
     authority,
     ...attesting,
     policy,

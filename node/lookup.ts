@@ -75,10 +75,11 @@ function shown(view: PackageView, { id, alias }: FollowedRegistry): Omit<ShownPa
     alias,
     owners: view.claim?.keys ?? [],
     manifest,
-    versions: view.versions.map(({ version, contents, yanks }) => ({
+    versions: view.versions.map(({ version, contents, yanks, quarantines = [] }) => ({
       version,
-      state: contents.length > 1 ? 'conflict' : yanks.length > 0 ? 'yanked' : 'ok',
-      reasons: yanks.map(yank => yank.reason).filter(reason => reason !== ''),
+      state:
+        contents.length > 1 ? 'conflict' : quarantines.length > 0 ? 'quarantined' : yanks.length > 0 ? 'yanked' : 'ok',
+      reasons: [...quarantines, ...yanks].map(({ reason }) => reason).filter(reason => reason !== ''),
       contents: contents.map(({ root, size, by, fact, time, marks, digests }) => ({
         cid: root,
         size,

@@ -20,6 +20,7 @@ import type { Mirror } from './services/mirror.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Submit } from './services/submit/submitter.ts'
+import type { Quarantiner } from './services/quarantine.ts'
 import type { Yanker } from './services/yank.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -68,6 +69,7 @@ export interface NodeParts extends Attesting {
   readonly author: Author
   readonly publish: Publish
   readonly yanker: Yanker
+  readonly quarantiner: Quarantiner
   /** What signing and showing who may do what uses. */
   readonly authority: AuthorityComponents
   /** Where others ask this node for names, and where it asks others. */

@@ -1,3 +1,4 @@
+import { isOpen } from '../protocol/fold-versions.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { nearest } from '../protocol/nearest.ts'
@@ -50,7 +51,7 @@ interface JudgingLock {
 }
 
 /** Judges what is locked: what somebody has installed, or is about to. */
-async function judgeLock(
+export async function judgeLock(
   { facts, projects, registries, view }: NodeParts,
   { project, by, signal }: JudgingLock
 ): Promise<Judgement> {
@@ -87,8 +88,7 @@ async function candidateOf(parts: NodeParts, text: string): Promise<Candidate> {
   const fits = range === undefined ? undefined : parseRange(range)
   const fitting = versions.filter(({ version, contents }) => contents.length > 0 && fits?.(version) !== false)
   const best =
-    fitting.find(({ version, yanks }) => yanks.length === 0 && (fits !== undefined || !isPrerelease(version))) ??
-    fitting[0]
+    fitting.find(entry => isOpen(entry) && (fits !== undefined || !isPrerelease(entry.version))) ?? fitting[0]
   const content = best?.contents[0]
   if (best === undefined || content === undefined) {
     throw new RegistryError('UNKNOWN_VERSION', `${shortNameOf(name)} has no version that fits ${range ?? '*'}`)

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
+import { toHex } from '../protocol/bytes.ts'
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { DigestSet } from '../protocol/digest-set.ts'
@@ -7,6 +8,8 @@ import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import type { Subject } from '../protocol/fact.ts'
 import type { DigestView } from '../protocol/attest/fold.ts'
 import type { PackageView } from '../protocol/fold.ts'
+import { isQuarantined } from '../protocol/fold-versions.ts'
+import type { VersionView } from '../protocol/fold-versions.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { isPackage } from '../protocol/subject.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
@@ -38,6 +41,9 @@ export interface ReachableInit {
  *    however long it takes to read all releases again. A registry with 100,000 packages would otherwise serve nobody for as
  *    long, each time that somebody is given a role.
  * 2. Another block counts if it is below such a root that is held as a whole.
+ * 3. A root that a package names in a version that is in quarantine does not count by that package. From the moment that the
+ *    quarantine is accepted it does not count at all, until all releases are read again: only then is it known whether
+ *    another package names it, too.
  */
 export class Reachable {
   readonly #init: ReachableInit
@@ -48,6 +54,8 @@ export class Reachable {
   #registries: readonly RegistryId[] = []
   #scannedAt = Number.NEGATIVE_INFINITY
   #isStale = true
+  /** Roots of versions that were stopped since all was read, by the package that says so. */
+  readonly #stopped = new Map<string, string>()
   readonly #noted = new Map<string, readonly [RegistryId, Exclude<Subject, 'registry'>]>()
   #isReading = false
   /** What is below the roots in `walked`. */
@@ -67,18 +75,20 @@ export class Reachable {
 
   /** A fact about it was accepted. */
   noted(registry: RegistryId, subject: Subject): void {
-    if (this.#isStale || !this.#registries.includes(registry)) return
-    if (subject === 'registry' || this.#noted.size >= LIMITS.gateway.notedPackages) {
+    if (!this.#registries.includes(registry)) return
+    if (subject !== 'registry' && this.#noted.size < LIMITS.gateway.notedPackages)
+      this.#noted.set(`${registry} ${subject}`, [registry, subject])
+    else if (!this.#isStale) {
       this.#isStale = true
       this.#noted.clear()
-    } else this.#noted.set(`${registry} ${subject}`, [registry, subject])
+    }
   }
 
   /** Whether a release names this root. @throws RegistryError TIMEOUT when that takes too long to find out */
   async isNamed({ multihash }: CID, signal: AbortSignal): Promise<boolean> {
     // Asked for with every stream: it costs next to nothing while there is no news.
-    if (!this.#isReading && this.#isCurrent()) return this.#named.has(multihash.digest)
-    const wasNamed = this.#isOf(this.#namedBy) && this.#named.has(multihash.digest)
+    if (!this.#isReading && this.#isCurrent()) return this.#isShown(multihash.digest)
+    const wasNamed = this.#isOf(this.#namedBy) && this.#isShown(multihash.digest)
     const { lookMs, staleMs } = LIMITS.gateway
     try {
       await this.#settled('reading', () => this.#read(), signal, wasNamed ? staleMs : lookMs)
@@ -86,7 +96,11 @@ export class Reachable {
       if (wasNamed && isRegistryError(error) && error.code === 'TIMEOUT') return true
       throw error
     }
-    return this.#named.has(multihash.digest)
+    return this.#isShown(multihash.digest)
+  }
+
+  #isShown(digest: Uint8Array): boolean {
+    return this.#named.has(digest) && (this.#stopped.size === 0 || !this.#stopped.has(toHex(digest)))
   }
 
   /** Whether a block that is on the disk may be shown. @throws RegistryError TIMEOUT */
@@ -138,12 +152,27 @@ export class Reachable {
     try {
       for (const [key, [registry, subject]] of this.#noted) {
         this.#noted.delete(key)
-        for (const root of await rootsOf(view, registry, subject)) this.#name(root)
+        this.#take(key, await rootsOf(view, registry, subject))
       }
       if (!this.#isCurrent()) await this.#readAll(registries())
     } finally {
       this.#isReading = false
     }
+  }
+
+  /** What a package, or statements about a digest, lead to now. */
+  #take(key: string, { named, stopped }: Roots): void {
+    for (const [digest, by] of this.#stopped) if (by === key) this.#stopped.delete(digest)
+    for (const root of named) this.#name(root)
+    let isNews = false
+    for (const root of stopped) {
+      const { digest } = toLink(root).multihash
+      if (!this.#named.has(digest)) continue
+      this.#stopped.set(toHex(digest), key)
+      isNews = true
+    }
+    // What is below it may be below others, too: those are walked again when somebody asks.
+    if (isNews) this.#forgetWalks()
   }
 
   #name(root: ContentId): void {
@@ -170,7 +199,7 @@ export class Reachable {
     let seen = 0
     try {
       for (const registry of registries) {
-        for await (const roots of allRoots(view, registry)) {
+        for await (const { named: roots } of allRoots(view, registry)) {
           for (const root of roots) named.add(toLink(root).multihash.digest)
           if (++seen % LIMITS.storage.readAtOnce === 0) await setImmediate()
           stopping.throwIfAborted()
@@ -186,6 +215,7 @@ export class Reachable {
     }
     this.#named = named
     this.#namedBy = registries
+    this.#stopped.clear()
     this.#scannedAt = clock.now()
     const isGone = [...this.#walked].some(root => !named.has(toLink(root).multihash.digest))
     if (isGone) this.#forgetWalks()
@@ -207,7 +237,7 @@ export class Reachable {
     const unwalked = this.#unwalked ?? (await this.#lookAtAll(space))
     for (const root of unwalked) {
       unwalked.delete(root)
-      const isNews = !this.#walked.has(root) && this.#named.has(toLink(root).multihash.digest)
+      const isNews = !this.#walked.has(root) && this.#isShown(toLink(root).multihash.digest)
       if (isNews && (await space.isKept(root))) await this.#walkRoot(root, space)
       stopping.throwIfAborted()
       if (this.#blocks.has(digest)) return
@@ -235,7 +265,7 @@ export class Reachable {
     this.#unwalked = unwalked
     try {
       for await (const root of space.kept()) {
-        if (!this.#walked.has(root) && this.#named.has(toLink(root).multihash.digest)) unwalked.add(root)
+        if (!this.#walked.has(root) && this.#isShown(toLink(root).multihash.digest)) unwalked.add(root)
         this.#init.stopping.throwIfAborted()
       }
     } catch (error) {
@@ -264,28 +294,39 @@ export class Reachable {
   }
 }
 
-type Roots = Pick<RegistryView, 'digests' | 'find' | 'packages' | 'said'>
+type Views = Pick<RegistryView, 'digests' | 'find' | 'packages' | 'said'>
 
-async function rootsOf(
-  view: Roots,
-  registry: RegistryId,
-  subject: Exclude<Subject, 'registry'>
-): Promise<readonly ContentId[]> {
+interface Roots {
+  readonly named: readonly ContentId[]
+  /** Of versions that are in quarantine. */
+  readonly stopped: readonly ContentId[]
+}
+
+async function rootsOf(view: Views, registry: RegistryId, subject: Exclude<Subject, 'registry'>): Promise<Roots> {
   if (isPackage(subject)) return rootsIn(await view.find(registry, subject))
   return predicatesIn(await view.said(registry, subject))
 }
 
-async function* allRoots(view: Roots, registry: RegistryId): AsyncGenerator<readonly ContentId[]> {
+async function* allRoots(view: Views, registry: RegistryId): AsyncGenerator<Roots> {
   for await (const found of view.packages(registry)) yield rootsIn(found)
   for await (const said of view.digests(registry)) yield predicatesIn(said)
 }
 
-function rootsIn(found: PackageView | undefined): readonly ContentId[] {
-  return found?.versions.flatMap(({ contents }) => contents.map(({ root }) => root)) ?? []
+/** A root that one version of a package is in quarantine for is so for all of them: it is the bytes that are stopped. */
+function rootsIn(found: PackageView | undefined): Roots {
+  const of = (versions: readonly VersionView[]): readonly ContentId[] =>
+    versions.flatMap(({ contents }) => contents.map(({ root }) => root))
+  const { versions = [] } = found ?? {}
+  const stopped = of(versions.filter(isQuarantined))
+  const named = of(versions.filter(entry => !isQuarantined(entry)))
+  if (stopped.length === 0) return { named, stopped }
+  const away = new Set(stopped)
+  return { named: named.filter(root => !away.has(root)), stopped }
 }
 
-function predicatesIn(said: DigestView | undefined): readonly ContentId[] {
-  return said?.attestations.flatMap(({ content }) => (content === null ? [] : [content.cid])) ?? []
+function predicatesIn(said: DigestView | undefined): Roots {
+  const named = said?.attestations.flatMap(({ content }) => (content === null ? [] : [content.cid])) ?? []
+  return { named, stopped: [] }
 }
 
 function newSet(): DigestSet {

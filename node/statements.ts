@@ -1,6 +1,9 @@
 import type { AttestationRecord } from '../protocol/attest/read-model.ts'
 import { summaryText } from '../protocol/attest/summary-text.ts'
 import type { Summary } from '../protocol/attest/summary.ts'
+import { heardHere } from './advisories.ts'
+import type { AdvisoryFacts, ReleaseFacts } from '../protocol/policy/schema.ts'
+import { advisoriesAbout } from './services/advisory/heard.ts'
 import type { NodeParts } from './parts.ts'
 import type { Statements } from './policy.ts'
 import { releasesWith } from './services/attest/release.ts'
@@ -14,10 +17,31 @@ type Saying = Pick<NodeParts, 'attestations' | 'registries' | 'trust' | 'view'>
 export function composeStatements(parts: Saying): Statements {
   return {
     attestations: release => attestationViews(parts, release),
-    advisories: async () => [],
-    quarantine: async () => ({ active: false, reason: '' }),
+    advisories: release => advisoryFacts(parts, release),
+    quarantine: release => quarantineOf(parts, release),
     domainOf: async () => undefined
   }
+}
+
+/** What is known against a release, by those who are heard here. */
+async function advisoryFacts(parts: Saying, release: ReleaseId): Promise<readonly AdvisoryFacts[]> {
+  const { registries, view } = parts
+  const about = await advisoriesAbout(release, {
+    find: view.find.bind(view),
+    registries: registries.ids,
+    heard: await heardHere(parts)
+  })
+  return about.map(({ id, severity, malware, fixed }) => ({ id, severity, malware, fixed: fixed ?? '' }))
+}
+
+/** Whether those who may have stopped the version, in its own registry. */
+async function quarantineOf(
+  { view }: Saying,
+  { registry, name, version }: ReleaseId
+): Promise<ReleaseFacts['quarantine']> {
+  const stated = (await view.find(registry, name))?.versions.find(entry => entry.version === version)
+  const [stopped] = stated?.quarantines ?? []
+  return { active: stopped !== undefined, reason: stopped?.reason ?? '' }
 }
 
 async function attestationViews(

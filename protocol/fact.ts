@@ -26,7 +26,10 @@ export const FACT_TYPES = [
   'metadata',
   'invite',
   'redeem',
-  'attestation'
+  'attestation',
+  'quarantine',
+  'unquarantine',
+  'advisory'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 

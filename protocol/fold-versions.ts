@@ -24,6 +24,26 @@ export interface VersionView {
   readonly version: Version
   readonly contents: readonly ContentView[]
   readonly yanks: readonly { readonly fact: FactId; readonly by: Principal; readonly reason: string }[]
+  /** Absent while nobody has stopped it. */
+  readonly quarantines?: readonly QuarantineView[]
+}
+
+/** Who stopped a version, and on which level: what the registry stopped, the package's own people cannot let go. */
+export interface QuarantineView {
+  readonly fact: FactId
+  readonly by: Principal
+  readonly reason: string
+  readonly level: 'package' | 'registry'
+}
+
+/** Neither withdrawn nor stopped: what somebody may be told to take. */
+export function isOpen(version: Pick<VersionView, 'quarantines' | 'yanks'>): boolean {
+  return version.yanks.length === 0 && !isQuarantined(version)
+}
+
+/** Whether a version is stopped for now. */
+export function isQuarantined({ quarantines = [] }: Pick<VersionView, 'quarantines'>): boolean {
+  return quarantines.length > 0
 }
 
 /** A fact whose payload is known to be of one type. */
@@ -32,6 +52,8 @@ export type Typed<T extends FactType> = VerifiedFact & { readonly payload: Extra
 export interface VersionContext {
   readonly name: PackageName
   readonly isForked: (author: Principal) => boolean
+  /** Those that stand, of a version; what the registry stopped first. */
+  readonly quarantinesOf: (version: Version) => readonly QuarantineView[]
   readonly tooMany: (fact: VerifiedFact) => void
 }
 
@@ -54,6 +76,7 @@ export function foldVersions(
     const kept = distinct.slice(0, LIMITS.view.contentsPerVersion)
     const standing = (yanksOf.get(version) ?? []).toSorted(byId).slice(0, LIMITS.view.yanksPerVersion)
     bytes += kept.reduce((sum, fact) => sum + encodeContent(fact.payload.value).length, 0)
+    const stopped = context.quarantinesOf(version)
     bytes += standing.reduce((sum, fact) => sum + fact.body.payload.length, 0)
     const isBeyond = bytes > LIMITS.view.versionsBytes
     for (const fact of isBeyond ? facts : distinct.slice(kept.length)) context.tooMany(fact)
@@ -61,7 +84,8 @@ export function foldVersions(
     views.push({
       version,
       contents: kept.map(fact => toContentView(fact, context)),
-      yanks: standing.map(({ id, body, payload }) => ({ fact: id, by: body.author, reason: payload.value.reason }))
+      yanks: standing.map(({ id, body, payload }) => ({ fact: id, by: body.author, reason: payload.value.reason })),
+      ...(stopped.length === 0 ? {} : { quarantines: stopped })
     })
   }
   return views

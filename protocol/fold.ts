@@ -1,7 +1,8 @@
+import { foldAdvisories, isAdvisory } from './advisory/fold.ts'
+import type { AdvisoryView } from './advisory/fold.ts'
 import type { Authority } from './authority.ts'
 import type { Signature } from './authority-court.ts'
 import { foldChanges } from './authority-fold.ts'
-import type { ChangeFault } from './authority-fold.ts'
 import { growTree } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'
@@ -11,24 +12,15 @@ import type { Principal } from './did.ts'
 import { editsOfPackage, markOf } from './document/counted.ts'
 import type { DocumentMark, Edits } from './document/counted.ts'
 import type { FactType } from './fact.ts'
+import { countPublished, countQuarantines } from './fold-counts.ts'
+import type { Aside, Context, SetAsideReason } from './fold-counts.ts'
 import { foldVersions, ofType } from './fold-versions.ts'
 import type { Typed, VersionView } from './fold-versions.ts'
 import type { PackageName } from './package-name.ts'
 import { citedHead } from './payload.ts'
-import { DELEGATED_ROLES } from './role.ts'
 import type { Role, Scope } from './role.ts'
 import { ownersAmong, ownersAt, roleSince, rolesOf, thresholdAt } from './roles.ts'
 import type { Roles } from './roles.ts'
-
-/** Why a fact about a package that is in the set does not count. */
-export type SetAsideReason =
-  | ChangeFault
-  | 'claim-not-counted'
-  | 'name-taken'
-  | 'no-effect'
-  | 'too-many-chains'
-  | 'too-many-releases'
-  | 'unknown-yank'
 
 export interface SetAside {
   readonly fact: FactId
@@ -54,6 +46,8 @@ export interface ClaimView {
   }[]
 }
 
+export type { SetAsideReason } from './fold-counts.ts'
+
 /** What all facts about one package add up to. Equal facts give an equal view, whatever the order of arrival. */
 export interface PackageView {
   readonly name: PackageName
@@ -64,18 +58,8 @@ export interface PackageView {
   readonly document: DocumentMark | null
   readonly setAside: readonly SetAside[]
   readonly forks: readonly ShownFork[]
-}
-
-type Aside = (fact: VerifiedFact, reason: SetAsideReason) => void
-
-/** What the fold of one package has at hand. */
-interface Context {
-  readonly name: PackageName
-  readonly authority: Authority
-  readonly chains: Chains
-  readonly within: readonly VerifiedFact[]
-  readonly signatures: (fact: VerifiedFact) => readonly Signature[]
-  readonly aside: Aside
+  /** Known problems of its versions, as this registry tells them, by id; absent while it tells of none. */
+  readonly advisories?: readonly AdvisoryView[]
 }
 
 /** Folds the facts of one package under the registry's authority. Pure. */
@@ -102,29 +86,38 @@ export function foldWithEdits(
   const winner = foldClaims(context)
   const roles = winner === undefined ? undefined : foldRoles(context, winner)
   const counted = countPublished(context, roles)
+  const stopped = countQuarantines(context, roles)
   const away = roles?.away ?? NOTHING
   const isForked = (author: Principal): boolean => chains.isForked(author, away) || authority.isForked(author)
   const versions = foldVersions(counted.releases, counted.yanks, {
     name,
     isForked,
+    quarantinesOf: version => stopped.standing.get(version) ?? [],
     tooMany: fact => aside(fact, 'too-many-releases')
   })
   sortCosigns(
     context,
-    new Set([...counted.targets, ...(roles?.counted.keys() ?? []), ...(winner === undefined ? [] : [winner.id])])
+    new Set([
+      ...counted.targets,
+      ...stopped.targets,
+      ...(roles?.counted.keys() ?? []),
+      ...(winner === undefined ? [] : [winner.id])
+    ])
   )
   const edits = editsOfPackage(name, authority, { facts, chains, roles })
   for (const { fact, reason } of edits.setAside) {
     // Excess chains were set aside above, whatever is in them.
     if (reason !== 'too-many-chains') setAside.push({ fact, type: 'metadata', reason })
   }
+  const advisories = foldAdvisories(name, authority, within.filter(isAdvisory), aside)
   const view = {
     name,
     claim: winner === undefined || roles === undefined ? null : claimView(winner, roles),
     versions,
     document: markOf(edits),
     setAside: boundSetAside(setAside),
-    forks: boundForks(chains.forks, away)
+    forks: boundForks(chains.forks, away),
+    ...(advisories.length === 0 ? {} : { advisories })
   }
   return { view, edits }
 }
@@ -219,61 +212,6 @@ function isAbovePackage(
   if (head === undefined || !authority.order.has(head)) return false
   if (signatures.some(({ key }) => key === authority.recovery)) return true
   return ownersAmong(authority, signatures, { on: name, head }).size >= thresholdAt(authority, head)
-}
-
-interface Published {
-  readonly releases: readonly Typed<'release'>[]
-  readonly yanks: readonly Typed<'yank'>[]
-  /** Everything that counts, and so what a cosignature may be under. */
-  readonly targets: readonly FactId[]
-}
-
-function countPublished(context: Context, roles: Roles | undefined): Published {
-  const { within, aside } = context
-  const mayPublish = (fact: Typed<'release' | 'yank' | 'unyank'>): boolean => {
-    const reason = publishFault(context, roles, fact)
-    if (reason !== undefined) aside(fact, reason)
-    return reason === undefined
-  }
-  const releases = ofType(within, 'release').filter(mayPublish)
-  const yanks = ofType(within, 'yank').filter(mayPublish)
-  const unyanks = ofType(within, 'unyank').filter(mayPublish)
-  const takenBack = new Set(unyanks.flatMap(fact => fact.payload.value.yanks))
-  const yanked = new Set(yanks.map(({ id }) => id))
-  for (const fact of unyanks) {
-    const known = fact.payload.value.yanks.some(id => yanked.has(id))
-    if (!known) aside(fact, 'unknown-yank')
-  }
-  return {
-    releases,
-    yanks: yanks.filter(yank => !takenBack.has(yank.id)),
-    targets: [...releases, ...yanks, ...unyanks].map(({ id }) => id)
-  }
-}
-
-function publishFault(
-  { name, authority, signatures }: Context,
-  roles: Roles | undefined,
-  fact: Typed<'release' | 'yank' | 'unyank'>
-): SetAsideReason | undefined {
-  const { registry, package: own } = fact.payload.value.authority
-  if (!authority.order.has(registry)) return 'unknown-authority'
-  // An ungranted name does not exist in the registry, whoever signs under it.
-  if (roles === undefined || !roles.order.has(own)) return 'claim-not-counted'
-  if (roles.away.has(fact.id)) return 'resolved'
-  const signed = signatures(fact)
-  let isSigned = false
-  for (const [level, head] of [
-    [roles, own],
-    [authority, registry]
-  ] as const) {
-    const use = { on: name, head, fact }
-    if (roleSince(level, { ...use, key: fact.body.author, roles: DELEGATED_ROLES }) !== undefined) return undefined
-    const owners = ownersAmong(level, signed, use)
-    if (owners.size >= thresholdAt(level, head)) return undefined
-    isSigned ||= owners.size > 0
-  }
-  return isSigned ? 'threshold-not-met' : 'role-not-held'
 }
 
 function claimView(fact: VerifiedFact, roles: Roles): ClaimView {

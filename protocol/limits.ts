@@ -1,3 +1,4 @@
+import { ADVISORY_LIMITS } from './advisory/limits.ts'
 import { ATTEST_LIMITS } from './attest/limits.ts'
 import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
@@ -112,6 +113,7 @@ export const LIMITS = Object.freeze({
     versionsBytes: 4 * MiB,
     contentsPerVersion: 8,
     yanksPerVersion: 64,
+    quarantinesPerVersion: 16,
     setAside: 1_024,
     grants: 16_384,
     forks: 256,
@@ -170,6 +172,7 @@ export const LIMITS = Object.freeze({
   ...GATEWAY_LIMITS,
   ...HAVE_LIMITS,
   ...ATTEST_LIMITS,
+  ...ADVISORY_LIMITS,
   ...SUBMIT_LIMITS,
   connections: CONNECTION_LIMITS,
   streams: Object.freeze({

@@ -1,3 +1,5 @@
+import { advisoryRecord, parseAdvisory } from './advisory/payload.ts'
+import type { Advisory } from './advisory/payload.ts'
 import { attestationRecord, parseAttestation } from './attest/payload.ts'
 import type { Attestation } from './attest/payload.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
@@ -20,6 +22,8 @@ import { authorityPayloadRecord, parseAuthorityPayload } from './payload-authori
 import type { AuthorityPayload, Claim, Cosign, Grant, Resolve, Revoke } from './payload-authority.ts'
 import { invitePayloadRecord, parseInvitePayload } from './payload-invite.ts'
 import type { Invite, InvitePayload, Redeem } from './payload-invite.ts'
+import { parseQuarantinePayload, quarantineRecord } from './payload-quarantine.ts'
+import type { QuarantinePayload } from './payload-quarantine.ts'
 import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
 import type { DigestSubject } from './subject.ts'
 import { parseSemver } from './version.ts'
@@ -87,6 +91,8 @@ export type Payload =
   | { readonly type: 'invite'; readonly value: Invite }
   | { readonly type: 'redeem'; readonly value: Redeem }
   | { readonly type: 'attestation'; readonly value: Attestation }
+  | { readonly type: 'advisory'; readonly value: Advisory }
+  | QuarantinePayload
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -116,6 +122,11 @@ function toRecord({ type, value }: Payload): unknown {
       return invitePayloadRecord({ type, value } as InvitePayload)
     case 'attestation':
       return attestationRecord(value)
+    case 'quarantine':
+    case 'unquarantine':
+      return quarantineRecord({ type, value } as QuarantinePayload)
+    case 'advisory':
+      return advisoryRecord(value)
   }
 }
 
@@ -169,6 +180,11 @@ export function parsePayload(body: FactBody): Payload {
         return parseInvitePayload(body.type, raw, body.author)
       case 'attestation':
         return { type: 'attestation', value: parseAttestation(raw, body.subject as DigestSubject) }
+      case 'quarantine':
+      case 'unquarantine':
+        return parseQuarantinePayload(body.type, raw)
+      case 'advisory':
+        return { type: 'advisory', value: parseAdvisory(raw, body.subject as PackageName) }
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -262,6 +278,9 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'yank':
     case 'unyank':
     case 'metadata':
+    case 'quarantine':
+    case 'unquarantine':
+    case 'advisory':
     // Whoever signed an envelope is heard through those who bring it, and by nothing else.
     case 'attestation':
       return []
@@ -288,11 +307,14 @@ export function citedHead(payload: Payload): FactId | undefined {
     case 'redeem':
       return payload.value.invite
     case 'attestation':
+    case 'advisory':
       return payload.value.head
     case 'release':
     case 'yank':
     case 'unyank':
     case 'metadata':
+    case 'quarantine':
+    case 'unquarantine':
       return payload.value.authority.registry
   }
 }

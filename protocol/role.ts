@@ -23,6 +23,12 @@ export const DELEGATED_ROLES: readonly Role[] = ['maintainer', 'publisher']
 /** Roles under which a release, yank or unyank counts. */
 export const PUBLISHING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher']
 
+/** Roles under which a quarantine counts, and what lifts one; that of a curator over the registry alone. */
+export const STOPPING_ROLES: readonly Role[] = ['owner', 'maintainer', 'curator']
+
+/** Roles of the registry under which an advisory counts. Owners speak alone: it warns, and decides nothing by itself. */
+export const ADVISING_ROLES: readonly Role[] = ['owner', 'curator', 'auditor']
+
 /** Roles of the registry under which an edit of a package's words counts; of the package itself the publishing ones. */
 export const EDITING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher', 'curator']
 

@@ -23,16 +23,28 @@ export function addAttestVerbs(program: Command): void {
       action(async (session, { args, options }) => (await import('./attest.ts')).attestations(session, args, options))
     )
   signing(program.command('audit'))
-    .description('say that you have audited a release, in your own registry')
-    .argument('<reference>', '[registry:]name[@version]')
-    .requiredOption('--criteria <name...>', 'what it was found to be: safe-to-run, safe-to-deploy, …')
+    .description(
+      'without a reference: hold what the project has against what is known today; with one: say that you have audited a release, in your own registry'
+    )
+    .argument('[reference]', '[registry:]name[@version]')
+    .option('--dir <folder>', 'without a reference: the project folder', '.')
+    .option('--fix', 'without a reference: move to versions that nothing is known against')
+    .option('--offline', 'with --fix: ask no peer for bytes')
+    .option('--criteria <name...>', 'with a reference: what it was found to be: safe-to-run, safe-to-deploy, …')
     .option('--from <version>', 'only what changed since that version was audited')
     .option('--failed', 'it was found not to be that')
     .option('--notes <text>', 'what you found')
     .option('--report <uri>', 'where all of it can be read')
     .option('--registry <alias>', 'where it is said (default: the one that was made here)')
-    .action(action(async (session, { args, options }) => (await import('./attest.ts')).audit(session, args, options)))
+    .action(
+      action(async (session, { args, options }) =>
+        args.length === 0
+          ? (await import('./audit.ts')).auditProject(session, options)
+          : (await import('./attest.ts')).audit(session, args, options)
+      )
+    )
   addTrustVerbs(program)
+  addAdvisoryVerbs(program)
   program
     .command('sbom')
     .description('write the bill of materials of a release to standard output')
@@ -41,9 +53,25 @@ export function addAttestVerbs(program: Command): void {
     .action(action(async (session, { args, options }) => (await import('./attest.ts')).sbom(session, args, options)))
 }
 
+function addAdvisoryVerbs(program: Command): void {
+  const advisory = program.command('advisory').description('known problems of packages')
+  signing(advisory.command('add'))
+    .description('warn of what OSV records say, in your own registry')
+    .argument('<path>', 'a record in JSON, or a folder of them')
+    .option('--registry <alias>', 'where it is said (default: the one that was made here)')
+    .action(action(async (session, { args, options }) => (await import('./advisory.ts')).add(session, args, options)))
+  advisory
+    .command('list')
+    .description('what the registries that are followed warn of')
+    .argument('[reference]', '[registry:]name[@version]')
+    .option('--registry <alias>', 'only what this one says')
+    .action(action(async (session, { args, options }) => (await import('./advisory.ts')).list(session, args, options)))
+}
+
 function addTrustVerbs(program: Command): void {
   const trust = program.command('trust').description('whose word is taken, and for what')
-  const purpose = (): Option => new Option('--for <what>', 'what for').choices(['audits', 'reviews']).default('audits')
+  const purpose = (): Option =>
+    new Option('--for <what>', 'what for').choices(['audits', 'reviews', 'advisories']).default('audits')
   trust
     .command('add')
     .description('take the word of a registry, or of a key')

@@ -24,8 +24,9 @@ export async function attest(session: Session, args: readonly string[], options:
   reportSaid(session, await withNode(session, { network: false }, client => client.call('attest', params)))
 }
 
-/** `ggen-node audit`. */
+/** `ggen-node audit` of a release. */
 export async function audit(session: Session, args: readonly string[], options: Options): Promise<void> {
+  if (options['fix'] === true) throw new RegistryError('USAGE', '--fix is about a project: leave the reference out')
   const params = {
     ...signingParams(options),
     reference: argument(args, 0),

@@ -115,6 +115,21 @@ signing(program.command('unyank'))
   .argument('<reference>', 'name@version')
   .action(action(async (session, { args, options }) => (await import('./yank.ts')).unyank(session, args, options)))
 
+signing(program.command('quarantine'))
+  .description('stop a version for now: nobody resolves to it, and nobody who honours it sends its bytes')
+  .argument('<reference>', 'name@version')
+  .option('--reason <text>', 'why', '')
+  .action(
+    action(async (session, { args, options }) => (await import('./quarantine.ts')).quarantine(session, args, options))
+  )
+
+signing(program.command('unquarantine'))
+  .description('let a version go again')
+  .argument('<reference>', 'name@version')
+  .action(
+    action(async (session, { args, options }) => (await import('./quarantine.ts')).unquarantine(session, args, options))
+  )
+
 addDocumentVerbs(program)
 
 addAuthorityVerbs(program)

@@ -6,6 +6,7 @@ import type { PackageName } from '../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
+import type { AdvisoryMethods } from './advisory/methods.ts'
 import type { AttestMethods } from './attest/methods.ts'
 import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
 import type { DocumentMethods, ShownDocument } from './documents/methods.ts'
@@ -20,6 +21,7 @@ import type { MirrorMethods } from './store/mirror-methods.ts'
 import type { SwarmMethods } from './swarm/methods.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
 import type { SubmitResult } from './submit/submitter.ts'
+import type { QuarantineResult } from './quarantine.ts'
 import type { YankResult } from './yank.ts'
 
 /** Something that happened during a long call, for a person to see. */
@@ -118,7 +120,7 @@ export interface PeerStatus {
 
 export interface ShownVersion {
   readonly version: Version
-  readonly state: 'ok' | 'yanked' | 'conflict'
+  readonly state: 'ok' | 'yanked' | 'quarantined' | 'conflict'
   readonly contents: readonly {
     readonly cid: ContentId
     readonly size: number
@@ -212,7 +214,15 @@ export interface RegistryRecord {
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
 export interface ApiMethods
-  extends AttestMethods, AuthorityMethods, DocumentMethods, MirrorMethods, PolicyMethods, StoreMethods, SwarmMethods {
+  extends
+    AdvisoryMethods,
+    AttestMethods,
+    AuthorityMethods,
+    DocumentMethods,
+    MirrorMethods,
+    PolicyMethods,
+    StoreMethods,
+    SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
@@ -234,6 +244,9 @@ export interface ApiMethods
   show: { params: { reference: string }; result: ShownPackage }
   yank: { params: SigningParams & { reference: string; reason: string }; result: YankResult & Filed }
   unyank: { params: SigningParams & { reference: string }; result: YankResult & Filed }
+  /** Stops one version for now, or lets it go again. */
+  quarantine: { params: SigningParams & { reference: string; reason: string }; result: QuarantineResult & Filed }
+  unquarantine: { params: SigningParams & { reference: string }; result: QuarantineResult & Filed }
   /** Withholds the bytes of one version, or of a content root, here; or hands them out again. */
   takedown: {
     params: { reference: string; reason: string; release: boolean; isDeleted: boolean }

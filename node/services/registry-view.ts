@@ -1,3 +1,4 @@
+import { isOpen } from '../../protocol/fold-versions.ts'
 import type { DigestView } from '../../protocol/attest/fold.ts'
 import { compareText } from '../../protocol/bytes.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
@@ -194,7 +195,7 @@ function currentWords(view: PackageView, sealed: Uint8Array): PackageWords | und
 export function summarise(view: PackageView, said?: PackageWords): PackageSummary | undefined {
   const { isPrerelease } = orderingOf(ecosystemOf(view.name))
   const usable = view.versions.filter(entry => entry.contents.length === 1)
-  const best = usable.find(entry => entry.yanks.length === 0 && !isPrerelease(entry.version)) ?? usable[0]
+  const best = usable.find(entry => isOpen(entry) && !isPrerelease(entry.version)) ?? usable[0]
   const content: ContentView | undefined = best?.contents[0]
   if (best === undefined || content === undefined) return undefined
   const title = said?.title ?? content.manifest.title ?? ''

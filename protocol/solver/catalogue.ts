@@ -20,8 +20,8 @@ export interface Need {
 /** A version as the solver sees it. */
 export interface CatalogueVersion {
   readonly version: Version
-  readonly state: 'usable' | 'yanked' | 'conflict'
-  /** Why it was yanked, when somebody said. */
+  readonly state: 'usable' | 'yanked' | 'quarantined' | 'conflict'
+  /** Why it was withdrawn or stopped, when somebody said. */
   readonly reason: string
   readonly needs: readonly Need[]
   /** What it needs of the world outside the registry: told to people, not solved. */
@@ -36,14 +36,14 @@ export interface CataloguePackage {
 
 /** The part of a package's view that resolution reads. */
 export function cataloguePackage(view: PackageView, node: NodeName = view.name): CataloguePackage {
-  const versions = view.versions.map(({ version, contents, yanks }): CatalogueVersion => {
+  const versions = view.versions.map(({ version, contents, yanks, quarantines = [] }): CatalogueVersion => {
     const [content, ...others] = contents
     const isConflict = content === undefined || others.length > 0
     const dependencies = isConflict ? [] : content.manifest.dependencies
     return {
       version,
-      state: isConflict ? 'conflict' : yanks.length > 0 ? 'yanked' : 'usable',
-      reason: yanks.find(({ reason }) => reason !== '')?.reason ?? '',
+      state: isConflict ? 'conflict' : quarantines.length > 0 ? 'quarantined' : yanks.length > 0 ? 'yanked' : 'usable',
+      reason: [...quarantines, ...yanks].find(({ reason }) => reason !== '')?.reason ?? '',
       needs: dependencies.flatMap(({ kind, name, range, optional }) =>
         kind === 'ggen' ? [{ name: packageNameOf('ggen', name), range, optional: optional === true }] : []
       ),
@@ -55,7 +55,7 @@ export function cataloguePackage(view: PackageView, node: NodeName = view.name):
 
 /** Why a package's versions are fewer, or more, than its range alone would say. */
 export interface CandidateRules {
-  /** A yanked version stays usable for whoever has exactly that one locked. */
+  /** What was yanked or stopped can be chosen by whoever has exactly that one locked; policy has the last word. */
   readonly locked: Version | undefined
   /** Ranges of the person or the project: the pre-releases that they name are open to everybody's ranges. */
   readonly ownRanges: readonly string[]
@@ -88,7 +88,7 @@ export class Candidates {
     )
     this.known = isSorted ? versions : versions.toSorted((a, b) => compare(b.version, a.version))
     this.#usable = this.known
-      .filter(({ state, version }) => state === 'usable' || (state === 'yanked' && version === locked))
+      .filter(({ state, version }) => state === 'usable' || (state !== 'conflict' && version === locked))
       .map(inOneOrder)
       .toReversed()
     const own = ownRanges.flatMap(range => [...indicesOf(this.#strict(range))])

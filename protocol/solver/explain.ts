@@ -89,7 +89,8 @@ function knownText({ name, versions, more }: KnownVersions, { called }: Words): 
   if (versions.length === 0) return `${called(name)} has no versions`
   const list = versions.map(({ version, state, reason }) => {
     if (state === 'conflict') return `${version} (in conflict)`
-    if (state === 'yanked') return `${version} (yanked${reason === '' ? '' : `: ${reason}`})`
+    if (state === 'yanked' || state === 'quarantined')
+      return `${version} (${state === 'yanked' ? state : 'in quarantine'}${reason === '' ? '' : `: ${reason}`})`
     return version
   })
   return `${called(name)} has ${list.join(', ')}${more > 0 ? ` and ${more} more` : ''}`

@@ -43,9 +43,10 @@ function whyNoneFits(name: NodeName, range: string, shelf: Shelf): string {
   const matching = shelf.get(name)?.matching(range) ?? []
   const conflict = matching.find(({ state }) => state === 'conflict')
   if (conflict !== undefined) return `${short} ${conflict.version} has more than one content, so none of them is served`
-  const yanked = matching.find(({ state }) => state === 'yanked')
-  if (yanked === undefined) return `no version of ${short} fits`
-  return `${short} ${yanked.version} was yanked${yanked.reason === '' ? '' : `: ${yanked.reason}`}`
+  const away = matching.find(({ state }) => state === 'yanked' || state === 'quarantined')
+  if (away === undefined) return `no version of ${short} fits`
+  const what = away.state === 'yanked' ? 'was yanked' : 'is in quarantine'
+  return `${short} ${away.version} ${what}${away.reason === '' ? '' : `: ${away.reason}`}`
 }
 
 /** What follows, in one clause: `a ^1.0.0 needs b ^2.0.0 or c`. */

@@ -32,7 +32,7 @@ export interface Attested {
 }
 
 /** What somebody's word may be taken for. */
-export const TRUST_PURPOSES = ['audits', 'reviews'] as const
+export const TRUST_PURPOSES = ['audits', 'reviews', 'advisories'] as const
 export type TrustPurpose = (typeof TRUST_PURPOSES)[number]
 
 /** Somebody whose word is taken: a registry by its id, or a key. */

@@ -1,3 +1,4 @@
+import { isOpen } from '../../../protocol/fold-versions.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import type { ReleaseBytes } from '../../../protocol/attest/release-subjects.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
@@ -21,7 +22,7 @@ export interface Release extends ReleaseBytes {
  */
 export function releaseOf(registry: RegistryId, view: PackageView, wanted: string | undefined): Release {
   const { isPrerelease } = orderingOf(ecosystemOf(view.name))
-  const best = view.versions.find(({ version, yanks }) => yanks.length === 0 && !isPrerelease(version))
+  const best = view.versions.find(entry => isOpen(entry) && !isPrerelease(entry.version))
   const found =
     wanted === undefined
       ? (best ?? view.versions[0])

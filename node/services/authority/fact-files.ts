@@ -160,8 +160,8 @@ function citedBy(fact: VerifiedFact): readonly FactId[] {
   const more: FactId[] = []
   if (payload.type === 'cosign') more.push(payload.value.fact)
   if (payload.type === 'resolve') more.push(payload.value.keep, ...payload.value.over)
+  if (payload.type === 'unquarantine') more.push(...payload.value.quarantines)
   if (payload.type === 'unyank') more.push(...payload.value.yanks)
-  if (payload.type === 'release' || payload.type === 'yank' || payload.type === 'unyank' || payload.type === 'metadata')
-    more.push(payload.value.authority.package)
+  if ('authority' in payload.value) more.push(payload.value.authority.package)
   return [body.prev, authPrevOf(fact), citedHead(payload), ...more].filter(id => id !== null && id !== undefined)
 }

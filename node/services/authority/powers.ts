@@ -9,7 +9,13 @@ import type { ClaimView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { citedHead } from '../../../protocol/payload.ts'
 import type { Payload } from '../../../protocol/payload.ts'
-import { EDITING_ROLES, NAMING_ROLES, PUBLISHING_ROLES } from '../../../protocol/role.ts'
+import {
+  ADVISING_ROLES,
+  EDITING_ROLES,
+  NAMING_ROLES,
+  PUBLISHING_ROLES,
+  STOPPING_ROLES
+} from '../../../protocol/role.ts'
 import type { Role } from '../../../protocol/role.ts'
 import { roleSince, thresholdAt } from '../../../protocol/roles.ts'
 import { asideReason, claimOf } from './place.ts'
@@ -119,6 +125,8 @@ export function ownersHere(place: Place): { readonly owners: readonly Principal[
 export function rolesFor(type: VerifiedFact['payload']['type']): readonly Role[] {
   if (type === 'claim') return NAMING_ROLES
   if (type === 'metadata') return EDITING_ROLES
+  if (type === 'quarantine' || type === 'unquarantine') return STOPPING_ROLES
+  if (type === 'advisory') return ADVISING_ROLES
   return type === 'release' || type === 'yank' || type === 'unyank' ? PUBLISHING_ROLES : ['owner']
 }
 

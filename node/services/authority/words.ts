@@ -37,6 +37,12 @@ export function describe({ body, payload }: VerifiedFact): string {
       return `yank ${shortOf(subject)}@${payload.value.version}${reasonOf(payload.value.reason)}`
     case 'unyank':
       return `take back ${payload.value.yanks.length} yanks of ${shortOf(subject)}@${payload.value.version}`
+    case 'quarantine':
+      return `put ${shortOf(subject)}@${payload.value.version} in quarantine${reasonOf(payload.value.reason)}`
+    case 'unquarantine':
+      return `lift ${payload.value.quarantines.length} quarantines of ${shortOf(subject)}@${payload.value.version}`
+    case 'advisory':
+      return `warn of ${shortOf(subject)}: ${payload.value.osv.id}${reasonOf(payload.value.osv.summary)}`
     case 'metadata': {
       const { edits, change } = payload.value
       if (change === null) return `begin the words about ${shortOf(subject)} anew from what they say now`

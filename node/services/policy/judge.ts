@@ -1,3 +1,4 @@
+import { isOpen } from '../../../protocol/fold-versions.ts'
 import { setImmediate } from 'node:timers/promises'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
@@ -94,7 +95,7 @@ export function judge(components: JudgeComponents): Judge {
 function othersOf({ registry, name, version }: Candidate, view: PackageView | undefined): readonly Candidate[] {
   const { isPrerelease } = orderingOf(ecosystemOf(name))
   return (view?.versions ?? [])
-    .filter(other => other.version !== version && other.yanks.length === 0 && !isPrerelease(other.version))
+    .filter(other => other.version !== version && isOpen(other) && !isPrerelease(other.version))
     .slice(0, LIMITS.policy.alternatives)
     .flatMap(({ version: other, contents }) => {
       const [content, ...more] = contents

@@ -12,7 +12,8 @@ import type { FindPackage } from '../resolve.ts'
 
 /** Something a person should know, and that does not stop an install. */
 export interface Warning {
-  readonly code: 'conflict' | 'forked-author' | 'kept' | 'policy' | 'single-source' | 'withdrawn' | 'yanked'
+  readonly code:
+    'conflict' | 'forked-author' | 'kept' | 'policy' | 'quarantined' | 'single-source' | 'withdrawn' | 'yanked'
   readonly id: PackId
   readonly text: string
 }
@@ -89,10 +90,15 @@ async function releaseOf(
   return { content, marks: [{ code: 'withdrawn', id: pack.id, text }] }
 }
 
-function marksOf(pack: LockedPack, { contents, yanks }: VersionView): readonly Warning[] {
+function marksOf(pack: LockedPack, { contents, yanks, quarantines = [] }: VersionView): readonly Warning[] {
   const { id } = pack
   const warnings: Warning[] = []
   const what = `${id}@${pack.version}`
+  const [stopped] = quarantines
+  if (stopped !== undefined) {
+    const reason = stopped.reason === '' ? 'no reason given' : stopped.reason
+    warnings.push({ code: 'quarantined', id, text: `${what} is in quarantine: ${reason}` })
+  }
   if (yanks.length > 0) {
     const reason = yanks.find(yank => yank.reason !== '')?.reason ?? 'no reason given'
     warnings.push({ code: 'yanked', id, text: `${what} was yanked: ${reason}` })

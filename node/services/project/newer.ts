@@ -1,3 +1,4 @@
+import { isOpen } from '../../../protocol/fold-versions.ts'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import { isRegistryError } from '../../../protocol/errors.ts'
 import { ecosystemOf } from '../../../protocol/package-name.ts'
@@ -65,8 +66,8 @@ export function newerFinder(components: NewerComponents): FindNewer {
 async function latestOf({ registry, name }: LockedPack, { find }: NewerComponents): Promise<Version | null> {
   const { isPrerelease } = orderingOf(ecosystemOf(name))
   const view = await find(registry, name)
-  const stable = view?.versions.find(({ version, contents, yanks }) => {
-    return contents.length === 1 && yanks.length === 0 && !isPrerelease(version)
+  const stable = view?.versions.find(entry => {
+    return entry.contents.length === 1 && isOpen(entry) && !isPrerelease(entry.version)
   })
   return stable?.version ?? null
 }
