@@ -17,6 +17,7 @@ import { choosing, search, show } from './lookup.ts'
 import { ownReference } from './meant.ts'
 import { mirrorApi } from './mirror-api.ts'
 import { allow, policyApi } from './policy-api.ts'
+import { publisherApi } from './publisher-api.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
   Api,
@@ -70,7 +71,7 @@ export function createApi(parts: NodeParts): Api {
       parts.installer(ordered({ kind: 'remove', names, registry: undefined }, params), context),
     outdated: ({ project }, { signal }) => parts.outdated(project, signal),
     search: params => search(parts, params),
-    show: params => show(parts, params),
+    show: (params, context) => show(parts, params, context),
     yank: async ({ reference, reason, key, out }) => {
       const target = { ...(await exactVersion(parts, reference)), key }
       return yanked(parts, { target, out }, () => yanker.yank(target, reason))
@@ -87,6 +88,7 @@ export function createApi(parts: NodeParts): Api {
     ...swarmApi(parts),
     ...gatewayApi(parts),
     ...attestApi(parts),
+    ...publisherApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),

@@ -12,6 +12,7 @@ import { composeInstalling } from './installing.ts'
 import { keepWhatCounts } from './keeping.ts'
 import type { NodeParts } from './parts.ts'
 import { composePolicy } from './policy.ts'
+import { composePublishers } from './publishers.ts'
 import { composePrecedence } from './precedence.ts'
 import type { Reach } from './reach.ts'
 import { composeReceipts } from './receipts.ts'
@@ -66,16 +67,18 @@ export type Services = Pick<
   | 'submit'
   | 'attester'
   | 'attestations'
+  | 'publishers'
 > & {
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
 }
 
 export function composeServices(
-  { home, config, version }: NodeInit,
+  init: NodeInit,
   core: Core,
   { changes, sources, late }: Late
 ): Services {
+  const { home, config, version } = init
   const { log, facts, signer, swarms } = core
   const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
@@ -102,7 +105,7 @@ export function composeServices(
   const { author, authority } = publishing
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const { attesting, policy, receipt } = composeJudging({ home, version }, core, {
+  const { attesting, publishers, policy, receipt } = composeJudging(init, core, {
     ...publishing,
     gate,
     view,
@@ -115,6 +118,7 @@ export function composeServices(
     keeper,
     sources,
     judge: policy.judge,
+    askDomains: publishers.refresh.bind(publishers),
     receipt,
     provide: provideIn(core),
     version
@@ -134,6 +138,7 @@ export function composeServices(
     yanker: yanker(publishing),
     authority,
     ...attesting,
+    publishers,
     policy,
     desk: submissions.desk,
     submit: submissions.submit,
@@ -188,15 +193,17 @@ function isMirrorOf(gate: Gate, { principal }: Signer, registry: RegistryId): bo
 
 /** What is said of releases, and what judges them by it. */
 function composeJudging(
-  { home, version }: Pick<NodeInit, 'home' | 'version'>,
+  init: NodeInit,
   core: Core,
   parts: ReturnType<typeof composeAuthoring> & Pick<Services, 'view' | 'precedence'> & Pick<Late, 'sources'>
 ) {
   const { gate, view, sources, precedence } = parts
+  const { home, version } = init
   const attesting = composeAttesting({ ...core, ...parts })
-  const statements = composeStatements({ ...core, ...attesting, view })
+  const publishers = composePublishers(init, { ...core, gate })
+  const statements = composeStatements({ ...core, ...attesting, publishers, view })
   const policy = composePolicy({ ...core, home: home.paths.dir, gate, view, sources, precedence }, statements)
-  return { attesting, policy, receipt: composeReceipts({ ...core, policy, version }) }
+  return { attesting, publishers, policy, receipt: composeReceipts({ ...core, policy, version }) }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

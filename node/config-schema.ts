@@ -1,6 +1,7 @@
 import { parseByteSize } from '../protocol/byte-size.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { dnsServerFault } from './dns-server.ts'
 import { gatewayUrlFault } from './http/gateway-url.ts'
 import { httpAddressFault } from './http/http-address.ts'
 import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shape.ts'
@@ -157,6 +158,42 @@ export const SETTINGS: readonly Setting[] = [
     operand: 'url',
     description: 'trustless IPFS gateways that are asked for public content which peers do not send',
     fault: gatewayUrlFault
+  },
+  {
+    key: 'dns.lookups',
+    type: 'switch',
+    scope: 'node',
+    choices: [],
+    fallback: true,
+    env: 'GGEN_NODE_DNS',
+    flag: undefined,
+    operand: '',
+    description: 'ask domains whether they name the keys that claim them, where a package is shown or installed',
+    fault: anything
+  },
+  {
+    key: 'dns.private',
+    type: 'switch',
+    scope: 'node',
+    choices: [],
+    fallback: false,
+    env: 'GGEN_NODE_DNS_PRIVATE',
+    flag: undefined,
+    operand: '',
+    description: 'do so for private registries, too: whoever answers for the domains learns that somebody here asked',
+    fault: anything
+  },
+  {
+    key: 'dns.servers',
+    type: 'list',
+    scope: 'node',
+    choices: [],
+    fallback: [],
+    env: 'GGEN_NODE_DNS_SERVERS',
+    flag: undefined,
+    operand: 'address',
+    description: 'DNS servers that are asked instead of those of the system, such as 192.0.2.53 or 127.0.0.1:5353',
+    fault: dnsServerFault
   },
   {
     key: 'listen',

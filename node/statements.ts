@@ -8,7 +8,9 @@ import type { TrustPurpose } from './services/attest/methods.ts'
 import type { AttestationView, ReleaseId } from './services/policy/sources.ts'
 import { trusted } from './trust.ts'
 
-type Saying = Pick<NodeParts, 'attestations' | 'registries' | 'trust' | 'view'>
+type Saying = Pick<NodeParts, 'attestations' | 'registries' | 'trust' | 'view'> & {
+  readonly publishers: Pick<NodeParts['publishers'], 'domainOf'>
+}
 
 /** What rules hear of statements about a release: those that count, and whose word is taken for what. */
 export function composeStatements(parts: Saying): Statements {
@@ -16,12 +18,12 @@ export function composeStatements(parts: Saying): Statements {
     attestations: release => attestationViews(parts, release),
     advisories: async () => [],
     quarantine: async () => ({ active: false, reason: '' }),
-    domainOf: async () => undefined
+    domainOf: async key => (await parts.publishers.domainOf(key))?.domain
   }
 }
 
 async function attestationViews(
-  parts: Saying,
+  parts: Omit<Saying, 'publishers'>,
   { registry, name, root, version }: ReleaseId
 ): Promise<readonly AttestationView[]> {
   const view = await parts.view.find(registry, name)
@@ -79,6 +81,9 @@ function marksIn(summary: Summary): readonly string[] {
       return [summary.result, ...summary.levels]
     case 'vulnerabilities':
       return [summary.count === 0 ? 'passed' : 'failed']
+    case 'domain':
+      // It says something of a key, and nothing of a release.
+      return []
     case 'benchmark':
     case 'provenance':
     case 'sbom':

@@ -8,6 +8,7 @@ import { addPolicyVerbs } from './policy-verbs.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { addMirrorVerbs } from './mirror-verbs.ts'
 import { addGatewayVerbs } from './gateway-verbs.ts'
+import { addPublisherVerbs } from './publisher-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 import { addStoreVerbs } from './store-verbs.ts'
@@ -129,6 +130,7 @@ addSwarmVerbs(program)
 addGatewayVerbs(program)
 
 addAttestVerbs(program)
+addPublisherVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

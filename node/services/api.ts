@@ -7,6 +7,7 @@ import type { ArchiveDigests } from '../../protocol/payload.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { AttestMethods } from './attest/methods.ts'
+import type { NamedKey, PublisherMethods } from './publisher/methods.ts'
 import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
 import type { DocumentMethods, ShownDocument } from './documents/methods.ts'
 import type { ImportResult } from './import-folders.ts'
@@ -139,6 +140,8 @@ export interface ShownPackage {
   readonly manifest: Manifest | null
   readonly versions: readonly ShownVersion[]
   readonly setAside: readonly SetAside[]
+  /** Keys among its owners and authors that a domain names as its own. */
+  readonly publishers: readonly NamedKey[]
   /** What people said of it beside its manifests; null when nobody did. */
   readonly document: ShownDocument | null
   /** Other registries that hold a package of that name. `hidden`: its name alone never means that one. */
@@ -212,7 +215,15 @@ export interface RegistryRecord {
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
 export interface ApiMethods
-  extends AttestMethods, AuthorityMethods, DocumentMethods, MirrorMethods, PolicyMethods, StoreMethods, SwarmMethods {
+  extends
+    AttestMethods,
+    AuthorityMethods,
+    DocumentMethods,
+    MirrorMethods,
+    PolicyMethods,
+    PublisherMethods,
+    StoreMethods,
+    SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
