@@ -108,13 +108,13 @@ export function createApi(parts: NodeParts): Api {
 
 async function publishTo(
   parts: NodeParts,
-  { folder, registry: which, key, out }: ApiMethods['publish']['params'],
+  { folder, registry: which, key, out, allowSimilar }: ApiMethods['publish']['params'],
   signal: AbortSignal
 ): Promise<ApiMethods['publish']['result']> {
   const registry = which === undefined ? choosing(parts) : parts.registries.find(which).id
   let published: Published | undefined
   const { file } = await filing(parts, out, async () => {
-    published = await parts.publish({ registry, folder, key }, signal)
+    published = await parts.publish({ registry, folder, key, allowSimilar }, signal)
     const { name: subject, fact, claim, metadata } = published
     const facts = [fact, claim, metadata].filter(id => id !== null).map(id => ({ id, subject }))
     return { registry: published.registry, facts }

@@ -18,7 +18,7 @@ const PARAMS: {
   status: {},
   peers: {},
   connect: { address: 'text' },
-  publish: { folder: 'path', registry: 'text?', ...SIGNING },
+  publish: { folder: 'path', registry: 'text?', allowSimilar: 'flag?', ...SIGNING },
   importFolder: { folder: 'path', registry: 'text?', key: 'text?' },
   install: {
     project: 'path',
@@ -64,7 +64,7 @@ const PARAMS: {
   takedownList: {},
   submit: { reference: 'text', registry: 'text?', owners: 'list', threshold: 'number?', note: 'text?' },
   curateList: { registry: 'text?' },
-  curateGrant: { names: 'list', registry: 'text?' },
+  curateGrant: { names: 'list', registry: 'text?', allowSimilar: 'flag?' },
   curateDeny: { name: 'text', registry: 'text?', reason: 'text' },
   registryAdd: { id: 'text', alias: 'text?', peer: 'text?', isDefault: 'flag', singleSource: 'flag?' },
   registryList: {},

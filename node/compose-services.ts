@@ -73,11 +73,7 @@ export type Services = Pick<
   readonly keeps: (registry: RegistryId) => boolean
 }
 
-export function composeServices(
-  init: NodeInit,
-  core: Core,
-  { changes, sources, late }: Late
-): Services {
+export function composeServices(init: NodeInit, core: Core, { changes, sources, late }: Late): Services {
   const { home, config, version } = init
   const { log, facts, signer, swarms } = core
   const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
@@ -118,6 +114,7 @@ export function composeServices(
     keeper,
     sources,
     judge: policy.judge,
+    similar: submissions.names.near.bind(submissions.names),
     askDomains: publishers.refresh.bind(publishers),
     receipt,
     provide: provideIn(core),
@@ -134,7 +131,13 @@ export function composeServices(
     mirror,
     mirrors,
     keeps,
-    publish: publisher({ ...publishing, documents, content: contentSource(core), provide: provideIn(core) }),
+    publish: publisher({
+      ...publishing,
+      documents,
+      taken: submissions.names.taken.bind(submissions.names),
+      content: contentSource(core),
+      provide: provideIn(core)
+    }),
     yanker: yanker(publishing),
     authority,
     ...attesting,

@@ -39,9 +39,8 @@ export const PUBLIC_SWARM = 'public'
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export const KEEPS = ['all', 'none'] as const
 
-/** As many bytes as there is room for. */
+/** As many bytes as there is room for, and as fast as they come. */
 export const NO_QUOTA = 'none'
-/** A rate without a bound. */
 export const NO_RATE = 'none'
 
 const anything = (): undefined => undefined

@@ -73,7 +73,10 @@ function unmade(error: unknown): null {
   throw error
 }
 
-function shown(view: PackageView, { id, alias }: FollowedRegistry): Omit<ShownPackage, 'document' | 'others' | 'publishers'> {
+function shown(
+  view: PackageView,
+  { id, alias }: FollowedRegistry
+): Omit<ShownPackage, 'document' | 'others' | 'publishers'> {
   const best = summarise(view)
   const manifest = view.versions.find(entry => entry.version === best?.version)?.contents[0]?.manifest ?? null
   return {

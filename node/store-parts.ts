@@ -47,7 +47,13 @@ export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>):
   )
   await pins.load()
   const trust = new TrustRecords(kv)
-  return { pins, projectPins: new ProjectPins(records, now), scrubs: new ScrubRecords(kv), trust, domains: new DomainRecords(kv) }
+  return {
+    pins,
+    projectPins: new ProjectPins(records, now),
+    scrubs: new ScrubRecords(kv),
+    trust,
+    domains: new DomainRecords(kv)
+  }
 }
 
 function recordOf(pin: TimedPin): PinRecord {

@@ -71,7 +71,10 @@ function keyOf(domain: Domain): string {
 
 function parse(value: Uint8Array): Omit<DomainRecord, 'domain'> {
   const { answer, failure } = recordOf(decodeCbor(value, 4), ['answer', 'failure'])
-  return { answer: answer === null ? null : parseAnswer(answer), failure: failure === null ? null : parseFailure(failure) }
+  return {
+    answer: answer === null ? null : parseAnswer(answer),
+    failure: failure === null ? null : parseFailure(failure)
+  }
 }
 
 function parseAnswer(raw: unknown): DomainRecord['answer'] {

@@ -62,6 +62,7 @@ signing(program.command('publish'))
   .description('sign and publish a package folder')
   .argument('[folder]', 'a folder with package.toml or pack.toml', '.')
   .option('--registry <alias>', 'which registry (default: the default one)')
+  .option('--allow-similar', 'also where the name is new and looks like one of somebody else')
   .action(action(async (session, { args, options }) => (await import('./publish.ts')).publish(session, args, options)))
 
 program

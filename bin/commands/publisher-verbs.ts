@@ -9,7 +9,9 @@ export function addPublisherVerbs(program: Command): void {
     .description('say that a domain is yours; it counts once the domain names your key')
     .argument('<domain>', 'as DNS has it: example.org')
     .option('--registry <alias>', 'where it is said (default: the default one)')
-    .action(action(async (session, { args, options }) => (await import('./publisher.ts')).claim(session, args, options)))
+    .action(
+      action(async (session, { args, options }) => (await import('./publisher.ts')).claim(session, args, options))
+    )
   publisher
     .command('verify')
     .description('ask the domains of a key, or one domain, now')

@@ -83,7 +83,11 @@ const FAULTS: Readonly<Record<NonNullable<ShownBinding['fault']>, string>> = {
 function bindingLines({ key, domain, standing, age, answered, fault }: ShownBinding): readonly string[] {
   const { verb, tone, why } = STANDINGS[standing]
   const said = answered === null ? '' : `answered ${new Date(answered).toISOString().slice(0, 16).replace('T', ' ')}`
-  const notes = [said, ...(age === 'stale' || age === 'expired' ? [age] : []), ...(fault === null ? [] : [FAULTS[fault]])]
+  const notes = [
+    said,
+    ...(age === 'stale' || age === 'expired' ? [age] : []),
+    ...(fault === null ? [] : [FAULTS[fault]])
+  ]
   const shown = notes.filter(note => note !== '').join('; ')
   return [gutter(verb, `${domain} for ${key}${why}`, tone), ...(shown === '' ? [] : [under(shown)])]
 }

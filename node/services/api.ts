@@ -201,6 +201,8 @@ export interface WaitingSubmission {
   readonly by: Principal
   readonly keys: readonly Principal[]
   readonly threshold: number
+  /** Names of others that this one would be taken for. */
+  readonly similar: readonly PackageName[]
   /** A stranger's words. */
   readonly note: string
   /** When it came here, in milliseconds since 1970. */
@@ -228,7 +230,7 @@ export interface ApiMethods
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
   publish: {
-    params: SigningParams & { folder: string; registry?: string }
+    params: SigningParams & { folder: string; registry?: string; allowSimilar?: boolean }
     result: Published & Filed & Pick<RegistryRecord, 'alias' | 'isDefault'>
   }
   importFolder: { params: { folder: string; registry?: string; key?: string }; result: ImportResult }
@@ -266,7 +268,7 @@ export interface ApiMethods
   curateList: { params: { registry?: string }; result: readonly WaitingSubmission[] }
   /** `names` are names or ids of submissions. All are found before the first is decided. */
   curateGrant: {
-    params: { names: readonly string[]; registry?: string }
+    params: { names: readonly string[]; registry?: string; allowSimilar?: boolean }
     result: readonly { readonly name: PackageName; readonly registry: RegistryId; readonly fact: FactId }[]
   }
   curateDeny: {

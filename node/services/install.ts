@@ -5,6 +5,8 @@ import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ReadWords } from './documents/words.ts'
+import { similarNames } from './project/similar-names.ts'
+import type { FindSimilar } from './project/similar-names.ts'
 import type { Place } from './publisher/publishers.ts'
 import type { Judge, Judgement } from './policy/judge.ts'
 import type { WriteReceipt } from './policy/receipt.ts'
@@ -33,6 +35,7 @@ export interface InstallComponents extends TargetComponents {
   readonly words: ReadWords
   /** Whether packages may be installed at all. */
   readonly judge: Judge
+  readonly similar: FindSimilar
   /** Asks domains that keys claim, where that is due and may be done. */
   readonly askDomains: (places: readonly Place[], signal: AbortSignal) => Promise<void>
   readonly receipt: WriteReceipt
@@ -304,7 +307,8 @@ async function resultOf(
       ...target.warnings,
       ...plan.warnings,
       ...(singleSource ? [] : unconfirmed(plan, components)),
-      ...policyWarnings(work.judgement, target)
+      ...policyWarnings(work.judgement, target),
+      ...(await similarNames({ before: before.lock, after: target.lock }, components.similar))
     ],
     deprecated: await work.deprecated,
     packages: target.lock.packs.size,

@@ -23,7 +23,22 @@ const NOBODYS = new Set(['alt', 'arpa', 'internal', 'invalid', 'lan', 'local', '
  * Suffixes under which anybody gets a name, as far as they have two labels and are common. A table in a program is never the
  * whole of it; what is missing makes a claim possible that only the holder of the suffix could confirm.
  */
-const SECOND_LEVELS = new Set(['ac', 'co', 'com', 'edu', 'gov', 'ltd', 'me', 'mil', 'net', 'ne', 'or', 'org', 'plc', 'sch'])
+const SECOND_LEVELS = new Set([
+  'ac',
+  'co',
+  'com',
+  'edu',
+  'gov',
+  'ltd',
+  'me',
+  'mil',
+  'net',
+  'ne',
+  'or',
+  'org',
+  'plc',
+  'sch'
+])
 const SHARED = new Set([
   'appspot.com',
   'azurewebsites.net',
