@@ -19,6 +19,7 @@ import { choosing, search, show } from './lookup.ts'
 import { ownReference } from './meant.ts'
 import { mirrorApi } from './mirror-api.ts'
 import { allow, policyApi } from './policy-api.ts'
+import { publisherApi } from './publisher-api.ts'
 import { importFolders } from './services/import-folders.ts'
 import type {
   Api,
@@ -73,7 +74,7 @@ export function createApi(parts: NodeParts): Api {
       parts.installer(ordered({ kind: 'remove', names, registry: undefined }, params), context),
     outdated: ({ project }, { signal }) => parts.outdated(project, signal),
     search: params => search(parts, params),
-    show: params => show(parts, params),
+    show: (params, context) => show(parts, params, context),
     yank: async ({ reference, reason, key, out }) => {
       const target = { ...(await exactVersion(parts, reference)), key }
       return yanked(parts, { target, out }, () => yanker.yank(target, reason))
@@ -100,6 +101,7 @@ export function createApi(parts: NodeParts): Api {
     ...attestApi(parts),
     ...advisoryApi(parts),
     ...projectAuditApi(parts),
+    ...publisherApi(parts),
     takedown: (params, context) => takedown(parts, params, context),
     takedownList: async () => parts.spaces.takedowns.all,
     ...submissionCalls(parts),
@@ -119,13 +121,13 @@ export function createApi(parts: NodeParts): Api {
 
 async function publishTo(
   parts: NodeParts,
-  { folder, registry: which, key, out }: ApiMethods['publish']['params'],
+  { folder, registry: which, key, out, allowSimilar }: ApiMethods['publish']['params'],
   signal: AbortSignal
 ): Promise<ApiMethods['publish']['result']> {
   const registry = which === undefined ? choosing(parts) : parts.registries.find(which).id
   let published: Published | undefined
   const { file } = await filing(parts, out, async () => {
-    published = await parts.publish({ registry, folder, key }, signal)
+    published = await parts.publish({ registry, folder, key, allowSimilar }, signal)
     const { name: subject, fact, claim, metadata } = published
     const facts = [fact, claim, metadata].filter(id => id !== null).map(id => ({ id, subject }))
     return { registry: published.registry, facts }

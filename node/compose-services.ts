@@ -12,6 +12,7 @@ import { composeInstalling } from './installing.ts'
 import { keepWhatCounts } from './keeping.ts'
 import type { NodeParts } from './parts.ts'
 import { composePolicy } from './policy.ts'
+import { composePublishers } from './publishers.ts'
 import { composePrecedence } from './precedence.ts'
 import type { Reach } from './reach.ts'
 import { composeReceipts } from './receipts.ts'
@@ -68,16 +69,14 @@ export type Services = Pick<
   | 'submit'
   | 'attester'
   | 'attestations'
+  | 'publishers'
 > & {
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
 }
 
-export function composeServices(
-  { home, config, version }: NodeInit,
-  core: Core,
-  { changes, sources, late }: Late
-): Services {
+export function composeServices(init: NodeInit, core: Core, { changes, sources, late }: Late): Services {
+  const { home, config, version } = init
   const { log, facts, signer, swarms } = core
   const keeps = (registry: RegistryId): boolean => config.keep === 'all' || isMirrorOf(gate, signer, registry)
   const onAccepted = (fact: VerifiedFact, _bytes: Uint8Array, source: Source): void => {
@@ -104,7 +103,7 @@ export function composeServices(
   const { author, authority } = publishing
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const { attesting, policy, receipt } = composeJudging({ home, version }, core, {
+  const { attesting, publishers, policy, receipt } = composeJudging(init, core, {
     ...publishing,
     gate,
     view,
@@ -117,6 +116,8 @@ export function composeServices(
     keeper,
     sources,
     judge: policy.judge,
+    similar: submissions.names.near.bind(submissions.names),
+    askDomains: publishers.refresh.bind(publishers),
     receipt,
     provide: provideIn(core),
     version
@@ -132,11 +133,18 @@ export function composeServices(
     mirror,
     mirrors,
     keeps,
-    publish: publisher({ ...publishing, documents, content: contentSource(core), provide: provideIn(core) }),
+    publish: publisher({
+      ...publishing,
+      documents,
+      taken: submissions.names.taken.bind(submissions.names),
+      content: contentSource(core),
+      provide: provideIn(core)
+    }),
     yanker: yanker(publishing),
     quarantiner: quarantiner(publishing),
     authority,
     ...attesting,
+    publishers,
     policy,
     desk: submissions.desk,
     submit: submissions.submit,
@@ -191,15 +199,17 @@ function isMirrorOf(gate: Gate, { principal }: Signer, registry: RegistryId): bo
 
 /** What is said of releases, and what judges them by it. */
 function composeJudging(
-  { home, version }: Pick<NodeInit, 'home' | 'version'>,
+  init: NodeInit,
   core: Core,
   parts: ReturnType<typeof composeAuthoring> & Pick<Services, 'view' | 'precedence'> & Pick<Late, 'sources'>
 ) {
   const { gate, view, sources, precedence } = parts
+  const { home, version } = init
   const attesting = composeAttesting({ ...core, ...parts })
-  const statements = composeStatements({ ...core, ...attesting, view })
+  const publishers = composePublishers(init, { ...core, gate })
+  const statements = composeStatements({ ...core, ...attesting, publishers, view })
   const policy = composePolicy({ ...core, home: home.paths.dir, gate, view, sources, precedence }, statements)
-  return { attesting, policy, receipt: composeReceipts({ ...core, policy, version }) }
+  return { attesting, publishers, policy, receipt: composeReceipts({ ...core, policy, version }) }
 }
 
 /** Our own chain in a fact that we did not write: this data directory is a restored backup, or a copy of another. */

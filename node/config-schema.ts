@@ -1,6 +1,7 @@
 import { parseByteSize } from '../protocol/byte-size.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { dnsServerFault } from './dns-server.ts'
 import { gatewayUrlFault } from './http/gateway-url.ts'
 import { httpAddressFault } from './http/http-address.ts'
 import { isPeerId, listenAddressFault, peerAddressFault } from './multiaddr-shape.ts'
@@ -38,9 +39,8 @@ export const PUBLIC_SWARM = 'public'
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export const KEEPS = ['all', 'none'] as const
 
-/** As many bytes as there is room for. */
+/** As many bytes as there is room for, and as fast as they come. */
 export const NO_QUOTA = 'none'
-/** A rate without a bound. */
 export const NO_RATE = 'none'
 
 const anything = (): undefined => undefined
@@ -157,6 +157,42 @@ export const SETTINGS: readonly Setting[] = [
     operand: 'url',
     description: 'trustless IPFS gateways that are asked for public content which peers do not send',
     fault: gatewayUrlFault
+  },
+  {
+    key: 'dns.lookups',
+    type: 'switch',
+    scope: 'node',
+    choices: [],
+    fallback: true,
+    env: 'GGEN_NODE_DNS',
+    flag: undefined,
+    operand: '',
+    description: 'ask domains whether they name the keys that claim them, where a package is shown or installed',
+    fault: anything
+  },
+  {
+    key: 'dns.private',
+    type: 'switch',
+    scope: 'node',
+    choices: [],
+    fallback: false,
+    env: 'GGEN_NODE_DNS_PRIVATE',
+    flag: undefined,
+    operand: '',
+    description: 'do so for private registries, too: whoever answers for the domains learns that somebody here asked',
+    fault: anything
+  },
+  {
+    key: 'dns.servers',
+    type: 'list',
+    scope: 'node',
+    choices: [],
+    fallback: [],
+    env: 'GGEN_NODE_DNS_SERVERS',
+    flag: undefined,
+    operand: 'address',
+    description: 'DNS servers that are asked instead of those of the system, such as 192.0.2.53 or 127.0.0.1:5353',
+    fault: dnsServerFault
   },
   {
     key: 'listen',

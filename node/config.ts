@@ -48,6 +48,8 @@ export interface Config {
   readonly http: { readonly gateway: string; readonly metrics: string }
   /** Trustless gateways that are asked for public content. */
   readonly gateways: readonly string[]
+  /** Whether, for whom and where domains are looked up that keys claim. */
+  readonly dns: { readonly lookups: boolean; readonly private: boolean; readonly servers: readonly string[] }
 }
 
 /** A node that answers nobody over HTTP. */
@@ -192,6 +194,11 @@ export function configOf(settings: readonly ResolvedSetting[]): Config {
   return {
     http: { gateway: textOf('gateway.listen'), metrics: textOf('metrics.listen') },
     gateways: listOf('gateways'),
+    dns: {
+      lookups: values.get('dns.lookups') !== false,
+      private: values.get('dns.private') === true,
+      servers: listOf('dns.servers')
+    },
     keep: KEEPS.find(keep => keep === values.get('keep')) ?? 'none',
     leech: values.get('leech') === true,
     upload: bytesPerSecond(values.get('upload')),

@@ -3,6 +3,7 @@ import type { Home } from '../storage/home.ts'
 import type { KeyValue } from '../storage/key-value.ts'
 import type { Records } from '../storage/records.ts'
 import type { Config } from './config.ts'
+import type { ResolveTxt } from './dns-lookup.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { Gateways } from './gateway-source.ts'
 import { loadSigner } from './identity.ts'
@@ -33,6 +34,8 @@ export interface NodeInit {
   /** Where the node logs; without it, standard error at the configured level. */
   readonly log?: Log
   readonly onStopRequest?: () => void
+  /** What asks DNS, in place of the system's resolver. */
+  readonly resolveTxt?: ResolveTxt
 }
 
 /** What is open before anything is decided: the stores, the clock, the log, the key. */

@@ -23,6 +23,8 @@ interface Installing {
   readonly keeper: NodeParts['keeper']
   readonly sources: Sources
   readonly judge: Judge
+  readonly similar: InstallComponents['similar']
+  readonly askDomains: InstallComponents['askDomains']
   readonly receipt: WriteReceipt
   readonly provide: (registry: RegistryId, root: ContentId) => void
   readonly version: string
@@ -31,7 +33,7 @@ interface Installing {
 /** What installing needs. */
 export function composeInstalling(core: InstallCore, parts: Installing): InstallComponents {
   const { clock, log, facts, projects } = core
-  const { reading, precedence, keeper, sources, judge, receipt, provide, version } = parts
+  const { reading, precedence, keeper, sources, judge, askDomains, similar, receipt, provide, version } = parts
   return {
     find: reading.find,
     words: wordsReader(reading),
@@ -49,6 +51,8 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
     },
     onInstalled: noteInstalled(core, log),
     judge,
+    askDomains,
+    similar,
     receipt,
     version,
     isUnconfirmed: registry => isUnconfirmed(core, sources, registry),

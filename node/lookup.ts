@@ -6,7 +6,8 @@ import type { FollowedRegistry } from '../storage/records.ts'
 import { documentOf } from './document-api.ts'
 import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
-import type { ApiMethods, ShownPackage } from './services/api.ts'
+import { namedKeys } from './publisher-api.ts'
+import type { ApiMethods, CallContext, ShownPackage } from './services/api.ts'
 import type { ChooseRegistry } from './services/publish.ts'
 import { summarise } from './services/registry-view.ts'
 import { searchAll } from './services/search.ts'
@@ -45,7 +46,8 @@ export function search(
 /** All that one registry says of a package, and which others have one of that name. */
 export async function show(
   parts: NodeParts,
-  { reference: text }: ApiMethods['show']['params']
+  { reference: text }: ApiMethods['show']['params'],
+  { signal }: CallContext
 ): Promise<ApiMethods['show']['result']> {
   const { reference, registry } = await meantReference(parts, text)
   const { name } = reference
@@ -57,7 +59,12 @@ export async function show(
   const others = holders
     .filter(({ id }) => id !== registry.id)
     .map(({ id, alias }) => ({ registry: id, alias, hidden: id !== meant }))
-  return { ...shown(found, registry), document, others }
+  const keys = [...(found.claim?.keys ?? []), ...found.versions.flatMap(({ contents }) => contents.map(({ by }) => by))]
+  await parts.publishers.refresh(
+    keys.map(key => ({ registry: registry.id, key })),
+    signal
+  )
+  return { ...shown(found, registry), document, others, publishers: await namedKeys(parts, keys) }
 }
 
 /** Versions are shown whatever became of the words: `document` and `history` say why there are none. */
@@ -66,7 +73,10 @@ function unmade(error: unknown): null {
   throw error
 }
 
-function shown(view: PackageView, { id, alias }: FollowedRegistry): Omit<ShownPackage, 'document' | 'others'> {
+function shown(
+  view: PackageView,
+  { id, alias }: FollowedRegistry
+): Omit<ShownPackage, 'document' | 'others' | 'publishers'> {
   const best = summarise(view)
   const manifest = view.versions.find(entry => entry.version === best?.version)?.contents[0]?.manifest ?? null
   return {

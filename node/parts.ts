@@ -17,6 +17,7 @@ import type { Install } from './services/install.ts'
 import type { PolicyParts } from './services/policy/parts.ts'
 import type { FindNewer } from './services/project/newer.ts'
 import type { Mirror } from './services/mirror.ts'
+import type { Publishers } from './services/publisher/publishers.ts'
 import type { RegistryView } from './services/registry-view.ts'
 import type { Desk } from './services/submit/desk.ts'
 import type { Submit } from './services/submit/submitter.ts'
@@ -79,6 +80,8 @@ export interface NodeParts extends Attesting {
   readonly outdated: FindNewer
   /** Whether releases may be installed, and who may make an exception. */
   readonly policy: PolicyParts
+  /** Which keys are bound to domains. */
+  readonly publishers: Publishers
   readonly mirror: Mirror
   readonly mirrors: Mirrors
   readonly gateways: Gateways

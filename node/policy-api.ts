@@ -13,7 +13,7 @@ import { addException, readPolicyFile } from './policy-files.ts'
 import type { Api, ApiMethods, CallContext, ProjectParams } from './services/api.ts'
 import { exceptionCommand, forward, referenceOf } from './services/policy/forward.ts'
 import type { Candidate } from './services/policy/gather.ts'
-import { toCandidates } from './services/policy/install.ts'
+import { keysOf, toCandidates } from './services/policy/install.ts'
 import type { Judge, Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
 import type {
   AllowParams,
@@ -52,7 +52,7 @@ interface JudgingLock {
 
 /** Judges what is locked: what somebody has installed, or is about to. */
 export async function judgeLock(
-  { facts, projects, registries, view }: NodeParts,
+  { facts, projects, publishers, registries, view }: NodeParts,
   { project, by, signal }: JudgingLock
 ): Promise<Judgement> {
   const lock = await projects.open(project).readLock()
@@ -61,7 +61,9 @@ export async function judgeLock(
     release: (registry, said) => statedRelease(facts, registry, said),
     registries: () => registries.all
   })
-  return by(project, toCandidates({ lock, releases }, lock), signal)
+  const candidates = toCandidates({ lock, releases }, lock)
+  await publishers.refresh(keysOf(candidates), signal)
+  return by(project, candidates, signal)
 }
 
 async function explain(
@@ -70,6 +72,7 @@ async function explain(
   { signal }: CallContext
 ): Promise<ApiMethods['policyExplain']['result']> {
   const candidate = await candidateOf(parts, text)
+  await parts.publishers.refresh(keysOf([candidate]), signal)
   const judgement = await parts.policy.judge(project, [candidate], signal)
   const [only] = judgement.judged
   if (only === undefined) throw new RegistryError('INTERNAL', 'nothing was judged')

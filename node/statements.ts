@@ -11,7 +11,9 @@ import type { TrustPurpose } from './services/attest/methods.ts'
 import type { AttestationView, ReleaseId } from './services/policy/sources.ts'
 import { trusted } from './trust.ts'
 
-type Saying = Pick<NodeParts, 'attestations' | 'registries' | 'trust' | 'view'>
+type Saying = Pick<NodeParts, 'attestations' | 'registries' | 'trust' | 'view'> & {
+  readonly publishers: Pick<NodeParts['publishers'], 'domainOf'>
+}
 
 /** What rules hear of statements about a release: those that count, and whose word is taken for what. */
 export function composeStatements(parts: Saying): Statements {
@@ -19,7 +21,7 @@ export function composeStatements(parts: Saying): Statements {
     attestations: release => attestationViews(parts, release),
     advisories: release => advisoryFacts(parts, release),
     quarantine: release => quarantineOf(parts, release),
-    domainOf: async () => undefined
+    domainOf: async key => (await parts.publishers.domainOf(key))?.domain
   }
 }
 
@@ -45,7 +47,7 @@ async function quarantineOf(
 }
 
 async function attestationViews(
-  parts: Saying,
+  parts: Omit<Saying, 'publishers'>,
   { registry, name, root, version }: ReleaseId
 ): Promise<readonly AttestationView[]> {
   const view = await parts.view.find(registry, name)
@@ -103,6 +105,9 @@ function marksIn(summary: Summary): readonly string[] {
       return [summary.result, ...summary.levels]
     case 'vulnerabilities':
       return [summary.count === 0 ? 'passed' : 'failed']
+    case 'domain':
+      // It says something of a key, and nothing of a release.
+      return []
     case 'benchmark':
     case 'provenance':
     case 'sbom':

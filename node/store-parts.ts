@@ -2,6 +2,7 @@ import { messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { parsePackageName } from '../protocol/package-name.ts'
 import type { KeyValue } from '../storage/key-value.ts'
+import { DomainRecords } from '../storage/domain-records.ts'
 import { PinRecords } from '../storage/pin-records.ts'
 import type { PinRecord } from '../storage/pin-records.ts'
 import { ScrubRecords } from '../storage/scrub-records.ts'
@@ -28,6 +29,7 @@ export interface StoreRecords {
   readonly projectPins: ProjectPins
   readonly scrubs: ScrubRecords
   readonly trust: TrustRecords
+  readonly domains: DomainRecords
 }
 
 export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>): Promise<StoreRecords> {
@@ -45,7 +47,13 @@ export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>):
   )
   await pins.load()
   const trust = new TrustRecords(kv)
-  return { pins, projectPins: new ProjectPins(records, now), scrubs: new ScrubRecords(kv), trust }
+  return {
+    pins,
+    projectPins: new ProjectPins(records, now),
+    scrubs: new ScrubRecords(kv),
+    trust,
+    domains: new DomainRecords(kv)
+  }
 }
 
 function recordOf(pin: TimedPin): PinRecord {

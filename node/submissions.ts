@@ -40,6 +40,7 @@ export interface SubmissionsInit extends Pick<DeskComponents, 'author' | 'gate' 
 /** Asking for names and being asked, over the parts of a node. */
 export interface Submissions {
   readonly desk: Desk
+  readonly names: NameIndex
   readonly submit: Submit
   /** A fact about something came in. */
   noticed(registry: RegistryId, subject: Subject): void
@@ -70,7 +71,7 @@ export function composeSubmissions(init: SubmissionsInit): Submissions {
     now,
     nonce: () => new Uint8Array(randomBytes(16))
   })
-  return { desk, submit, noticed: (registry, subject) => names.noticed(registry, subject) }
+  return { desk, names, submit, noticed: (registry, subject) => names.noticed(registry, subject) }
 }
 
 async function* namesOf(facts: FactStore, registry: RegistryId): AsyncGenerator<PackageName> {
@@ -123,14 +124,15 @@ export function submissionCalls(parts: NodeParts): SubmissionCalls {
       return { ...(await parts.submit(registry.id, wish, signal)), alias: registry.alias }
     },
     curateList: ({ registry }) => waitingIn(parts, registry),
-    curateGrant: async ({ names, registry }) => {
+    curateGrant: async ({ names, registry, allowSimilar = false }) => {
       if (names.length > LIMITS.submit.decisions) {
         throw new RegistryError('LIMIT_EXCEEDED', `at most ${LIMITS.submit.decisions} names are decided on at once`)
       }
       const waiting = await waitingIn(parts, registry)
       const chosen = [...new Set(names.map(which => pick(waiting, which)))]
       const granted = []
-      for (const { registry: of, id } of chosen) granted.push({ ...(await desk.grant(of, id)), registry: of })
+      for (const { registry: of, id } of chosen)
+        granted.push({ ...(await desk.grant(of, id, { allowSimilar })), registry: of })
       return granted
     },
     curateDeny: async ({ name: which, registry, reason: said }) => {
@@ -167,17 +169,20 @@ async function nameAndRegistry(
 async function waitingIn({ registries, desk }: NodeParts, alias: string | undefined): Promise<WaitingSubmission[]> {
   const wanted = alias === undefined ? registries.all : [registries.find(alias)]
   const lists = wanted.map(async registry =>
-    (await desk.waiting(registry.id)).map(({ envelope: { id, author, body }, arrived }) => ({
-      id,
-      registry: registry.id,
-      alias: registry.alias,
-      name: body.name,
-      by: author,
-      keys: body.keys,
-      threshold: body.threshold,
-      note: body.note,
-      arrived
-    }))
+    Promise.all(
+      (await desk.waiting(registry.id)).map(async ({ envelope: { id, author, body }, arrived }) => ({
+        similar: await desk.similar(registry.id, body.name, author),
+        id,
+        registry: registry.id,
+        alias: registry.alias,
+        name: body.name,
+        by: author,
+        keys: body.keys,
+        threshold: body.threshold,
+        note: body.note,
+        arrived
+      }))
+    )
   )
   return (await Promise.all(lists)).flat()
 }

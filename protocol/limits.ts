@@ -8,6 +8,7 @@ import { GATEWAY_LIMITS } from './gateway/limits.ts'
 import { HAVE_LIMITS } from './have/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
 import { POLICY_LIMITS } from './policy/limits.ts'
+import { PUBLISHER_LIMITS } from './publisher/limits.ts'
 import { REACH_LIMITS } from './reach-limits.ts'
 import { SOLVER_LIMITS } from './solver/limits.ts'
 import { STORE_LIMITS } from './store-limits.ts'
@@ -255,6 +256,7 @@ export const LIMITS = Object.freeze({
   document: DOCUMENT_LIMITS,
   membership: MEMBERSHIP_LIMITS,
   policy: POLICY_LIMITS,
+  publisher: PUBLISHER_LIMITS,
   reach: REACH_LIMITS,
   search: Object.freeze({ queryChars: 200, results: 100, completions: 500, nearNames: 6 }),
   localApi: Object.freeze({

@@ -1,6 +1,7 @@
 import type { Brand } from './brand.ts'
 import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { quoted, strangeIn } from './strange-text.ts'
 
 export const ECOSYSTEMS = ['ggen', 'npm', 'cargo', 'pypi', 'go', 'maven'] as const
 export type Ecosystem = (typeof ECOSYSTEMS)[number]
@@ -26,8 +27,7 @@ const RESERVED = /^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)/
 /** @throws RegistryError INVALID_NAME */
 export function parseGgenName(input: string): GgenName {
   const why = ggenNameFault(input)
-  if (why !== undefined)
-    throw new RegistryError('INVALID_NAME', `${JSON.stringify(input.slice(0, 80))} is not a package name: ${why}`)
+  if (why !== undefined) throw new RegistryError('INVALID_NAME', `${quoted(input)} is not a package name: ${why}`)
   return input as GgenName
 }
 
@@ -35,6 +35,8 @@ export function parseGgenName(input: string): GgenName {
 export function ggenNameFault(input: string): string | undefined {
   if (input.length === 0) return 'it is empty'
   if (input.length > LIMITS.names.nameChars) return `it has more than ${LIMITS.names.nameChars} characters`
+  const strange = strangeIn(input)
+  if (strange !== undefined) return strange
   if (!GGEN_NAME.test(input)) return 'use a-z and 0-9, joined by single ".", "_" or "-"'
   if (RESERVED.test(input)) return 'some file systems reserve it'
   return undefined
@@ -45,10 +47,7 @@ export function parsePackageName(input: string): PackageName {
   const slash = input.indexOf('/')
   const ecosystem = input.slice(0, Math.max(slash, 0))
   if (!isEcosystem(ecosystem)) {
-    throw new RegistryError(
-      'INVALID_NAME',
-      `${JSON.stringify(input.slice(0, 80))} does not begin with an ecosystem and a slash`
-    )
+    throw new RegistryError('INVALID_NAME', `${quoted(input)} does not begin with an ecosystem and a slash`)
   }
   const rest = input.slice(slash + 1)
   if (ecosystem === 'ggen') parseGgenName(rest)
@@ -56,7 +55,11 @@ export function parsePackageName(input: string): PackageName {
     rest.length > LIMITS.names.nameChars ||
     !/^(?:@?[a-z0-9][a-z0-9._-]*)(?:\/[a-z0-9][a-z0-9._-]*)*$/.test(rest)
   ) {
-    throw new RegistryError('INVALID_NAME', `${JSON.stringify(input.slice(0, 80))} is not a package name`)
+    const strange = strangeIn(rest)
+    throw new RegistryError(
+      'INVALID_NAME',
+      `${quoted(input)} is not a package name${strange === undefined ? '' : `: ${strange}`}`
+    )
   }
   return input as PackageName
 }

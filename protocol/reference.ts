@@ -2,6 +2,7 @@ import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { isEcosystem, packageNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
+import { quoted, strangeIn } from './strange-text.ts'
 
 /**
  * What a person types to mean a package:
@@ -40,14 +41,14 @@ export function parseAlias(text: string): string {
   if (text.length > LIMITS.names.aliasChars || !ALIAS.test(text)) {
     throw new RegistryError(
       'INVALID_REFERENCE',
-      `${JSON.stringify(text.slice(0, 80))} is not a registry alias: use a-z, 0-9 and "-"`
+      `${quoted(text)} is not a registry alias: ${strangeIn(text) ?? 'use a-z, 0-9 and "-"'}`
     )
   }
   return text
 }
 
 function invalid(input: string): RegistryError {
-  return new RegistryError('INVALID_REFERENCE', `${JSON.stringify(input.slice(0, 80))} is not a package reference`, {
+  return new RegistryError('INVALID_REFERENCE', `${quoted(input)} is not a package reference`, {
     next: 'write it as [registry:][ecosystem/]name[@range], for example hello-world@^1.0.0'
   })
 }

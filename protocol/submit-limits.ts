@@ -37,6 +37,9 @@ export const SUBMIT_LIMITS = Object.freeze({
     pollMs: 2 * SECOND,
     pollMaxMs: MINUTE,
     /** names that one command decides on */
-    decisions: 256
+    decisions: 256,
+    /** names like one that are shown, and that are looked at to find them */
+    similarShown: 8,
+    similarLooked: 256
   })
 })

@@ -32,6 +32,7 @@ export function attestationLines(one: ShownAttestation): readonly string[] {
 const VERBS: Readonly<Record<ShownAttestation['type'], string>> = {
   audit: 'Audit',
   benchmark: 'Benchmark',
+  domain: 'Domain',
   licence: 'Licence',
   provenance: 'Provenance',
   reproducible: 'Rebuild',

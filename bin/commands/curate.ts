@@ -20,7 +20,11 @@ export async function list(session: Session, options: Options): Promise<void> {
 /** `ggen-node curate grant`. */
 export async function grant(session: Session, args: readonly string[], options: Options): Promise<void> {
   const granted = await withNode(session, { network: true }, client =>
-    client.call('curateGrant', { names: args, ...within(options) }, { signal: session.signal })
+    client.call(
+      'curateGrant',
+      { names: args, allowSimilar: options['allowSimilar'] === true, ...within(options) },
+      { signal: session.signal }
+    )
   )
   report(session, { granted }, () => granted.map(({ name }) => gutter('Granted', shortOf(name))))
 }
@@ -38,13 +42,24 @@ function within(options: Options): { readonly registry?: string } {
 }
 
 /** A stranger wrote name and note: nothing in them may move the cursor. */
-function linesOf({ id, alias, name, by, keys, threshold, note, arrived }: WaitingSubmission): readonly string[] {
+function linesOf({
+  id,
+  alias,
+  name,
+  by,
+  keys,
+  threshold,
+  note,
+  arrived,
+  similar
+}: WaitingSubmission): readonly string[] {
   const others = keys.filter(key => key !== by)
   return [
     gutter('Waits', `${shortOf(name)} in ${alias}  since ${new Date(arrived).toISOString()}`, 'note'),
     under(id),
     under(`by ${by}`),
     ...others.map(key => under(`with ${key}`)),
+    ...(similar.length === 0 ? [] : [under(`looks like ${similar.map(shortOf).join(', ')}`)]),
     ...(threshold > 1 ? [under(`${countOf(threshold, 'owner')} must sign`)] : []),
     ...(note === '' ? [] : [under(`"${safe(note)}"`)])
   ]

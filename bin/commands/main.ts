@@ -8,6 +8,7 @@ import { addPolicyVerbs } from './policy-verbs.ts'
 import { addProjectVerbs } from './project-verbs.ts'
 import { addMirrorVerbs } from './mirror-verbs.ts'
 import { addGatewayVerbs } from './gateway-verbs.ts'
+import { addPublisherVerbs } from './publisher-verbs.ts'
 import { action } from './run.ts'
 import { homeOption, settingOptions } from './setting-options.ts'
 import { addStoreVerbs } from './store-verbs.ts'
@@ -61,6 +62,7 @@ signing(program.command('publish'))
   .description('sign and publish a package folder')
   .argument('[folder]', 'a folder with package.toml or pack.toml', '.')
   .option('--registry <alias>', 'which registry (default: the default one)')
+  .option('--allow-similar', 'also where the name is new and looks like one of somebody else')
   .action(action(async (session, { args, options }) => (await import('./publish.ts')).publish(session, args, options)))
 
 program
@@ -144,6 +146,7 @@ addSwarmVerbs(program)
 addGatewayVerbs(program)
 
 addAttestVerbs(program)
+addPublisherVerbs(program)
 
 const registry = program.command('registry').description('the registries this node follows')
 registry

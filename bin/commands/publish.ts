@@ -9,7 +9,8 @@ import { gutter, nextStep, under } from './style.ts'
 /** `ggen-node publish`. */
 export async function publish(session: Session, args: readonly string[], options: Options): Promise<void> {
   const folder = resolve(argument(args, 0))
-  const params = { folder, ...signingParams(options), ...textParam(options, 'registry') }
+  const allowSimilar = options['allowSimilar'] === true
+  const params = { folder, allowSimilar, ...signingParams(options), ...textParam(options, 'registry') }
   const published = await withNode(session, { network: false, create: true }, client =>
     client.call('publish', params, { signal: session.signal })
   )

@@ -101,7 +101,15 @@ export function shownLines(shown: ShownPackage): readonly string[] {
   ]
 }
 
-function factRows({ name, alias, owners, manifest, document, others }: ShownPackage): readonly (readonly string[])[] {
+function factRows({
+  name,
+  alias,
+  owners,
+  manifest,
+  document,
+  others,
+  publishers
+}: ShownPackage): readonly (readonly string[])[] {
   const rows: (readonly string[])[] = [['Package', `${name} in ${alias}`]]
   for (const other of others) {
     const why = other.hidden ? ', which the name alone does not mean' : ', which the name alone means'
@@ -115,7 +123,12 @@ function factRows({ name, alias, owners, manifest, document, others }: ShownPack
   const said = document?.keywords ?? []
   const keywords = said.length > 0 ? said : (manifest?.keywords ?? [])
   if (keywords.length > 0) rows.push(['Keywords', safe(keywords.join(', '))])
-  for (const owner of owners) rows.push(['Owner', owner])
+  const domainOf = new Map(
+    publishers.map(({ key, domain, age }) => [key, age === 'fresh' ? domain : `${domain}, as it was`])
+  )
+  for (const owner of owners) rows.push(['Owner', namedText(owner, domainOf.get(owner))])
+  const authors = publishers.filter(({ key }) => !owners.includes(key))
+  for (const { key } of authors) rows.push(['Publisher', namedText(key, domainOf.get(key))])
   if (document !== null) rows.push(...documentRows(document))
   for (const { name: needed, range, kind, optional } of manifest?.dependencies ?? []) {
     rows.push([
@@ -124,6 +137,11 @@ function factRows({ name, alias, owners, manifest, document, others }: ShownPack
     ])
   }
   return rows
+}
+
+/** A key by the domain that names it; both, because the domain alone is no key. */
+function namedText(key: string, domain: string | undefined): string {
+  return domain === undefined ? key : `${domain} (${key})`
 }
 
 const TAG_STATES: Readonly<Record<ShownDocument['tags'][number]['state'], string>> = {

@@ -20,6 +20,7 @@ export function addSubmissionVerbs(program: Command): void {
   inRegistry(curate.command('grant'))
     .description('give names to those who asked for them')
     .argument('<names...>', 'names, or ids of submissions')
+    .option('--allow-similar', 'also those that look the same as names of others')
     .action(action(async (session, { args, options }) => (await import('./curate.ts')).grant(session, args, options)))
   inRegistry(curate.command('deny'))
     .description('deny a name to who asked for it')

@@ -8,6 +8,7 @@ import type { SubmissionId } from '../../protocol/submission.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { AdvisoryMethods } from './advisory/methods.ts'
 import type { AttestMethods } from './attest/methods.ts'
+import type { NamedKey, PublisherMethods } from './publisher/methods.ts'
 import type { AuthorityMethods, Filed, SigningParams } from './authority/methods.ts'
 import type { DocumentMethods, ShownDocument } from './documents/methods.ts'
 import type { ImportResult } from './import-folders.ts'
@@ -141,6 +142,8 @@ export interface ShownPackage {
   readonly manifest: Manifest | null
   readonly versions: readonly ShownVersion[]
   readonly setAside: readonly SetAside[]
+  /** Keys among its owners and authors that a domain names as its own. */
+  readonly publishers: readonly NamedKey[]
   /** What people said of it beside its manifests; null when nobody did. */
   readonly document: ShownDocument | null
   /** Other registries that hold a package of that name. `hidden`: its name alone never means that one. */
@@ -200,6 +203,8 @@ export interface WaitingSubmission {
   readonly by: Principal
   readonly keys: readonly Principal[]
   readonly threshold: number
+  /** Names of others that this one would be taken for. */
+  readonly similar: readonly PackageName[]
   /** A stranger's words. */
   readonly note: string
   /** When it came here, in milliseconds since 1970. */
@@ -221,13 +226,14 @@ export interface ApiMethods
     DocumentMethods,
     MirrorMethods,
     PolicyMethods,
+    PublisherMethods,
     StoreMethods,
     SwarmMethods {
   status: { params: Record<string, never>; result: NodeStatus }
   peers: { params: Record<string, never>; result: readonly PeerStatus[] }
   connect: { params: { address: string }; result: { peerId: string; registries: readonly RegistryId[] } }
   publish: {
-    params: SigningParams & { folder: string; registry?: string }
+    params: SigningParams & { folder: string; registry?: string; allowSimilar?: boolean }
     result: Published & Filed & Pick<RegistryRecord, 'alias' | 'isDefault'>
   }
   importFolder: { params: { folder: string; registry?: string; key?: string }; result: ImportResult }
@@ -268,7 +274,7 @@ export interface ApiMethods
   curateList: { params: { registry?: string }; result: readonly WaitingSubmission[] }
   /** `names` are names or ids of submissions. All are found before the first is decided. */
   curateGrant: {
-    params: { names: readonly string[]; registry?: string }
+    params: { names: readonly string[]; registry?: string; allowSimilar?: boolean }
     result: readonly { readonly name: PackageName; readonly registry: RegistryId; readonly fact: FactId }[]
   }
   curateDeny: {

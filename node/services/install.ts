@@ -5,10 +5,13 @@ import { shortNameOf } from '../../protocol/package-name.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { ReadWords } from './documents/words.ts'
+import { similarNames } from './project/similar-names.ts'
+import type { FindSimilar } from './project/similar-names.ts'
+import type { Place } from './publisher/publishers.ts'
 import type { Judge, Judgement } from './policy/judge.ts'
 import type { WriteReceipt } from './policy/receipt.ts'
 import { assertAllowed } from './policy/refusal.ts'
-import { policyWarnings, toCandidates } from './policy/install.ts'
+import { keysOf, policyWarnings, toCandidates } from './policy/install.ts'
 import type { Meanings } from './project/bindings.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
@@ -32,6 +35,9 @@ export interface InstallComponents extends TargetComponents {
   readonly words: ReadWords
   /** Whether packages may be installed at all. */
   readonly judge: Judge
+  readonly similar: FindSimilar
+  /** Asks domains that keys claim, where that is due and may be done. */
+  readonly askDomains: (places: readonly Place[], signal: AbortSignal) => Promise<void>
   readonly receipt: WriteReceipt
   /** What a project's lockfile names stays here: told whenever a command has come to its end there. */
   readonly onInstalled: (project: string, lock: Lock) => Promise<void>
@@ -214,13 +220,15 @@ interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
  * @throws RegistryError POLICY_DENIED
  */
 async function judged(
-  { judge, now }: InstallComponents,
+  { judge, askDomains, now }: InstallComponents,
   { request, before, target, plan, lockChanged }: Judging,
   signal: AbortSignal
 ): Promise<Judgement | undefined> {
   const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
   if (request.kind === 'remove' || !isAsked) return undefined
-  const judgement = await judge(request.project, toCandidates(target, before), signal)
+  const candidates = toCandidates(target, before)
+  if (!request.offline) await askDomains(keysOf(candidates), signal)
+  const judgement = await judge(request.project, candidates, signal)
   await assertAllowed(judgement, now())
   return judgement
 }
@@ -299,7 +307,8 @@ async function resultOf(
       ...target.warnings,
       ...plan.warnings,
       ...(singleSource ? [] : unconfirmed(plan, components)),
-      ...policyWarnings(work.judgement, target)
+      ...policyWarnings(work.judgement, target),
+      ...(await similarNames({ before: before.lock, after: target.lock }, components.similar))
     ],
     deprecated: await work.deprecated,
     packages: target.lock.packs.size,

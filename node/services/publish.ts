@@ -53,6 +53,8 @@ export interface PublishComponents {
   /** Tells the network, after everything is durable. Never fails a publish. */
   readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
   readonly provide: (registry: RegistryId, root: ContentId) => void
+  /** A name that was given out and looks like this one. */
+  readonly taken: (registry: RegistryId, name: PackageName) => Promise<PackageView | undefined>
   readonly documents: EditorComponents['documents'] & Pick<Documents, 'warm'>
 }
 
@@ -84,6 +86,8 @@ export interface PublishRequest {
   readonly folder: string
   /** Another key of the data directory. */
   readonly key?: string | undefined
+  /** A new name may look like one of somebody else. */
+  readonly allowSimilar?: boolean | undefined
 }
 
 export type Publish = (request: PublishRequest, signal: AbortSignal) => Promise<Published>
@@ -107,7 +111,7 @@ export function publisher(components: PublishComponents): Publish {
       const prepared = await prepare(components, { ...request, signer }, signal)
       await turn
       signal.throwIfAborted()
-      return await sign(components, signer, prepared)
+      return await sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
     } finally {
       end()
     }
@@ -146,7 +150,7 @@ async function prepare(
 async function sign(
   components: PublishComponents,
   signer: Signer,
-  { registry, name, release, report }: Prepared
+  { registry, name, release, report, allowSimilar }: Prepared & { readonly allowSimilar: boolean }
 ): Promise<Published> {
   const { author, gate, announce, provide, now } = components
   const place = await placeOf(gate, registry, name)
@@ -163,6 +167,7 @@ async function sign(
       awaiting: await awaitedOf(gate, registry, { subject: name, ids })
     }
   }
+  if (place.view?.claim?.head === undefined && !allowSimilar) await assertUnlike(components, { registry, name, signer })
   const own = place.view?.claim?.head ?? claimsAwaited(place, signer.principal)[0]
   const claim = own === undefined ? await writeClaim() : null
   const cited: CitedAuthority = { registry: place.authority.head, package: own ?? claim ?? place.authority.head }
@@ -194,6 +199,26 @@ async function sign(
     announce(registry, made)
     return made.id
   }
+}
+
+/**
+ * Attack: a name beside one that people trust. Whoever gives out a name that looks like another one's has to mean it.
+ * @throws RegistryError NAME_TAKEN
+ */
+async function assertUnlike(
+  { taken }: PublishComponents,
+  { registry, name, signer }: Pick<Prepared, 'registry' | 'name'> & { readonly signer: Signer }
+): Promise<void> {
+  const other = await taken(registry, name)
+  const keys = other?.claim?.keys ?? []
+  if (other === undefined || other.name === name || keys.includes(signer.principal)) return
+  throw new RegistryError(
+    'NAME_TAKEN',
+    `${shortOf(name)} looks like ${shortOf(other.name)}, which is somebody else's`,
+    {
+      next: 'choose another name, or say --allow-similar if both are meant'
+    }
+  )
 }
 
 /** Grants of the name by this key that more owners of the registry must sign. */

@@ -1,4 +1,5 @@
 import { RegistryError } from '../errors.ts'
+import { parseDomain } from '../publisher/domain.ts'
 import {
   exactIn,
   listIn,
@@ -61,6 +62,11 @@ const SCHEMAS: readonly PredicateSchema[] = [
   { type: 'benchmark', uris: ['urn:ggen:attestation:benchmark:1'], summarise: benchmark },
   { type: 'review', uris: ['urn:ggen:attestation:review:1'], summarise: review },
   { type: 'star', uris: ['urn:ggen:attestation:star:1'], summarise: () => ({ type: 'star' }) },
+  {
+    type: 'domain',
+    uris: ['urn:ggen:attestation:domain:1'],
+    summarise: of => ({ type: 'domain', domain: parseDomain(exactIn(of, 'domain')) })
+  },
   { type: 'verification', uris: ['https://slsa.dev/verification_summary/v1'], summarise: verification }
 ]
 

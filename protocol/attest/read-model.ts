@@ -269,6 +269,7 @@ function timesIn(summary: Summary | null): readonly number[] {
       return [summary.verified ?? 0]
     case 'audit':
     case 'benchmark':
+    case 'domain':
     case 'licence':
     case 'reproducible':
     case 'review':

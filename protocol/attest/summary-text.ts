@@ -9,6 +9,8 @@ export function summaryText(summary: Summary): string {
     }
     case 'benchmark':
       return `${summary.suite}: ${summary.results.map(({ name, value, unit }) => `${name} ${value} ${unit}`).join(', ')}`
+    case 'domain':
+      return `the domain ${summary.domain} is its holder's`
     case 'licence':
       return `${summary.concluded}${summary.declared === null ? '' : `, declared ${summary.declared}`}${noted(summary.notes)}`
     case 'provenance':

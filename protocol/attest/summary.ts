@@ -1,3 +1,5 @@
+import type { Domain } from '../publisher/domain.ts'
+
 /** Where something was made from. `revision` is a commit or another digest of it. */
 export interface Source {
   readonly uri: string
@@ -81,6 +83,12 @@ export interface BenchmarkSummary {
   readonly results: readonly { readonly name: string; readonly value: number; readonly unit: string }[]
 }
 
+export interface DomainSummary {
+  readonly type: 'domain'
+  /** The domain that the key which signed it says is its holder's. */
+  readonly domain: Domain
+}
+
 export interface ReviewSummary {
   readonly type: 'review'
   /** 1 to 5. */
@@ -113,6 +121,7 @@ export type Summary =
   | SbomSummary
   | TestSummary
   | BenchmarkSummary
+  | DomainSummary
   | ReviewSummary
   | StarSummary
   | VerificationSummary

@@ -58,6 +58,7 @@ const shown = (document: ShownDocument | null): ShownPackage => ({
   alias: 'acme',
   owners: [ann],
   manifest: null,
+  publishers: [],
   versions: ['1.0.0', '2.0.0-rc.1', '2.0.0'].map(version => ({
     version: parseSemver(version),
     state: 'ok',

@@ -11,6 +11,8 @@ import { composePolicy } from '../../node/policy.ts'
 import { addException, readExceptions } from '../../node/policy-files.ts'
 import type { Candidate } from '../../node/services/policy/gather.ts'
 import { assertAllowed } from '../../node/services/policy/refusal.ts'
+import type { ShownBinding } from '../../node/services/publisher/publishers.ts'
+import type { Principal } from '../../protocol/did.ts'
 import type { Judgement } from '../../node/services/policy/judge.ts'
 import type { PolicyParts } from '../../node/services/policy/parts.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -35,6 +37,7 @@ let claim: Made
 let home: string
 let project: string
 let policy: PolicyParts
+const domains = new Map<Principal, ShownBinding>()
 
 beforeEach(async () => {
   here = new Federation()
@@ -65,6 +68,7 @@ function nodeOf({ did: principal, secret }: typeof me): PolicyParts {
   })
   const statements = composeStatements({
     attestations,
+    publishers: { domainOf: async key => domains.get(key) },
     registries,
     view,
     trust: new TrustRecords(memoryKeyValue())

@@ -1,6 +1,7 @@
 import type { Warning } from '../project/lock-check.ts'
 import type { Lock } from '../project/lock-format.ts'
 import type { Target } from '../project/target.ts'
+import type { Place } from '../publisher/publishers.ts'
 import type { Candidate } from './gather.ts'
 import type { Judgement } from './judge.ts'
 
@@ -14,6 +15,11 @@ export function toCandidates(
     const locked = before.packs.get(id)?.cid === cid
     return content === undefined ? [] : [{ registry, name, version, root: cid, fact, by: author, locked, content }]
   })
+}
+
+/** Whose keys signed them, and for which registries that matters. */
+export function keysOf(candidates: readonly Candidate[]): readonly Place[] {
+  return candidates.map(({ registry, by }) => ({ registry, key: by }))
 }
 
 /** What rules only warn of, where nothing else has said the same of that package. */

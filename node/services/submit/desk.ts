@@ -4,11 +4,12 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
+import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { parsePackageName } from '../../../protocol/package-name.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Payload } from '../../../protocol/payload.ts'
-import { isReservedName, lookOf } from '../../../protocol/similar-name.ts'
+import { isReservedName, skeletonOf } from '../../../protocol/similar-name.ts'
 import type { KeptSubmission } from '../../../protocol/submission-record.ts'
 import { parseSubmission } from '../../../protocol/submission.ts'
 import type { SubmissionEnvelope, SubmissionId } from '../../../protocol/submission.ts'
@@ -91,6 +92,12 @@ export class Desk {
     return await this.#inTurn(() => this.#decide(envelope, asked.name, source))
   }
 
+  /** Names that were given out and that this one would be taken for. */
+  similar(registry: RegistryId, name: string, but?: Principal): Promise<readonly PackageName[]> {
+    const asked = nameIn(name)
+    return asked === undefined ? Promise.resolve([]) : this.#components.names.near(registry, asked, but)
+  }
+
   /** What became of an earlier one. */
   async ask(registry: RegistryId, id: SubmissionId, source: SubmissionSource): Promise<SubmitAnswer> {
     if (source !== 'self' && !this.#rates.asks.take(source.peer)) return refused('over-rate')
@@ -106,13 +113,18 @@ export class Desk {
   }
 
   /** Gives a name to whom it was asked for, and tells the others who asked for it. @throws RegistryError NAME_TAKEN | NOT_AUTHORIZED */
-  grant(registry: RegistryId, id: SubmissionId): Promise<{ readonly name: PackageName; readonly fact: FactId }> {
+  grant(
+    registry: RegistryId,
+    id: SubmissionId,
+    { allowSimilar = false }: { readonly allowSimilar?: boolean } = {}
+  ): Promise<{ readonly name: PackageName; readonly fact: FactId }> {
     return this.#inTurn(async () => {
       const kept = await this.#open(registry, id)
       const asked = this.#asked(kept.envelope)
       if ('refused' in asked) throw whyNot(kept.envelope, asked.refused)
       const taken = await this.#components.names.taken(registry, asked.name)
-      if (taken !== undefined) throw whyNot(kept.envelope, 'name-taken', taken.name)
+      const isMeant = taken !== undefined && taken.name !== asked.name && (allowSimilar || isOf(taken, kept.envelope))
+      if (taken !== undefined && !isMeant) throw whyNot(kept.envelope, 'name-taken', taken.name)
       const fact = await this.#claim(kept.envelope, asked.name)
       await this.#components.inbox.decide(kept, { type: 'granted', fact })
       await this.#tellOthers(registry, asked.name)
@@ -124,7 +136,7 @@ export class Desk {
   async #tellOthers(registry: RegistryId, name: PackageName): Promise<void> {
     const { inbox } = this.#components
     for (const other of await inbox.waiting(registry)) {
-      if (lookOf(other.envelope.body.name) !== lookOf(name)) continue
+      if (skeletonOf(other.envelope.body.name) !== skeletonOf(name)) continue
       await inbox.decide(other, { type: 'denied', reason: `${name} was given to somebody else` })
     }
   }
@@ -170,12 +182,17 @@ export class Desk {
     const known = await inbox.get(registry, envelope.id)
     if (known !== undefined && known.state.type !== 'waiting') return known.state
     const taken = await names.taken(registry, name)
-    if (taken !== undefined && taken.claim !== null) {
+    if (taken !== undefined && taken.name === name) {
       // Asked again after the answer was lost, or forgotten here: it is still his.
-      const isHis = taken.name === name && taken.claim.keys.includes(envelope.author)
-      return isHis ? { type: 'granted', fact: taken.claim.fact } : refused('name-taken')
+      const isHis = taken.claim !== null && isOf(taken, envelope)
+      return isHis && taken.claim !== null ? { type: 'granted', fact: taken.claim.fact } : refused('name-taken')
     }
-    if (gate.state(registry)?.authority?.genesis.admission === 'open') {
+    const isOpen = gate.state(registry)?.authority?.genesis.admission === 'open'
+    // Who has a name may have those that look like it: he would be the one who is harmed. Where a person decides, he sees it.
+    if (taken !== undefined && isOpen && !isOf(taken, envelope)) return refused('name-taken')
+    // What comes near a name that exists is not given out by a machine.
+    const isNear = (await names.near(registry, name, envelope.author)).length > 0
+    if (!isNear && isOpen) {
       return { type: 'granted', fact: await this.#claim(envelope, name) }
     }
     if (known !== undefined) return known.state
@@ -211,6 +228,11 @@ function nameIn(text: string): PackageName | undefined {
   }
 }
 
+/** Whether whoever signed the submission is among the owners of a name. */
+function isOf({ claim }: PackageView, { author }: SubmissionEnvelope): boolean {
+  return claim !== null && claim.keys.includes(author)
+}
+
 function carries(source: SubmissionSource, registry: RegistryId): boolean {
   return source === 'self' || source.carries?.(registry) !== false
 }
@@ -222,7 +244,7 @@ function refused(reason: SubmitRefusal): SubmitAnswer {
 function whyNot({ body }: SubmissionEnvelope, reason: SubmitRefusal, other?: PackageName): RegistryError {
   if (reason === 'name-taken') {
     return new RegistryError('NAME_TAKEN', `${body.name} is given out, or looks like ${other ?? 'a name that is'}`, {
-      next: 'deny it with words: ggen-node curate deny NAME --reason TEXT'
+      next: 'deny it with words: ggen-node curate deny NAME --reason TEXT, or give it out with --allow-similar'
     })
   }
   return new RegistryError('NOT_AUTHORIZED', `this key may not give out ${body.name}: ${reason}`, {

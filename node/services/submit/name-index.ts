@@ -1,10 +1,12 @@
 import type { RegistryId } from '../../../protocol/cid.ts'
+import type { Principal } from '../../../protocol/did.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { PackageView } from '../../../protocol/fold.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
 import { ecosystemOf, shortNameOf } from '../../../protocol/package-name.ts'
 import { isPackage } from '../../../protocol/subject.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
-import { lookOf } from '../../../protocol/similar-name.ts'
+import { nearSkeletons, skeletonKey } from '../../../protocol/similar-name.ts'
 
 /** What the index reads of the view. */
 export interface NameReader {
@@ -12,7 +14,7 @@ export interface NameReader {
   find(registry: RegistryId, name: PackageName): Promise<PackageView | undefined>
 }
 
-type Looks = Map<string, Set<PackageName>>
+type Skeletons = Map<string, Set<PackageName>>
 
 /**
  * Which names of a registry look alike. Read once, when somebody asks first, and kept up to date by `noticed`: a
@@ -20,7 +22,7 @@ type Looks = Map<string, Set<PackageName>>
  */
 export class NameIndex {
   readonly #reader: NameReader
-  readonly #registries = new Map<RegistryId, Promise<Looks>>()
+  readonly #registries = new Map<RegistryId, Promise<Skeletons>>()
 
   constructor(reader: NameReader) {
     this.#reader = reader
@@ -28,10 +30,10 @@ export class NameIndex {
 
   /** A fact about something came in. */
   noticed(registry: RegistryId, subject: Subject): void {
-    const looks = this.#registries.get(registry)
-    if (looks === undefined || !isPackage(subject)) return
+    const skeletons = this.#registries.get(registry)
+    if (skeletons === undefined || !isPackage(subject)) return
     // Also while the names are being read: reading may have passed its place.
-    looks.then(
+    skeletons.then(
       known => add(known, subject),
       () => undefined
     )
@@ -41,7 +43,7 @@ export class NameIndex {
   async taken(registry: RegistryId, name: PackageName): Promise<PackageView | undefined> {
     const exact = await this.#reader.find(registry, name)
     if (exact !== undefined && exact.claim !== null) return exact
-    for (const other of (await this.#looks(registry)).get(lookKey(name)) ?? []) {
+    for (const other of (await this.#skeletons(registry)).get(skeletonKey(name)) ?? []) {
       const found = await this.#reader.find(registry, other)
       // Attack: statements about a name that nobody gave out must not keep others from it.
       if (found !== undefined && found.claim !== null) return found
@@ -49,7 +51,27 @@ export class NameIndex {
     return undefined
   }
 
-  #looks(registry: RegistryId): Promise<Looks> {
+  /**
+   * Names that were given out, are not this one, and look like it or come near it; those that look like it first. What belongs to
+   * `but` is left out: who has a name may have the names around it.
+   */
+  async near(registry: RegistryId, name: PackageName, but?: Principal): Promise<readonly PackageName[]> {
+    const skeletons = await this.#skeletons(registry)
+    const ecosystem = ecosystemOf(name)
+    const keys = [skeletonKey(name), ...[...nearSkeletons(shortNameOf(name))].map(one => `${ecosystem}/${one}`)]
+    const found: PackageName[] = []
+    let looked = 0
+    for (const other of keys.flatMap(key => [...(skeletons.get(key) ?? [])])) {
+      if (other === name || found.length >= LIMITS.submit.similarShown) continue
+      // Attack: a thousand statements about names around one that nobody gave out.
+      if (++looked > LIMITS.submit.similarLooked) break
+      const claim = (await this.#reader.find(registry, other))?.claim ?? null
+      if (claim !== null && (but === undefined || !claim.keys.includes(but))) found.push(other)
+    }
+    return found
+  }
+
+  #skeletons(registry: RegistryId): Promise<Skeletons> {
     const known = this.#registries.get(registry)
     if (known !== undefined) return known
     const reading = this.#read(registry)
@@ -58,19 +80,15 @@ export class NameIndex {
     return reading
   }
 
-  async #read(registry: RegistryId): Promise<Looks> {
-    const looks: Looks = new Map()
-    for await (const name of this.#reader.names(registry)) add(looks, name)
-    return looks
+  async #read(registry: RegistryId): Promise<Skeletons> {
+    const skeletons: Skeletons = new Map()
+    for await (const name of this.#reader.names(registry)) add(skeletons, name)
+    return skeletons
   }
 }
 
-function add(looks: Looks, name: PackageName): void {
-  const key = lookKey(name)
-  const names = looks.get(key) ?? new Set()
-  looks.set(key, names.add(name))
-}
-
-function lookKey(name: PackageName): string {
-  return `${ecosystemOf(name)}/${lookOf(shortNameOf(name))}`
+function add(skeletons: Skeletons, name: PackageName): void {
+  const key = skeletonKey(name)
+  const names = skeletons.get(key) ?? new Set()
+  skeletons.set(key, names.add(name))
 }

@@ -84,7 +84,11 @@ export function submitter(components: SubmitterComponents): Submit {
     const authority = gate.state(registry)?.authority
     if (authority === undefined) throw notHere(registry)
     const taken = await names.taken(registry, wish.name)
-    if (taken !== undefined && taken.claim !== null) {
+    // Of a name that only looks like one that exists, a person may think otherwise: where one decides, he is asked.
+    const isExact = taken?.name === wish.name
+    const isRefused = isExact || authority.genesis.admission === 'open'
+    const isOwnLook = !isExact && taken?.claim?.keys.includes(signer.principal) === true
+    if (taken !== undefined && taken.claim !== null && isRefused && !isOwnLook) {
       const { keys, threshold, fact } = taken.claim
       if (taken.name !== wish.name || !keys.includes(signer.principal)) throw nameTaken(wish.name, taken.name)
       await records.forgetAsked(registry, wish.name)
