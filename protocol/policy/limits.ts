@@ -34,6 +34,9 @@ export const POLICY_LIMITS = Object.freeze({
   oldKeyMs: 30 * DAY,
   /** what came within this time after the first fact of a registry was there before anybody here looked */
   firstLookMs: HOUR,
+  /** deltas between an audit in full and what it is taken for, and releases that are looked at for them */
+  auditLinks: 16,
+  auditBases: 64,
   /** policies in force at a time */
   layers: 16,
   /** of one receipt, and how many of them a project keeps */
