@@ -26,7 +26,8 @@ export const FACT_TYPES = [
   'metadata',
   'invite',
   'redeem',
-  'attestation'
+  'attestation',
+  'policy'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 
@@ -148,7 +149,7 @@ function parseBody(bytes: Uint8Array): FactBody {
 const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve', 'metadata']
 
 /** Nobody is invited into a package. */
-const REGISTRY_ONLY: readonly FactType[] = ['genesis', 'invite', 'redeem']
+const REGISTRY_ONLY: readonly FactType[] = ['genesis', 'invite', 'redeem', 'policy']
 
 function parseSubject(type: FactType, subject: string): Subject {
   if (type === 'attestation') return parseDigestSubject(subject)

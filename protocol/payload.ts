@@ -20,6 +20,8 @@ import { authorityPayloadRecord, parseAuthorityPayload } from './payload-authori
 import type { AuthorityPayload, Claim, Cosign, Grant, Resolve, Revoke } from './payload-authority.ts'
 import { invitePayloadRecord, parseInvitePayload } from './payload-invite.ts'
 import type { Invite, InvitePayload, Redeem } from './payload-invite.ts'
+import { parseRegistryPolicy, registryPolicyRecord } from './payload-policy.ts'
+import type { RegistryPolicy } from './payload-policy.ts'
 import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
 import type { DigestSubject } from './subject.ts'
 import { parseSemver } from './version.ts'
@@ -87,6 +89,7 @@ export type Payload =
   | { readonly type: 'invite'; readonly value: Invite }
   | { readonly type: 'redeem'; readonly value: Redeem }
   | { readonly type: 'attestation'; readonly value: Attestation }
+  | { readonly type: 'policy'; readonly value: RegistryPolicy }
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -116,6 +119,8 @@ function toRecord({ type, value }: Payload): unknown {
       return invitePayloadRecord({ type, value } as InvitePayload)
     case 'attestation':
       return attestationRecord(value)
+    case 'policy':
+      return registryPolicyRecord(value)
   }
 }
 
@@ -169,6 +174,8 @@ export function parsePayload(body: FactBody): Payload {
         return parseInvitePayload(body.type, raw, body.author)
       case 'attestation':
         return { type: 'attestation', value: parseAttestation(raw, body.subject as DigestSubject) }
+      case 'policy':
+        return { type: 'policy', value: parseRegistryPolicy(raw) }
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -262,6 +269,7 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'yank':
     case 'unyank':
     case 'metadata':
+    case 'policy':
     // Whoever signed an envelope is heard through those who bring it, and by nothing else.
     case 'attestation':
       return []
@@ -284,6 +292,7 @@ export function citedHead(payload: Payload): FactId | undefined {
       return payload.value.head
     case 'claim':
     case 'invite':
+    case 'policy':
       return payload.value.authPrev
     case 'redeem':
       return payload.value.invite

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { envelopeBy, statementAbout } from '../support/attest.ts'
+import { predicateTypeFrom } from '../../protocol/attest/predicates.ts'
+import { attestIn, envelopeBy, statementAbout } from '../support/attest.ts'
 import { person } from '../support/facts.ts'
 import { REPOSITORY } from '../support/shared.ts'
 import { Hearing } from './hearing.ts'
@@ -171,15 +171,17 @@ describe('a hundred stars, an audit that passed, a verified publisher, MIT or Ap
     const lab = await at.speaker('lab')
     await at.follows(lab)
     const fans = await at.speaker('fans')
-    const star = async (from: number, to: number) => {
+    const release = await at.bytes('1.0.0')
+    let head = fans.genesis.id
+    const star = async (from: number, to: number): Promise<void> => {
+      const said = { predicateType: predicateTypeFrom('star'), predicate: {} }
       for (let i = from; i < to; i++) {
-        const fan = person(`fan ${i}`)
-        const head = fans.grant(fan.did, 'member', { authPrev: i === 0 ? fans.genesis.id : heads.at(-1) }).id
-        heads.push(head)
-        await at.says(fans, '1.0.0', 'star', {}, { by: fan, head })
+        const by = person(`fan ${i}`)
+        head = fans.grant(by.did, 'member', { authPrev: head }).id
+        attestIn(fans, release, { said, by, head })
       }
+      await at.here.read(fans)
     }
-    const heads: (typeof fans.genesis.id)[] = []
     expect(await at.allows()).toBe(false)
     await at.audits(lab, '1.0.0')
     await at.says(lab, '1.0.0', 'licence', { concluded: 'Apache-2.0 OR GPL-3.0-only' })
