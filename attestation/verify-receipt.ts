@@ -55,12 +55,15 @@ function verifyStatement(one: ReceiptPackage): void {
 
 /** Attack: a verdict that the rules do not give for these facts. */
 function verifyVerdicts({ policies, packages }: Receipt): void {
-  const compiled = policies.map(({ name, ...policy }) => compilePolicy(name, { preset: undefined, ...policy }))
-  for (const { name, version, facts, verdict, rules } of packages) {
+  const compiled = policies.map(({ name, registry, ...policy }) => {
+    return { registry, policy: compilePolicy(name, { preset: undefined, reach: 'registry', ...policy }) }
+  })
+  for (const { registry, name, version, facts, verdict, rules } of packages) {
     const excepted = new Map(
       rules.filter(({ outcome }) => outcome === 'excepted').map(rule => [`${rule.policy} ${rule.code}`, rule.exception])
     )
-    const again = judgeRelease(compiled, facts, (policy, { id }) => excepted.get(`${policy.name} ${id}`) ?? undefined)
+    const over = compiled.flatMap(one => (one.registry === null || one.registry === registry ? [one.policy] : []))
+    const again = judgeRelease(over, facts, (policy, { id }) => excepted.get(`${policy.name} ${id}`) ?? undefined)
     const told = new Map(rules.map(({ policy, code, outcome }) => [`${policy} ${code}`, outcome]))
     const isSame =
       again.verdict === verdict &&

@@ -118,6 +118,7 @@ function statements(registry: RegistryId): Statements {
     subjectMatches: true,
     marks: ['followed', 'passed', 'safe-to-run'],
     summary: `read by auditor ${i}`,
+    concluded: null,
     time: i
   }))
   return {

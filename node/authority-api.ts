@@ -115,7 +115,8 @@ function conflictApi(parts: NodeParts): Pick<Api, 'conflictList' | 'resolve' | '
   }
 }
 
-async function authoring(
+/** Signs, says how what was signed stands, and writes the file that was asked for. */
+export async function authoring(
   parts: NodeParts,
   { out }: SigningParams,
   sign: () => Promise<readonly Written[]>

@@ -11,10 +11,13 @@ import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import { addException, readPolicyFile } from './policy-files.ts'
 import type { Api, ApiMethods, CallContext, ProjectParams } from './services/api.ts'
+import { judgeLock } from './policy-lock.ts'
+import { policySuggest } from './policy-suggest.ts'
+import { registryPolicyApi } from './registry-policy-api.ts'
+import { keysOf } from './services/policy/install.ts'
 import { exceptionCommand, forward, referenceOf } from './services/policy/forward.ts'
 import type { Candidate } from './services/policy/gather.ts'
-import { keysOf, toCandidates } from './services/policy/install.ts'
-import type { Judge, Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
+import type { Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
 import type {
   AllowParams,
   Difference,
@@ -23,8 +26,6 @@ import type {
   ShownRule,
   ShownVerdict
 } from './services/policy/methods.ts'
-import { checkLock } from './services/project/lock-check.ts'
-import { statedRelease } from './services/project/stated-release.ts'
 
 /** The calls about what may be installed. */
 export function policyApi(parts: NodeParts): Pick<Api, keyof PolicyMethods> {
@@ -40,30 +41,10 @@ export function policyApi(parts: NodeParts): Pick<Api, keyof PolicyMethods> {
       }
     },
     policyExplain: (params, context) => explain(parts, params, context),
-    policySimulate: (params, context) => simulate(parts, params, context)
+    policySimulate: (params, context) => simulate(parts, params, context),
+    policySuggest: (params, context) => policySuggest(parts, params, context),
+    ...registryPolicyApi(parts)
   }
-}
-
-interface JudgingLock {
-  readonly project: string
-  readonly by: Judge
-  readonly signal: AbortSignal
-}
-
-/** Judges what is locked: what somebody has installed, or is about to. */
-export async function judgeLock(
-  { facts, projects, publishers, registries, view }: NodeParts,
-  { project, by, signal }: JudgingLock
-): Promise<Judgement> {
-  const lock = await projects.open(project).readLock()
-  const { releases } = await checkLock(lock, {
-    find: view.find.bind(view),
-    release: (registry, said) => statedRelease(facts, registry, said),
-    registries: () => registries.all
-  })
-  const candidates = toCandidates({ lock, releases }, lock)
-  await publishers.refresh(keysOf(candidates), signal)
-  return by(project, candidates, signal)
 }
 
 async function explain(

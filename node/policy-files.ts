@@ -28,9 +28,14 @@ export interface PolicyFile {
 }
 
 /** The policy of a file; undefined when there is no such file. @throws RegistryError POLICY_INVALID | LIMIT_EXCEEDED */
-export async function readPolicyFile({ path, name, followLinks }: PolicyFile): Promise<Policy | undefined> {
-  const text = await readText(path, { name, maxBytes: LIMITS.policy.fileBytes, followLinks })
-  return text === undefined ? undefined : parsePolicyText(text, name)
+export async function readPolicyFile(file: PolicyFile): Promise<Policy | undefined> {
+  const text = await readPolicyText(file)
+  return text === undefined ? undefined : parsePolicyText(text, file.name)
+}
+
+/** What stands in the file, read as nothing. @throws RegistryError POLICY_INVALID */
+export function readPolicyText({ path, name, followLinks }: PolicyFile): Promise<string | undefined> {
+  return readText(path, { name, maxBytes: LIMITS.policy.fileBytes, followLinks })
 }
 
 /** @throws RegistryError POLICY_INVALID */

@@ -1,14 +1,15 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { RegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { compilePolicy } from '../protocol/policy/evaluate.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
 import type { Policy } from '../protocol/policy/policy.ts'
-import { isPreset, presetRules } from '../protocol/policy/presets.ts'
+import { DEFAULT_PRESET, isPreset, presetRules } from '../protocol/policy/presets.ts'
 import type { Preset } from '../protocol/policy/presets.ts'
 import type { Rule } from '../protocol/policy/rule.ts'
 import { homeExists } from './home.ts'
 import { homePath } from './config.ts'
-import { NODE_POLICY, PROJECT_POLICY, readPolicyFile } from './policy-files.ts'
+import { NODE_POLICY, parsePolicyText, PROJECT_POLICY, readPolicyFile, readPolicyText } from './policy-files.ts'
 import { codeOf } from '../storage/disk-errors.ts'
 import { writeDurably } from '../storage/durable.ts'
 import { Projects } from './project-store.ts'
@@ -80,6 +81,39 @@ export async function initPolicy(preset: Preset, place: PolicyPlace): Promise<{ 
   }
   const file = join(home, NODE_POLICY)
   await writeNew(file, text, 0o600)
+  return { file }
+}
+
+/** A rule that is not applied to a package for a time, and who answers for that. */
+export interface Exemption {
+  readonly rule: string
+  /** `acme:left-pad@1.0.0` */
+  readonly reference: string
+  readonly who: string
+  /** Such as `2026-12-31`. */
+  readonly until: string
+  readonly reason: string
+}
+
+/**
+ * Adds exemptions to the policy of a node or a project, below what stands there. Nothing is written unless the whole file means
+ * something afterwards.
+ * @throws RegistryError POLICY_INVALID
+ */
+export async function exempt(place: PolicyPlace, exemptions: readonly Exemption[]): Promise<{ readonly file: string }> {
+  const isProject = 'project' in place
+  const file = isProject ? join(place.project, PROJECT_POLICY) : join(homePath(place.home), NODE_POLICY)
+  const before = await readPolicyText({ path: file, name: file, followLinks: !isProject })
+  const quoted = (text: string): string => JSON.stringify(text)
+  const added = exemptions.map(
+    ({ rule, reference, who, until, reason }) =>
+      `\n[[exception]]\nrule = ${quoted(rule)}\npackage = ${quoted(reference)}\nwho = ${quoted(who)}\nuntil = ${quoted(until)}\nreason = ${quoted(reason)}\n`
+  )
+  const text = `${before ?? `version = 1\npreset = "${DEFAULT_PRESET}"`}\n${added.join('')}`
+  compilePolicy(file, parsePolicyText(text, file))
+  if (Buffer.byteLength(text) > LIMITS.policy.fileBytes)
+    throw new RegistryError('LIMIT_EXCEEDED', `${file} would be too large`, { next: 'take out what has ended' })
+  await writeDurably(file, text, { mode: isProject ? 0o644 : 0o600 })
   return { file }
 }
 

@@ -6,6 +6,7 @@ import { presetPolicy } from '../protocol/policy/policy.ts'
 import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
 import { ownersAt } from '../protocol/roles.ts'
 import type { NodeParts } from './parts.ts'
+import { registryPolicies } from './registry-policies.ts'
 import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
 import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
@@ -27,6 +28,7 @@ export function composePolicy(parts: Composing, statements: Statements): PolicyP
     judge: judge(components),
     judgeBy: policies => judge({ ...components, policies: async () => policies }),
     policies: components.policies,
+    attestations: components.attestations,
     signer: parts.signer
   }
 }
@@ -47,7 +49,10 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
       return authority !== undefined && ownersAt(authority, authority.head).includes(signer.principal)
     },
     firstSeen: (registry, facts) => firstSeen(parts, registry, facts),
-    policies: project => policiesOf(parts.home, project),
+    policies: async (project, registries) => [
+      ...(await policiesOf(parts.home, project)),
+      ...registryPolicies(parts, registries)
+    ],
     exceptions: async project => (project === undefined ? [] : readExceptions(project)),
     verifyException,
     registryCalled: text => registries.all.find(({ id, alias }) => alias === text || id === text)?.id,

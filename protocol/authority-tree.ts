@@ -56,9 +56,16 @@ export function growTree(root: VerifiedFact, facts: readonly VerifiedFact[]): Au
 
 /** The head that a change changes; undefined for facts that change no head. */
 export function authPrevOf({ payload }: VerifiedFact): FactId | undefined {
-  const { type } = payload
-  const isChange = type === 'grant' || type === 'revoke' || type === 'resolve' || type === 'invite'
-  return isChange ? payload.value.authPrev : undefined
+  switch (payload.type) {
+    case 'grant':
+    case 'revoke':
+    case 'resolve':
+    case 'invite':
+    case 'policy':
+      return payload.value.authPrev
+    default:
+      return undefined
+  }
 }
 
 /** True when `node` was made in the knowledge of `above` and is not `above` itself. */

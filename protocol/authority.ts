@@ -2,6 +2,8 @@ import { authorityCuts } from './authority-cuts.ts'
 import type { Cuts } from './authority-cuts.ts'
 import { foldChanges } from './authority-fold.ts'
 import type { ChangeFault } from './authority-fold.ts'
+import { policiesInForce } from './authority-policy.ts'
+import type { CountedPolicy } from './authority-policy.ts'
 import { growTree } from './authority-tree.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { ShownFork, VerifiedFact } from './chains.ts'
@@ -23,6 +25,8 @@ export interface Authority extends Roles, Cuts {
   readonly genesis: Genesis
   /** The key that outranks the owners now. */
   readonly recovery: Principal
+  /** By which rules its releases are installed (`authority-policy.ts`); several where two were made at the same time. */
+  readonly policies: readonly CountedPolicy[]
   readonly setAside: readonly { readonly fact: FactId; readonly reason: AuthoritySetAside }[]
   readonly forks: readonly ShownFork[]
   /** All of them, also those whose forks are beyond what is shown. */
@@ -54,6 +58,7 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
     registry,
     genesis,
     recovery: result.recovery ?? recovery,
+    policies: policiesInForce(result.counted),
     setAside: boundSetAside([...result.setAside, ...redeemed.setAside, ...idle]),
     forks: boundForks(chains.forks, result.away),
     forkedAuthors: chains.forkedAuthors(result.away),
@@ -90,5 +95,8 @@ export function authorityRow(authority: Authority): Readonly<Record<string, unkn
     }))
   const counted = order.size
   const shared = { registry, genesis: { ...genesis }, counted, head, recovery, setAside, forks }
-  return { ...shared, grants, revokes, invites, redemptions }
+  // The text is in the fact, which the row names: a row stays small whatever somebody writes into a policy.
+  const policies = authority.policies.map(({ fact, by }) => ({ fact, by }))
+  const changes = { grants, revokes, invites, redemptions }
+  return { ...shared, ...changes, ...(policies.length === 0 ? {} : { policies }) }
 }

@@ -29,7 +29,8 @@ export const FACT_TYPES = [
   'attestation',
   'quarantine',
   'unquarantine',
-  'advisory'
+  'advisory',
+  'policy'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 
@@ -151,7 +152,7 @@ function parseBody(bytes: Uint8Array): FactBody {
 const EITHER: readonly FactType[] = ['grant', 'revoke', 'cosign', 'resolve', 'metadata']
 
 /** Nobody is invited into a package. */
-const REGISTRY_ONLY: readonly FactType[] = ['genesis', 'invite', 'redeem']
+const REGISTRY_ONLY: readonly FactType[] = ['genesis', 'invite', 'redeem', 'policy']
 
 function parseSubject(type: FactType, subject: string): Subject {
   if (type === 'attestation') return parseDigestSubject(subject)

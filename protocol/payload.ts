@@ -24,6 +24,8 @@ import { invitePayloadRecord, parseInvitePayload } from './payload-invite.ts'
 import type { Invite, InvitePayload, Redeem } from './payload-invite.ts'
 import { parseQuarantinePayload, quarantineRecord } from './payload-quarantine.ts'
 import type { QuarantinePayload } from './payload-quarantine.ts'
+import { parseRegistryPolicy, registryPolicyRecord } from './payload-policy.ts'
+import type { RegistryPolicy } from './payload-policy.ts'
 import { malformed, parseCount, parseFactIds, parseKeys, parseReason, text } from './payload-shape.ts'
 import type { DigestSubject } from './subject.ts'
 import { parseSemver } from './version.ts'
@@ -93,6 +95,7 @@ export type Payload =
   | { readonly type: 'attestation'; readonly value: Attestation }
   | { readonly type: 'advisory'; readonly value: Advisory }
   | QuarantinePayload
+  | { readonly type: 'policy'; readonly value: RegistryPolicy }
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -127,6 +130,8 @@ function toRecord({ type, value }: Payload): unknown {
       return quarantineRecord({ type, value } as QuarantinePayload)
     case 'advisory':
       return advisoryRecord(value)
+    case 'policy':
+      return registryPolicyRecord(value)
   }
 }
 
@@ -185,6 +190,8 @@ export function parsePayload(body: FactBody): Payload {
         return parseQuarantinePayload(body.type, raw)
       case 'advisory':
         return { type: 'advisory', value: parseAdvisory(raw, body.subject as PackageName) }
+      case 'policy':
+        return { type: 'policy', value: parseRegistryPolicy(raw) }
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -281,6 +288,7 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'quarantine':
     case 'unquarantine':
     case 'advisory':
+    case 'policy':
     // Whoever signed an envelope is heard through those who bring it, and by nothing else.
     case 'attestation':
       return []
@@ -303,6 +311,7 @@ export function citedHead(payload: Payload): FactId | undefined {
       return payload.value.head
     case 'claim':
     case 'invite':
+    case 'policy':
       return payload.value.authPrev
     case 'redeem':
       return payload.value.invite

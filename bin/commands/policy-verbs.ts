@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { PRESETS } from '../../protocol/policy/presets.ts'
+import { signing } from './authority-verbs.ts'
 import { action } from './run.ts'
 
 /** The options of every command that installs and may make exceptions. */
@@ -46,6 +47,16 @@ export function addPolicyVerbs(program: Command): void {
     .argument('<before>', 'a policy.toml, or the name of a preset')
     .argument('<after>', 'the same')
     .action(action(async (session, { args }) => (await import('./policy.ts')).diff(session, args)))
+  policy
+    .command('suggest')
+    .description('the fewest audits and exemptions with which the lockfile of a project passes, the cheapest first')
+    .option('--dir <folder>', 'the project (default: here)')
+    .option('--write', 'write the exemptions into the policies that refuse')
+    .option('--until <date>', 'with --write: the last day on which they hold, such as 2026-12-31')
+    .option('--who <name>', 'with --write: who answers for them')
+    .option('--reason <text>', 'with --write: why', 'until it is audited')
+    .action(action(async (session, { options }) => (await import('./policy-suggest.ts')).suggest(session, options)))
+  addPublishing(policy)
   const receipt = program.command('receipt').description('what installs did and why it was allowed, signed')
   receipt
     .command('verify')
@@ -58,4 +69,22 @@ export function addPolicyVerbs(program: Command): void {
     .argument('<a>', 'a receipt')
     .argument('<b>', 'another one')
     .action(action(async (session, { args }) => (await import('./receipt.ts')).diff(session, args)))
+}
+
+function addPublishing(policy: Command): void {
+  signing(policy.command('publish'))
+    .description('by which rules releases of a registry are installed, wherever it is followed: signed by its owners')
+    .argument('[file]', 'a policy.toml; with --remove none')
+    .option('--registry <alias>', 'which registry (default: the default one)')
+    .option('--remove', 'take the policy of the registry back')
+    .action(
+      action(async (session, { args, options }) =>
+        (await import('./policy-publish.ts')).publish(session, args, options)
+      )
+    )
+  policy
+    .command('show')
+    .description('the policy that a registry has published')
+    .option('--registry <alias>', 'which registry (default: the default one)')
+    .action(action(async (session, { options }) => (await import('./policy-publish.ts')).show(session, options)))
 }

@@ -82,8 +82,8 @@ function environment(): Environment {
   )
   env.registerFunction(
     'Licence.anyOf(list<string>): bool',
-    ({ expression, valid }: ReleaseFacts['licence'], accepted: readonly string[]) =>
-      valid && isSatisfied(parseLicence(expression), new Set(accepted))
+    ({ expression, concluded, valid }: ReleaseFacts['licence'], accepted: readonly string[]) =>
+      valid && isSatisfied(parseLicence(concluded === '' ? expression : concluded), new Set(accepted))
   )
   return env
 }

@@ -5,6 +5,10 @@ const DAY = 24 * HOUR
 /** Bounds of policies: what may be written into one, and how much a rule may make a computer do. */
 export const POLICY_LIMITS = Object.freeze({
   fileBytes: 64 * KiB,
+  /** of a policy that a registry publishes: it has to fit into a fact, whatever its characters are */
+  registryChars: 12 * KiB,
+  /** policies of one registry that were made at the same time, and all hold */
+  concurrent: 4,
   rules: 64,
   /** of an id: it is typed on the command line, and programs compare it */
   idChars: 40,
@@ -34,8 +38,11 @@ export const POLICY_LIMITS = Object.freeze({
   oldKeyMs: 30 * DAY,
   /** what came within this time after the first fact of a registry was there before anybody here looked */
   firstLookMs: HOUR,
+  /** deltas between an audit in full and what it is taken for, and releases that are looked at for them */
+  auditLinks: 16,
+  auditBases: 64,
   /** policies in force at a time */
-  layers: 16,
+  layers: 64,
   /** of one receipt, and how many of them a project keeps */
   receiptBytes: 64 * 1024 * KiB,
   receipts: 20,

@@ -39,20 +39,25 @@ export interface Policy {
   readonly exceptions: readonly PolicyException[]
   /** Whose signed exceptions from these rules hold, beside those of the node's own keys. */
   readonly exceptionKeys: readonly Principal[]
+  /** Of the policy of a private registry: `all`, it is about everything that its members install. */
+  readonly reach: Reach
   /** sha2-256 in hex over what the policy says: equal policies have equal ones, however their files are laid out. */
   readonly digest: string
 }
 
+/** What the policy of a registry is about: its own releases, or, in a private one, everything that its members install. */
+export type Reach = 'all' | 'registry'
+
 type Table = Readonly<Record<string, unknown>>
 
-const TOP = ['version', 'preset', 'without', 'exception-keys', 'rule', 'exception'] as const
+const TOP = ['version', 'preset', 'without', 'exception-keys', 'reach', 'rule', 'exception'] as const
 const RULE = ['id', 'when', 'require', 'message', 'action', 'exceptions'] as const
 const NESTED = ['package', 'who', 'until', 'reason'] as const
 const EXCEPTION = ['rule', ...NESTED] as const
 
 /** The policy that a preset is by itself. */
 export function presetPolicy(preset: Preset): Policy {
-  return sealed({ preset, rules: presetRules(preset), exceptions: [], exceptionKeys: [] })
+  return sealed({ preset, rules: presetRules(preset), exceptions: [], exceptionKeys: [], reach: 'registry' })
 }
 
 /**
@@ -87,15 +92,20 @@ export function parsePolicy(value: unknown, file: string): Policy {
   const stray = exceptions.find(({ rule }) => !ids.includes(rule))
   if (stray !== undefined) throw invalid(`${file}: an exception is from ${stray.rule}, which is no rule here`)
   if (exceptions.length > LIMITS.exceptions) throw invalid(`${file} has more than ${LIMITS.exceptions} exceptions`)
-  return sealed({ preset, rules, exceptions, exceptionKeys: readKeys(top['exception-keys'], file) })
+  const reach = readReach(top['reach'], file)
+  return sealed({ preset, rules, exceptions, exceptionKeys: readKeys(top['exception-keys'], file), reach })
 }
 
 function sealed(policy: Omit<Policy, 'digest'>): Policy {
   return { ...policy, digest: policyDigest(policy) }
 }
 
-/** The digest of what a policy says. */
-export function policyDigest({ rules, exceptions, exceptionKeys }: Omit<Policy, 'digest' | 'preset'>): string {
+/** The digest of what a policy says of a release that it is about. */
+export function policyDigest({
+  rules,
+  exceptions,
+  exceptionKeys
+}: Pick<Policy, 'exceptionKeys' | 'exceptions' | 'rules'>): string {
   const record = {
     v: 1,
     rules: rules.map(rule => ({ ...rule, when: rule.when ?? null })),
@@ -109,6 +119,12 @@ function readPreset(value: unknown, file: string): Preset | undefined {
   if (value === undefined) return undefined
   if (typeof value === 'string' && isPreset(value)) return value
   throw invalid(`${file}: preset ${shown(value)} is not known`, `choose one of ${Object.keys(PRESETS).join(', ')}`)
+}
+
+function readReach(value: unknown, file: string): Reach {
+  if (value === undefined || value === 'registry') return 'registry'
+  if (value === 'all') return value
+  throw invalid(`${file}: reach ${shown(value)} is neither registry nor all`)
 }
 
 function withoutSome(preset: Preset | undefined, value: unknown, file: string): readonly Rule[] {

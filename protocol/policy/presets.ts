@@ -23,6 +23,11 @@ const STANDARD: readonly PresetRule[] = [
   { id: 'quarantine', require: '!quarantine.active', message: 'the version is in quarantine' },
   { id: 'malware', require: '!advisories.exists(a, a.malware)', message: 'the version is known to be malware' },
   {
+    id: 'audit-failed',
+    require: '!attestations.exists(a, a.type == "audit" && a.followed && "failed" in a.marks)',
+    message: 'an auditor that is followed here has found it to be bad'
+  },
+  {
     id: 'trust-downgrade',
     when: '!release.own',
     require: 'marks.downgrades.size() == 0',
@@ -78,8 +83,8 @@ const STRICT: readonly PresetRule[] = [
   },
   {
     id: 'sbom',
-    require: 'attestations.exists(a, a.type == "sbom")',
-    message: 'there is no list of what it is made of'
+    require: 'attestations.exists(a, a.type == "sbom" && (a.followed || a.registry == registry.id))',
+    message: 'neither its registry nor anybody who is followed here has a list of what it is made of'
   },
   {
     id: 'licence',

@@ -43,6 +43,8 @@ export interface ReceiptPackage {
 /** A policy as it was in force. */
 export interface ReceiptPolicy extends Pick<Policy, 'digest' | 'exceptionKeys' | 'exceptions' | 'rules'> {
   readonly name: string
+  /** It is about releases of this registry alone; null: about all. */
+  readonly registry: RegistryId | null
 }
 
 /**
@@ -117,7 +119,7 @@ function readReceipt(value: unknown): Receipt {
 
 /** What the policy says is believed because of its digest, which whoever verifies makes anew. */
 function readPolicy(value: unknown): ReceiptPolicy {
-  const { name, digest, rules, exceptions, exceptionKeys } = tableOf(value)
+  const { name, digest, registry, rules, exceptions, exceptionKeys } = tableOf(value)
   const texts = (entry: unknown, keys: readonly string[]): Record<string, string> => {
     const table = tableOf(entry)
     return Object.fromEntries(keys.filter(key => table[key] !== undefined).map(key => [key, textOf(table[key])]))
@@ -126,6 +128,7 @@ function readPolicy(value: unknown): ReceiptPolicy {
   return {
     name: textOf(name),
     digest: textOf(digest),
+    registry: registry === null ? null : parseRegistryId(textOf(registry)),
     rules: listOf(rules, LIMITS.rules).map(
       rule => ({ when: undefined, ...texts(rule, ['id', 'when', 'require', 'message', 'action']) }) as never
     ),

@@ -144,16 +144,21 @@ export const SCHEMA = {
   licence: {
     type: 'Licence',
     list: false,
-    doc: 'The licence that the manifest states.',
+    doc: 'The licence that the manifest states, and what those who are followed found it to be. `licence.anyOf(["MIT", …])` asks what they found, else what is stated.',
     fields: {
       expression: {
         type: 'string',
-        doc: 'as it is written; empty when there is none',
+        doc: 'as the manifest writes it; empty when there is none',
         example: 'licence.expression != ""'
+      },
+      concluded: {
+        type: 'string',
+        doc: 'what reviewers who are followed found, all of it where they do not agree; empty without any',
+        example: 'licence.concluded in ["", licence.expression]'
       },
       valid: {
         type: 'bool',
-        doc: 'it is an SPDX expression; see also `licence.anyOf(["MIT", …])`',
+        doc: 'what `anyOf` asks is an SPDX expression',
         example: 'licence.valid'
       }
     }

@@ -41,7 +41,7 @@ export const FACTS: ReleaseFacts = {
       summary: ''
     }
   ],
-  licence: { expression: 'MIT OR Apache-2.0', valid: true },
+  licence: { expression: 'MIT OR Apache-2.0', concluded: '', valid: true },
   age: { hours: 1_000, basis: 'first-seen' },
   advisories: [],
   quarantine: { active: false, reason: '' },

@@ -52,6 +52,12 @@ export function describe({ body, payload }: VerifiedFact): string {
       const { keep, over } = payload.value
       return `keep statement ${keep} over ${over.join(', ')}`
     }
+    case 'policy': {
+      const { text } = payload.value
+      return text === ''
+        ? 'take the policy of the registry back'
+        : `install its releases by this policy: ${text.replaceAll(/\s+/g, ' ').trim()}`
+    }
     case 'attestation':
       return `say of ${shortOf(subject)}: ${payload.value.statement.predicateType}, signed by ${payload.value.keys.join(', ')}`
   }

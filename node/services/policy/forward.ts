@@ -64,7 +64,7 @@ function whatIfs(facts: ReleaseFacts): readonly WhatIf[] {
     text: 'two auditors who are followed here pass it'
   }
   return [
-    ...['provenance', 'sbom', 'audit', 'licence-review', 'vulnerability-scan', 'test-result', 'review'].map(statement),
+    ...['provenance', 'sbom', 'audit', 'licence', 'vulnerabilities', 'test', 'review'].map(statement),
     two,
     {
       facts: { ...facts, publisher: { ...publisher, verified: true } },

@@ -2,10 +2,9 @@ import type { PackageView } from '../../../protocol/fold.ts'
 import type { VersionView } from '../../../protocol/fold-versions.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { ReleaseContent } from '../../../protocol/payload.ts'
-import { isLicence } from '../../../protocol/policy/licence.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Principal } from '../../../protocol/did.ts'
-import { attestationFacts, reviewFacts } from './sources.ts'
+import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
 import type { FirstSeen, PolicySources, ReleaseId } from './sources.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -27,7 +26,6 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const views = (await sources.attestations(candidate)).toSorted((a, b) => a.time - b.time)
   const domain = await sources.domainOf(by)
   const { alias, isPrivate } = sources.registry(registry)
-  const expression = content.manifest.license ?? ''
   return {
     release: {
       name,
@@ -42,7 +40,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
     publisher: { key: by, verified: domain !== undefined, domain: domain ?? '' },
     marks: { ...marksOf(candidate, stated), downgrades: await downgradesOf(candidate, view, sources, now) },
     attestations: attestationFacts(views),
-    licence: { expression, valid: expression !== '' && isLicence(expression) },
+    licence: licenceFacts(content.manifest.license ?? '', views),
     age: { hours: hoursSince(seen, now), basis: seen?.basis ?? 'first-seen' },
     advisories: await sources.advisories(candidate),
     quarantine: await sources.quarantine(candidate),

@@ -2,19 +2,17 @@ import { isOpen } from '../../../protocol/fold-versions.ts'
 import { setImmediate } from 'node:timers/promises'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
-import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
-import { ecosystemOf } from '../../../protocol/package-name.ts'
 import { endOfDay } from '../../../protocol/policy/day.ts'
 import type { CompiledPolicy, FindExcuse, ReleaseVerdict } from '../../../protocol/policy/evaluate.ts'
 import type { ExceptionRecord, Excuse } from '../../../protocol/policy/exception.ts'
 import type { Policy, PolicyException } from '../../../protocol/policy/policy.ts'
 import type { Rule } from '../../../protocol/policy/rule.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
-import { orderingOf } from '../../../protocol/version.ts'
 import type { Version } from '../../../protocol/version.ts'
 import { lookingOnce } from '../resolve.ts'
 import type { Candidate } from './gather.ts'
+import { othersOf } from './others.ts'
 import type { PolicySources } from './sources.ts'
 
 /** A policy that is in force, and whose it is. */
@@ -23,11 +21,20 @@ export interface LoadedPolicy {
   readonly policy: Policy
   /** False for that of a registry, which nobody here can make an exception from with a key of his own. */
   readonly isLocal: boolean
+  /** Only releases of this registry are judged by it; without one, all of them. */
+  readonly registry?: RegistryId
 }
 
 export interface JudgeComponents extends PolicySources {
-  /** All that are in force in a project: each must allow a release. @throws RegistryError POLICY_INVALID */
-  readonly policies: (project: string | undefined) => Promise<readonly LoadedPolicy[]>
+  /**
+   * All that are in force in a project, for releases of these registries: each must allow a release. Without `registries`, of
+   * all that are followed.
+   * @throws RegistryError POLICY_INVALID
+   */
+  readonly policies: (
+    project: string | undefined,
+    registries?: ReadonlySet<RegistryId>
+  ) => Promise<readonly LoadedPolicy[]>
   /** Exceptions that somebody signed, as they stand in the project; nothing about them is checked yet. */
   readonly exceptions: (project: string | undefined) => Promise<readonly ExceptionRecord[]>
   readonly verifyException: (record: ExceptionRecord) => boolean
@@ -65,14 +72,19 @@ export function judge(components: JudgeComponents): Judge {
       import('../../../protocol/policy/evaluate.ts'),
       import('./gather.ts')
     ])
-    const policies = await components.policies(project)
+    const policies = await components.policies(project, new Set(candidates.map(({ registry }) => registry)))
     const records = await components.exceptions(project)
-    const compiled = policies.map(({ name, policy }) => compilePolicy(name, policy))
+    const compiled = policies.map(({ name, policy, registry }) => ({
+      registry,
+      policy: compilePolicy(name, policy)
+    }))
+    const over = (registry: RegistryId): readonly CompiledPolicy[] =>
+      compiled.flatMap(one => (one.registry === undefined || one.registry === registry ? [one.policy] : []))
     const excuses = new Excuses(policies, records, components)
     const sources = { ...components, find: lookingOnce(components.find) }
     const now = components.now()
     const asIf = (candidate: Candidate, facts: ReleaseFacts): ReleaseVerdict =>
-      judgeRelease(compiled, facts, excuses.finder(candidate, now))
+      judgeRelease(over(candidate.registry), facts, excuses.finder(candidate, now))
     const judged: Judged[] = []
     for (const [index, candidate] of candidates.entries()) {
       if (index % LIMITS.policy.releasesPerTurn === LIMITS.policy.releasesPerTurn - 1) await setImmediate()
@@ -89,20 +101,6 @@ export function judge(components: JudgeComponents): Judge {
     }
     return { policies, judged, asIf, another }
   }
-}
-
-/** Versions that could be taken instead, the highest first. */
-function othersOf({ registry, name, version }: Candidate, view: PackageView | undefined): readonly Candidate[] {
-  const { isPrerelease } = orderingOf(ecosystemOf(name))
-  return (view?.versions ?? [])
-    .filter(other => other.version !== version && isOpen(other) && !isPrerelease(other.version))
-    .slice(0, LIMITS.policy.alternatives)
-    .flatMap(({ version: other, contents }) => {
-      const [content, ...more] = contents
-      if (content === undefined || more.length > 0) return []
-      const { root, fact, by } = content
-      return [{ registry, name, version: other, root, fact, by, locked: false, content }]
-    })
 }
 
 /** Who answers for what. */

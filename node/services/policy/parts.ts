@@ -16,5 +16,7 @@ export interface PolicyParts {
   /** The same with these policies in the place of all others. */
   readonly judgeBy: (policies: readonly LoadedPolicy[]) => Judge
   readonly policies: JudgeComponents['policies']
+  /** What is said of one release, as rules hear it. */
+  readonly attestations: JudgeComponents['attestations']
   readonly signer: PolicySigner
 }

@@ -26,8 +26,8 @@ export function receipts(components: ReceiptComponents): WriteReceipt {
     const packages: ReceiptPackage[] = []
     for (const one of judged) packages.push(await packageOf(one, from, components))
     const { by, program, now, write } = components
-    const shown = policies.map(({ name, policy: { digest, rules, exceptions, exceptionKeys } }) => {
-      return { name, digest, rules, exceptions, exceptionKeys }
+    const shown = policies.map(({ name, registry = null, policy: { digest, rules, exceptions, exceptionKeys } }) => {
+      return { name, digest, registry, rules, exceptions, exceptionKeys }
     })
     return write(project, { v: 1, by, time: now(), program, policies: shown, packages })
   }

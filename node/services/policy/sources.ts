@@ -1,6 +1,7 @@
 import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
+import { isLicence } from '../../../protocol/policy/licence.ts'
 import type { AdvisoryFacts, AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Version } from '../../../protocol/version.ts'
 import type { FindPackage } from '../resolve.ts'
@@ -26,6 +27,8 @@ export interface AttestationView {
   /** `passed`, `followed`, `safe-to-run`, … */
   readonly marks: readonly string[]
   readonly summary: string
+  /** Of a review of the licence: what it was found to be, as an SPDX expression. */
+  readonly concluded: string | null
   readonly time: number
 }
 
@@ -65,6 +68,21 @@ export function attestationFacts(views: readonly AttestationView[]): readonly At
       marks,
       summary
     }))
+}
+
+/**
+ * The licence by the manifest, and by those who are followed and looked into it. Where they do not agree all of it has to be
+ * satisfied: nobody's finding makes that of another harmless.
+ */
+export function licenceFacts(expression: string, views: readonly AttestationView[]): ReleaseFacts['licence'] {
+  const found = views
+    .filter(({ subjectMatches, marks }) => subjectMatches && marks.includes('followed'))
+    .flatMap(({ concluded }) => (concluded === null ? [] : [concluded]))
+  const distinct = [...new Set(found)].toSorted()
+  const [only] = distinct
+  const concluded = distinct.length <= 1 ? (only ?? '') : distinct.map(one => `(${one})`).join(' AND ')
+  const judged = concluded === '' ? expression : concluded
+  return { expression, concluded, valid: judged !== '' && isLicence(judged) && distinct.every(isLicence) }
 }
 
 /** Reviews and stars count keys, never statements: one key that speaks twice has one voice. */

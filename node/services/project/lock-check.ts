@@ -13,7 +13,15 @@ import type { FindPackage } from '../resolve.ts'
 /** Something a person should know, and that does not stop an install. */
 export interface Warning {
   readonly code:
-    'conflict' | 'forked-author' | 'kept' | 'policy' | 'quarantined' | 'similar-name' | 'single-source' | 'withdrawn' | 'yanked'
+    | 'conflict'
+    | 'forked-author'
+    | 'kept'
+    | 'policy'
+    | 'quarantined'
+    | 'similar-name'
+    | 'single-source'
+    | 'withdrawn'
+    | 'yanked'
   readonly id: PackId
   readonly text: string
 }

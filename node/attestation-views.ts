@@ -1,0 +1,171 @@
+import type { AttestationRecord } from '../protocol/attest/read-model.ts'
+import { summaryText } from '../protocol/attest/summary-text.ts'
+import type { Summary } from '../protocol/attest/summary.ts'
+import { toHex } from '../protocol/bytes.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { foundedBy, foundedCriteria, standingAudits, withImplied } from '../protocol/policy/audits.ts'
+import type { HeardAudit } from '../protocol/policy/audits.ts'
+import type { PackageView } from '../protocol/fold.ts'
+import type { NodeParts } from './parts.ts'
+import { releasesWith } from './services/attest/release.ts'
+import type { Release } from './services/attest/release.ts'
+import type { TrustPurpose } from './services/attest/methods.ts'
+import type { AttestationView, ReleaseId } from './services/policy/sources.ts'
+import { trusted } from './trust.ts'
+
+export type Saying = Pick<NodeParts, 'attestations' | 'registries' | 'trust' | 'view'>
+
+/** A statement that counts, and whether its author is followed for such. */
+interface Heard {
+  readonly record: AttestationRecord
+  readonly followed: boolean
+}
+
+/** What rules hear of statements about a release. */
+export async function attestationViews(
+  parts: Saying,
+  { registry, name, root, version }: ReleaseId
+): Promise<readonly AttestationView[]> {
+  const view = await parts.view.find(registry, name)
+  if (view === undefined) return []
+  const [release] = releasesWith(registry, view, one => one.root === root && one.version === version)
+  // What no registry counts has no digests that anybody vouches for: nothing can be about it.
+  if (release === undefined) return []
+  const hear = await hearing(parts)
+  const heard = await hear(release)
+  const standing = new Set(standingAudits(audits(heard, { isFollowed: false })).map(({ id }) => id))
+  const founded = await foundations(release, { view, heard, hear })
+  return heard.map(one => toView(one, marksOf(one, { standing, founded })))
+}
+
+type Hear = (release: Release) => Promise<readonly Heard[]>
+
+async function hearing(parts: Saying): Promise<Hear> {
+  const followed = await trusted(parts)
+  return async release => {
+    const records = await parts.attestations.of(release)
+    return records
+      .filter(({ counts }) => counts)
+      .map(record => ({
+        record,
+        followed: followed.some(
+          ({ purpose, who }) => purpose === purposeOf(record.type) && (who === record.registry || who === record.issuer)
+        )
+      }))
+  }
+}
+
+function purposeOf(type: AttestationRecord['type']): TrustPurpose {
+  return type === 'review' || type === 'star' ? 'reviews' : 'audits'
+}
+
+/** Audits as the fold of chains takes them. `isFollowed`: those alone whose authors are followed. */
+function audits(heard: readonly Heard[], { isFollowed }: { readonly isFollowed: boolean }): readonly HeardAudit[] {
+  return heard.flatMap(({ record: { fact, issuer, summary, time }, followed }) => {
+    if (summary?.type !== 'audit' || (isFollowed && !followed)) return []
+    const { criteria, result, from } = summary
+    return [{ id: fact, issuer, time, passed: result === 'pass', criteria, from: from?.sha256 ?? null }]
+  })
+}
+
+interface Chaining {
+  readonly view: PackageView
+  readonly heard: readonly Heard[]
+  readonly hear: Hear
+}
+
+/**
+ * How good the releases of the package are from which deltas lead to this one, by the word of those who are followed. They are
+ * found by their bytes, whatever version a delta says that it starts from.
+ */
+async function foundations(
+  release: Release,
+  { view, heard, hear }: Chaining
+): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const said = new Map<string, readonly HeardAudit[]>()
+  const archiveOf = ({ digests }: Release): string => toHex(digests.sha256)
+  said.set(archiveOf(release), audits(heard, { isFollowed: true }))
+  let open = startsOf(said.values(), said)
+  if (open.length === 0) return new Map()
+  const releases = new Map(releasesWith(release.registry, view, () => true).map(one => [archiveOf(one), one]))
+  // Attack: deltas from more releases than anybody looks at, or one after the other without end.
+  for (let link = 0; link < LIMITS.policy.auditLinks && open.length > 0; link++) {
+    const found: (readonly HeardAudit[])[] = []
+    for (const archive of open.slice(0, LIMITS.policy.auditBases - said.size)) {
+      const base = releases.get(archive)
+      const about = base === undefined ? [] : audits(await hear(base), { isFollowed: true })
+      said.set(archive, about)
+      found.push(about)
+    }
+    open = startsOf(found, said)
+  }
+  return foundedCriteria(said, LIMITS.policy.auditLinks)
+}
+
+/** Archives from which deltas start, and which nobody looked at yet. */
+function startsOf(all: Iterable<readonly HeardAudit[]>, known: ReadonlyMap<string, unknown>): readonly string[] {
+  const starts = [...all].flat().flatMap(({ from }) => (from === null || known.has(from) ? [] : [from]))
+  return [...new Set(starts)]
+}
+
+interface Weighing {
+  /** Audits that their author has not taken back. */
+  readonly standing: ReadonlySet<string>
+  readonly founded: ReadonlyMap<string, ReadonlySet<string>>
+}
+
+function marksOf({ record: { fact, summary }, followed }: Heard, { standing, founded }: Weighing): readonly string[] {
+  if (summary === null) return []
+  if (summary.type !== 'audit') return marksIn(summary)
+  const { criteria, kind, result, from } = summary
+  if (!standing.has(fact)) return ['superseded']
+  // What failed was found to be nothing: its criteria are no marks.
+  if (result === 'fail') return ['failed']
+  if (from === null) return ['passed', kind, ...withImplied(criteria)]
+  // Attack: a delta from bytes that nobody has looked at. By itself it says nothing of the whole.
+  const held = followed ? foundedBy({ criteria, from: from.sha256 }, founded) : []
+  return held.length === 0 ? [kind, 'unfounded'] : ['passed', kind, ...held]
+}
+
+function toView(
+  { record: { type, predicateType, issuer, registry, subjectMatches, summary, time }, followed }: Heard,
+  said: readonly string[]
+): AttestationView {
+  return {
+    type,
+    predicateType,
+    issuer,
+    registry,
+    subjectMatches,
+    marks: followed ? ['followed', ...said] : said,
+    summary: summary === null ? '' : summaryText(summary),
+    concluded: summary?.type === 'licence' ? summary.concluded : null,
+    time
+  }
+}
+
+/** What rules can ask of a statement. `passed`: it speaks for the release. */
+function marksIn(summary: Exclude<Summary, { readonly type: 'audit' }>): readonly string[] {
+  switch (summary.type) {
+    case 'reproducible':
+      return [summary.result === 'reproduced' ? 'passed' : 'failed']
+    case 'review':
+      return [`score-${summary.score}`]
+    case 'test':
+      return [summary.result === 'failed' ? 'failed' : 'passed']
+    case 'verification':
+      return [summary.result, ...summary.levels]
+    case 'vulnerabilities':
+      return [summary.count === 0 ? 'passed' : 'failed']
+    case 'domain':
+      // It says something of a key, and nothing of a release.
+      return []
+    case 'benchmark':
+    case 'licence':
+    case 'provenance':
+    case 'sbom':
+    case 'source':
+    case 'star':
+      return ['passed']
+  }
+}

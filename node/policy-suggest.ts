@@ -1,0 +1,37 @@
+import { changedBytes } from './change-size.ts'
+import type { NodeParts } from './parts.ts'
+import { judgeLock } from './policy-lock.ts'
+import type { ApiMethods, CallContext } from './services/api.ts'
+import type { Candidate } from './services/policy/gather.ts'
+import { othersOf } from './services/policy/others.ts'
+import { suggest } from './services/policy/suggest.ts'
+
+/** What would make the lockfile of a project pass. */
+export async function policySuggest(
+  parts: NodeParts,
+  { project }: ApiMethods['policySuggest']['params'],
+  { signal }: CallContext
+): Promise<ApiMethods['policySuggest']['result']> {
+  const judgement = await judgeLock(parts, { project, by: parts.policy.judge, signal })
+  return suggest(judgement, {
+    audited: (candidate, criteria) => auditedBefore(parts, candidate, criteria),
+    changed: (before, { registry, root }) =>
+      changedBytes(parts.spaces, registry, { before: before.root, after: root }, signal)
+  })
+}
+
+async function auditedBefore(
+  { policy, view }: NodeParts,
+  candidate: Candidate,
+  criteria: readonly string[]
+): Promise<readonly Candidate[]> {
+  const { registry, name } = candidate
+  const bases: Candidate[] = []
+  for (const other of othersOf(candidate, await view.find(registry, name))) {
+    const said = await policy.attestations(other)
+    const isGood = ({ type, marks }: (typeof said)[number]): boolean =>
+      type === 'audit' && ['followed', 'passed', ...criteria].every(mark => marks.includes(mark))
+    if (said.some(isGood)) bases.push(other)
+  }
+  return bases
+}

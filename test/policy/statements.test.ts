@@ -1,0 +1,235 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { predicateTypeFrom } from '../../protocol/attest/predicates.ts'
+import { attestIn, envelopeBy, statementAbout } from '../support/attest.ts'
+import { person } from '../support/facts.ts'
+import { REPOSITORY } from '../support/shared.ts'
+import { Hearing } from './hearing.ts'
+
+const AUDIT = 'attestations.exists(a, a.type == "audit" && a.followed && a.passed)'
+
+describe('an audit', () => {
+  test('counts from when its author is followed, by his registry or by his key', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(AUDIT)
+    const lab = await at.speaker('lab')
+    await at.audits(lab, '1.0.0')
+    expect(await at.allows()).toBe(false)
+    // Whose reviews are followed is no auditor by that.
+    await at.follows(lab, 'reviews')
+    expect(await at.allows()).toBe(false)
+    await at.follows(lab)
+    expect(await at.allows()).toBe(true)
+    await at.trust.remove('audits', lab.registry)
+    expect(await at.allows()).toBe(false)
+    await at.follows(lab.root)
+    expect(await at.allows()).toBe(true)
+  })
+
+  test('that failed passes nothing, and what a follower said before it passes no longer', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(AUDIT)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    await at.audits(lab, '1.0.0')
+    expect(await at.allows()).toBe(true)
+    await at.audits(lab, '1.0.0', { result: 'fail' })
+    expect(await at.allows()).toBe(false)
+    await at.audits(lab, '1.0.0', { criteria: ['safe-to-deploy'] })
+    expect(await at.allows()).toBe(true)
+  })
+
+  test('of one follower that failed refuses by the presets what another one passed', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    const [lab, other] = [await at.speaker('lab'), await at.speaker('other')]
+    await at.follows(lab)
+    await at.follows(other)
+    await at.audits(lab, '1.0.0')
+    expect(await at.allows()).toBe(true)
+    await at.audits(other, '1.0.0', { result: 'fail' })
+    const { rules } = await at.judged()
+    expect(rules.filter(({ outcome }) => outcome === 'deny').map(({ code }) => code)).toEqual(['audit-failed'])
+  })
+})
+
+describe('what never passes', () => {
+  test('an audit by an auditor who is not followed', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(AUDIT)
+    await at.follows(await at.speaker('lab'))
+    await at.audits(await at.speaker('eve'), '1.0.0')
+    expect(await at.allows()).toBe(false)
+  })
+
+  test('an audit about other bytes', async () => {
+    const at = await Hearing.of(['1.0.0', '2.0.0'])
+    await at.require(AUDIT)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    await at.audits(lab, '2.0.0')
+    expect(await at.allows('2.0.0')).toBe(true)
+    expect(await at.allows('1.0.0')).toBe(false)
+  })
+
+  test('an audit by a key that was revoked', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(AUDIT)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    const auditor = person('auditor')
+    const head = lab.grant(auditor.did, 'auditor').id
+    await at.audits(lab, '1.0.0', { by: auditor, head })
+    expect(await at.allows()).toBe(true)
+    lab.revoke(auditor.did, { authPrev: head, heads: [] })
+    await at.here.read(lab)
+    expect(await at.allows()).toBe(false)
+  })
+
+  test('an audit from the future, until it has come', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(AUDIT)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    await at.audits(lab, '1.0.0', { at: { time: at.here.now + 60 * 60 * 1000 } })
+    expect(await at.allows()).toBe(false)
+    at.here.now += 60 * 60 * 1000
+    expect(await at.allows()).toBe(true)
+  })
+
+  test('two statements of one key where two keys are asked for', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require('issuers(attestations.filter(a, a.type == "audit" && a.followed && a.passed)) >= 2')
+    const [lab, twin] = [await at.speaker('lab'), await at.speaker('twin')]
+    await at.follows(lab)
+    await at.follows(twin)
+    await at.audits(lab, '1.0.0')
+    await at.audits(lab, '1.0.0', { criteria: ['safe-to-deploy'] })
+    // The same key in another registry, too: it brings its own envelope to where it has no say of its own.
+    const envelope = envelopeBy(lab.root, statementAbout(await at.bytes('1.0.0')))
+    await at.says(twin, '1.0.0', 'audit', {}, { envelope, signed: [lab.root], by: twin.root })
+    expect(await at.allows()).toBe(false)
+    await at.audits(twin, '1.0.0')
+    expect(await at.allows()).toBe(true)
+  })
+})
+
+describe('a licence', () => {
+  const MIT = 'licence.anyOf(["MIT"])'
+
+  test('is what a follower found, and not what the manifest says', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(MIT)
+    expect(await at.allows()).toBe(false)
+    const lab = await at.speaker('lab')
+    await at.says(lab, '1.0.0', 'licence', { concluded: 'MIT' })
+    expect(await at.allows()).toBe(false)
+    await at.follows(lab)
+    expect(await at.allows()).toBe(true)
+    // Somebody else who is followed finds more: that has to be satisfied too.
+    const other = await at.speaker('other')
+    await at.follows(other)
+    await at.says(other, '1.0.0', 'licence', { concluded: 'MIT AND GPL-3.0-only' })
+    expect(await at.allows()).toBe(false)
+    expect((await at.judged()).facts.licence.concluded).toBe('(MIT) AND (MIT AND GPL-3.0-only)')
+  })
+
+  test('that is no expression is satisfied by nothing', async () => {
+    const at = await Hearing.of(['1.0.0'])
+    await at.require(MIT)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    await at.says(lab, '1.0.0', 'licence', { concluded: 'MIT' })
+    const other = await at.speaker('other')
+    await at.follows(other)
+    await at.says(other, '1.0.0', 'licence', { concluded: 'MIT) OR (MIT' })
+    expect((await at.judged()).facts.licence.valid).toBe(false)
+    expect(await at.allows()).toBe(false)
+  })
+})
+
+test('an SBOM counts by the registry of the release, or by whoever is followed', async () => {
+  const at = await Hearing.of(['1.0.0'])
+  await writeFile(join(at.home, 'policy.toml'), 'version = 1\npreset = "strict"\n')
+  const denied = async () =>
+    (await at.judged()).rules.some(({ code, outcome }) => code === 'sbom' && outcome === 'deny')
+  const document = { bomFormat: 'CycloneDX', specVersion: '1.6', components: [] }
+  const eve = await at.speaker('eve')
+  await at.says(eve, '1.0.0', 'cyclonedx', document)
+  expect(await denied()).toBe(true)
+  await at.says(at.acme, '1.0.0', 'cyclonedx', document)
+  expect(await denied()).toBe(false)
+})
+
+describe('a hundred stars, an audit that passed, a verified publisher, MIT or Apache', () => {
+  test('by real statements: each of them is missed', async () => {
+    const spec = await readFile(join(REPOSITORY, 'docs/spec/policy.md'), 'utf8')
+    const text = /```toml example\n([^]*?)```/.exec(spec)?.[1] ?? ''
+    let domain: string | undefined
+    const at = await Hearing.of(['1.0.0'], { domainOf: async () => domain })
+    await writeFile(join(at.home, 'policy.toml'), text)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    const fans = await at.speaker('fans')
+    const release = await at.bytes('1.0.0')
+    let head = fans.genesis.id
+    const star = async (from: number, to: number): Promise<void> => {
+      const said = { predicateType: predicateTypeFrom('star'), predicate: {} }
+      for (let i = from; i < to; i++) {
+        const by = person(`fan ${i}`)
+        head = fans.grant(by.did, 'member', { authPrev: head }).id
+        attestIn(fans, release, { said, by, head })
+      }
+      await at.here.read(fans)
+    }
+    expect(await at.allows()).toBe(false)
+    await at.audits(lab, '1.0.0')
+    await at.says(lab, '1.0.0', 'licence', { concluded: 'Apache-2.0 OR GPL-3.0-only' })
+    domain = 'acme.example.org'
+    await star(0, 99)
+    expect((await at.judged()).facts.reviews.stars).toBe(99)
+    expect(await at.allows()).toBe(false)
+    await star(99, 100)
+    expect(await at.allows()).toBe(true)
+    domain = undefined
+    expect(await at.allows()).toBe(false)
+  })
+})
+
+describe('deltas', () => {
+  const chain = async (...links: readonly (readonly [string, string])[]) => {
+    const at = await Hearing.of(['1.0.0', '1.1.0', '1.2.0', '1.3.0'])
+    await at.require(AUDIT)
+    const lab = await at.speaker('lab')
+    await at.follows(lab)
+    for (const [from, to] of links) await at.audits(lab, to, { from, criteria: ['safe-to-deploy'] })
+    return { at, lab }
+  }
+
+  test('lead from an audit in full to what is installed, whoever who is followed made each', async () => {
+    const { at } = await chain(['1.0.0', '1.1.0'], ['1.1.0', '1.2.0'])
+    expect(await at.allows('1.2.0')).toBe(false)
+    const other = await at.speaker('other')
+    await at.audits(other, '1.0.0')
+    // He who began it is not followed.
+    expect(await at.allows('1.2.0')).toBe(false)
+    await at.follows(other)
+    expect(await at.allows('1.2.0')).toBe(true)
+    // What the whole chain says and no more: the first link was fit to be run, and not to be deployed.
+    const marks = (await at.judged('1.2.0')).facts.attestations.flatMap(({ marks }) => marks)
+    expect(marks).toContain('safe-to-run')
+    expect(marks).not.toContain('safe-to-deploy')
+  })
+
+  test('in a circle lead nowhere, nor do those with a link missing, or one that failed', async () => {
+    const { at, lab } = await chain(['1.1.0', '1.2.0'], ['1.2.0', '1.1.0'], ['1.2.0', '1.3.0'])
+    expect(await at.allows('1.2.0')).toBe(false)
+    expect(await at.allows('1.3.0')).toBe(false)
+    await at.audits(lab, '1.1.0', { criteria: ['safe-to-deploy'] })
+    expect(await at.allows('1.3.0')).toBe(true)
+    const other = await at.speaker('other')
+    await at.follows(other)
+    await at.audits(other, '1.2.0', { result: 'fail' })
+    expect(await at.allows('1.3.0')).toBe(false)
+  })
+})
