@@ -7,6 +7,8 @@ import { unpackTo } from '../storage/content/export-folder.ts'
 import type { UnpackedFolder } from '../storage/content/export-folder.ts'
 import { readTree, readerOf } from '../storage/content/walk-dag.ts'
 import { fetchContent } from './content-fetch.ts'
+import { bringTogether } from './content-together.ts'
+import { FreshBlocks } from './fresh-blocks.ts'
 import type { BlockKeeper } from './block-keeper.ts'
 import type { RemoteBlocks } from './content-fetch.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
@@ -138,6 +140,7 @@ interface ContentComponents extends FetchComponents {
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
 export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter' | 'isRelayed'> {
   const { spaces, provide, keeper } = components
+  const fresh = new FreshBlocks()
   const fetch: PackageContent['fetch'] = async (wanted, signal, trail) => {
     keeper.needed(wanted.registry, wanted.root)
     const fetched = await fetchInto(components, wanted, signal, trail)
@@ -154,13 +157,17 @@ export function packageContent(components: ContentComponents): Omit<PackageConte
       return isHere
     },
     fetch,
+    async fetchTogether(wanted, signal) {
+      for (const { registry, root } of wanted) keeper.needed(registry, root)
+      return await bringTogether(components, wanted, { fresh, signal })
+    },
     async unpack(order, signal) {
       const { registry, root, target, size, digests, executables } = order
-      const { blocks, forgetKept, placedTrace } = spaces.of(registry)
-      const started = components.clock.now()
+      const { blocks, forgetKept } = spaces.of(registry)
+      const source = fresh.before(blocks, root, spaces.takedowns)
       // The project's journal knows until all is synced; a process that ends leaves whole packages all the same.
       const options = { declaredSize: size, executables, expectDigests: digests, signal, isDurable: false }
-      const unpack = (): Promise<UnpackedFolder> => unpackTo(root, blocks, target, options)
+      const unpack = (): Promise<UnpackedFolder> => unpackTo(root, source, target, options)
       const { cids } = await unpack().catch(async (error: unknown) => {
         // The record said that all is here, and the disk has lost something since: it is fetched again, once.
         if (!isLostBlock(error)) throw error
@@ -168,9 +175,18 @@ export function packageContent(components: ContentComponents): Omit<PackageConte
         await fetch(order, signal)
         return unpack()
       })
-      provide(registry, root)
-      await placedTrace(root, Math.max(0, Math.round(components.clock.now() - started))).catch(() => undefined)
+      fresh.forget(root)
       return cids
+    },
+    async onPlaced(placed) {
+      for (const [registry, some] of Map.groupBy(placed, one => one.registry)) {
+        const times = new Map(some.map(({ root, ms }) => [root, Math.max(0, Math.round(ms))]))
+        await spaces
+          .of(registry)
+          .placedTraces(times)
+          .catch(() => undefined)
+      }
+      for (const { registry, root } of placed) provide(registry, root)
     },
     async filesOf(root, registry) {
       try {

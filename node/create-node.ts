@@ -272,7 +272,11 @@ function composeServices({ home, config, version }: NodeInit, core: Core, { chan
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const content = contentSource(core)
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const installing = composeInstalling(core, { reading, precedence, keeper, sources, provide, version })
+  // Whoever waits for an install does not share the processor with a DHT that is told of each package meanwhile.
+  const provideLater = (registry: RegistryId, root: ContentId): void =>
+    core.clock.after(LIMITS.dht.provideAfterMs, () => provide(registry, root), core.stopping)
+  const parts = { reading, precedence, keeper, sources, provide: provideLater, version }
+  const installing = composeInstalling(core, parts)
   const install = installer(installing)
   return {
     documents,
