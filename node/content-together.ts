@@ -110,10 +110,7 @@ async function takeRoom(
 }
 
 /** Every block below a root, if all of them came. */
-async function blocksOf(
-  root: ContentId,
-  came: ReadonlyMap<string, Uint8Array>
-): Promise<readonly CID[] | undefined> {
+async function blocksOf(root: ContentId, came: ReadonlyMap<string, Uint8Array>): Promise<readonly CID[] | undefined> {
   const found: CID[] = []
   const get = (cid: CID): Uint8Array[] => {
     const bytes = came.get(cid.toString())

@@ -43,11 +43,7 @@ export class FreshBlocks {
   }
 
   /** The blocks of a store, those that came with this root without going to the disk. What is withheld is not at hand here either. */
-  before(
-    store: BlockSource,
-    root: ContentId,
-    withheld: { readonly has: (cid: CID) => boolean }
-  ): BlockSource {
+  before(store: BlockSource, root: ContentId, withheld: { readonly has: (cid: CID) => boolean }): BlockSource {
     return {
       get: (cid, options) => store.get(cid, options),
       readNow: cid => {

@@ -53,9 +53,11 @@ export function traceRecords(kv: KeyValue, prefix: string): Traces {
       times.set(root, time)
     }
     const old = [...times.keys()].slice(0, Math.max(0, times.size - LIMITS.trace.roots))
-    const news = [...records].map(
-      ([root, record]): KeyValueOp => ({ type: 'put', key: keyOf(root), value: encodeTrace(record) })
-    )
+    const news = [...records].map(([root, record]): KeyValueOp => ({
+      type: 'put',
+      key: keyOf(root),
+      value: encodeTrace(record)
+    }))
     const ops = [...news, ...old.map((each): KeyValueOp => ({ type: 'del', key: keyOf(each) }))]
     for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
       await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite))
@@ -63,14 +65,8 @@ export function traceRecords(kv: KeyValue, prefix: string): Traces {
     for (const each of old) times.delete(each)
   }
   const put = async (records: ReadonlyMap<ContentId, TraceRecord>): Promise<void> => {
-    const news = new Map<ContentId, TraceRecord>()
     const before = await Promise.all([...records.keys()].map(read))
-    for (const [i, [root, record]] of [...records].entries()) {
-      // Nothing was missing: how it came here is what the record before says.
-      const isNews = record.failed !== null || record.sources.some(({ way }) => way !== 'disk')
-      if (isNews || before[i] === undefined) news.set(root, record)
-    }
-    await write(news)
+    await write(new Map([...records].filter(([, record], i) => isNews(record) || before[i] === undefined)))
   }
   return {
     traceOf: read,
@@ -96,6 +92,11 @@ export function traceRecords(kv: KeyValue, prefix: string): Traces {
         times = undefined
       })
   }
+}
+
+/** Of one of which nothing was missing, how it came here is what the record before says. */
+function isNews({ failed, sources }: TraceRecord): boolean {
+  return failed !== null || sources.some(({ way }) => way !== 'disk')
 }
 
 /** What cannot be read is as good as forgotten: it is about the past, and nothing is decided by it. */

@@ -86,10 +86,8 @@ export async function fetchAll(
   // A package that has come waits for the disk beside others: one turn at it makes many of them durable.
   const tools = { traffic, progress, arrived }
   const lanes = new Queue({ concurrency: LIMITS.fetch.concurrentPackages, capacity: LIMITS.fetch.packagesUnderWay })
-  const alone = async (steps: readonly Step[]): Promise<void> => fanOut(
-    steps,
-    { concurrency: LIMITS.fetch.packagesUnderWay, signal },
-    async ({ pack, release }, abort) => {
+  const alone = async (steps: readonly Step[]): Promise<void> =>
+    fanOut(steps, { concurrency: LIMITS.fetch.packagesUnderWay, signal }, async ({ pack, release }, abort) => {
       const order = { registry: pack.registry, root: pack.cid, size: release.size }
       const whole = await lanes.run(async () => {
         const started = now()
@@ -111,10 +109,13 @@ export async function fetchAll(
       await whole.coming
       done += 1
       tell()
-    }
-  )
+    })
   const fetching = async (): Promise<void> => {
-    const rest = await fetchTogether(missing, { content, now, signal, ...(resolveMs === undefined ? {} : { resolveMs }) }, tools)
+    const rest = await fetchTogether(
+      missing,
+      { content, now, signal, ...(resolveMs === undefined ? {} : { resolveMs }) },
+      tools
+    )
     done = missing.length - rest.length
     if (done > 0) tell()
     await alone(rest)
@@ -140,7 +141,15 @@ async function fetchTogether(
   const started = now()
   const coming = small.map(({ pack, release }) => {
     const { trail, end } = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
-    return { id: pack.id, registry: pack.registry, root: pack.cid, size: release.size, trail, end, received: traffic.begin() }
+    return {
+      id: pack.id,
+      registry: pack.registry,
+      root: pack.cid,
+      size: release.size,
+      trail,
+      end,
+      received: traffic.begin()
+    }
   })
   let whole: ReadonlySet<ContentId> = new Set()
   try {
