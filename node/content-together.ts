@@ -32,7 +32,8 @@ export async function bringTogether(
   const whole = new Set<ContentId>()
   for (const [registry, own] of Map.groupBy(wanted, one => one.registry)) {
     try {
-      for (const root of await bringOf(components, registry, { wanted: own, ...context })) whole.add(root)
+      for (const some of slicesOf(own))
+        for (const root of await bringOf(components, registry, { wanted: some, ...context })) whole.add(root)
     } catch (error) {
       context.signal.throwIfAborted()
       if (!isRegistryError(error)) throw error
@@ -40,6 +41,23 @@ export async function bringTogether(
     }
   }
   return whole
+}
+
+/** What is in memory at a time: as much as one peer is asked for at once. */
+function slicesOf(wanted: readonly WantedTogether[]): readonly (readonly WantedTogether[])[] {
+  const { rootsTogether, togetherBytes, eagerBytes } = LIMITS.dag
+  const slices: WantedTogether[][] = []
+  let [roots, bytes]: [number, number] = [rootsTogether, 0]
+  for (const one of wanted.filter(({ size }) => size <= eagerBytes)) {
+    if (roots === rootsTogether || bytes + one.size > togetherBytes) {
+      slices.push([])
+      roots = bytes = 0
+    }
+    slices.at(-1)?.push(one)
+    roots += 1
+    bytes += one.size
+  }
+  return slices
 }
 
 async function bringOf(
@@ -94,7 +112,7 @@ async function takeRoom(
   try {
     for (const one of wanted) {
       const { allBlocks } = spaces.of(one.registry)
-      if (one.size > LIMITS.dag.eagerBytes || spaces.takedowns.isTakenDown(one.root)) continue
+      if (spaces.takedowns.isTakenDown(one.root)) continue
       if (await allBlocks.has(toLink(one.root))) continue
       ends.push((await keeper.coming(one, signal)).end)
       taken.push(one)

@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { ContentId } from '../protocol/cid.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { BlockSource } from '../storage/content/blocks.ts'
+import { bytesOf } from './p2p/dag-together.ts'
 
 /** What came together, and how many of its contents are not in their places yet. */
 interface Batch {
@@ -21,7 +22,7 @@ export class FreshBlocks {
   #bytes = 0
 
   remember(roots: Iterable<ContentId>, blocks: ReadonlyMap<string, Uint8Array>): void {
-    const batch = { blocks, bytes: sizeOf(blocks), roots: new Set(roots) }
+    const batch = { blocks, bytes: bytesOf(blocks), roots: new Set(roots) }
     if (batch.roots.size === 0) return
     for (const root of batch.roots) {
       this.forget(root)
@@ -52,10 +53,4 @@ export class FreshBlocks {
       }
     }
   }
-}
-
-function sizeOf(blocks: ReadonlyMap<string, Uint8Array>): number {
-  let bytes = 0
-  for (const block of blocks.values()) bytes += block.length
-  return bytes
 }

@@ -5,7 +5,6 @@ import { AnswerReader } from '../../protocol/dag/answer-reader.ts'
 import { DAG_PROTOCOL, encodeDagRequest } from '../../protocol/dag/messages.ts'
 import type { AnswerFrame } from '../../protocol/dag/messages.ts'
 import { BlockOrder, maxBytesOf } from '../../protocol/dag/order.ts'
-import { allowedBytes } from '../../protocol/dag/plan.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -52,10 +51,19 @@ export async function fetchTogether(
       options.signal.throwIfAborted()
       const connection = components.peers.connection(peer)
       if (connection === undefined || !(await new Together(components, connection, options).run(batch, came))) break
+      // All of it is in memory until it is durable.
+      if (bytesOf(came) >= LIMITS.dag.freshBytes) return came
     }
   }
   options.signal.throwIfAborted()
   return came
+}
+
+/** Bytes of all of some blocks. */
+export function bytesOf(blocks: ReadonlyMap<string, Uint8Array>): number {
+  let bytes = 0
+  for (const block of blocks.values()) bytes += block.length
+  return bytes
 }
 
 /** What is asked of whom. Of one content alone nothing is gained. */
@@ -138,10 +146,10 @@ class Together {
     }
   }
 
-  /** What comes next. Who says nothing at all is given as long as whoever is asked for one content. */
+  /** What comes next. Who says nothing at all costs an install no more than a second. */
   async #next(io: FramedStream, asked: number | undefined, signal: AbortSignal): Promise<Uint8Array> {
     const { clock, shown, tuning, throttle } = this.#components
-    const time = deadline(clock, asked === undefined ? LIMITS.dag.giveUpMs : shown.hedgeMs(tuning.hedgeMs), signal)
+    const time = deadline(clock, asked === undefined ? LIMITS.dag.giveUpMs : tuning.hedgeMs, signal)
     try {
       const bytes = await io.chunk(time.signal)
       if (bytes === undefined) throw new RegistryError('CANCELLED', 'the stream broke off')
@@ -164,7 +172,6 @@ type OnBlock = (cid: CID, bytes: Uint8Array, watch: FetchWatch | undefined) => v
 class Answer {
   readonly #order: BlockOrder
   readonly #wanted: ReadonlyMap<string, TogetherOrder>
-  readonly #allowed: number
   readonly #onBlock: OnBlock
   readonly #reader: AnswerReader
   /** Whose blocks are coming: depth first, those of one content after those of another. */
@@ -178,7 +185,6 @@ class Answer {
   constructor(orders: readonly TogetherOrder[], order: BlockOrder, onBlock: OnBlock) {
     this.#order = order
     this.#wanted = new Map(orders.map(each => [each.root, each]))
-    this.#allowed = allowedBytes(orders.reduce((sum, { size }) => sum + size, 0))
     this.#onBlock = onBlock
     this.#reader = new AnswerReader(() => {
       // Attack: data without end, after everything that was asked for.
@@ -224,8 +230,10 @@ class Answer {
     this.#of = next ?? this.#of
     this.#bytes += bytes.length
     this.#ownBytes += bytes.length
-    // What is wrong with the content is found and told by whoever fetches it alone.
-    if (this.#bytes > this.#allowed || this.#ownBytes > allowedBytes(this.#of?.size ?? 0)) throw badContent()
+    // What is wrong with the content, if anything is, is found and told by whoever fetches it alone.
+    const { togetherAllowedBytes, togetherNodeBytes } = LIMITS.dag
+    const allowed = (this.#of?.size ?? 0) + togetherNodeBytes
+    if (this.#bytes > togetherAllowedBytes || this.#ownBytes > allowed) throw badContent()
     try {
       this.#order.take(bytes)
     } catch (cause) {

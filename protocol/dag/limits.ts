@@ -25,6 +25,9 @@ export const DAG_LIMITS = Object.freeze({
      */
     rootsTogether: 128,
     togetherBytes: 1 * MiB,
+    /** what comes of it with all nodes, and what the nodes of one of them may have: more is fetched alone */
+    togetherAllowedBytes: 4 * MiB,
+    togetherNodeBytes: 256 * KiB,
     /** how long all of such an answer may take, before each is asked for alone */
     togetherMs: 10 * SECOND,
     /** bytes of blocks of such contents that are remembered from their arrival until they are put in their places */
