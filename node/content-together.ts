@@ -1,4 +1,4 @@
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { toLink } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { isRegistryError } from '../protocol/errors.ts'
@@ -69,9 +69,9 @@ async function bringOf(
   const swarm = swarms.of(registry)
   if (swarm === undefined) return []
   const { allBlocks, markAllKept } = spaces.of(registry)
-  const { taken, end } = await takeRoom(components, wanted, signal)
+  const { taken, end } = await takeRoom(components, registry, { wanted, signal })
   try {
-    if (taken.length < 2) return []
+    if (taken.length === 0) return []
     const orders = taken.map(({ root, size, trail }) => ({ root, size, watch: trail }))
     const put = (cid: CID, bytes: Uint8Array): Promise<unknown> => allBlocks.put(cid, bytes, { atOnce: true })
     const came = await swarm.fetchTogether(registry, orders, { put, signal })
@@ -100,31 +100,34 @@ async function bringOf(
   }
 }
 
-/** Those for which there is room, and of which nothing is here: of what is here in parts only the rest is fetched. */
+/**
+ * Those of which nothing is here (of what is here in parts only the rest is fetched), with room for all of them at once: a
+ * reservation waits for those before it when there is little, and these would wait for each other.
+ */
 async function takeRoom(
   { spaces, keeper }: TogetherComponents,
-  wanted: readonly WantedTogether[],
-  signal: AbortSignal
+  registry: RegistryId,
+  { wanted, signal }: { readonly wanted: readonly WantedTogether[]; readonly signal: AbortSignal }
 ): Promise<{ readonly taken: readonly WantedTogether[]; readonly end: () => void }> {
-  const ends: (() => void)[] = []
+  const { allBlocks, inUse } = spaces.of(registry)
   const taken: WantedTogether[] = []
-  const end = (): void => ends.forEach(one => one())
-  try {
-    for (const one of wanted) {
-      const { allBlocks } = spaces.of(one.registry)
-      if (spaces.takedowns.isTakenDown(one.root)) continue
-      if (await allBlocks.has(toLink(one.root))) continue
-      ends.push((await keeper.coming(one, signal)).end)
-      taken.push(one)
-    }
-  } catch (error) {
-    // What does not fit is told by whoever fetches it alone; what fits comes.
-    if (signal.aborted || !isRegistryError(error) || taken.length === 0) {
-      end()
-      throw error
-    }
+  for (const one of wanted) {
+    if (spaces.takedowns.isTakenDown(one.root) || (await allBlocks.has(toLink(one.root)))) continue
+    taken.push(one)
   }
-  return { taken, end }
+  const [first, second] = taken
+  if (first === undefined || second === undefined) return { taken: [], end: () => undefined }
+  // No collection takes away what has come of them.
+  const holds = taken.map(({ root }) => inUse.hold(root))
+  try {
+    const size = taken.reduce((sum, one) => sum + one.size, 0)
+    const coming = await keeper.coming({ registry, root: first.root, size }, signal)
+    holds.push(() => coming.end())
+    return { taken, end: () => holds.forEach(letGo => letGo()) }
+  } catch (error) {
+    for (const letGo of holds) letGo()
+    throw error
+  }
 }
 
 /** Every block below a root, if all of them came. */

@@ -60,7 +60,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
   const write = (root: ContentId, record: Omit<KeptRoot, 'root'>): Promise<void> =>
     kv.batch([{ type: 'put', key: keyOf(root), value: encodeCbor({ ...record }) }])
   const mark = async (roots: readonly ContentId[], pinned: boolean): Promise<void> => {
-    const before = await Promise.all(roots.map(root => (pinned ? undefined : read(root))))
+    const before = pinned ? [] : await Promise.all(roots.map(read))
     const ops = roots.map((root, i): KeyValueOp => {
       const record = { pinned: pinned || before[i]?.pinned === true, used: now(), whole: true }
       return { type: 'put', key: keyOf(root), value: encodeCbor(record) }

@@ -106,24 +106,32 @@ class Together {
 
   /** Whether this peer may be asked for more. */
   async run(orders: readonly TogetherOrder[], came: Map<string, Uint8Array>): Promise<boolean> {
-    const { clock, log, peers } = this.#components
-    const [first] = orders
-    if (first === undefined) return true
-    const time = deadline(clock, LIMITS.dag.togetherMs, this.#options.signal)
     const writer = new BlockWriter(this.#options.put, {
       onRoom: () => undefined,
       onFailed: error => (this.#failure ??= { error })
     })
+    const mayGoOn = await this.#ask(orders, (cid, bytes, watch) => {
+      came.set(cid.toString(), bytes)
+      writer.add(cid, bytes)
+      watch?.block('dag', this.#peer, bytes.length)
+    })
+    await writer.settled()
+    if (this.#failure !== undefined) throw this.#failure.error
+    return mayGoOn
+  }
+
+  /** Never throws. */
+  async #ask(orders: readonly TogetherOrder[], onBlock: OnBlock): Promise<boolean> {
+    const { clock, log, peers } = this.#components
+    const [first] = orders
+    if (first === undefined) return true
+    const time = deadline(clock, LIMITS.dag.togetherMs, this.#options.signal)
     let io: FramedStream | undefined
     try {
       io = new FramedStream(await this.#connection.newStream(DAG_PROTOCOL, { signal: time.signal }))
       for (const { watch } of orders) watch?.asked()
       const request = { reach: 'all', root: first.root, wants: orders.map(({ root }) => toLink(root)) } as const
-      const answer = new Answer(orders, new BlockOrder(request), (cid, bytes, watch) => {
-        came.set(cid.toString(), bytes)
-        writer.add(cid, bytes)
-        watch?.block('dag', this.#peer, bytes.length)
-      })
+      const answer = new Answer(orders, new BlockOrder(request), onBlock)
       const asked = clock.now()
       await io.write(encodeDagRequest(request), time.signal)
       while (!answer.isOver) {
@@ -141,8 +149,6 @@ class Together {
       return false
     } finally {
       time.clear()
-      await writer.settled()
-      if (this.#failure !== undefined) throw this.#failure.error
     }
   }
 

@@ -200,7 +200,11 @@ export async function placeAll(
       onProgress({ text: `installed ${pack.id}@${pack.version}`, done: placed.length, of: steps.length })
     }
   )
-  await placing.finally(() => content.onPlaced(times))
+  try {
+    await placing
+  } finally {
+    await content.onPlaced(times)
+  }
   for (const path of removals) {
     signal.throwIfAborted()
     await store.remove(path)
