@@ -119,7 +119,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     similar: submissions.names.near.bind(submissions.names),
     askDomains: publishers.refresh.bind(publishers),
     receipt,
-    provide: provideIn(core),
+    provide: provideLater(core),
     version
   })
   const install = installer(installing)
@@ -174,6 +174,12 @@ function gateOver(
 /** Tells the swarm of a registry who has a root. */
 function provideIn({ swarms }: Pick<Core, 'swarms'>): (registry: RegistryId, root: ContentId) => void {
   return (registry, root) => swarms.of(registry)?.provide(toLink(root))
+}
+
+/** Whoever waits for an install does not share the processor with a DHT that is told of each package meanwhile. */
+function provideLater(core: Pick<Core, 'clock' | 'stopping' | 'swarms'>): ReturnType<typeof provideIn> {
+  const provide = provideIn(core)
+  return (registry, root) => core.clock.after(LIMITS.dht.provideAfterMs, () => provide(registry, root), core.stopping)
 }
 
 /** What signs facts of ours, and what publishing and changing who may do what need of it. */

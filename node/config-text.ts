@@ -35,6 +35,29 @@ export function editToml(text: string, path: readonly string[], value: SettingVa
   })
 }
 
+/** A setting that a table has not got yet. */
+export type Addition = readonly [name: string, value: SettingValue]
+
+/**
+ * The text with several settings added to one table, with what `editToml` promises: what is written is read once, and not once
+ * for each of them. Undefined where one of them is there already, or they cannot be added so: then it takes an edit of each.
+ */
+export function addToToml(
+  text: string,
+  table: readonly string[],
+  [first, ...more]: readonly Addition[]
+): string | undefined {
+  if (first === undefined) return text
+  const [name, value] = first
+  let wanted = parsed(text)
+  for (const [each, its] of [first, ...more]) wanted = withValue(wanted, [...table, each], its)
+  for (const candidate of candidates(text, [...table, name], value, more)) {
+    const after = tryParse(candidate)
+    if (after !== undefined && isDeepStrictEqual(after, wanted)) return candidate
+  }
+  return undefined
+}
+
 /** A value as TOML spells it. JSON's text is a basic string once its DEL and lone surrogates are escaped. */
 export function tomlValue(value: SettingValue): string {
   if (typeof value === 'boolean') return String(value)
@@ -46,12 +69,17 @@ function tomlText(text: string): string {
   return JSON.stringify(text.toWellFormed()).replaceAll('\u007f', '\\u007f')
 }
 
-/** Ways to write it, the least change first. */
-function* candidates(text: string, path: readonly string[], value: SettingValue | undefined): Generator<string> {
+/** Ways to write it, the least change first; `more` are written behind it, and there is none of them in its table. */
+function* candidates(
+  text: string,
+  path: readonly string[],
+  value: SettingValue | undefined,
+  more: readonly Addition[] = []
+): Generator<string> {
   const line = text.includes('\r\n') ? '\r\n' : '\n'
   const statements = scan(text)
   const own = statements.findLast(({ kind, path: at }) => kind === 'pair' && isDeepStrictEqual(at, path))
-  if (own !== undefined) {
+  if (own !== undefined && more.length === 0) {
     if (value === undefined) yield text.slice(0, own.start) + text.slice(afterLine(text, own.end))
     else yield text.slice(0, own.valueStart) + tomlValue(value) + text.slice(own.end)
   }
@@ -60,12 +88,16 @@ function* candidates(text: string, path: readonly string[], value: SettingValue 
   const inTable = (at: readonly string[]): boolean => isDeepStrictEqual(at, table)
   const siblings = statements.filter(({ kind, path: at }) => kind === 'pair' && inTable(at.slice(0, -1)))
   const header = statements.findLast(({ kind, path: at }) => kind === 'header' && inTable(at))
+  const all: readonly Addition[] = [[path.at(-1) ?? '', value], ...more]
+  const entriesFrom = (depth: number): string => {
+    const above = table.slice(depth)
+    return all.map(([name, its]) => `${[...above, name].map(keyText).join('.')} = ${tomlValue(its)}`).join(line)
+  }
   for (const sibling of [siblings.at(-1), header]) {
     if (sibling === undefined) continue
-    const key = path.slice(sibling.depth).map(keyText).join('.')
-    yield insertAt(text, afterLine(text, sibling.end), { entry: `${key} = ${tomlValue(value)}`, line })
+    yield insertAt(text, afterLine(text, sibling.end), { entry: entriesFrom(sibling.depth), line })
   }
-  const entry = `${path.slice(-1).map(keyText).join('')} = ${tomlValue(value)}`
+  const entry = entriesFrom(table.length)
   const firstHeader = statements.find(({ kind }) => kind === 'header')
   if (table.length === 0) {
     const at = firstHeader === undefined ? text.length : lineStart(text, firstHeader.start)

@@ -3,9 +3,6 @@ import { isRegistryError } from '../protocol/errors.ts'
 import type { BlockSink } from '../storage/content/blocks.ts'
 import { importFolder } from '../storage/content/import-folder.ts'
 import { readManifest } from '../storage/content/read-manifest.ts'
-import { unpackTo } from '../storage/content/export-folder.ts'
-import type { UnpackedFolder } from '../storage/content/export-folder.ts'
-import { readTree, readerOf } from '../storage/content/walk-dag.ts'
 import { fetchContent } from './content-fetch.ts'
 import type { BlockKeeper } from './block-keeper.ts'
 import type { RemoteBlocks } from './content-fetch.ts'
@@ -15,7 +12,6 @@ import { withGateways } from './gateway-race.ts'
 import type { Gateways } from './gateway-source.ts'
 import type { NodeMeter } from './meter.ts'
 import type { Clock } from './runtime/clock.ts'
-import type { PackageContent } from './services/project/execute.ts'
 import type { ContentSource } from './services/publish.ts'
 import { Trail } from './services/trail.ts'
 import type { Spaces } from './spaces.ts'
@@ -128,66 +124,4 @@ function remoteOf(
   const peers: RemoteBlocks = { open: (of, abort, watch) => swarm.fetch(of, { signal: abort, providers, watch }) }
   const isPublic = swarm.name === PUBLIC_SWARM && spaces.of(registry).name === PUBLIC_SWARM
   return isPublic && !gateways.isEmpty ? withGateways(peers, { gateways, clock }) : peers
-}
-
-interface ContentComponents extends FetchComponents {
-  readonly keeper: Pick<BlockKeeper, 'coming' | 'needed'>
-  readonly provide: (registry: RegistryId, root: ContentId) => void
-}
-
-/** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
-export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter' | 'isRelayed'> {
-  const { spaces, provide, keeper } = components
-  const fetch: PackageContent['fetch'] = async (wanted, signal, trail) => {
-    keeper.needed(wanted.registry, wanted.root)
-    const fetched = await fetchInto(components, wanted, signal, trail)
-    await spaces.of(wanted.registry).markKept(wanted.root)
-    return fetched
-  }
-  return {
-    isHere: async (root, registry) => {
-      keeper.needed(registry, root)
-      const { isKept, touchKept } = spaces.of(registry)
-      const isHere = await isKept(root)
-      // Best effort: a full disk must keep nobody from what is here already.
-      if (isHere) await touchKept(root).catch(() => undefined)
-      return isHere
-    },
-    fetch,
-    async unpack(order, signal) {
-      const { registry, root, target, size, digests, executables } = order
-      const { blocks, forgetKept, placedTrace } = spaces.of(registry)
-      const started = components.clock.now()
-      // The project's journal knows until all is synced; a process that ends leaves whole packages all the same.
-      const options = { declaredSize: size, executables, expectDigests: digests, signal, isDurable: false }
-      const unpack = (): Promise<UnpackedFolder> => unpackTo(root, blocks, target, options)
-      const { cids } = await unpack().catch(async (error: unknown) => {
-        // The record said that all is here, and the disk has lost something since: it is fetched again, once.
-        if (!isLostBlock(error)) throw error
-        await forgetKept(root)
-        await fetch(order, signal)
-        return unpack()
-      })
-      provide(registry, root)
-      await placedTrace(root, Math.max(0, Math.round(components.clock.now() - started))).catch(() => undefined)
-      return cids
-    },
-    async filesOf(root, registry) {
-      try {
-        const { blocks } = spaces.of(registry)
-        const { files } = await readTree(readerOf(blocks, {}), root)
-        return new Map(files.map(({ path, cid }) => [path, cid.toString()]))
-      } catch {
-        // Names of files for a message: without them it is shorter.
-        return undefined
-      }
-    }
-  }
-}
-
-function isLostBlock(error: unknown): boolean {
-  return (
-    (isRegistryError(error) && error.code === 'CORRUPT_BLOCK') ||
-    (error instanceof Error && error.name === 'NotFoundError')
-  )
 }

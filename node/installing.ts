@@ -1,5 +1,5 @@
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
-import { packageContent } from './content.ts'
+import { packageContent } from './package-content.ts'
 import type { NodeParts } from './parts.ts'
 import type { Projects } from './project-store.ts'
 import { tagReader, wordsReader } from './services/documents/words.ts'

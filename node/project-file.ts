@@ -5,7 +5,8 @@ import { nearest } from '../protocol/nearest.ts'
 import { ecosystemOf } from '../protocol/package-name.ts'
 import { parseReference } from '../protocol/reference.ts'
 import { orderingOf } from '../protocol/version.ts'
-import { editToml } from './config-text.ts'
+import { addToToml, editToml } from './config-text.ts'
+import type { Addition } from './config-text.ts'
 import type { ProjectFile, Want, WantChange } from './services/project/project.ts'
 
 /** Which file a project is written down in, and under which tables. */
@@ -73,7 +74,10 @@ export function hasPacks(text: string): boolean {
  */
 export function editProjectFile(text: string, tables: ProjectTables, changes: readonly WantChange[]): string {
   try {
-    return changes.reduce((now, { key, range }) => editToml(now, [...tables.wants, key], range), text)
+    const added = changes.flatMap(({ key, range }): readonly Addition[] => (range === undefined ? [] : [[key, range]]))
+    const isAddition = changes.length > 1 && added.length === changes.length
+    const all = isAddition ? addToToml(text, tables.wants, added) : undefined
+    return all ?? changes.reduce((now, { key, range }) => editToml(now, [...tables.wants, key], range), text)
   } catch (cause) {
     throw new RegistryError('PROJECT_INVALID', `${tables.file} can't be edited: ${messageOf(cause)}`, {
       cause,

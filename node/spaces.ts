@@ -162,6 +162,7 @@ function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept' | 'keptChang
   return {
     ...kept,
     markKept: (root, options) => told(kept.markKept(root, options), [root], true),
+    markAllKept: roots => told(kept.markAllKept(roots), roots, true),
     forgetKept: root => told(kept.forgetKept(root), [root], false),
     letGo: roots => told(kept.letGo(roots), roots, false),
     get keptChanges() {

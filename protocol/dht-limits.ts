@@ -15,6 +15,8 @@ export const DHT_LIMITS = Object.freeze({
     recordBytes: 8 * KiB,
     totalBytes: 64 * MiB,
     provideQueue: 10_000,
+    /** what was installed is announced so long after that */
+    provideAfterMs: 2_000,
     provideMs: 30 * SECOND,
     lookupMs: 3 * SECOND,
     messageBytes: 256 * KiB,

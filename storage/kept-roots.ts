@@ -21,6 +21,8 @@ export interface KeptRoots {
   readonly isKept: (root: ContentId) => Promise<boolean>
   /** Every block below it is here and durable. What was pinned stays so. */
   readonly markKept: (root: ContentId, options?: { readonly pinned?: boolean }) => Promise<void>
+  /** The same of many, in one write: `markKept` of each. */
+  readonly markAllKept: (roots: readonly ContentId[]) => Promise<void>
   /** A block below it turned out to be damaged or missing. That it is pinned is remembered: what is left of it stays. */
   readonly forgetKept: (root: ContentId) => Promise<void>
   readonly kept: () => AsyncIterable<ContentId>
@@ -57,6 +59,16 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
   }
   const write = (root: ContentId, record: Omit<KeptRoot, 'root'>): Promise<void> =>
     kv.batch([{ type: 'put', key: keyOf(root), value: encodeCbor({ ...record }) }])
+  const mark = async (roots: readonly ContentId[], pinned: boolean): Promise<void> => {
+    const before = pinned ? [] : await Promise.all(roots.map(read))
+    const ops = roots.map((root, i): KeyValueOp => {
+      const record = { pinned: pinned || before[i]?.pinned === true, used: now(), whole: true }
+      return { type: 'put', key: keyOf(root), value: encodeCbor(record) }
+    })
+    for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
+      await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite))
+    }
+  }
   const remove = (root: ContentId): Promise<void> => kv.batch([{ type: 'del', key: keyOf(root) }])
   async function* keptEntries(): AsyncGenerator<KeptRoot> {
     for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
@@ -65,11 +77,8 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
   }
   return {
     isKept: async root => (await read(root))?.whole === true,
-    markKept: (root, { pinned = false } = {}) =>
-      change(async () => {
-        const isPinned = pinned || (await read(root))?.pinned === true
-        await write(root, { pinned: isPinned, used: now(), whole: true })
-      }),
+    markKept: (root, { pinned = false } = {}) => change(() => mark([root], pinned)),
+    markAllKept: roots => change(() => mark(roots, false)),
     forgetKept: root =>
       change(async () => {
         const before = await read(root)

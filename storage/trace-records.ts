@@ -9,8 +9,10 @@ export interface Traces {
   readonly traceOf: (root: ContentId) => Promise<TraceRecord | undefined>
   /** The fetch of a content ended. */
   readonly putTrace: (root: ContentId, record: TraceRecord) => Promise<void>
-  /** A content of which a fetch is remembered was written into a project. */
-  readonly placedTrace: (root: ContentId, ms: number) => Promise<void>
+  /** The same of many that came together, in one write. */
+  readonly putTraces: (records: ReadonlyMap<ContentId, TraceRecord>) => Promise<void>
+  /** Contents of which fetches are remembered were written into a project, and how many milliseconds each took. */
+  readonly placedTraces: (times: ReadonlyMap<ContentId, number>) => Promise<void>
   /** All of them: the swarm is left. */
   readonly forgetTraces: () => Promise<void>
 }
@@ -43,28 +45,42 @@ export function traceRecords(kv: KeyValue, prefix: string): Traces {
       found.push([key.slice(prefix.length) as ContentId, soundOf(value)?.time ?? 0])
     return new Map(found.toSorted(([, a], [, b]) => a - b))
   }
-  const write = async (root: ContentId, record: TraceRecord): Promise<void> => {
+  const write = async (records: ReadonlyMap<ContentId, TraceRecord>): Promise<void> => {
+    if (records.size === 0) return
     times ??= await all()
-    times.delete(root)
-    times.set(root, record.time)
+    for (const [root, { time }] of records) {
+      times.delete(root)
+      times.set(root, time)
+    }
     const old = [...times.keys()].slice(0, Math.max(0, times.size - LIMITS.trace.roots))
-    const gone = old.map((each): KeyValueOp => ({ type: 'del', key: keyOf(each) }))
-    await kv.batch([{ type: 'put', key: keyOf(root), value: encodeTrace(record) }, ...gone])
+    const news = [...records].map(([root, record]): KeyValueOp => ({
+      type: 'put',
+      key: keyOf(root),
+      value: encodeTrace(record)
+    }))
+    const ops = [...news, ...old.map((each): KeyValueOp => ({ type: 'del', key: keyOf(each) }))]
+    for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
+      await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite))
+    }
     for (const each of old) times.delete(each)
+  }
+  const put = async (records: ReadonlyMap<ContentId, TraceRecord>): Promise<void> => {
+    const before = await Promise.all([...records.keys()].map(read))
+    await write(new Map([...records].filter(([, record], i) => isNews(record) || before[i] === undefined)))
   }
   return {
     traceOf: read,
-    putTrace: (root, record) =>
+    putTrace: (root, record) => change(() => put(new Map([[root, record]]))),
+    putTraces: records => change(() => put(records)),
+    placedTraces: placed =>
       change(async () => {
-        const before = await read(root)
-        // Nothing was missing: how it came here is what the record before says.
-        const isNews = record.failed !== null || record.sources.some(({ way }) => way !== 'disk')
-        if (isNews || before === undefined) await write(root, record)
-      }),
-    placedTrace: (root, ms) =>
-      change(async () => {
-        const before = await read(root)
-        if (before !== undefined) await write(root, { ...before, times: { ...NO_TIMES, ...before.times, write: ms } })
+        const before = await Promise.all([...placed.keys()].map(read))
+        const after = new Map<ContentId, TraceRecord>()
+        for (const [i, [root, ms]] of [...placed].entries()) {
+          const record = before[i]
+          if (record !== undefined) after.set(root, { ...record, times: { ...NO_TIMES, ...record.times, write: ms } })
+        }
+        await write(after)
       }),
     forgetTraces: () =>
       change(async () => {
@@ -76,6 +92,11 @@ export function traceRecords(kv: KeyValue, prefix: string): Traces {
         times = undefined
       })
   }
+}
+
+/** Of one of which nothing was missing, how it came here is what the record before says. */
+function isNews({ failed, sources }: TraceRecord): boolean {
+  return failed !== null || sources.some(({ way }) => way !== 'disk')
 }
 
 /** What cannot be read is as good as forgotten: it is about the past, and nothing is decided by it. */

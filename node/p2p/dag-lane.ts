@@ -367,7 +367,8 @@ export function isBlockOf({ multihash }: CID, bytes: Uint8Array): boolean {
   return equalBytes(hash('sha256', bytes, 'buffer'), multihash.digest)
 }
 
-function lieOf(error: unknown): CutReason | undefined {
+/** What somebody who sent this is struck for; undefined for what is nobody's fault. */
+export function lieOf(error: unknown): CutReason | undefined {
   if (!isRegistryError(error)) return undefined
   if (error.code === 'PEER_LIED') return 'lied'
   return error.code === 'MALFORMED' || error.code === 'LIMIT_EXCEEDED' ? 'malformed-message' : undefined

@@ -13,6 +13,8 @@ import type { SwarmComponents, SwarmConfig, SwarmEvents } from './components.ts'
 import { compose } from './compose.ts'
 import type { Parts } from './compose.ts'
 import { dial } from './dial.ts'
+import { fetchTogether } from './dag-together.ts'
+import type { TogetherOptions, TogetherOrder } from './dag-together.ts'
 import { createFetchSession } from './fetch.ts'
 import type { FetchOptions, FetchSession } from './fetch.ts'
 import type { Gossip } from './gossip.ts'
@@ -74,6 +76,12 @@ export interface Swarm {
   reconcile(registry: RegistryId): void
   /** Gets blocks, for one package; `registry` says which neighbours are asked first. */
   fetch(registry: RegistryId | undefined, options?: FetchOptions): FetchSession
+  /** Gets small contents of one registry together, as far as they come that way: the blocks by their content ids. */
+  fetchTogether(
+    registry: RegistryId,
+    orders: readonly TogetherOrder[],
+    options: TogetherOptions
+  ): Promise<ReadonlyMap<string, Uint8Array>>
   /** Says in the DHT, later and in turn, that this node has a content root. */
   provide(cid: CID): void
   /** Peers that are here and say that they hold a root as a whole. */
@@ -137,6 +145,10 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
       const own = { helia, blocks, routing, peers, clock, log, tuning, have: have.table, shown, further }
       const throttle = components.throttles?.download
       return createFetchSession({ ...own, throttle, neighbours: () => neighbours(peers, gossip, registry) }, options)
+    },
+    fetchTogether: async (registry, orders, options) => {
+      const own = { peers, clock, log, tuning, shown, have: have.table, throttle: components.throttles?.download }
+      return await fetchTogether({ ...own, neighbours: () => neighbours(peers, gossip, registry) }, orders, options)
     },
     provide: cid => (components.isLeech === true ? undefined : routing.provide(cid)),
     holders: root => have.table.holders(root),

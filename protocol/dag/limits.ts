@@ -19,6 +19,19 @@ export const DAG_LIMITS = Object.freeze({
 
     /** content of at most so many bytes is asked for as a whole, nodes and leaves in one go */
     eagerBytes: 64 * KiB,
+    /**
+     * Several contents as small as that, of one registry, are asked for with one request: so many of them, and the bytes that
+     * their releases declare together. What does not come that way comes in its own
+     */
+    rootsTogether: 128,
+    togetherBytes: 1 * MiB,
+    /** what comes of it with all nodes, and what the nodes of one of them may have: more is fetched alone */
+    togetherAllowedBytes: 4 * MiB,
+    togetherNodeBytes: 256 * KiB,
+    /** how long all of such an answer may take, before each is asked for alone */
+    togetherMs: 10 * SECOND,
+    /** bytes of blocks of such contents that are remembered from their arrival until they are put in their places */
+    freshBytes: 8 * MiB,
     /** leaves that one request names, and the bytes that they are thought to have: what one peer has in hand at a time */
     leavesPerRequest: 512,
     leafBytesPerRequest: 4 * MiB,

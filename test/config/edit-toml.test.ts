@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { parse } from 'smol-toml'
 import { describe, expect, test } from 'vitest'
-import { editToml, tomlValue } from '../../node/config-text.ts'
+import { addToToml, editToml, tomlValue } from '../../node/config-text.ts'
 import type { SettingValue } from '../../node/config-schema.ts'
 
 const FILE = `# mirrors of the office
@@ -62,6 +62,60 @@ describe('an edit of one setting', () => {
   test('removes a setting with its line, and is content when there is none', () => {
     expect(editToml(FILE, ['keep'], undefined)).toBe(FILE.replace('keep = "none"   # for now\n', ''))
     expect(editToml(FILE, ['bogus'], undefined)).toBe(FILE)
+  })
+
+  test('of several that are not there is what one after the other gives', () => {
+    const texts = [
+      FILE,
+      '',
+      'keep = "all"',
+      'swarm.public.mdns = true\n',
+      '"keep" = "none"\r\n',
+      '[swarm.public]\n# x\n'
+    ]
+    const added = [
+      ['a.b', '1'],
+      ['c', ['x', 'y']],
+      ['d"', true]
+    ] as const
+    for (const text of texts) {
+      const each = added.reduce((now, [name, value]) => editToml(now, ['swarm', 'public', name], value), text)
+      expect(addToToml(text, ['swarm', 'public'], added)).toBe(each)
+    }
+  })
+
+  test('of several is refused where one of them is there, or only a person can add them', () => {
+    expect(
+      addToToml(
+        FILE,
+        ['swarm', 'public'],
+        [
+          ['new', true],
+          ['mdns', true]
+        ]
+      )
+    ).toBeUndefined()
+    expect(
+      addToToml(
+        FILE,
+        ['swarm', 'public'],
+        [
+          ['mdns', true],
+          ['new', true]
+        ]
+      )
+    ).toBeUndefined()
+    const inline = 'swarm = { public = { mdns = true } }\n'
+    expect(
+      addToToml(
+        inline,
+        ['swarm', 'public'],
+        [
+          ['a', '1'],
+          ['b', '2']
+        ]
+      )
+    ).toBeUndefined()
   })
 
   test('leaves an inline table to a person', () => {

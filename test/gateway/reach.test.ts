@@ -94,6 +94,19 @@ test('what lies on the disk and no release leads to is sent over none', async ()
   expect(await node.parts.spaces.public.blocks.has(leaf)).toBe(true)
 })
 
+test('several contents that releases name are sent at once, and among them nothing that none names', async () => {
+  const others = [await publish('many-one'), await publish('many-two')]
+  const { top } = await stray()
+  const wants = [root, ...others, top].map(toLink)
+  const counts = await Promise.all([root, ...others].map(async of => (await blocksOf(of)).length))
+  const blocks = Array.from({ length: counts.reduce((sum, n) => sum + n, 0) }, () => 'block')
+  const frames = await askDag(asker, { root, wants, reach: 'all' })
+  // What two of them share comes once.
+  expect(frames.filter(type => type === 'block').length).toBeLessThanOrEqual(blocks.length)
+  expect(frames.filter(type => type === 'block').length).toBeGreaterThan(counts[0] ?? 0)
+  expect(frames.slice(-2)).toEqual(['missing', 'end'])
+})
+
 test('what has just been published is sent at once, and what was yanked as before', async () => {
   const fresh = await publish('beta')
   const leaf = (await blocksOf(fresh)).at(-1) as CID

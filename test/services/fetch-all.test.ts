@@ -12,6 +12,8 @@ test('packages that have come are not installed before they are durable', async 
       await durable.promise
       return { fetched: 1 }
     },
+    fetchTogether: async () => new Set(),
+    onPlaced: async () => undefined,
     unpack: async () => new Map(),
     filesOf: async () => undefined,
     meter: { read: () => new Map() },

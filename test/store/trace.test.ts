@@ -91,13 +91,13 @@ describe('what is remembered', () => {
   })
 
   test('is not replaced by a look that found all of it here', async () => {
-    const { putTrace, placedTrace, traceOf } = traceRecords(memoryKeyValue(), 'trace!')
+    const { putTrace, placedTraces, traceOf } = traceRecords(memoryKeyValue(), 'trace!')
     const one = root()
     await putTrace(one, record(5))
     const looked = new Trail({ now: () => 6 })
     looked.here(5)
     await putTrace(one, looked.record(null))
-    await placedTrace(one, 12)
+    await placedTraces(new Map([[one, 12]]))
     expect(await traceOf(one)).toMatchObject({ time: 5, sources: [{ from: 'peer' }], times: { write: 12 } })
   })
 

@@ -32,8 +32,20 @@ export interface PackageContent {
     signal: AbortSignal,
     trail?: Trail
   ): Promise<{ readonly fetched: number }>
+  /**
+   * Brings small packages together, as far as that goes, and makes them durable: the roots that are here as a whole then. What
+   * is not is fetched alone. Rejects only when it is given up.
+   */
+  fetchTogether(
+    orders: readonly (Pick<UnpackOrder, 'registry' | 'root' | 'size'> & { readonly trail: Trail })[],
+    signal: AbortSignal
+  ): Promise<ReadonlySet<ContentId>>
   /** Verifies, writes beside the target, renames; does not wait for the disk. Returns the content ids of the files. */
   unpack(order: UnpackOrder, signal: AbortSignal): Promise<ReadonlyMap<string, string>>
+  /** These were put in their places, and what that took. Best effort. */
+  onPlaced(
+    placed: readonly { readonly registry: RegistryId; readonly root: ContentId; readonly ms: number }[]
+  ): Promise<void>
   /** The files of a package, from blocks that are on this disk; undefined when they are not. */
   filesOf(root: ContentId, registry: RegistryId): Promise<ReadonlyMap<string, string> | undefined>
   readonly meter: Meter
@@ -72,11 +84,10 @@ export async function fetchAll(
   let done = 0
   const tell = (): void => onProgress({ ...progress.read(), done, of: missing.length })
   // A package that has come waits for the disk beside others: one turn at it makes many of them durable.
+  const tools = { traffic, progress, arrived }
   const lanes = new Queue({ concurrency: LIMITS.fetch.concurrentPackages, capacity: LIMITS.fetch.packagesUnderWay })
-  const fetching = fanOut(
-    missing,
-    { concurrency: LIMITS.fetch.packagesUnderWay, signal },
-    async ({ pack, release }, abort) => {
+  const alone = async (steps: readonly Step[]): Promise<void> =>
+    fanOut(steps, { concurrency: LIMITS.fetch.packagesUnderWay, signal }, async ({ pack, release }, abort) => {
       const order = { registry: pack.registry, root: pack.cid, size: release.size }
       const whole = await lanes.run(async () => {
         const started = now()
@@ -98,10 +109,62 @@ export async function fetchAll(
       await whole.coming
       done += 1
       tell()
-    }
-  )
-  await tellingOf(fetching, tell)
+    })
+  const fetching = async (): Promise<void> => {
+    const rest = await fetchTogether(
+      missing,
+      { content, now, signal, ...(resolveMs === undefined ? {} : { resolveMs }) },
+      tools
+    )
+    done = missing.length - rest.length
+    if (done > 0) tell()
+    await alone(rest)
+  }
+  await tellingOf(fetching(), tell)
   return arrived
+}
+
+interface FetchTools {
+  readonly traffic: TrafficShare
+  readonly progress: FetchProgress
+  readonly arrived: Map<string, Arrived>
+}
+
+/** Fetches small packages as one. Returns those that are still missing. */
+async function fetchTogether(
+  missing: readonly Step[],
+  { content, now, resolveMs, signal }: Pick<ExecuteContext, 'content' | 'now' | 'resolveMs' | 'signal'>,
+  { traffic, progress, arrived }: FetchTools
+): Promise<readonly Step[]> {
+  const small = missing.filter(({ release }) => release.size <= LIMITS.dag.eagerBytes)
+  if (small.length < 2) return missing
+  const started = now()
+  const coming = small.map(({ pack, release }) => {
+    const { trail, end } = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
+    return {
+      id: pack.id,
+      registry: pack.registry,
+      root: pack.cid,
+      size: release.size,
+      trail,
+      end,
+      received: traffic.begin()
+    }
+  })
+  let whole: ReadonlySet<ContentId> = new Set()
+  try {
+    whole = await content.fetchTogether(coming, signal)
+  } finally {
+    for (const { id, root, trail, end, received } of coming) {
+      end()
+      const shares = received()
+      if (!whole.has(root)) continue
+      const own = trail.received > 0 ? shares : []
+      const bytes = own.reduce((sum, [, count]) => sum + count, 0)
+      arrived.set(id, { from: own.map(([peer]) => peer), bytes, ms: now() - started })
+    }
+  }
+  return missing.filter(({ pack }) => !whole.has(pack.cid))
 }
 
 /**
@@ -111,14 +174,16 @@ export async function fetchAll(
 export async function placeAll(
   { steps, removals }: Pick<Plan, 'removals' | 'steps'>,
   store: ProjectStore,
-  { content, signal, onProgress }: ExecuteContext
+  { content, now, signal, onProgress }: ExecuteContext
 ): Promise<readonly PlacedFolder[]> {
   await store.writeJournal(steps.map(({ path, pack }) => ({ path, cid: pack.cid })))
   const placed: PlacedFolder[] = []
-  await fanOut(
+  const times: { readonly registry: RegistryId; readonly root: ContentId; readonly ms: number }[] = []
+  const placing = fanOut(
     steps,
     { concurrency: LIMITS.fetch.concurrentPackages, signal },
     async ({ pack, path, release }, abort) => {
+      const started = now()
       const { size, digests, manifest } = release
       const target = `${store.folder}/${path}`
       const order = {
@@ -131,9 +196,15 @@ export async function placeAll(
       }
       const files = await content.unpack(order, abort)
       placed.push({ path, cid: pack.cid, files })
+      times.push({ registry: pack.registry, root: pack.cid, ms: now() - started })
       onProgress({ text: `installed ${pack.id}@${pack.version}`, done: placed.length, of: steps.length })
     }
   )
+  try {
+    await placing
+  } finally {
+    await content.onPlaced(times)
+  }
   for (const path of removals) {
     signal.throwIfAborted()
     await store.remove(path)
