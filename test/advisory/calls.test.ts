@@ -20,11 +20,11 @@ beforeAll(async () => {
   files = await tempDir('advisories')
   project = await tempDir('project')
   acme = (await ann.node.call('registryCreate', { name: 'acme' })).id
-  for (const version of ['1.0.0', '1.0.1', '1.1.0', '2.0.0']) await ann.publish({ name: 'beta', version })
+  for (const version of ['1.0.0', '1.0.1', '1.1.0']) await ann.publish({ name: 'beta', version })
   await ann.publish({ name: 'alpha', dependencies: { beta: '^1.0.0' } })
   await bob.node.call('registryCreate', { name: 'audits', alias: 'audits' })
   await bob.follow(acme, await everythingOf(ann, acme))
-})
+}, 120_000)
 afterAll(() => Promise.all([ann, bob].map(({ node }) => node.stop())))
 
 const osv = (id: string, events: readonly object[], more: object = {}, name = 'beta') => ({
@@ -40,7 +40,7 @@ const file = async (name: string, value: unknown): Promise<string> => {
   return path
 }
 
-const add = async (who: Somebody, record: { readonly id: string }, registry: string) =>
+const add = async (who: Somebody, record: { readonly id: string; readonly affected: unknown }, registry: string) =>
   who.node.call('advisoryAdd', { path: await file(`${record.id}.json`, record), registry })
 
 const audit = (who: Somebody): Promise<ProjectAudit> => who.node.call('auditProject', { project })
@@ -129,7 +129,7 @@ describe('what is installed', () => {
     // The record says 1.0.1; what is stopped is nothing to move to.
     expect(found.findings[0]?.fixed).toBe('1.0.1')
     expect(found).toMatchObject({ denied: 1, packages: [{ verdict: 'deny', moveTo: '1.1.0' }] })
-    expect(await refusal(ann.node.call('install', { references: [], project }))).toMatchObject({
+    expect(await refusal(ann.node.call('install', { references: [], project, frozen: true }))).toMatchObject({
       code: 'POLICY_DENIED'
     })
     const fixed = await ann.node.call('auditFix', { project, offline: true })
@@ -149,7 +149,6 @@ describe('what is installed', () => {
     expect(JSON.stringify([refused.message, refused.tried])).toContain('quarantine: again')
     const { versions } = await ann.node.call('show', { reference: 'acme:beta' })
     expect(versions.map(({ version, state }) => `${version} ${state}`)).toEqual([
-      '2.0.0 ok',
       '1.1.0 quarantined',
       '1.0.1 quarantined',
       '1.0.0 ok'
