@@ -46,7 +46,7 @@ import { waitFor } from './wait.ts'
 
 /** Everything a node answers, over its parts. The one table behind the daemon's socket and the in-process node. */
 export function createApi(parts: NodeParts): Api {
-  const { quarantiner, registries, yanker } = parts
+  const { registries } = parts
   return {
     status: () => status(parts),
     peers: async () => peers(parts),
@@ -75,22 +75,7 @@ export function createApi(parts: NodeParts): Api {
     outdated: ({ project }, { signal }) => parts.outdated(project, signal),
     search: params => search(parts, params),
     show: (params, context) => show(parts, params, context),
-    yank: async ({ reference, reason, key, out }) => {
-      const target = { ...(await exactVersion(parts, reference)), key }
-      return yanked(parts, { target, out }, () => yanker.yank(target, reason))
-    },
-    unyank: async ({ reference, key, out }) => {
-      const target = { ...(await exactVersion(parts, reference)), key }
-      return yanked(parts, { target, out }, () => yanker.unyank(target))
-    },
-    quarantine: async ({ reference, reason, key, out }) => {
-      const target = { ...(await exactVersion(parts, reference)), key }
-      return yanked(parts, { target, out }, () => quarantiner.quarantine(target, reason))
-    },
-    unquarantine: async ({ reference, key, out }) => {
-      const target = { ...(await exactVersion(parts, reference)), key }
-      return yanked(parts, { target, out }, () => quarantiner.unquarantine(target))
-    },
+    ...statusCalls(parts),
     ...authorityApi(parts),
     ...documentApi(parts),
     ...policyApi(parts),
@@ -135,6 +120,29 @@ async function publishTo(
   if (published === undefined) throw new RegistryError('INTERNAL', 'nothing was published')
   const { alias, isDefault } = parts.registries.find(published.registry)
   return { ...published, alias, isDefault, file }
+}
+
+/** What becomes of one version after it was published. */
+function statusCalls(parts: NodeParts): Pick<Api, 'quarantine' | 'unquarantine' | 'unyank' | 'yank'> {
+  const { quarantiner, yanker } = parts
+  return {
+    yank: async ({ reference, reason, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
+      return yanked(parts, { target, out }, () => yanker.yank(target, reason))
+    },
+    unyank: async ({ reference, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
+      return yanked(parts, { target, out }, () => yanker.unyank(target))
+    },
+    quarantine: async ({ reference, reason, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
+      return yanked(parts, { target, out }, () => quarantiner.quarantine(target, reason))
+    },
+    unquarantine: async ({ reference, key, out }) => {
+      const target = { ...(await exactVersion(parts, reference)), key }
+      return yanked(parts, { target, out }, () => quarantiner.unquarantine(target))
+    }
+  }
 }
 
 async function yanked<Result extends Pick<YankResult, 'fact' | 'name'>>(

@@ -63,7 +63,7 @@ function isInRange(version: Version, range: OsvRange, ecosystem: Ecosystem): boo
   return affected
 }
 
-/** By version; at one version what introduces is last, so that a record which contradicts itself warns once too often. */
+/** In the order of their versions. */
 function orderedEvents({ events }: OsvRange, ecosystem: Ecosystem): readonly Event[] | undefined {
   const placed: Event[] = []
   for (const [kind, text] of events) {
@@ -71,10 +71,11 @@ function orderedEvents({ events }: OsvRange, ecosystem: Ecosystem): readonly Eve
     if (at === undefined) return undefined
     placed.push({ kind, at })
   }
-  return placed.toSorted(
-    (a, b) => comparePlaces(a.at, b.at, ecosystem) || Number(a.kind === 'introduced') - Number(b.kind === 'introduced')
-  )
+  return placed.toSorted((a, b) => comparePlaces(a.at, b.at, ecosystem) || TURNS[a.kind] - TURNS[b.kind])
 }
+
+/** At one version: a record that is fixed where it is introduced contradicts itself, and warns once too often. */
+const TURNS: Readonly<Record<OsvEvent[0], number>> = { fixed: 0, introduced: 1, last_affected: 2, limit: 3 }
 
 function placeOf(kind: OsvEvent[0], text: string, ecosystem: Ecosystem): Place | undefined {
   if (kind === 'introduced' && text === '0') return 'first'

@@ -16,6 +16,7 @@ import { listBlocks } from '../../storage/content/walk-dag.ts'
 import { memoryBlocks } from '../../storage/memory-blocks.ts'
 import { askDag } from '../support/ask-dag.ts'
 import { packageFolder } from '../support/package-folder.ts'
+import { subject } from '../support/facts.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -114,6 +115,67 @@ test('what has just been published is sent at once, and what was yanked as befor
   expect(await overBitswap(leaf)).toBe(true)
   await node.call('yank', { reference: 'main:beta@1.0.0', reason: 'broken' })
   expect(await askDag(asker, { root: fresh, wants: [leaf] })).toEqual(['block', 'end'])
+})
+
+test('what is in quarantine is sent over none from that moment on, stays on the disk, and is sent again once it is lifted', async () => {
+  const stopped = await publish('epsilon')
+  const leaf = (await blocksOf(stopped)).at(-1) as CID
+  const wants = [toLink(stopped), leaf]
+  expect(await askDag(asker, { root: stopped, wants })).toEqual(['block', 'block', 'end'])
+  expect(await overBitswap(leaf)).toBe(true)
+  await node.call('quarantine', { reference: 'main:epsilon@1.0.0', reason: 'a key leaked' })
+  expect(await askDag(asker, { root: stopped, wants })).toEqual(['missing', 'missing', 'end'])
+  expect(await overBitswap(leaf)).toBe(false)
+  expect(await overBitswap(toLink(stopped))).toBe(false)
+  expect(await askDag(asker, { root, wants: [toLink(root)] })).toEqual(['block', 'end'])
+  expect(await node.parts.spaces.public.blocks.has(leaf)).toBe(true)
+  await node.call('unquarantine', { reference: 'main:epsilon@1.0.0' })
+  expect(await askDag(asker, { root: stopped, wants })).toEqual(['block', 'block', 'end'])
+  expect(await overBitswap(leaf)).toBe(true)
+})
+
+test('what is in quarantine here and named by another package, too, is sent again once all was read anew', async () => {
+  const dag = new DagBlocks()
+  const shared = rootOf(dag.folder({ a: dag.raw(randomBytes(9)) }))
+  const other = '2' as string as RegistryId
+  const { signal } = new AbortController()
+  let now = 0
+  let isStopped = false
+  const view = (): PackageView =>
+    ({
+      versions: [{ yanks: [], contents: [{ root: shared }], ...(isStopped ? { quarantines: [{}] } : {}) }]
+    }) as unknown as PackageView
+  const named = { versions: [{ yanks: [], contents: [{ root: shared }] }] } as unknown as PackageView
+  const reachable = new Reachable({
+    space: () => ({
+      stored: memoryBlocks(),
+      isKept: async () => false,
+      onKept: () => () => undefined,
+      kept: async function* () {
+        yield* []
+      }
+    }),
+    registries: () => [registry, other],
+    view: {
+      ...NOTHING_SAID,
+      find: async () => view(),
+      packages: async function* (which: RegistryId) {
+        yield which === other ? named : view()
+      }
+    },
+    clock: { now: () => now, after: () => undefined },
+    stopping: signal
+  })
+  const isShown = (): Promise<boolean> => reachable.isNamed(toLink(shared), signal)
+  expect(await isShown()).toBe(true)
+  isStopped = true
+  reachable.noted(registry, subject('alpha'))
+  expect(await isShown()).toBe(false)
+  // Nor does news about roles, which makes all of it be read again in a while, bring it back before.
+  reachable.noted(registry, 'registry')
+  expect(await isShown()).toBe(false)
+  now += LIMITS.gateway.rescanMs
+  expect(await isShown()).toBe(true)
 })
 
 test('what an operator withholds is sent over none, whatever leads to it', async () => {

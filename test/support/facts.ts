@@ -4,6 +4,7 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 import { generateSecret, principalOf } from '../../attestation/keys.ts'
 import type { Secret } from '../../attestation/keys.ts'
 import { signFact } from '../../attestation/sign-fact.ts'
+import { parseOsv } from '../../protocol/advisory/osv.ts'
 import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
 import { parseContentId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
@@ -243,6 +244,32 @@ export class FactWriter {
     { authority, by = this.root }: { authority: CitedAuthority; by?: Person }
   ): Made {
     return this.write(by, subject(name), { type: 'unyank', value: { version: parseSemver(version), yanks, authority } })
+  }
+
+  quarantine(
+    name: string,
+    version: string,
+    authority: CitedAuthority,
+    { by = this.root, reason = 'stopped' } = {}
+  ): Made {
+    const value = { version: parseSemver(version), reason, authority }
+    return this.write(by, subject(name), { type: 'quarantine', value })
+  }
+
+  unquarantine(
+    name: string,
+    version: string,
+    quarantines: readonly FactId[],
+    { authority, by = this.root }: { authority: CitedAuthority; by?: Person }
+  ): Made {
+    const value = { version: parseSemver(version), quarantines: quarantines.toSorted(), authority }
+    return this.write(by, subject(name), { type: 'unquarantine', value })
+  }
+
+  /** An OSV record about a package; the name need not be granted here. */
+  advisory(name: string, record: unknown, { by = this.root, head = this.genesis.id } = {}): Made {
+    const bytes = new TextEncoder().encode(JSON.stringify(record))
+    return this.write(by, subject(name), { type: 'advisory', value: { head, record: bytes, osv: parseOsv(bytes) } })
   }
 
   /** What a release cites: the genesis unless said otherwise, and the claim of the package. */
