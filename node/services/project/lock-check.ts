@@ -12,7 +12,8 @@ import type { FindPackage } from '../resolve.ts'
 
 /** Something a person should know, and that does not stop an install. */
 export interface Warning {
-  readonly code: 'conflict' | 'forked-author' | 'kept' | 'policy' | 'similar-name' | 'single-source' | 'withdrawn' | 'yanked'
+  readonly code:
+    'conflict' | 'forked-author' | 'kept' | 'policy' | 'similar-name' | 'single-source' | 'withdrawn' | 'yanked'
   readonly id: PackId
   readonly text: string
 }
