@@ -31,6 +31,7 @@ import { newerFinder } from './services/project/newer.ts'
 import { quarantiner } from './services/quarantine.ts'
 import { yanker } from './services/yank.ts'
 import { composeSubmissions } from './submissions.ts'
+import type { Submissions } from './submissions.ts'
 import type { PrivateSwarms } from './private-swarms.ts'
 import { composeKeeping } from './store-parts.ts'
 import { composeStatements } from './statements.ts'
@@ -102,21 +103,17 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const publishing = composeAuthoring(home, core, { gate, view })
   const { author, authority } = publishing
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
+  const { names } = submissions
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const { attesting, publishers, policy, receipt } = composeJudging(init, core, {
-    ...publishing,
-    gate,
-    view,
-    sources,
-    precedence
-  })
+  const judging = { ...publishing, gate, view, sources, precedence }
+  const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
   const installing = composeInstalling(core, {
     reading,
     precedence,
     keeper,
     sources,
     judge: policy.judge,
-    similar: submissions.names.near.bind(submissions.names),
+    similar: names.near.bind(names),
     askDomains: publishers.refresh.bind(publishers),
     receipt,
     provide: provideLater(core),
@@ -133,13 +130,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     mirror,
     mirrors,
     keeps,
-    publish: publisher({
-      ...publishing,
-      documents,
-      taken: submissions.names.taken.bind(submissions.names),
-      content: contentSource(core),
-      provide: provideIn(core)
-    }),
+    publish: publisher({ ...publishing, ...publishingOf(core, names), documents }),
     yanker: yanker(publishing),
     quarantiner: quarantiner(publishing),
     authority,
@@ -169,6 +160,11 @@ function gateOver(
       if (admission.verdict === 'reject') for (const swarm of swarms.all) swarm.blame(peer)
     }
   })
+}
+
+/** What publishing reads and tells beside facts. */
+function publishingOf(core: Core, names: Submissions['names']) {
+  return { taken: names.taken.bind(names), content: contentSource(core), provide: provideIn(core) }
 }
 
 /** Tells the swarm of a registry who has a root. */

@@ -43,16 +43,10 @@ export async function askDomain(
     signal.throwIfAborted()
     if (timeout.aborted) return { fault: 'timeout' }
     if (isRegistryError(error)) return { fault: 'too-large' }
-    switch ((error as NodeJS.ErrnoException).code) {
-      // The domain, or this record of it, does not exist: whoever took it away has taken the key away.
-      case NODATA:
-      case NOTFOUND:
-        return { keys: [] }
-      case TIMEOUT:
-        return { fault: 'timeout' }
-      default:
-        return { fault: 'no-answer' }
-    }
+    const { code } = error as NodeJS.ErrnoException
+    // The domain, or this record of it, does not exist: whoever took it away has taken the key away.
+    if (code === NODATA || code === NOTFOUND) return { keys: [] }
+    return { fault: code === TIMEOUT ? 'timeout' : 'no-answer' }
   }
 }
 

@@ -35,7 +35,7 @@ export function skeletonKey(name: PackageName): string {
 }
 
 /** Characters of a skeleton. What folds is not among them. */
-const ALPHABET = [...'abcdefghjklmnopqrstuvwxyz2346789']
+const ALPHABET = 'abcdefghjklmnopqrstuvwxyz2346789'
 
 /** Below this length names come near each other by chance: only letters that changed places, and a letter too many, count. */
 const SHORT = 5

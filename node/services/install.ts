@@ -19,7 +19,7 @@ import { wantedIds } from './project/graph.ts'
 import type { Warning } from './project/lock-check.ts'
 import { formatLock } from './project/lock-format.ts'
 import type { Lock, PackId } from './project/lock-format.ts'
-import { journalPaths, makePlan } from './project/plan.ts'
+import { journalPaths, makePlan, toPlace } from './project/plan.ts'
 import type { Plan, Step } from './project/plan.ts'
 import type { ProjectStore } from './project/project.ts'
 import { findTarget } from './project/target.ts'
@@ -231,10 +231,6 @@ async function judged(
   const judgement = await judge(request.project, candidates, signal)
   await assertAllowed(judgement, now())
   return judgement
-}
-
-function toPlace({ steps }: Plan): readonly Step[] {
-  return steps.filter(({ action }) => action === 'add' || action === 'replace')
 }
 
 function isIdle({ plan, lockChanged, projectChanged, isInterrupted }: Work): boolean {

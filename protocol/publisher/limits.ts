@@ -25,7 +25,5 @@ export const PUBLISHER_LIMITS = Object.freeze({
   /** domains of which the answer is kept */
   remembered: 4_096,
   /** claims that one list shows */
-  listed: 1_000,
-  /** servers that are asked instead of those of the system */
-  servers: 4
+  listed: 1_000
 })

@@ -58,6 +58,7 @@ async function started(who: Person = root) {
     content,
     announce,
     provide: (): void => void steps.push('provided'),
+    taken: async () => undefined,
     signer: async () => signer,
     now: () => 1
   }

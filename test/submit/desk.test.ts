@@ -1,85 +1,25 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { Author } from '../../node/services/author.ts'
-import { Desk } from '../../node/services/submit/desk.ts'
 import type { SubmissionSource } from '../../node/services/submit/desk.ts'
 import { Inbox } from '../../node/services/submit/inbox.ts'
-import { NameIndex } from '../../node/services/submit/name-index.ts'
-import { signFact } from '../../attestation/sign-fact.ts'
 import { signSubmission } from '../../attestation/sign-submission.ts'
 import { formatPrincipal } from '../../protocol/did.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
-import { isPackage } from '../../protocol/subject.ts'
-import type { Genesis } from '../../protocol/payload.ts'
 import { parseScope } from '../../protocol/role.ts'
 import { parseSubmission } from '../../protocol/submission.ts'
 import type { SubmissionId } from '../../protocol/submission.ts'
-import type { KeyValue } from '../../storage/key-value.ts'
 import { Records } from '../../storage/records.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
 import { failing } from '../support/failing.ts'
 import { FactWriter, person } from '../support/facts.ts'
-import type { Person } from '../support/facts.ts'
-import { openGate } from '../support/gate.ts'
 import { stranger } from '../support/submission.ts'
 
-const root = person('root')
-
-/** A desk over a real gate, store and inbox: a curator's node without a network. */
-async function openDesk(
-  admission: Genesis['admission'],
-  {
-    by = root,
-    kv = memoryKeyValue(),
-    more
-  }: { by?: Person; kv?: KeyValue; more?: (writer: FactWriter) => unknown } = {}
-) {
-  const writer = new FactWriter(root, { admission })
-  more?.(writer)
-  const registry = writer.registry
-  const { gate, view, store } = await openGate(registry, kv)
-  await gate.admitMany(
-    writer.all.map(({ bytes }) => bytes),
-    { peer: 'p' }
-  )
-  const chain = person(by === root ? 'desk' : 'other desk').chain
-  const author = new Author({
-    gate,
-    now: () => clock.now,
-    signer: {
-      principal: by.did,
-      sign: body => signFact(body, by.secret),
-      chain: () => chain,
-      renewChain: async () => chain
-    }
-  })
-  const names = new NameIndex({
-    find: (of, name) => view.find(of, name),
-    async *names(of) {
-      for await (const [subject] of store.rows(of)) if (isPackage(subject)) yield subject
-    }
-  })
-  const inbox = new Inbox(new Records(kv))
-  const announced: string[] = []
-  const desk = new Desk({
-    author,
-    gate,
-    names,
-    inbox,
-    announce: (_, { id }) => announced.push(id),
-    now: () => clock.now
-  })
-  return { desk, registry, view, kv, inbox, announced, writer }
-}
-
-const clock = { now: 0 }
+import { clock, from, openDesk, refused, root } from '../support/desk.ts'
 beforeEach(() => {
   clock.now = 1_700_000_000_000
 })
 
-const from = (peer: string, range = '203.0.113'): SubmissionSource => ({ peer, range, isPrivate: false })
 const near = (peer: string): SubmissionSource => ({ peer, range: '127.0.0.1', isPrivate: true })
-const refused = (reason: string) => ({ type: 'refused', reason })
 
 describe('what is refused without being kept', () => {
   test('a name that exists', async () => {

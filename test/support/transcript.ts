@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { PROGRAM } from './program.ts'
 import { COMPILE_CACHE, REPOSITORY } from './shared.ts'
 
+const ZONE_SERVER = join(REPOSITORY, 'test', 'support', 'children', 'dns-server.ts')
+
 /** One command of a manual with what it must print. */
 export interface Step {
   readonly command: string
@@ -62,6 +64,10 @@ export async function manualShell(folder: string): Promise<(command: string) => 
   const launcher = join(bin, 'ggen-node')
   await writeFile(launcher, `#!/bin/sh\nexec "${process.execPath}" "${PROGRAM}" "$@"\n`)
   await chmod(launcher, 0o755)
+  // Stands in for the zone of a domain: nothing outside this machine is asked.
+  const zone = join(bin, 'zone-server')
+  await writeFile(zone, `#!/bin/sh\nexec "${process.execPath}" "${ZONE_SERVER}" "$@"\n`)
+  await chmod(zone, 0o755)
   const env = {
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
     HOME: folder,

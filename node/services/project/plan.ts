@@ -245,3 +245,8 @@ export function changeLines(path: string, { modified: changed, missing, extra }:
 export function journalPaths({ packs }: Journal): readonly string[] {
   return packs.map(({ path }) => path)
 }
+
+/** What is put where it is to be. */
+export function toPlace({ steps }: Plan): readonly Step[] {
+  return steps.filter(({ action }) => action === 'add' || action === 'replace')
+}

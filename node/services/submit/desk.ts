@@ -191,8 +191,7 @@ export class Desk {
     // Who has a name may have those that look like it: he would be the one who is harmed. Where a person decides, he sees it.
     if (taken !== undefined && isOpen && !isOf(taken, envelope)) return refused('name-taken')
     // What comes near a name that exists is not given out by a machine.
-    const isNear = (await names.near(registry, name, envelope.author)).length > 0
-    if (!isNear && isOpen) {
+    if (isOpen && (await names.near(registry, name, envelope.author)).length === 0) {
       return { type: 'granted', fact: await this.#claim(envelope, name) }
     }
     if (known !== undefined) return known.state
