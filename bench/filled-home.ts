@@ -6,6 +6,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { FactStore } from '../storage/fact-store.ts'
 import { homePaths } from '../storage/home.ts'
 import { openLevel } from '../storage/level-key-value.ts'
+import type { KeyValue } from '../storage/key-value.ts'
 import { Records } from '../storage/records.ts'
 import { makeCorpus } from './corpus.ts'
 import type { Corpus, Shape } from './corpus.ts'
@@ -25,6 +26,7 @@ export interface OpenedGate {
   readonly gate: Gate
   readonly store: FactStore
   readonly records: Records
+  readonly kv: KeyValue
   readonly close: () => Promise<void>
 }
 
@@ -35,7 +37,7 @@ export async function openGate(folder: string, registry: RegistryId): Promise<Op
   await store.open(registry)
   const gate = new Gate({ store, mayAsk: () => true })
   await gate.open(registry)
-  return { gate, store, records: new Records(kv), close: () => kv.close() }
+  return { gate, store, records: new Records(kv), kv, close: () => kv.close() }
 }
 
 /** Admits everything and makes sure that everything was accepted. */

@@ -1,12 +1,12 @@
 import { composePolicy } from '../node/policy.ts'
-import type { Statements } from '../node/policy.ts'
 import { composePrecedence } from '../node/precedence.ts'
 import { Registries } from '../node/registries.ts'
 import type { Candidate } from '../node/services/policy/gather.ts'
-import type { AttestationView } from '../node/services/policy/sources.ts'
 import { RegistryView } from '../node/services/registry-view.ts'
 import { Sources } from '../node/sources.ts'
-import type { RegistryId } from '../protocol/cid.ts'
+import { AttestationReader } from '../node/services/attest/reader.ts'
+import { composeStatements } from '../node/statements.ts'
+import { TrustRecords } from '../storage/trust-records.ts'
 import { compilePolicy, judgeRelease } from '../protocol/policy/evaluate.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
 import type { ReleaseFacts } from '../protocol/policy/schema.ts'
@@ -14,17 +14,17 @@ import { homePaths } from '../storage/home.ts'
 import { person, subject } from '../test/support/facts.ts'
 import { FACTS } from '../test/policy/support.ts'
 import { nameAt } from './corpus.ts'
-import { filledHome, MANY, openGate } from './filled-home.ts'
+import { ATTESTATIONS, attestedHome } from './attested-home.ts'
+import type { AttestedHome } from './attested-home.ts'
+import { MANY, openGate } from './filled-home.ts'
 import type { OpenedGate } from './filled-home.ts'
 import { below, median } from './report.ts'
 import type { Figure } from './report.ts'
 import type { Workbench } from './workbench.ts'
 
 const PACKAGES = 1_000
-const ATTESTATIONS = 5
 const RUNS = 5
 const RELEASES = 5_000
-const AUDITORS = Array.from({ length: ATTESTATIONS }, (_, i) => person(`auditor ${i}`).did)
 const signal = new AbortController().signal
 
 /** One rule, and a lockfile of a thousand packages with five attestations each, by the strictest preset. */
@@ -32,13 +32,13 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
   if (workbench.wants('policy/rule')) yield rule()
   const [warm, cold] = ['policy/lockfile-warm', 'policy/lockfile-cold']
   if (!workbench.wants(warm) && !workbench.wants(cold)) return
-  const { home, registry } = await filledHome(workbench, MANY)
+  const attested = await attestedHome(workbench, PACKAGES)
   const times = { warm: [] as number[], cold: [] as number[] }
   for (let run = 0; run < RUNS; run++) {
     const started = performance.now()
-    const opened = await openGate(homePaths(home).store, registry)
+    const opened = await openGate(homePaths(attested.home).store, attested.registry)
     try {
-      const judged = await judging(opened, registry, await workbench.tempDir())
+      const judged = await judging(opened, attested, await workbench.tempDir())
       await judged()
       times.cold.push(performance.now() - started)
       const again = performance.now()
@@ -75,12 +75,14 @@ function rule(): Figure {
 
 /** What judges the first packages of a registry, and must find all of them wanting: nobody verified their publisher. */
 async function judging(
-  { gate, records, store }: OpenedGate,
-  registry: RegistryId,
+  { gate, kv, records, store }: OpenedGate,
+  { registry, audits }: AttestedHome,
   home: string
 ): Promise<() => Promise<void>> {
   const registries = new Registries(records)
   await registries.load()
+  await store.open(audits)
+  await gate.open(audits)
   const view = new RegistryView(store)
   const sources = new Sources(records, () => Date.now())
   const precedence = composePrecedence({ facts: store, gate, registries, view, sources })
@@ -89,9 +91,17 @@ async function judging(
   }
   const signer = { principal: person('nobody').did, signException: nobody, signReceipt: nobody }
   const clock = { now: () => Date.now() }
+  const attestations = new AttestationReader({ gate, registries, now: clock.now, contentHere: async () => undefined })
+  const statements = composeStatements({
+    attestations,
+    registries,
+    view,
+    trust: new TrustRecords(kv),
+    publishers: { domainOf: async () => undefined }
+  })
   const policy = composePolicy(
     { clock, facts: store, gate, precedence, registries, view, sources, home, signer },
-    statements(registry)
+    statements
   )
   const strict = policy.judgeBy([{ name: 'strict', policy: presetPolicy('strict'), isLocal: true }])
   const candidates: Candidate[] = []
@@ -105,26 +115,10 @@ async function judging(
   return async () => {
     const { judged } = await strict(undefined, candidates, signal)
     const denied = judged.filter(({ verdict }) => verdict === 'deny').length
+    const heard = judged.every(
+      ({ facts: { attestations: said } }) => said.filter(a => a.followed && a.passed).length === ATTESTATIONS
+    )
+    if (!heard) throw new Error('not every statement was heard')
     if (judged.length !== PACKAGES || denied !== PACKAGES) throw new Error(`${denied} of ${judged.length} were refused`)
-  }
-}
-
-function statements(registry: RegistryId): Statements {
-  const views = AUDITORS.map((issuer, i): AttestationView => ({
-    type: i === 0 ? 'sbom' : 'audit',
-    predicateType: 'https://example.org/audit/v1',
-    issuer,
-    registry,
-    subjectMatches: true,
-    marks: ['followed', 'passed', 'safe-to-run'],
-    summary: `read by auditor ${i}`,
-    concluded: null,
-    time: i
-  }))
-  return {
-    attestations: async () => views,
-    advisories: async () => [],
-    quarantine: async () => ({ active: false, reason: '' }),
-    domainOf: async () => undefined
   }
 }

@@ -44,7 +44,7 @@ function signatories(name: string, count: number): readonly Signatory[] {
 
 /** Signs facts of one registry, each some seconds after the one before. */
 export class Writer {
-  readonly root = signatory('bench')
+  readonly root: Signatory
   readonly curators = signatories('curator', CURATORS)
   readonly publishers = signatories('publisher', PUBLISHERS)
   readonly owners = signatories('owner', OWNERS)
@@ -52,9 +52,10 @@ export class Writer {
   readonly registry: RegistryId
   #time = 1_700_000_000_000
 
-  constructor() {
+  constructor(name = 'bench') {
+    this.root = signatory(name)
     const value = {
-      name: 'bench',
+      name,
       roots: [this.root.did],
       threshold: 1,
       recovery: person('bench recovery').did,

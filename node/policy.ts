@@ -41,7 +41,8 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
     find: view.find.bind(view),
     registry: id => {
       const entry = known(id)
-      return { alias: entry?.alias ?? id, isPrivate: entry !== undefined && precedence.isPrivate(entry) }
+      const isPrivate = entry !== undefined && precedence.isPrivate(entry)
+      return { alias: entry?.alias ?? id, isPrivate, staleHours: entry?.made === true ? 0 : staleHours(parts, id) }
     },
     isOwn: (registry, by) => {
       if (by === signer.principal) return true
@@ -59,6 +60,18 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
     ownKey: signer.principal,
     now: () => clock.now()
   }
+}
+
+const HOUR_MS = 60 * 60 * 1000
+
+/**
+ * For how long a registry may have said something that is not known here. Attack: peers that go on showing an old state, each part of
+ * which is proven. A time that has not come, by a clock that was wrong, is none.
+ */
+function staleHours({ sources, clock }: Composing, registry: RegistryId): number {
+  const age = clock.now() - (sources.heardAt(registry) ?? Number.NEGATIVE_INFINITY)
+  if (age < -LIMITS.clockSkewMs) return LIMITS.policy.neverHours
+  return Math.min(LIMITS.policy.neverHours, Math.floor(Math.max(0, age) / HOUR_MS))
 }
 
 /** What others say about releases and keys: of attestations, advisories, quarantines and domains. */

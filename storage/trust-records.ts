@@ -3,7 +3,7 @@ import { RegistryError } from '../protocol/errors.ts'
 import { recordOf } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { keysFrom } from './fact-records.ts'
-import type { KeyValue } from './key-value.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 /** Somebody whose word the operator takes for something: a registry id or a key. */
 export interface TrustRecord {
@@ -21,6 +21,9 @@ export interface TrustRecord {
  */
 export class TrustRecords {
   readonly #kv: KeyValue
+  /** All of them, since they were read: every judgement asks for each release. */
+  #known: readonly TrustRecord[] | undefined
+  #changes = 0
 
   constructor(kv: KeyValue) {
     this.#kv = kv
@@ -28,6 +31,14 @@ export class TrustRecords {
 
   /** In the order of purposes, then of names. */
   async all(): Promise<readonly TrustRecord[]> {
+    const changes = this.#changes
+    const known = this.#known ?? (await this.#readAll())
+    // What was read while somebody changed it may be from before.
+    if (changes === this.#changes) this.#known = known
+    return known
+  }
+
+  async #readAll(): Promise<readonly TrustRecord[]> {
     const found: TrustRecord[] = []
     for await (const [key, value] of this.#kv.iterate({ ...keysFrom('trust!'), limit: LIMITS.attestations.trusted })) {
       const [, purpose = '', who = ''] = key.split('!')
@@ -47,15 +58,25 @@ export class TrustRecords {
         'LIMIT_EXCEEDED',
         `at most ${LIMITS.attestations.trusted} registries and keys are trusted`
       )
-    await this.#kv.batch([{ type: 'put', key: keyOf(purpose, who), value: encodeCbor({ time }) }], { sync: true })
+    await this.#write({ type: 'put', key: keyOf(purpose, who), value: encodeCbor({ time }) })
     return true
   }
 
   /** False when it was not there. */
   async remove(purpose: string, who: string): Promise<boolean> {
     if (!(await this.#kv.has(keyOf(purpose, who)))) return false
-    await this.#kv.batch([{ type: 'del', key: keyOf(purpose, who) }], { sync: true })
+    await this.#write({ type: 'del', key: keyOf(purpose, who) })
     return true
+  }
+
+  /** Nothing that was read before is believed afterwards: a write that reported a failure may have landed. */
+  async #write(operation: KeyValueOp): Promise<void> {
+    try {
+      await this.#kv.batch([operation], { sync: true })
+    } finally {
+      this.#changes += 1
+      this.#known = undefined
+    }
   }
 }
 

@@ -30,6 +30,9 @@ export const ATTEST_LIMITS = Object.freeze({
     perRow: 1_024,
     /** what one look-up over all registries answers with */
     shown: 4_096,
+    /** releases whose statements are remembered as they were read, and for how long: what time changes is seen after that */
+    readReleases: 4_096,
+    rereadMs: 60_000,
     /** predicates that are fetched for one look-up */
     fetched: 16,
     /** registries and keys whose word is taken for something */

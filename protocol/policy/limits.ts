@@ -36,6 +36,10 @@ export const POLICY_LIMITS = Object.freeze({
   exceptionMs: 366 * DAY,
   /** how old a key must be in a package before another one beside it is noticed */
   oldKeyMs: 30 * DAY,
+  /** earlier versions that a release is compared with */
+  compared: 3,
+  /** what a registry that was never compared with anybody is called: a hundred years */
+  neverHours: 876_000,
   /** what came within this time after the first fact of a registry was there before anybody here looked */
   firstLookMs: HOUR,
   /** deltas between an audit in full and what it is taken for, and releases that are looked at for them */

@@ -63,6 +63,12 @@ const STRICT: readonly PresetRule[] = [
   { id: 'forked-author', require: '!marks.forkedAuthor', message: 'its author signed two statements for one place' },
   { id: 'yanked', require: '!marks.yanked', message: 'the version was yanked' },
   {
+    id: 'staleness',
+    when: '!release.own',
+    require: 'registry.staleHours < 24',
+    message: 'its registry was not compared with anybody for a day: what was withdrawn since is not known here'
+  },
+  {
     id: 'publisher',
     when: '!release.own',
     require: 'publisher.verified',

@@ -53,6 +53,11 @@ export const SCHEMA = {
         type: 'bool',
         doc: 'only its members see it',
         example: 'registry.private || publisher.verified'
+      },
+      staleHours: {
+        type: 'int',
+        doc: 'whole hours since it was compared with somebody to the end; 0 where it was made here, 876000 when it never was',
+        example: 'registry.staleHours < 24'
       }
     }
   },
@@ -93,7 +98,7 @@ export const SCHEMA = {
       },
       downgrades: {
         type: 'list<string>',
-        doc: 'what earlier releases of the package had and this one has not: `new-key`',
+        doc: 'what earlier releases of the package had and this one has not: `new-key`, `no-provenance`, `unverified-publisher`',
         example: '!("new-key" in marks.downgrades)'
       }
     }

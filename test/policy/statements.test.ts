@@ -233,3 +233,53 @@ describe('deltas', () => {
     expect(await at.allows('1.3.0')).toBe(false)
   })
 })
+
+describe('what earlier versions had', () => {
+  const PROVENANCE = {
+    buildDefinition: { buildType: 'https://example.org/build', externalParameters: {} },
+    runDetails: { builder: { id: 'https://example.org/builder' } }
+  }
+  const downgrades = async (at: Hearing, version: string) => (await at.judged(version)).facts.marks.downgrades
+
+  test('a provenance is missed in the next version, if the registry or a follower said it', async () => {
+    const at = await Hearing.of(['1.0.0', '1.1.0'])
+    const eve = await at.speaker('eve')
+    await at.says(eve, '1.0.0', 'provenance', PROVENANCE)
+    expect(await downgrades(at, '1.1.0')).toEqual([])
+    await at.says(at.acme, '1.0.0', 'provenance', PROVENANCE)
+    expect(await downgrades(at, '1.1.0')).toEqual(['no-provenance'])
+    expect(await downgrades(at, '1.0.0')).toEqual([])
+    const { rules } = await at.judged('1.1.0')
+    expect(rules.find(({ outcome }) => outcome === 'deny')?.code).toBe('trust-downgrade')
+    await at.says(at.acme, '1.1.0', 'provenance', PROVENANCE)
+    expect(await at.allows('1.1.0')).toBe(true)
+  })
+
+  test('a verified publisher is missed where another key signed', async () => {
+    const thief = person('thief')
+    const at = await Hearing.of(['1.0.0'], { domainOf: async key => (key === thief.did ? undefined : 'acme.example.org') })
+    const head = at.acme.grant(thief.did, 'publisher').id
+    const [claim] = at.acme.all.filter(({ body }) => body.type === 'claim')
+    if (claim === undefined) throw new Error('no claim')
+    at.acme.release('lib', '1.1.0', { registry: head, package: claim.id }, { by: thief })
+    await at.here.read(at.acme)
+    expect(await downgrades(at, '1.1.0')).toEqual(['new-key', 'unverified-publisher'])
+  })
+})
+
+test('a registry that nobody was compared with for a day is refused by strict, and the clock does not help', async () => {
+  const at = await Hearing.of(['1.0.0'])
+  await writeFile(join(at.home, 'policy.toml'), 'version = 1\npreset = "strict"\n')
+  const stale = async () => {
+    const { facts, rules } = await at.judged()
+    const isDenied = rules.some(({ code, outcome }) => code === 'staleness' && outcome === 'deny')
+    return [facts.registry.staleHours, isDenied]
+  }
+  expect(await stale()).toEqual([240, true])
+  await at.here.read(at.acme)
+  expect(await stale()).toEqual([0, false])
+  at.here.now += 25 * 60 * 60 * 1000
+  expect(await stale()).toEqual([25, true])
+  at.here.now -= 50 * 60 * 60 * 1000
+  expect(await stale()).toEqual([876_000, true])
+})

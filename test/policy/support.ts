@@ -16,7 +16,7 @@ export const FACTS: ReleaseFacts = {
     own: false,
     locked: false
   },
-  registry: { id: 'bafyregistry', alias: 'acme', private: false },
+  registry: { id: 'bafyregistry', alias: 'acme', private: false, staleHours: 0 },
   publisher: { key: 'did:key:z6MkPublisher', verified: true, domain: 'lib.example.org' },
   marks: { counts: true, conflict: false, yanked: false, forkedAuthor: false, downgrades: [] },
   attestations: [

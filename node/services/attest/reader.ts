@@ -3,6 +3,7 @@ import type { AttestationRecord, SaidOf } from '../../../protocol/attest/read-mo
 import { subjectsOf } from '../../../protocol/attest/release-subjects.ts'
 import type { ReleaseBytes } from '../../../protocol/attest/release-subjects.ts'
 import type { Authority } from '../../../protocol/authority.ts'
+import { toHex } from '../../../protocol/bytes.ts'
 import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
@@ -28,22 +29,43 @@ export interface AttestationReaderComponents {
 export class AttestationReader {
   readonly #components: AttestationReaderComponents
 
+  /** What was read of releases, those that were asked for first at the front. */
+  readonly #read = new Map<string, Read>()
+
   constructor(components: AttestationReaderComponents) {
     this.#components = components
   }
 
   async of(release: ReleaseBytes): Promise<readonly AttestationRecord[]> {
     const said = await this.said(release)
-    const { now } = this.#components
-    const first = attestationsOf(release, said, { now: now() })
+    const now = this.#components.now()
+    const key = keyOf(release)
+    const known = this.#read.get(key)
+    if (known !== undefined && isSame(known, said, now)) return known.records
+    const { records, isWhole } = await this.#readAll(release, said, now)
+    this.#read.delete(key)
+    // A predicate that is not here may come without any fact that says so.
+    if (isWhole) this.#read.set(key, { said, at: now, records })
+    const [oldest] = this.#read.keys()
+    if (oldest !== undefined && this.#read.size > LIMITS.attestations.readReleases) this.#read.delete(oldest)
+    return records
+  }
+
+  async #readAll(
+    release: ReleaseBytes,
+    said: readonly SaidOf[],
+    now: number
+  ): Promise<Pick<Read, 'records'> & { readonly isWhole: boolean }> {
+    const first = attestationsOf(release, said, { now })
     const contents = new Map<ContentId, Uint8Array>()
     for (const { registry, content } of first) {
       if (content === null || contents.has(content.cid)) continue
       const bytes = await this.#components.contentHere(registry, content.cid)
       if (bytes !== undefined) contents.set(content.cid, bytes)
     }
-    const records = contents.size === 0 ? first : attestationsOf(release, said, { now: now(), contents })
-    return records.slice(0, LIMITS.attestations.shown)
+    const records = contents.size === 0 ? first : attestationsOf(release, said, { now, contents })
+    const isWhole = records.every(({ marks }) => !marks.includes('not-here'))
+    return { records: records.slice(0, LIMITS.attestations.shown), isWhole }
   }
 
   /** The facts behind it. */
@@ -59,4 +81,38 @@ export class AttestationReader {
     }
     return found
   }
+}
+
+/** What was read of a release, and out of what. */
+interface Read {
+  readonly said: readonly SaidOf[]
+  readonly at: number
+  readonly records: readonly AttestationRecord[]
+}
+
+/** What statements are compared with: all that one may say of the bytes, and the name that another may not use. */
+function keyOf({ name, version, root, digests }: ReleaseBytes): string {
+  return `${name}@${version} ${root} ${toHex(digests.sha256)} ${toHex(digests.sha512)}`
+}
+
+/**
+ * Whether the same would be read again: the gate hands out other lists with every fact that comes, and another authority with every
+ * change. What ends or begins with time is looked at again before anybody could tell the difference.
+ */
+function isSame({ said, at }: Read, now: readonly SaidOf[], time: number): boolean {
+  return (
+    Math.abs(time - at) <= LIMITS.attestations.rereadMs &&
+    said.length === now.length &&
+    said.every((one, i) => {
+      const other = now[i]
+      return (
+        other !== undefined &&
+        one.registry === other.registry &&
+        one.subject === other.subject &&
+        one.authority === other.authority &&
+        one.set === other.set &&
+        one.cut === other.cut
+      )
+    })
+  )
 }

@@ -1,9 +1,8 @@
-import type { PackageView } from '../../../protocol/fold.ts'
 import type { VersionView } from '../../../protocol/fold-versions.ts'
-import { LIMITS } from '../../../protocol/limits.ts'
 import type { ReleaseContent } from '../../../protocol/payload.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Principal } from '../../../protocol/did.ts'
+import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
 import type { FirstSeen, PolicySources, ReleaseId } from './sources.ts'
 
@@ -25,7 +24,8 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const [seen] = await sources.firstSeen(registry, [fact])
   const views = (await sources.attestations(candidate)).toSorted((a, b) => a.time - b.time)
   const domain = await sources.domainOf(by)
-  const { alias, isPrivate } = sources.registry(registry)
+  const { alias, isPrivate, staleHours } = sources.registry(registry)
+  const release = { candidate, views, domain }
   return {
     release: {
       name,
@@ -36,9 +36,9 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
       own: sources.isOwn(registry, by),
       locked
     },
-    registry: { id: registry, alias, private: isPrivate },
+    registry: { id: registry, alias, private: isPrivate, staleHours },
     publisher: { key: by, verified: domain !== undefined, domain: domain ?? '' },
-    marks: { ...marksOf(candidate, stated), downgrades: await downgradesOf(candidate, view, sources, now) },
+    marks: { ...marksOf(candidate, stated), downgrades: await downgradesOf(release, { view, sources, now }) },
     attestations: attestationFacts(views),
     licence: licenceFacts(content.manifest.license ?? '', views),
     age: { hours: hoursSince(seen, now), basis: seen?.basis ?? 'first-seen' },
@@ -65,29 +65,4 @@ function marksOf(
     yanked: (stated?.yanks.length ?? 0) > 0,
     forkedAuthor: content?.marks.includes('forked-author') === true
   }
-}
-
-/**
- * What earlier releases of the package had and this one has not. A key is old here when the first release by it was there
- * before anybody here looked, or came a while ago: so a new key beside an old one is noticed for that long, and however
- * many versions it publishes meanwhile, none of them vouches for another.
- */
-async function downgradesOf(
-  { registry, by, fact }: Candidate,
-  view: PackageView | undefined,
-  { firstSeen }: PolicySources,
-  now: number
-): Promise<readonly string[]> {
-  const stated = view?.versions.flatMap(({ contents }) => contents) ?? []
-  if (stated.every(content => content.by === by)) return []
-  const seen = await firstSeen(
-    registry,
-    stated.map(content => content.fact)
-  )
-  const old = new Set(stated.filter((_, i) => isOld(seen[i], now)).map(content => content.by))
-  return old.size === 0 || old.has(by) || isOld((await firstSeen(registry, [fact]))[0], now) ? [] : ['new-key']
-}
-
-function isOld(seen: FirstSeen | undefined, now: number): boolean {
-  return seen !== undefined && (seen.basis === 'first-look' || now - seen.time >= LIMITS.policy.oldKeyMs)
 }

@@ -42,7 +42,11 @@ export interface FirstSeen {
 export interface PolicySources {
   readonly find: FindPackage
   /** What a registry is called here, and who sees it. */
-  readonly registry: (id: RegistryId) => { readonly alias: string; readonly isPrivate: boolean }
+  readonly registry: (id: RegistryId) => {
+    readonly alias: string
+    readonly isPrivate: boolean
+    readonly staleHours: number
+  }
   /** Whether a release by this key in this registry is our own doing, or that of people whom we let publish. */
   readonly isOwn: (registry: RegistryId, by: Principal) => boolean
   /** When each of these releases became known. */

@@ -1,0 +1,82 @@
+import type { PackageView } from '../../../protocol/fold.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
+import type { Candidate } from './gather.ts'
+import { othersOf } from './others.ts'
+import type { AttestationView, FirstSeen, PolicySources } from './sources.ts'
+
+export interface Weighed {
+  readonly candidate: Candidate
+  /** What is said of it. */
+  readonly views: readonly AttestationView[]
+  /** The domain that its key is verified for. */
+  readonly domain: string | undefined
+}
+
+interface Around {
+  readonly view: PackageView | undefined
+  readonly sources: PolicySources
+  readonly now: number
+}
+
+/**
+ * What earlier releases of the package had and this one has not: an old key, a statement of how it was built, a verified
+ * publisher. Who took over an account, or a machine that publishes, has the name and the role, and lacks one of these.
+ */
+export async function downgradesOf(weighed: Weighed, around: Around): Promise<readonly string[]> {
+  const { candidate, views, domain } = weighed
+  const earlier = earlierOf(candidate, around.view)
+  const found = [...(await newKey(candidate, around))]
+  if (!hasProvenance(candidate, views) && (await isAny(earlier, hadProvenance(around)))) found.push('no-provenance')
+  const others = earlier.filter(({ by }) => by !== candidate.by)
+  if (domain === undefined && (await isAny(others, async ({ by }) => (await around.sources.domainOf(by)) !== undefined)))
+    found.push('unverified-publisher')
+  return found
+}
+
+/** The versions below this one, the nearest first. */
+function earlierOf(candidate: Candidate, view: PackageView | undefined): readonly Candidate[] {
+  const at = view?.versions.findIndex(({ version }) => version === candidate.version) ?? -1
+  if (view === undefined || at === -1) return []
+  const below = { ...view, versions: view.versions.slice(at + 1) }
+  return othersOf(candidate, below).slice(0, LIMITS.policy.compared)
+}
+
+/** Said in the registry of the release, or by somebody who is followed. Attack: a stranger's, which would have others refused. */
+function hasProvenance({ registry }: Candidate, views: readonly AttestationView[]): boolean {
+  return views.some(
+    ({ type, marks, registry: where }) =>
+      type === 'provenance' && marks.includes('passed') && (marks.includes('followed') || where === registry)
+  )
+}
+
+function hadProvenance({ sources }: Around): (other: Candidate) => Promise<boolean> {
+  return async other => hasProvenance(other, await sources.attestations(other))
+}
+
+async function isAny<T>(list: readonly T[], is: (one: T) => Promise<boolean>): Promise<boolean> {
+  for (const one of list) if (await is(one)) return true
+  return false
+}
+
+/**
+ * Whether another key than those before signed it. A key is old here when the first release by it was there
+ * before anybody here looked, or came a while ago: so a new key beside an old one is noticed for that long, and however
+ * many versions it publishes meanwhile, none of them vouches for another.
+ */
+async function newKey(
+  { registry, by, fact }: Candidate,
+  { view, sources: { firstSeen }, now }: Around
+): Promise<readonly string[]> {
+  const stated = view?.versions.flatMap(({ contents }) => contents) ?? []
+  if (stated.every(content => content.by === by)) return []
+  const seen = await firstSeen(
+    registry,
+    stated.map(content => content.fact)
+  )
+  const old = new Set(stated.filter((_, i) => isOld(seen[i], now)).map(content => content.by))
+  return old.size === 0 || old.has(by) || isOld((await firstSeen(registry, [fact]))[0], now) ? [] : ['new-key']
+}
+
+function isOld(seen: FirstSeen | undefined, now: number): boolean {
+  return seen !== undefined && (seen.basis === 'first-look' || now - seen.time >= LIMITS.policy.oldKeyMs)
+}
