@@ -1,5 +1,5 @@
+import { randomInt } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
-import type { ContentId } from '../../protocol/cid.ts'
 import type { NamedPeer } from '../../protocol/dag/messages.ts'
 import { DagPlan } from '../../protocol/dag/plan.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
@@ -71,6 +71,9 @@ export async function fetchDag(
 ): Promise<DagFetched> {
   return await new DagFetch(components, content, options).run()
 }
+
+/** One of the places in content at which somebody may begin. */
+const anywhere = (): number => randomInt(2 ** 16) / 2 ** 16
 
 class DagFetch {
   readonly #components: DagFetchComponents
@@ -290,7 +293,7 @@ class DagFetch {
 
   /** Goes where it was told to go. Attack: addresses without end. A fetch dials a few of them. */
   #onBusy({ peer, kept }: DagLane, named: readonly NamedPeer[]): void {
-    const { peers, further, random = Math.random } = this.#components
+    const { peers, further, random = anywhere } = this.#components
     if (!this.#waits.add(peer, this.#plan.fetched)) return void this.#over.add(peer)
     if (kept > 0) this.#keepers.add(peer)
     // Many want it. Each begins somewhere else, so that they have something for each other before long.

@@ -2,7 +2,6 @@ import type { CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { ComponentLogger, Libp2p, PeerDiscovery, PeerInfo, PrivateKey, ServiceMap } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
 import { mdns } from '@libp2p/mdns'
 import type { MulticastDNSComponents } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
@@ -24,6 +23,7 @@ import type { HelloComponents } from './hello.ts'
 import type { LibraryNumbers } from './library-metrics.ts'
 import { muxer } from './muxer.ts'
 import { PskProtector } from './protector.ts'
+import { quickNoise } from './quick-noise.ts'
 import { ANY_RELAY, relayClient, relayServer } from './relay.ts'
 import { isWebSocket, webSockets } from './websockets.ts'
 
@@ -72,7 +72,7 @@ export async function createHost(components: HostComponents): Promise<Host> {
     transports: [tcp(), await webSockets(checked.listen.some(isWebSocket)), relayClient()],
     ...(psks.length > 0 && { connectionProtector: () => new PskProtector(psks) }),
     ...(numbers !== undefined && { metrics: () => numbers.metrics }),
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [quickNoise()],
     streamMuxers: [muxer()],
     connectionGater: gater,
     connectionManager: connectionLimits(components.tuning),

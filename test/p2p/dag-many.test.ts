@@ -9,6 +9,7 @@ import { toLink } from '../../protocol/cid.ts'
 import type { ContentId } from '../../protocol/cid.ts'
 import { DAG_PROTOCOL, encodeDagRequest } from '../../protocol/dag/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { RAW } from '../../protocol/unixfs-node.ts'
 import { fetchContent, honest, localOf, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
 import { tellRoots } from '../support/held.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
@@ -88,11 +89,9 @@ describe('whoever has no room', () => {
 
   test('sends a few copies however many ask at once, who send it to each other', async () => {
     const dag = file(LIMITS.dag.crowdBytes + 2 * MiB)
-    // On a busy machine a peer would be back when it has waited long enough: here nobody has.
-    const slowly: Clock = { now: () => Date.now() / 100, after: (ms, task) => realClock.after(ms, task) }
-    const source = await memoryNode({ registries, clock: slowly })
+    const source = await memoryNode({ registries })
     await store(source, dag.blocks)
-    const nodes = await Promise.all(Array.from({ length: 8 }, async () => await memoryNode({ registries })))
+    const nodes = await Promise.all(Array.from({ length: 6 }, async () => await memoryNode({ registries })))
     for (const node of nodes) await node.swarm.connect(source.address())
     await expect.poll(() => source.swarm.peers().length, { timeout: 20_000 }).toBe(nodes.length)
     const signal = AbortSignal.timeout(50_000)
@@ -110,6 +109,22 @@ describe('whoever has no room', () => {
     // Three have places; others get a part when one of them breaks off before it is known that this is much.
     expect(source.swarm.traffic().bytesOut).toBeLessThan(5 * dag.size)
   }, 60_000)
+
+  test('and says that others have every leaf, without end, keeps nothing from who asks others', async () => {
+    const dag = file(6 * MiB)
+    const [me, good] = [await memoryNode({ registries }), await memoryNode({ registries })]
+    await store(good, dag.blocks)
+    const liar = await madeUpPeer(me, registry, request =>
+      honest(dag.blocks, request).map(frame =>
+        frame.type === 'block' && request.wants[0]?.code === RAW ? { type: 'elsewhere' } : frame
+      )
+    )
+    await me.swarm.connect(good.address())
+    expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
+    const asked = liar.asked.flatMap(({ wants }) => wants.map(String))
+    expect(new Set(asked).size).toBe(asked.length)
+    expect(me.events.of('onCut')).toEqual([])
+  })
 
   test('sends on to who is still receiving it: what he has not got he is asked for again', async () => {
     const dag = file(6 * MiB)

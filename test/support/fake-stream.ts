@@ -132,7 +132,8 @@ export class StreamEnd {
   }
 
   #emit(event: HeldEvent): void {
-    for (const [listener, { once }] of [...(this.#listeners.get(event.type) ?? [])]) {
+    const listeners = [...(this.#listeners.get(event.type) ?? [])]
+    for (const [listener, { once }] of listeners) {
       if (once) this.removeEventListener(event.type, listener)
       listener(event)
     }

@@ -135,8 +135,9 @@ export class Desk {
   /** Whoever else asked for the name, or one that looks like it, waits in vain. */
   async #tellOthers(registry: RegistryId, name: PackageName): Promise<void> {
     const { inbox } = this.#components
+    const skeleton = skeletonOf(name)
     for (const other of await inbox.waiting(registry)) {
-      if (skeletonOf(other.envelope.body.name) !== skeletonOf(name)) continue
+      if (skeletonOf(other.envelope.body.name) !== skeleton) continue
       await inbox.decide(other, { type: 'denied', reason: `${name} was given to somebody else` })
     }
   }

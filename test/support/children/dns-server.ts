@@ -6,8 +6,9 @@ for (const [i, name] of process.argv.slice(2).entries()) {
   if (i % 2 === 0) server.zone.set(name, [[process.argv[i + 3] ?? '']])
 }
 process.stdout.write(`${server.address}\n`)
-const timer = setTimeout(() => process.exit(0), 120_000)
-process.once('SIGTERM', () => {
+const end = (): void => {
   clearTimeout(timer)
   void server.close()
-})
+}
+const timer = setTimeout(end, 120_000)
+process.once('SIGTERM', end)
