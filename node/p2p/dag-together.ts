@@ -215,6 +215,8 @@ class Answer {
         if (cid === undefined) throw unsolicited()
         return this.#takeBlock(cid, frame.bytes)
       case 'missing':
+      // Others are to be asked for it first, which is done where the package is fetched alone.
+      case 'elsewhere':
         if (cid === undefined) throw unsolicited()
         return this.#order.miss()
       case 'end':
