@@ -9,6 +9,7 @@ import { SegmentFile } from './segment-file.ts'
 
 /** From `LIMITS.segments`; tests have them smaller. */
 export interface SegmentBounds {
+  readonly blocks: number
   readonly fileBytes: number
   readonly fileRecords: number
   readonly openFiles: number
