@@ -24,7 +24,7 @@ interface Compacted {
  * Gives back what deletions left: what is still in use of a segment is written anew, made durable, and only then is the segment
  * deleted. A crash in between leaves both.
  *
- * Segments of which nothing is in use go first, so that on a full disk they make the room for the others; then the others from
+ * Segments of which nothing is of use go first, so that on a full disk they make the room for the others; then the others from
  * the oldest on, since tombstones speak of older ones. Each is written anew when so much of it is dead that at most three bytes
  * are written for one that comes free.
  */
@@ -33,12 +33,12 @@ export async function compactSegments(segments: Segments, blocks: Compacted): Pr
   const before = sizeOfAll()
   const isWorth = (segment: SegmentFile): boolean => {
     const dead = segments.deadBytesOf(segment)
-    if (blocks.isThorough || segment.liveBytes === 0) return dead > 0
+    if (blocks.isThorough || segments.isUseless(segment)) return dead > 0
     return 100 * dead >= LIMITS.segments.deadPercent * segment.size
   }
   const all = [...segments.all]
   try {
-    for (const segment of [...all.filter(({ liveBytes }) => liveBytes === 0), ...all]) {
+    for (const segment of [...all.filter(segment => segments.isUseless(segment)), ...all]) {
       if (segments.has(segment.number) && isWorth(segment)) await compactOne(segments, blocks, segment)
     }
   } catch (cause) {
@@ -54,7 +54,7 @@ async function compactOne(segments: Segments, blocks: Compacted, segment: Segmen
     if (await moveAll(segments, blocks, segment)) await segments.sync(segments.all)
     // Damaged blocks may still be in it.
     if (segment.liveBytes > 0) return
-    await segment.settled()
+    await segments.settled(segment)
     segments.remove(segment)
   } finally {
     if (segments.has(segment.number)) segments.seal(segment)
