@@ -29,8 +29,7 @@ interface Compacted {
  * are written for one that comes free.
  */
 export async function compactSegments(segments: Segments, blocks: Compacted): Promise<number> {
-  const sizeOfAll = (): number => [...segments.all].reduce((sum, { size }) => sum + size, 0)
-  const before = sizeOfAll()
+  let freed = 0
   const isWorth = (segment: SegmentFile): boolean => {
     const dead = segments.deadBytesOf(segment)
     if (blocks.isThorough || segments.isUseless(segment)) return dead > 0
@@ -39,23 +38,25 @@ export async function compactSegments(segments: Segments, blocks: Compacted): Pr
   const all = [...segments.all]
   try {
     for (const segment of [...all.filter(segment => segments.isUseless(segment)), ...all]) {
-      if (segments.has(segment.number) && isWorth(segment)) await compactOne(segments, blocks, segment)
+      if (segments.has(segment.number) && isWorth(segment)) freed += await compactOne(segments, blocks, segment)
     }
   } catch (cause) {
     // Room for what is in use is missing. What came free stays free.
     if (!isDiskFull(cause)) throw cause
   }
-  return Math.max(0, before - sizeOfAll())
+  return freed
 }
 
-async function compactOne(segments: Segments, blocks: Compacted, segment: SegmentFile): Promise<void> {
+/** The bytes that came free, without those that were written for it. */
+async function compactOne(segments: Segments, blocks: Compacted, segment: SegmentFile): Promise<number> {
   segments.retire(segment)
+  const dead = segments.deadBytesOf(segment)
   try {
     if (await moveAll(segments, blocks, segment)) await segments.sync(segments.all)
     // Damaged blocks may still be in it.
-    if (segment.liveBytes > 0) return
+    if (segment.liveBytes > 0) return 0
     await segments.settled(segment)
-    segments.remove(segment)
+    return segments.remove(segment) ? dead : 0
   } finally {
     if (segments.has(segment.number)) segments.seal(segment)
   }

@@ -166,7 +166,6 @@ describe('small blocks in segments', () => {
     const [gone, kept] = [all.filter((_, n) => n % 3 > 0), all.filter((_, n) => n % 3 === 0)]
     for (const { cid, bytes } of all) await blocks.put(cid, bytes)
     for (const { cid } of gone) blocks.sweep(cid, () => true)
-    const before = (await segmentsIn(dir)).length
     const late: Block[] = []
     let isOver = false
     const compacted = blocks.compact().finally(() => (isOver = true))
@@ -179,7 +178,7 @@ describe('small blocks in segments', () => {
     } while (!isOver)
     expect(await compacted).toBeGreaterThan(0)
     await blocks.flush([...kept, ...late].map(({ cid }) => cid))
-    expect((await segmentsIn(dir)).length).toBeLessThan(before)
+    expect(await segmentsIn(dir)).not.toContain('0000000001.segment')
     const model = new Map([...kept, ...late].map(block => [block.cid.toString(), block]))
     await expectHolds(blocks, model, [...all, ...late])
     await blocks.close()
@@ -242,7 +241,8 @@ describe('small blocks in segments', () => {
     const all = Array.from({ length: 3 }, (_, n) => textBlock(`block ${n}`))
     for (const { cid, bytes } of all) await blocks.put(cid, bytes)
     const files = (await storedBlocks(dir)).map(({ file }) => file.endsWith('.data'))
-    expect(files.toSorted()).toEqual([false, false, true])
+    expect(files.filter(isAlone => isAlone)).toHaveLength(1)
+    expect(files).toHaveLength(3)
     await expectHolds(blocks, new Map(all.map(block => [block.cid.toString(), block])), all)
     await blocks.close()
   })
