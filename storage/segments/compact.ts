@@ -24,38 +24,39 @@ interface Compacted {
  * Gives back what deletions left: what is still in use of a segment is written anew, made durable, and only then is the segment
  * deleted. A crash in between leaves both.
  *
- * Segments of which nothing is in use go first, so that on a full disk they make the room for the others; then the others from
+ * Segments of which nothing is of use go first, so that on a full disk they make the room for the others; then the others from
  * the oldest on, since tombstones speak of older ones. Each is written anew when so much of it is dead that at most three bytes
  * are written for one that comes free.
  */
 export async function compactSegments(segments: Segments, blocks: Compacted): Promise<number> {
-  const sizeOfAll = (): number => [...segments.all].reduce((sum, { size }) => sum + size, 0)
-  const before = sizeOfAll()
+  let freed = 0
   const isWorth = (segment: SegmentFile): boolean => {
     const dead = segments.deadBytesOf(segment)
-    if (blocks.isThorough || segment.liveBytes === 0) return dead > 0
+    if (blocks.isThorough || segments.isUseless(segment)) return dead > 0
     return 100 * dead >= LIMITS.segments.deadPercent * segment.size
   }
   const all = [...segments.all]
   try {
-    for (const segment of [...all.filter(({ liveBytes }) => liveBytes === 0), ...all]) {
-      if (segments.has(segment.number) && isWorth(segment)) await compactOne(segments, blocks, segment)
+    for (const segment of [...all.filter(segment => segments.isUseless(segment)), ...all]) {
+      if (segments.has(segment.number) && isWorth(segment)) freed += await compactOne(segments, blocks, segment)
     }
   } catch (cause) {
     // Room for what is in use is missing. What came free stays free.
     if (!isDiskFull(cause)) throw cause
   }
-  return Math.max(0, before - sizeOfAll())
+  return freed
 }
 
-async function compactOne(segments: Segments, blocks: Compacted, segment: SegmentFile): Promise<void> {
+/** The bytes that came free, without those that were written for it. */
+async function compactOne(segments: Segments, blocks: Compacted, segment: SegmentFile): Promise<number> {
   segments.retire(segment)
+  const dead = segments.deadBytesOf(segment)
   try {
     if (await moveAll(segments, blocks, segment)) await segments.sync(segments.all)
     // Damaged blocks may still be in it.
-    if (segment.liveBytes > 0) return
-    await segment.settled()
-    segments.remove(segment)
+    if (segment.liveBytes > 0) return 0
+    await segments.settled(segment)
+    return segments.remove(segment) ? dead : 0
   } finally {
     if (segments.has(segment.number)) segments.seal(segment)
   }

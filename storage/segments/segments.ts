@@ -9,6 +9,7 @@ import { SegmentFile } from './segment-file.ts'
 
 /** From `LIMITS.segments`; tests have them smaller. */
 export interface SegmentBounds {
+  readonly blocks: number
   readonly fileBytes: number
   readonly fileRecords: number
   readonly openFiles: number
@@ -100,6 +101,12 @@ export class Segments {
     this.#sealing = this.#sealing.then(() => this.#writeIndex(segment)).catch(() => undefined)
   }
 
+  /** Nobody makes it durable any more, for its index or for a flush. */
+  async settled(segment: SegmentFile): Promise<void> {
+    await this.#sealing
+    await segment.settled()
+  }
+
   /** Makes what was written to them durable. @throws what the system says, also what it said before */
   async sync(segments: Iterable<SegmentFile>): Promise<void> {
     for (const segment of segments) if (!segment.isSynced(segment.size)) await this.#sync(segment)
@@ -126,6 +133,11 @@ export class Segments {
     let needed = 0
     for (const [number, count] of tombstones) if (this.#segments.has(number)) needed += count * HEADER_BYTES
     return Math.max(0, size - HEAD_BYTES - liveBytes - needed)
+  }
+
+  /** Deleting it costs nothing. */
+  isUseless(segment: SegmentFile): boolean {
+    return this.deadBytesOf(segment) === segment.size - HEAD_BYTES
   }
 
   /** From here on nothing is read or written. */

@@ -75,7 +75,7 @@ export class SmallBlocks {
 
   /** Whether one more has room in memory. */
   get hasRoom(): boolean {
-    return this.#index.count < LIMITS.segments.blocks
+    return this.#index.count < this.#init.bounds.blocks
   }
 
   has(cid: CID): boolean {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
@@ -9,6 +9,7 @@ import { startDaemon } from '../support/daemon.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { PROGRAM } from '../support/program.ts'
 import { runCli, startCli } from '../support/spawn-cli.ts'
+import { blockWith, flipBitIn } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { openLevel } from '../../storage/level-key-value.ts'
 
@@ -153,27 +154,13 @@ describe('doctor', () => {
   })
 
   test('finds every damaged package and every package with a missing block, at once', async () => {
-    await publish(home, { name: 'second', files: { 'data.txt': 'and this is there' } })
-    for (const [text, harm] of [
-      ['a text that is only here', (path: string, bytes: Uint8Array) => writeFile(path, bytes.fill(0))],
-      ['and this is there', (path: string) => rm(path)]
-    ] as const) {
-      const { path, bytes } = await blockWith(home, text)
-      await harm(path, bytes)
-    }
+    await publish(home, { name: 'second', files: { 'data.txt': 'and this is there '.repeat(8_000) } })
+    await flipBitIn(await blockWith(join(home, 'blocks'), 'a text that is only here'))
+    // Large enough for a file of its own.
+    await rm((await blockWith(join(home, 'blocks'), 'and this is there')).file)
     const { code, stdout } = await runCli(['doctor', '--deep', '--json'], { home })
     expect(code).toBe(8)
     expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'STORE_CORRUPT' } })
     expect(stdout).toContain('blocks: 2 packages damaged, first bafybei')
   })
 })
-
-async function blockWith(home: string, text: string): Promise<{ path: string; bytes: Buffer }> {
-  const files = await readdir(join(home, 'blocks'), { recursive: true, withFileTypes: true })
-  for (const { parentPath, name } of files.filter(entry => entry.isFile())) {
-    const path = join(parentPath, name)
-    const bytes = await readFile(path)
-    if (bytes.includes(text)) return { path, bytes }
-  }
-  throw new Error(`no block holds ${text}`)
-}

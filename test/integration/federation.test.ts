@@ -7,6 +7,7 @@ import type { Daemon } from '../support/daemon.ts'
 import { containing } from '../support/like.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import type { PackageSpec } from '../support/package-folder.ts'
+import { blockWith, flipBitIn } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 // Three nodes, three processes. `a` owns the registry, `b` mirrors it, `c` only installs. The tests build on each other:
@@ -99,7 +100,7 @@ describe('a damaged disk', () => {
   test('a block that is damaged at the mirror is never served: the install takes it from the publisher', async () => {
     const { cid } = await publish(a, { name: 'precious', files: { 'value.txt': 'the one true value\n'.repeat(50) } })
     await caughtUp(a, b, registry, { kept: true })
-    await damage(b.home, 'the one true value')
+    await flipBitIn(await blockWith(join(b.home, 'blocks'), 'the one true value'))
     c = await startDaemon({ args: ['--bootstrap', a.address, '--bootstrap', b.address] })
     await c.client.call('registryAdd', { id: registry, alias: 'office', peer: b.address, isDefault: true })
     await connected(c, registry, 2)
@@ -116,7 +117,7 @@ describe('a damaged disk', () => {
     // Another package than before: that block may have come back already, because somebody asked for it.
     await publish(a, { name: 'sturdy', files: { 'value.txt': 'nobody has asked for this\n' } })
     await caughtUp(a, b, registry, { kept: true })
-    await damage(b.home, 'nobody has asked for this')
+    await flipBitIn(await blockWith(join(b.home, 'blocks'), 'nobody has asked for this'))
     expect((await b.client.call('doctor', { deep: true })).find(finding => !finding.ok)).toMatchObject({
       check: 'blocks',
       next: containing('fetches')
@@ -184,18 +185,3 @@ describe('after the publisher is gone', () => {
     expect(await readdir(join(empty, '.ggen/packages')).catch(() => [])).toEqual([])
   }, 60_000)
 })
-
-/** Turns one bit of the stored block that holds a text. */
-async function damage(home: string, text: string): Promise<void> {
-  for (const file of await readdir(join(home, 'blocks'), { recursive: true, withFileTypes: true })) {
-    if (!file.isFile() || file.parentPath.endsWith('.quarantine')) continue
-    const path = join(file.parentPath, file.name)
-    const bytes = await readFile(path)
-    const at = bytes.indexOf(text)
-    if (at < 0) continue
-    bytes[at] = (bytes[at] ?? 0) ^ 1
-    await writeFile(path, bytes)
-    return
-  }
-  throw new Error(`no block holds ${text}`)
-}

@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { base32upper } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
@@ -40,10 +40,29 @@ export async function storedBlocks(folder: string): Promise<readonly StoredBlock
   })
 }
 
-/** Flips a bit in the middle of a block. */
+/** The block that holds a text. */
+export async function blockWith(folder: string, text: string): Promise<StoredBlock> {
+  for (const block of await storedBlocks(folder)) {
+    const bytes = await readFile(block.file)
+    if (bytes.subarray(block.offset, block.offset + block.length).includes(text)) return block
+  }
+  throw new Error(`no block holds ${text}`)
+}
+
+/** Flips a bit in the middle of a block, and touches nothing else: a node may be writing to the same file. */
 export async function flipBitIn({ file, offset, length }: StoredBlock): Promise<void> {
-  const bytes = await readFile(file)
   const at = offset + (length >> 1)
-  bytes[at] = (bytes[at] ?? 0) ^ 1
-  await writeFile(file, bytes)
+  const handle = await open(file, 'r+')
+  try {
+    const byte = new Uint8Array(1)
+    await handle.read(byte, 0, 1, at)
+    await handle.write(
+      byte.map(value => value ^ 1),
+      0,
+      1,
+      at
+    )
+  } finally {
+    await handle.close()
+  }
 }
