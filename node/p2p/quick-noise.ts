@@ -1,13 +1,12 @@
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
-import type { DecipherChaCha20Poly1305, KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import type { MessageStream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { defaultCrypto } from '@libp2p/noise/crypto'
-import { Uint8ArrayList } from 'uint8arraylist'
 
-type Bytes = Uint8Array | Uint8ArrayList
 type Noise = ReturnType<typeof noise>
 type Crypto = typeof defaultCrypto
+type Bytes = ReturnType<Crypto['chaCha20Poly1305Encrypt']>
 
 const CIPHER = 'chacha20-poly1305'
 const TAG_BYTES = 16
@@ -52,12 +51,8 @@ function chaCha20Poly1305Encrypt(...message: Parameters<Crypto['chaCha20Poly1305
   if (plaintext.byteLength < SMALL_BYTES) return defaultCrypto.chaCha20Poly1305Encrypt(...message)
   const cipher = createCipheriv(CIPHER, keyOf(k), nonce, { authTagLength: TAG_BYTES })
   cipher.setAAD(ad, { plaintextLength: plaintext.byteLength })
-  const output = new Uint8ArrayList()
-  for (const piece of piecesOf(plaintext)) output.append(cipher.update(piece))
-  const final = cipher.final()
-  if (final.byteLength > 0) output.append(final)
-  output.append(cipher.getAuthTag())
-  return output
+  const pieces = Array.from(piecesOf(plaintext), piece => cipher.update(piece))
+  return Buffer.concat([...pieces, cipher.final(), cipher.getAuthTag()])
 }
 
 /** @throws whatever the library would: bytes that were not encrypted under this key end the connection */
@@ -68,17 +63,10 @@ function chaCha20Poly1305Decrypt(...message: Parameters<Crypto['chaCha20Poly1305
   const decipher = createDecipheriv(CIPHER, keyOf(k), nonce, { authTagLength: TAG_BYTES })
   decipher.setAAD(ad, { plaintextLength: length })
   decipher.setAuthTag(ciphertext.subarray(length))
-  const text = ciphertext instanceof Uint8Array ? ciphertext.subarray(0, length) : ciphertext.sublist(0, length)
-  return decrypted(decipher, text)
-}
-
-function decrypted(decipher: Pick<DecipherChaCha20Poly1305, 'update' | 'final'>, text: Bytes): Bytes {
-  const output = new Uint8ArrayList()
-  for (const piece of piecesOf(text)) output.append(decipher.update(piece))
+  const text = decipher.update(ciphertext.subarray(0, length))
   // Attack: bytes that were changed on the way. This is what finds it, so nothing is handed on before.
   const final = decipher.final()
-  if (final.byteLength > 0) output.append(final)
-  return output
+  return final.byteLength === 0 ? text : Buffer.concat([text, final])
 }
 
 function piecesOf(bytes: Bytes): Iterable<Uint8Array> {

@@ -18,7 +18,7 @@ afterEach(async () => {
 })
 
 const ECHO = '/test/echo/1'
-const signal = AbortSignal.timeout(20_000)
+const { signal } = new AbortController()
 
 async function host(encrypter: typeof noise): Promise<Libp2p> {
   const made = await createLibp2p({
