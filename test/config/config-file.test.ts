@@ -29,6 +29,9 @@ describe('config.toml', () => {
       log = "debug"
       gateways = ["https://gateway.example"]
       metrics.listen = "[::1]:9100"
+      dns.lookups = false
+      dns.private = true
+      dns.servers = ["127.0.0.1:5353", "[::1]:53"]
       [gateway]
       listen = "127.0.0.1:8080"
       [swarm.public]
@@ -41,6 +44,7 @@ describe('config.toml', () => {
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
       keep: 'all',
+      dns: { lookups: false, private: true, servers: ['127.0.0.1:5353', '[::1]:53'] },
       leech: true,
       upload: 20_000_000,
       download: 65_536,
