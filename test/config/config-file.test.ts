@@ -69,7 +69,11 @@ describe('config.toml', () => {
     ['kepe = "all"', 'USAGE', 'perhaps you meant keep'],
     ['listen = []', 'USAGE', 'perhaps you meant swarm.public.listen'],
     ['[swarm.public]\nbootsrap = []', 'USAGE', 'perhaps you meant swarm.public.bootstrap'],
-    ['nothing_like_it = 1', 'USAGE', 'it knows keep, leech, upload, download, log, gateway, metrics, gateways, dns, swarm'],
+    [
+      'nothing_like_it = 1',
+      'USAGE',
+      'it knows keep, leech, upload, download, log, gateway, metrics, gateways, dns, swarm'
+    ],
     ['keep = 1', 'USAGE', 'keep'],
     ['gateway = "127.0.0.1:1"', 'USAGE', 'write it as [gateway]'],
     ['[gateway]\nport = 1', 'USAGE', 'it knows gateway.listen'],
