@@ -21,6 +21,7 @@ import { fetchInto } from './content.ts'
 import { meantReference } from './meant.ts'
 import { auditorsRegistry, auditPredicate } from './audit.ts'
 import type { NodeParts } from './parts.ts'
+import { namedKeys } from './publisher-api.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
 import { addTrust, removeTrust, trusted } from './trust.ts'
 import type { Api } from './services/api.ts'
@@ -87,10 +88,13 @@ async function attestationsFor(
   const first = await parts.attestations.of(release)
   const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
   const taken = await trusted(parts)
+  const issuers = records.map(({ issuer }) => issuer)
+  const domains = new Map((await namedKeys(parts, issuers)).map(({ key, domain }) => [key, domain]))
   return records.map(record => {
     const about = taken.filter(({ who }) => who === record.registry || who === record.issuer)
     const alias = aliases.get(record.registry) ?? record.registry
-    return { ...record, alias, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
+    const domain = domains.get(record.issuer) ?? null
+    return { ...record, alias, domain, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
   })
 }
 

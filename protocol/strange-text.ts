@@ -1,6 +1,5 @@
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
-const UNSEEN =
-  /[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2064\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\p{Cc}\u{e0000}-\u{e0fff}]/u
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Cc}]/u
 const MARK = /\p{M}/u
 
 /**

@@ -17,12 +17,14 @@ export function summaryLine(summary: Summary): string {
 
 /** One statement: what it says, who says it and where, and what speaks against it. */
 export function attestationLines(one: ShownAttestation): readonly string[] {
-  const { type, predicateType, summary, issuer, alias, roles, marks, counts, time, content, trusted } = one
+  const { type, predicateType, summary, issuer, domain, alias, roles, marks, counts, time, content, trusted } = one
   const said = summary === null ? safe(predicateType) : summaryLine(summary)
   const against = marks.filter(mark => mark !== 'unknown-type')
   return [
     gutter(verbOf(type), said, counts ? 'done' : 'note'),
-    under(`by ${issuer} in ${safe(alias)}${roles.length === 0 ? '' : ` as ${roles.join(', ')}`}, ${dateText(time)}`),
+    under(
+      `by ${domain === null ? issuer : `${domain} (${issuer})`} in ${safe(alias)}${roles.length === 0 ? '' : ` as ${roles.join(', ')}`}, ${dateText(time)}`
+    ),
     ...(trusted.length === 0 ? [] : [under(`trusted for ${trusted.join(', ')}`)]),
     ...(content === null ? [] : [under(`in full: ${content.cid}`)]),
     ...(counts && against.length === 0 ? [] : [under(`${counts ? 'note' : 'does not count'}: ${marks.join(', ')}`)])

@@ -156,6 +156,7 @@ const GOOD: readonly (readonly [string, Fields, Fields])[] = [
   ],
   ['review', { score: 4, text: 'well\u202e made' }, { type: 'review', score: 4, text: 'well made' }],
   ['star', {}, { type: 'star' }],
+  ['domain', { domain: 'example.org' }, { type: 'domain', domain: 'example.org' }],
   [
     'verification',
     VSA,

@@ -29,6 +29,9 @@ describe('config.toml', () => {
       log = "debug"
       gateways = ["https://gateway.example"]
       metrics.listen = "[::1]:9100"
+      dns.lookups = false
+      dns.private = true
+      dns.servers = ["127.0.0.1:5353", "[::1]:53"]
       [gateway]
       listen = "127.0.0.1:8080"
       [swarm.public]
@@ -41,6 +44,7 @@ describe('config.toml', () => {
     expect(parseConfigFile(text).values.size).toBe(SETTINGS.length)
     expect(parseConfig(text)).toEqual({
       keep: 'all',
+      dns: { lookups: false, private: true, servers: ['127.0.0.1:5353', '[::1]:53'] },
       leech: true,
       upload: 20_000_000,
       download: 65_536,
@@ -65,7 +69,11 @@ describe('config.toml', () => {
     ['kepe = "all"', 'USAGE', 'perhaps you meant keep'],
     ['listen = []', 'USAGE', 'perhaps you meant swarm.public.listen'],
     ['[swarm.public]\nbootsrap = []', 'USAGE', 'perhaps you meant swarm.public.bootstrap'],
-    ['nothing_like_it = 1', 'USAGE', 'it knows keep, leech, upload, download, log, gateway, metrics, gateways, swarm'],
+    [
+      'nothing_like_it = 1',
+      'USAGE',
+      'it knows keep, leech, upload, download, log, gateway, metrics, gateways, dns, swarm'
+    ],
     ['keep = 1', 'USAGE', 'keep'],
     ['gateway = "127.0.0.1:1"', 'USAGE', 'write it as [gateway]'],
     ['[gateway]\nport = 1', 'USAGE', 'it knows gateway.listen'],
@@ -162,7 +170,10 @@ describe('precedence', () => {
       quota: '5GB',
       'gateway.listen': '127.0.0.1:0',
       'metrics.listen': '127.0.0.1:0',
-      gateways: 'https://gateway.example'
+      gateways: 'https://gateway.example',
+      'dns.lookups': 'false',
+      'dns.private': 'true',
+      'dns.servers': '127.0.0.1:5353'
     }
     const variables = Object.fromEntries(SETTINGS.map(({ env, key }) => [env, texts[key] ?? '']))
     const found = withEnvironment(variables, () => resolveSettings(NO_FILE, { env: true }))

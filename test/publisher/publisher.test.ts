@@ -75,6 +75,9 @@ describe('a publisher', () => {
     await verified()
     dns.asked.length = 0
     expect((await node.call('show', { reference: 'lib' })).publishers).toMatchObject([{ key, domain: 'example.org' }])
+    await node.call('attest', { reference: 'lib', type: 'star' })
+    const { attestations } = await node.call('attestations', { reference: 'lib' })
+    expect(attestations).toMatchObject([{ issuer: key, domain: 'example.org' }])
     const project = await tempDir('project')
     const explained = await node.call('policyExplain', { reference: 'lib', project })
     expect(explained.verdict).toBe('allow')

@@ -45,7 +45,12 @@ export interface Trusted {
 }
 
 /** One statement, with the alias of its registry, and what its registry or its issuer is trusted for. */
-export type ShownAttestation = AttestationRecord & { readonly alias: string; readonly trusted: readonly TrustPurpose[] }
+export interface ShownAttestation extends AttestationRecord {
+  readonly alias: string
+  /** That names the issuer as its own. */
+  readonly domain: string | null
+  readonly trusted: readonly TrustPurpose[]
+}
 
 export interface VerifiedEnvelope {
   readonly predicateType: string
