@@ -127,7 +127,8 @@ async function assertStaysPrivate(parts: NodeParts, registry: RegistryId, { affe
   for (const { name } of affected) {
     const holding: RegistryId[] = []
     for (const id of registries.ids) {
-      if ((await view.find(id, name))?.claim != null) holding.push(id)
+      const claim = (await view.find(id, name))?.claim ?? null
+      if (claim !== null) holding.push(id)
     }
     const isOnlyPrivate = holding.length > 0 && holding.every(id => attester.isPrivate(id))
     if (!isOnlyPrivate || holding.includes(registry)) continue

@@ -162,8 +162,13 @@ export class Reachable {
 
   /** What a package, or statements about a digest, lead to now. */
   #take(key: string, { named, stopped }: Roots): void {
-    for (const [digest, by] of this.#stopped) if (by === key) this.#stopped.delete(digest)
-    for (const root of named) this.#name(root)
+    const lifted = new Set([...this.#stopped].flatMap(([digest, by]) => (by === key ? [digest] : [])))
+    for (const digest of lifted) this.#stopped.delete(digest)
+    for (const root of named) {
+      this.#name(root)
+      // It was named all the while, and passed over by whoever walked.
+      if (lifted.has(toHex(toLink(root).multihash.digest))) this.#note(root)
+    }
     let isNews = false
     for (const root of stopped) {
       const { digest } = toLink(root).multihash

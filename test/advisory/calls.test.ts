@@ -57,7 +57,9 @@ describe('an advisory', () => {
       await writeFile(join(folder, 'b.json'), text)
       return refusal(ann.node.call('advisoryAdd', { path: folder, registry: 'acme' }))
     }
-    expect(await refused('{"id":')).toMatchObject({ code: 'MALFORMED', message: expect.stringContaining('b.json') })
+    const torn = await refused('{"id":')
+    expect(torn.code).toBe('MALFORMED')
+    expect(torn.message).toContain('b.json')
     expect(await refused(' '.repeat(LIMITS.advisory.fileBytes + 1))).toMatchObject({ code: 'LIMIT_EXCEEDED' })
     const long = osv('OSV-B-1', [{ introduced: '0' }], { details: 'x'.repeat(LIMITS.advisory.recordBytes) })
     expect(await refused(JSON.stringify(long))).toMatchObject({ code: 'LIMIT_EXCEEDED' })
@@ -153,7 +155,7 @@ describe('what is installed', () => {
     expect(stuck).toMatchObject({ changes: [], after: { denied: 1, packages: [{ moveTo: null }] } })
     await ann.node.call('unquarantine', { reference: 'acme:beta@1.1.0' })
     expect(codesOf(await audit(ann))).toEqual([])
-    expect(Object.values(await versionsIn(project)).toSorted()).toEqual(['1.0.0', '1.1.0'])
+    expect(new Set(Object.values(await versionsIn(project)))).toEqual(new Set(['1.0.0', '1.1.0']))
   })
 
   test('and was yanked is found, and allowed', async () => {

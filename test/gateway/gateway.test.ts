@@ -219,6 +219,19 @@ describe('what is not sent', () => {
     expect(await get(`/ipfs/${cid.toString()}?format=raw`)).toMatchObject({ status: 404 })
   })
 
+  test('what is in quarantine', async () => {
+    const registry = node.parts.registries.ids[0] ?? ''
+    const folder = await packageFolder({ name: 'gamma', files: { 'a.md': 'stopped for now' } })
+    const { cid } = await node.call('publish', { folder, registry })
+    const below = await childOf(cid, 'a.md')
+    expect(await get(`/ipfs/${below}?format=raw`)).toMatchObject({ status: 200 })
+    await node.call('quarantine', { reference: 'gamma@1.0.0', reason: '' })
+    expect(await get(`/ipfs/${cid}?format=car`)).toMatchObject({ status: 404 })
+    expect(await get(`/ipfs/${below}?format=raw`)).toMatchObject({ status: 404 })
+    await node.call('unquarantine', { reference: 'gamma@1.0.0' })
+    expect(await get(`/ipfs/${below}?format=raw`)).toMatchObject({ status: 200 })
+  })
+
   test('what an operator took down', async () => {
     const registry = node.parts.registries.ids[0]
     const files = { 'secret.md': 'only here' }
