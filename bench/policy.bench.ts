@@ -109,7 +109,9 @@ async function judging(
   return async () => {
     const { judged } = await strict(undefined, candidates, signal)
     const denied = judged.filter(({ verdict }) => verdict === 'deny').length
-    const heard = judged.every(({ facts: { attestations: said } }) => said.filter(a => a.followed && a.passed).length === ATTESTATIONS)
+    const heard = judged.every(
+      ({ facts: { attestations: said } }) => said.filter(a => a.followed && a.passed).length === ATTESTATIONS
+    )
     if (!heard) throw new Error('not every statement was heard')
     if (judged.length !== PACKAGES || denied !== PACKAGES) throw new Error(`${denied} of ${judged.length} were refused`)
   }

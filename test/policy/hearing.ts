@@ -98,7 +98,13 @@ export class Hearing {
   }
 
   /** Somebody says something of a version, in a registry, and it comes here. */
-  async says(where: FactWriter, version: string, type: string, predicate: object, more: AttestOptions = {}): Promise<Made> {
+  async says(
+    where: FactWriter,
+    version: string,
+    type: string,
+    predicate: object,
+    more: AttestOptions = {}
+  ): Promise<Made> {
     const said = { predicateType: predicateTypeFrom(type), predicate: predicate as Record<string, unknown> }
     const made = attestIn(where, await this.bytes(version), { said, ...more })
     await this.here.read(where)
@@ -108,7 +114,8 @@ export class Hearing {
   async audits(where: FactWriter, version: string, more: Auditing = {}): Promise<Made> {
     const { criteria = ['safe-to-run'], result = 'pass', from, ...options } = more
     const before = from === undefined ? undefined : await this.bytes(from)
-    const start = before === undefined ? {} : { from: { version: before.version, sha256: toHex(before.digests.sha256) } }
+    const start =
+      before === undefined ? {} : { from: { version: before.version, sha256: toHex(before.digests.sha256) } }
     const kind = before === undefined ? 'full' : 'delta'
     return this.says(where, version, 'audit', { criteria, result, kind, ...start }, options)
   }

@@ -257,7 +257,9 @@ describe('what earlier versions had', () => {
 
   test('a verified publisher is missed where another key signed', async () => {
     const thief = person('thief')
-    const at = await Hearing.of(['1.0.0'], { domainOf: async key => (key === thief.did ? undefined : 'acme.example.org') })
+    const at = await Hearing.of(['1.0.0'], {
+      domainOf: async key => (key === thief.did ? undefined : 'acme.example.org')
+    })
     const head = at.acme.grant(thief.did, 'publisher').id
     const [claim] = at.acme.all.filter(({ body }) => body.type === 'claim')
     if (claim === undefined) throw new Error('no claim')

@@ -22,7 +22,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
   const [seen] = await sources.firstSeen(registry, [fact])
-  const views = (await sources.attestations(candidate)).toSorted((a, b) => a.time - b.time)
+  const views = (await sources.attestations(candidate, sources.find)).toSorted((a, b) => a.time - b.time)
   const domain = await sources.domainOf(by)
   const { alias, isPrivate, staleHours } = sources.registry(registry)
   const release = { candidate, views, domain }
