@@ -1,7 +1,7 @@
 import { composePolicy } from '../node/policy.ts'
 import { composePrecedence } from '../node/precedence.ts'
 import { Registries } from '../node/registries.ts'
-import type { Candidate } from '../node/services/policy/gather.ts'
+import type { Candidate } from '../node/services/policy/candidate.ts'
 import { RegistryView } from '../node/services/registry-view.ts'
 import { Sources } from '../node/sources.ts'
 import { AttestationReader } from '../node/services/attest/reader.ts'

@@ -1,6 +1,6 @@
 import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
-import type { Candidate } from './gather.ts'
+import type { Candidate } from './candidate.ts'
 import { othersOf } from './others.ts'
 import type { AttestationView, FirstSeen, PolicySources } from './sources.ts'
 

@@ -1,20 +1,11 @@
 import type { VersionView } from '../../../protocol/fold-versions.ts'
-import type { ReleaseContent } from '../../../protocol/payload.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
-import type { Principal } from '../../../protocol/did.ts'
+import type { Candidate } from './candidate.ts'
 import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
 import type { FirstSeen, PolicySources, ReleaseId } from './sources.ts'
 
 const HOUR_MS = 60 * 60 * 1000
-
-/** A release that is to be judged, as its fact states it. */
-export interface Candidate extends ReleaseId {
-  readonly by: Principal
-  /** The lockfile has had this content before. */
-  readonly locked: boolean
-  readonly content: Pick<ReleaseContent, 'manifest' | 'size'>
-}
 
 /** All that rules may read of one release, at this time. */
 export async function gatherFacts(candidate: Candidate, sources: PolicySources, now: number): Promise<ReleaseFacts> {
