@@ -78,7 +78,13 @@ function* factsAbout(writer: Writer, releases: readonly ReleaseBytes[]): Generat
     for (const [i, by] of AUDITORS.entries()) {
       const dsse = envelopeBy(by, release, i === 0 ? 'cyclonedx' : 'audit')
       const { payload } = parseDsse(dsse)
-      const value = { head: head.id, envelope: dsse, keys: [by.did], dsse: parseDsse(dsse), statement: parseStatement(payload) }
+      const value = {
+        head: head.id,
+        envelope: dsse,
+        keys: [by.did],
+        dsse: parseDsse(dsse),
+        statement: parseStatement(payload)
+      }
       yield writer.write(by, rootSubject(release.root), { type: 'attestation', value }).bytes
     }
   }

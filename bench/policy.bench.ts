@@ -1,7 +1,7 @@
 import { composePolicy } from '../node/policy.ts'
 import { composePrecedence } from '../node/precedence.ts'
 import { Registries } from '../node/registries.ts'
-import type { Candidate } from '../node/services/policy/gather.ts'
+import type { Candidate } from '../node/services/policy/candidate.ts'
 import { RegistryView } from '../node/services/registry-view.ts'
 import { Sources } from '../node/sources.ts'
 import { AttestationReader } from '../node/services/attest/reader.ts'
@@ -16,6 +16,7 @@ import { FACTS } from '../test/policy/support.ts'
 import { nameAt } from './corpus.ts'
 import { ATTESTATIONS, attestedHome } from './attested-home.ts'
 import type { AttestedHome } from './attested-home.ts'
+import { dsse } from './dsse.ts'
 import { MANY, openGate } from './filled-home.ts'
 import type { OpenedGate } from './filled-home.ts'
 import { below, median } from './report.ts'
@@ -30,6 +31,7 @@ const signal = new AbortController().signal
 /** One rule, and a lockfile of a thousand packages with five attestations each, by the strictest preset. */
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   if (workbench.wants('policy/rule')) yield rule()
+  if (workbench.wants('policy/dsse')) yield await dsse()
   const [warm, cold] = ['policy/lockfile-warm', 'policy/lockfile-cold']
   if (!workbench.wants(warm) && !workbench.wants(cold)) return
   const attested = await attestedHome(workbench, PACKAGES)

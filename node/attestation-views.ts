@@ -10,6 +10,7 @@ import type { NodeParts } from './parts.ts'
 import { releasesWith } from './services/attest/release.ts'
 import type { Release } from './services/attest/release.ts'
 import type { TrustPurpose } from './services/attest/methods.ts'
+import type { FindPackage } from './services/resolve.ts'
 import type { AttestationView, ReleaseId } from './services/policy/sources.ts'
 import { trusted } from './trust.ts'
 
@@ -24,9 +25,10 @@ interface Heard {
 /** What rules hear of statements about a release. */
 export async function attestationViews(
   parts: Saying,
-  { registry, name, root, version }: ReleaseId
+  { registry, name, root, version }: ReleaseId,
+  find: FindPackage
 ): Promise<readonly AttestationView[]> {
-  const view = await parts.view.find(registry, name)
+  const view = await find(registry, name)
   if (view === undefined) return []
   const [release] = releasesWith(registry, view, one => one.root === root && one.version === version)
   // What no registry counts has no digests that anybody vouches for: nothing can be about it.

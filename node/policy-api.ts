@@ -16,7 +16,7 @@ import { policySuggest } from './policy-suggest.ts'
 import { registryPolicyApi } from './registry-policy-api.ts'
 import { keysOf } from './services/policy/install.ts'
 import { exceptionCommand, forward, referenceOf } from './services/policy/forward.ts'
-import type { Candidate } from './services/policy/gather.ts'
+import type { Candidate } from './services/policy/candidate.ts'
 import type { Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
 import type {
   AllowParams,

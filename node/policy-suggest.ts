@@ -2,7 +2,7 @@ import { changedBytes } from './change-size.ts'
 import type { NodeParts } from './parts.ts'
 import { judgeLock } from './policy-lock.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
-import type { Candidate } from './services/policy/gather.ts'
+import type { Candidate } from './services/policy/candidate.ts'
 import { othersOf } from './services/policy/others.ts'
 import { suggest } from './services/policy/suggest.ts'
 

@@ -12,7 +12,7 @@ type Saying = Attested & { readonly publishers: Pick<NodeParts['publishers'], 'd
 /** What rules hear of statements about a release: those that count, and whose word is taken for what. */
 export function composeStatements(parts: Saying): Statements {
   return {
-    attestations: release => attestationViews(parts, release),
+    attestations: (release, find = parts.view.find.bind(parts.view)) => attestationViews(parts, release, find),
     advisories: release => advisoryFacts(parts, release),
     quarantine: release => quarantineOf(parts, release),
     domainOf: async key => (await parts.publishers.domainOf(key))?.domain

@@ -63,7 +63,15 @@ export function authPrevOf({ payload }: VerifiedFact): FactId | undefined {
     case 'invite':
     case 'policy':
       return payload.value.authPrev
-    default:
+    case 'attestation':
+    case 'claim':
+    case 'cosign':
+    case 'genesis':
+    case 'metadata':
+    case 'redeem':
+    case 'release':
+    case 'unyank':
+    case 'yank':
       return undefined
   }
 }

@@ -5,7 +5,7 @@ import { signReceipt } from '../../attestation/sign-receipt.ts'
 import { composePolicy } from '../../node/policy.ts'
 import type { Statements } from '../../node/policy.ts'
 import { AttestationReader } from '../../node/services/attest/reader.ts'
-import type { Candidate } from '../../node/services/policy/gather.ts'
+import type { Candidate } from '../../node/services/policy/candidate.ts'
 import type { Judged } from '../../node/services/policy/judge.ts'
 import type { PolicyParts } from '../../node/services/policy/parts.ts'
 import { composeStatements } from '../../node/statements.ts'
@@ -107,8 +107,7 @@ export class Hearing {
   async says(
     where: FactWriter,
     version: string,
-    type: string,
-    predicate: object,
+    [type, predicate]: readonly [type: string, predicate: object],
     more: AttestOptions = {}
   ): Promise<Made> {
     const said = { predicateType: predicateTypeFrom(type), predicate: predicate as Record<string, unknown> }
@@ -123,7 +122,7 @@ export class Hearing {
     const start =
       before === undefined ? {} : { from: { version: before.version, sha256: toHex(before.digests.sha256) } }
     const kind = before === undefined ? 'full' : 'delta'
-    return this.says(where, version, 'audit', { criteria, result, kind, ...start }, options)
+    return this.says(where, version, ['audit', { criteria, result, kind, ...start }], options)
   }
 
   /** As `trust add WHO --for PURPOSE`. */

@@ -107,7 +107,7 @@ describe('what never passes', () => {
     await at.audits(lab, '1.0.0', { criteria: ['safe-to-deploy'] })
     // The same key in another registry, too: it brings its own envelope to where it has no say of its own.
     const envelope = envelopeBy(lab.root, statementAbout(await at.bytes('1.0.0')))
-    await at.says(twin, '1.0.0', 'audit', {}, { envelope, signed: [lab.root], by: twin.root })
+    await at.says(twin, '1.0.0', ['audit', {}], { envelope, signed: [lab.root], by: twin.root })
     expect(await at.allows()).toBe(false)
     await at.audits(twin, '1.0.0')
     expect(await at.allows()).toBe(true)
@@ -122,14 +122,14 @@ describe('a licence', () => {
     await at.require(MIT)
     expect(await at.allows()).toBe(false)
     const lab = await at.speaker('lab')
-    await at.says(lab, '1.0.0', 'licence', { concluded: 'MIT' })
+    await at.says(lab, '1.0.0', ['licence', { concluded: 'MIT' }])
     expect(await at.allows()).toBe(false)
     await at.follows(lab)
     expect(await at.allows()).toBe(true)
     // Somebody else who is followed finds more: that has to be satisfied too.
     const other = await at.speaker('other')
     await at.follows(other)
-    await at.says(other, '1.0.0', 'licence', { concluded: 'MIT AND GPL-3.0-only' })
+    await at.says(other, '1.0.0', ['licence', { concluded: 'MIT AND GPL-3.0-only' }])
     expect(await at.allows()).toBe(false)
     expect((await at.judged()).facts.licence.concluded).toBe('(MIT) AND (MIT AND GPL-3.0-only)')
   })
@@ -139,10 +139,10 @@ describe('a licence', () => {
     await at.require(MIT)
     const lab = await at.speaker('lab')
     await at.follows(lab)
-    await at.says(lab, '1.0.0', 'licence', { concluded: 'MIT' })
+    await at.says(lab, '1.0.0', ['licence', { concluded: 'MIT' }])
     const other = await at.speaker('other')
     await at.follows(other)
-    await at.says(other, '1.0.0', 'licence', { concluded: 'MIT) OR (MIT' })
+    await at.says(other, '1.0.0', ['licence', { concluded: 'MIT) OR (MIT' }])
     expect((await at.judged()).facts.licence.valid).toBe(false)
     expect(await at.allows()).toBe(false)
   })
@@ -155,9 +155,9 @@ test('an SBOM counts by the registry of the release, or by whoever is followed',
     (await at.judged()).rules.some(({ code, outcome }) => code === 'sbom' && outcome === 'deny')
   const document = { bomFormat: 'CycloneDX', specVersion: '1.6', components: [] }
   const eve = await at.speaker('eve')
-  await at.says(eve, '1.0.0', 'cyclonedx', document)
+  await at.says(eve, '1.0.0', ['cyclonedx', document])
   expect(await denied()).toBe(true)
-  await at.says(at.acme, '1.0.0', 'cyclonedx', document)
+  await at.says(at.acme, '1.0.0', ['cyclonedx', document])
   expect(await denied()).toBe(false)
 })
 
@@ -184,7 +184,7 @@ describe('a hundred stars, an audit that passed, a verified publisher, MIT or Ap
     }
     expect(await at.allows()).toBe(false)
     await at.audits(lab, '1.0.0')
-    await at.says(lab, '1.0.0', 'licence', { concluded: 'Apache-2.0 OR GPL-3.0-only' })
+    await at.says(lab, '1.0.0', ['licence', { concluded: 'Apache-2.0 OR GPL-3.0-only' }])
     domain = 'acme.example.org'
     await star(0, 99)
     expect((await at.judged()).facts.reviews.stars).toBe(99)
@@ -244,20 +244,22 @@ describe('what earlier versions had', () => {
   test('a provenance is missed in the next version, if the registry or a follower said it', async () => {
     const at = await Hearing.of(['1.0.0', '1.1.0'])
     const eve = await at.speaker('eve')
-    await at.says(eve, '1.0.0', 'provenance', PROVENANCE)
+    await at.says(eve, '1.0.0', ['provenance', PROVENANCE])
     expect(await downgrades(at, '1.1.0')).toEqual([])
-    await at.says(at.acme, '1.0.0', 'provenance', PROVENANCE)
+    await at.says(at.acme, '1.0.0', ['provenance', PROVENANCE])
     expect(await downgrades(at, '1.1.0')).toEqual(['no-provenance'])
     expect(await downgrades(at, '1.0.0')).toEqual([])
     const { rules } = await at.judged('1.1.0')
     expect(rules.find(({ outcome }) => outcome === 'deny')?.code).toBe('trust-downgrade')
-    await at.says(at.acme, '1.1.0', 'provenance', PROVENANCE)
+    await at.says(at.acme, '1.1.0', ['provenance', PROVENANCE])
     expect(await at.allows('1.1.0')).toBe(true)
   })
 
   test('a verified publisher is missed where another key signed', async () => {
     const thief = person('thief')
-    const at = await Hearing.of(['1.0.0'], { domainOf: async key => (key === thief.did ? undefined : 'acme.example.org') })
+    const at = await Hearing.of(['1.0.0'], {
+      domainOf: async key => (key === thief.did ? undefined : 'acme.example.org')
+    })
     const head = at.acme.grant(thief.did, 'publisher').id
     const [claim] = at.acme.all.filter(({ body }) => body.type === 'claim')
     if (claim === undefined) throw new Error('no claim')

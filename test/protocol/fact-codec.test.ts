@@ -79,6 +79,7 @@ test.each<[string, Record<string, unknown>]>([
   ['a genesis about a package', { type: 'genesis', registry: null, seq: 0, prev: null }],
   ['an invite into a package', { type: 'invite' }],
   ['an invite into a package that is redeemed', { type: 'redeem' }],
+  ['the policy of a package', { type: 'policy' }],
   ['one key more', { extra: 1 }]
 ])('refuses %s', (_, changes) => {
   expect(verdict(envelopeOf(wireBody(changes)))).toBe('MALFORMED')
@@ -172,7 +173,7 @@ test('cbor nested too deeply is refused before it is decoded', () => {
   )
 })
 
-const ABOUT_THE_REGISTRY: readonly FactType[] = ['genesis', 'invite', 'redeem']
+const ABOUT_THE_REGISTRY: readonly FactType[] = ['genesis', 'invite', 'redeem', 'policy']
 
 const ABOUT_PACKAGES = FACT_TYPES.filter(
   type => !ABOUT_THE_REGISTRY.includes(type) && type !== 'grant' && type !== 'attestation'

@@ -1,6 +1,6 @@
 import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
-import type { Candidate } from './gather.ts'
+import type { Candidate } from './candidate.ts'
 import { othersOf } from './others.ts'
 import type { AttestationView, FirstSeen, PolicySources } from './sources.ts'
 
@@ -28,7 +28,10 @@ export async function downgradesOf(weighed: Weighed, around: Around): Promise<re
   const found = [...(await newKey(candidate, around))]
   if (!hasProvenance(candidate, views) && (await isAny(earlier, hadProvenance(around)))) found.push('no-provenance')
   const others = earlier.filter(({ by }) => by !== candidate.by)
-  if (domain === undefined && (await isAny(others, async ({ by }) => (await around.sources.domainOf(by)) !== undefined)))
+  if (
+    domain === undefined &&
+    (await isAny(others, async ({ by }) => (await around.sources.domainOf(by)) !== undefined))
+  )
     found.push('unverified-publisher')
   return found
 }
@@ -50,7 +53,7 @@ function hasProvenance({ registry }: Candidate, views: readonly AttestationView[
 }
 
 function hadProvenance({ sources }: Around): (other: Candidate) => Promise<boolean> {
-  return async other => hasProvenance(other, await sources.attestations(other))
+  return async other => hasProvenance(other, await sources.attestations(other, sources.find))
 }
 
 async function isAny<T>(list: readonly T[], is: (one: T) => Promise<boolean>): Promise<boolean> {

@@ -1,20 +1,11 @@
 import type { VersionView } from '../../../protocol/fold-versions.ts'
-import type { ReleaseContent } from '../../../protocol/payload.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
-import type { Principal } from '../../../protocol/did.ts'
+import type { Candidate } from './candidate.ts'
 import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
 import type { FirstSeen, PolicySources, ReleaseId } from './sources.ts'
 
 const HOUR_MS = 60 * 60 * 1000
-
-/** A release that is to be judged, as its fact states it. */
-export interface Candidate extends ReleaseId {
-  readonly by: Principal
-  /** The lockfile has had this content before. */
-  readonly locked: boolean
-  readonly content: Pick<ReleaseContent, 'manifest' | 'size'>
-}
 
 /** All that rules may read of one release, at this time. */
 export async function gatherFacts(candidate: Candidate, sources: PolicySources, now: number): Promise<ReleaseFacts> {
@@ -22,7 +13,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
   const [seen] = await sources.firstSeen(registry, [fact])
-  const views = (await sources.attestations(candidate)).toSorted((a, b) => a.time - b.time)
+  const views = (await sources.attestations(candidate, sources.find)).toSorted((a, b) => a.time - b.time)
   const domain = await sources.domainOf(by)
   const { alias, isPrivate, staleHours } = sources.registry(registry)
   const release = { candidate, views, domain }

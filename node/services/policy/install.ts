@@ -2,7 +2,7 @@ import type { Warning } from '../project/lock-check.ts'
 import type { Lock } from '../project/lock-format.ts'
 import type { Target } from '../project/target.ts'
 import type { Place } from '../publisher/publishers.ts'
-import type { Candidate } from './gather.ts'
+import type { Candidate } from './candidate.ts'
 import type { Judgement } from './judge.ts'
 
 /** What is to be judged of a lock: every release it names, as the fact states it. `before`: the lock as it was. */

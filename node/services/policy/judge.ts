@@ -11,7 +11,7 @@ import type { Rule } from '../../../protocol/policy/rule.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Version } from '../../../protocol/version.ts'
 import { lookingOnce } from '../resolve.ts'
-import type { Candidate } from './gather.ts'
+import type { Candidate } from './candidate.ts'
 import { othersOf } from './others.ts'
 import type { PolicySources } from './sources.ts'
 

@@ -3,7 +3,7 @@ import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { ecosystemOf } from '../../../protocol/package-name.ts'
 import { orderingOf } from '../../../protocol/version.ts'
-import type { Candidate } from './gather.ts'
+import type { Candidate } from './candidate.ts'
 
 /** Versions that could be taken instead, the highest first. */
 export function othersOf({ registry, name, version }: Candidate, view: PackageView | undefined): readonly Candidate[] {

@@ -51,7 +51,8 @@ export interface PolicySources {
   readonly isOwn: (registry: RegistryId, by: Principal) => boolean
   /** When each of these releases became known. */
   readonly firstSeen: (registry: RegistryId, facts: readonly FactId[]) => Promise<readonly FirstSeen[]>
-  readonly attestations: (release: ReleaseId) => Promise<readonly AttestationView[]>
+  /** `find`: where packages were looked up before, in the same judgement. */
+  readonly attestations: (release: ReleaseId, find?: FindPackage) => Promise<readonly AttestationView[]>
   readonly advisories: (release: ReleaseId) => Promise<readonly AdvisoryFacts[]>
   readonly quarantine: (release: ReleaseId) => Promise<ReleaseFacts['quarantine']>
   /** The domain that says that a key is its own; undefined when none does. */

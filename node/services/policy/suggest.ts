@@ -4,7 +4,7 @@ import { withImplied } from '../../../protocol/policy/audits.ts'
 import type { AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Version } from '../../../protocol/version.ts'
 import { referenceOf, refusals } from './forward.ts'
-import type { Candidate } from './gather.ts'
+import type { Candidate } from './candidate.ts'
 import type { Judged, Judgement, LoadedPolicy } from './judge.ts'
 import type { SuggestedAudit, SuggestedExemption, Suggestion } from './methods.ts'
 

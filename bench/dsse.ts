@@ -5,12 +5,6 @@ import { IN_TOTO_TYPE, parseDsse } from '../protocol/attest/envelope.ts'
 import { predicateTypeFrom, summarise } from '../protocol/attest/predicates.ts'
 import { formatStatement, parseStatement } from '../protocol/attest/statement.ts'
 import { above, MIN_RUNS, medianMs, type Figure } from './report.ts'
-import type { Workbench } from './workbench.ts'
-
-/** What people say of releases. The figures are those of the policy that reads it. */
-export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
-  if (workbench.wants('attest/dsse') || workbench.wants('policy/dsse')) yield await dsse()
-}
 
 const ENVELOPES = 3_000
 const KEYS = 32
