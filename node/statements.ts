@@ -46,44 +46,66 @@ function toView(
   { type, predicateType, issuer, registry, subjectMatches, summary, time }: AttestationRecord,
   followed: boolean
 ): AttestationView {
-  const said = summary === null ? [] : marksIn(summary)
   return {
     type,
     predicateType,
     issuer,
     registry,
     subjectMatches,
-    marks: followed ? ['followed', ...said] : said,
+    followed,
+    passed: summary !== null && hasPassed(summary),
+    marks: summary === null ? [] : marksIn(summary),
     summary: summary === null ? '' : summaryText(summary),
     time
   }
 }
 
-/** What rules can ask of a statement. `passed`: it speaks for the release. */
-function marksIn(summary: Summary): readonly string[] {
+/** Whether a statement speaks for the whole release. */
+function hasPassed(summary: Summary): boolean {
   switch (summary.type) {
-    case 'audit': {
-      const { criteria, kind, result } = summary
-      // What failed was found to be nothing: its criteria are no marks.
-      return result === 'fail' ? ['failed'] : ['passed', kind, ...criteria]
-    }
-    case 'licence':
-      return ['passed', summary.concluded]
+    case 'audit':
+      // Attack: a delta from bytes that nobody has looked at. Of what was there before it says nothing.
+      return summary.result === 'pass' && summary.kind === 'full'
     case 'reproducible':
-      return [summary.result === 'reproduced' ? 'passed' : 'failed']
-    case 'review':
-      return [`score-${summary.score}`]
+      return summary.result === 'reproduced'
     case 'test':
-      return [summary.result === 'failed' ? 'failed' : 'passed']
+      return summary.result !== 'failed'
     case 'verification':
-      return [summary.result, ...summary.levels]
+      return summary.result === 'passed'
     case 'vulnerabilities':
-      return [summary.count === 0 ? 'passed' : 'failed']
+      return summary.count === 0
+    case 'review':
+      return false
     case 'benchmark':
+    case 'licence':
     case 'provenance':
     case 'sbom':
     case 'source':
     case 'star':
-      return ['passed']
+      return true
+  }
+}
+
+/** What else rules can ask of a statement, in the words of whoever made it. */
+function marksIn(summary: Summary): readonly string[] {
+  switch (summary.type) {
+    case 'audit':
+      // What failed, or is about a change alone, was found to be nothing: its criteria are no marks.
+      return hasPassed(summary) ? [summary.kind, ...summary.criteria] : [summary.kind]
+    case 'licence':
+      return [summary.concluded]
+    case 'review':
+      return [`score-${summary.score}`]
+    case 'verification':
+      return hasPassed(summary) ? summary.levels : []
+    case 'benchmark':
+    case 'provenance':
+    case 'reproducible':
+    case 'sbom':
+    case 'source':
+    case 'star':
+    case 'test':
+    case 'vulnerabilities':
+      return []
   }
 }
