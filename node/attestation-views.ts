@@ -37,7 +37,7 @@ export async function attestationViews(
   const heard = await hear(release)
   const standing = new Set(standingAudits(audits(heard, { isFollowed: false })).map(({ id }) => id))
   const founded = await foundations(release, { view, heard, hear })
-  return heard.map(one => toView(one, marksOf(one, { standing, founded })))
+  return heard.map(one => toView(one, saidBy(one, { standing, founded })))
 }
 
 type Hear = (release: Release) => Promise<readonly Heard[]>
@@ -116,22 +116,30 @@ interface Weighing {
   readonly founded: ReadonlyMap<string, ReadonlySet<string>>
 }
 
-function marksOf({ record: { fact, summary }, followed }: Heard, { standing, founded }: Weighing): readonly string[] {
-  if (summary === null) return []
-  if (summary.type !== 'audit') return marksIn(summary)
+/** What a statement says of the release, apart from who said it. */
+interface Said {
+  /** It speaks for the whole release. */
+  readonly passed: boolean
+  /** Attack: an audit whose criterion is `followed` or `passed`. Its author chose these words, and nothing else is read from them. */
+  readonly marks: readonly string[]
+}
+
+function saidBy({ record: { fact, summary }, followed }: Heard, { standing, founded }: Weighing): Said {
+  if (summary === null) return { passed: false, marks: [] }
+  if (summary.type !== 'audit') return { passed: hasPassed(summary), marks: marksIn(summary) }
   const { criteria, kind, result, from } = summary
-  if (!standing.has(fact)) return ['superseded']
+  if (!standing.has(fact)) return { passed: false, marks: ['superseded'] }
   // What failed was found to be nothing: its criteria are no marks.
-  if (result === 'fail') return ['failed']
-  if (from === null) return ['passed', kind, ...withImplied(criteria)]
+  if (result === 'fail') return { passed: false, marks: ['failed'] }
+  if (from === null) return { passed: true, marks: [kind, ...withImplied(criteria)] }
   // Attack: a delta from bytes that nobody has looked at. By itself it says nothing of the whole.
   const held = followed ? foundedBy({ criteria, from: from.sha256 }, founded) : []
-  return held.length === 0 ? [kind, 'unfounded'] : ['passed', kind, ...held]
+  return held.length === 0 ? { passed: false, marks: [kind, 'unfounded'] } : { passed: true, marks: [kind, ...held] }
 }
 
 function toView(
   { record: { type, predicateType, issuer, registry, subjectMatches, summary, time }, followed }: Heard,
-  said: readonly string[]
+  { passed, marks }: Said
 ): AttestationView {
   return {
     type,
@@ -139,35 +147,59 @@ function toView(
     issuer,
     registry,
     subjectMatches,
-    marks: followed ? ['followed', ...said] : said,
+    followed,
+    passed,
+    marks,
     summary: summary === null ? '' : summaryText(summary),
     concluded: summary?.type === 'licence' ? summary.concluded : null,
     time
   }
 }
 
-/** What rules can ask of a statement. `passed`: it speaks for the release. */
-function marksIn(summary: Exclude<Summary, { readonly type: 'audit' }>): readonly string[] {
+type Unchained = Exclude<Summary, { readonly type: 'audit' }>
+
+function hasPassed(summary: Unchained): boolean {
   switch (summary.type) {
     case 'reproducible':
-      return [summary.result === 'reproduced' ? 'passed' : 'failed']
-    case 'review':
-      return [`score-${summary.score}`]
+      return summary.result === 'reproduced'
     case 'test':
-      return [summary.result === 'failed' ? 'failed' : 'passed']
+      return summary.result !== 'failed'
     case 'verification':
-      return [summary.result, ...summary.levels]
+      return summary.result === 'passed'
     case 'vulnerabilities':
-      return [summary.count === 0 ? 'passed' : 'failed']
+      return summary.count === 0
     case 'domain':
-      // It says something of a key, and nothing of a release.
-      return []
+    // It says something of a key, and nothing of a release.
+    case 'review':
+      return false
     case 'benchmark':
     case 'licence':
     case 'provenance':
     case 'sbom':
     case 'source':
     case 'star':
-      return ['passed']
+      return true
+  }
+}
+
+/** What else rules can ask of a statement, in the words of whoever made it. */
+function marksIn(summary: Unchained): readonly string[] {
+  switch (summary.type) {
+    case 'licence':
+      return [summary.concluded]
+    case 'review':
+      return [`score-${summary.score}`]
+    case 'verification':
+      return hasPassed(summary) ? summary.levels : []
+    case 'benchmark':
+    case 'domain':
+    case 'provenance':
+    case 'reproducible':
+    case 'sbom':
+    case 'source':
+    case 'star':
+    case 'test':
+    case 'vulnerabilities':
+      return []
   }
 }

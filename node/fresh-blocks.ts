@@ -31,7 +31,7 @@ export class FreshBlocks {
     this.#bytes += batch.bytes
     for (const oldest of this.#batches.values()) {
       if (this.#bytes <= LIMITS.dag.freshBytes) return
-      for (const root of [...oldest.roots]) this.forget(root)
+      for (const root of oldest.roots) this.forget(root)
     }
   }
 

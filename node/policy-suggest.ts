@@ -29,8 +29,8 @@ async function auditedBefore(
   const bases: Candidate[] = []
   for (const other of othersOf(candidate, await view.find(registry, name))) {
     const said = await policy.attestations(other)
-    const isGood = ({ type, marks }: (typeof said)[number]): boolean =>
-      type === 'audit' && ['followed', 'passed', ...criteria].every(mark => marks.includes(mark))
+    const isGood = ({ type, followed, passed, marks }: (typeof said)[number]): boolean =>
+      type === 'audit' && followed && passed && criteria.every(mark => marks.includes(mark))
     if (said.some(isGood)) bases.push(other)
   }
   return bases

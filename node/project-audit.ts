@@ -15,7 +15,7 @@ import type { AdvisoryMethods, AuditedPackage, Finding, ProjectAudit } from './s
 import type { Api, CallContext } from './services/api.ts'
 import type { LockChange } from './services/install.ts'
 import { referenceOf } from './services/policy/forward.ts'
-import type { Candidate } from './services/policy/gather.ts'
+import type { Candidate } from './services/policy/candidate.ts'
 import type { Judged } from './services/policy/judge.ts'
 import { lookingOnce } from './services/resolve.ts'
 

@@ -30,15 +30,16 @@ export interface ReachableInit {
 }
 
 /**
- * Which blocks of one store some registry's releases and statements reach. Being on the disk is not enough: what was imported for a release
- * that was refused, what a registry held that is no longer followed, and what a revocation took out lie there too.
+ * Which blocks of one store some registry's releases and statements reach. Being on the disk is not enough: what was
+ * imported for a release that was refused, what a registry held that is no longer followed, and what a revocation took out
+ * lie there too.
  *
  * All of it is made when it is first asked for, bounded by what is on the disk and asked about: a node that nobody asks
  * reads nothing.
  *
  * Invariants:
- * 1. A root counts if a release of one of the registries names it, or a statement there whose predicate it is: as of now, or after a revocation of `rescanMs` ago and
- *    however long it takes to read all releases again. A registry with 100,000 packages would otherwise serve nobody for as
+ * 1. A root counts if a release of one of the registries names it, or a statement there whose predicate it is: as of now, or
+ *    after a revocation of `rescanMs` ago and however long it takes to read all of them again. A registry with 100,000 packages would otherwise serve nobody for as
  *    long, each time that somebody is given a role.
  * 2. Another block counts if it is below such a root that is held as a whole.
  * 3. A root that a package names in a version that is in quarantine does not count by that package. From the moment that the

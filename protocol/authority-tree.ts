@@ -63,13 +63,16 @@ export function authPrevOf({ payload }: VerifiedFact): FactId | undefined {
     case 'invite':
     case 'policy':
       return payload.value.authPrev
+    case 'advisory':
     case 'attestation':
     case 'claim':
     case 'cosign':
     case 'genesis':
     case 'metadata':
+    case 'quarantine':
     case 'redeem':
     case 'release':
+    case 'unquarantine':
     case 'unyank':
     case 'yank':
       return undefined

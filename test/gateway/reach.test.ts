@@ -1,5 +1,6 @@
-import type { DigestView } from '../../protocol/attest/fold.ts'
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BlocksBelow } from '../../node/blocks-below.ts'
@@ -7,7 +8,8 @@ import { PUBLIC_SWARM } from '../../node/config-schema.ts'
 import { StreamSight } from '../../node/p2p/dag-sight.ts'
 import { Reach } from '../../node/reach.ts'
 import { Reachable } from '../../node/reachable.ts'
-import { toLink } from '../../protocol/cid.ts'
+import type { DigestView } from '../../protocol/attest/fold.ts'
+import { parseContentId, toLink } from '../../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -19,6 +21,7 @@ import { packageFolder } from '../support/package-folder.ts'
 import { subject } from '../support/facts.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
+import { tempDir } from '../support/temp-dir.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
 import { stopNodes, testNode } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
@@ -197,6 +200,17 @@ test('each host shows what its own registries lead to, and a public release that
   expect([await closed.strange(secret, wants), await open.strange(secret, wants)]).toEqual([[], wants.slice(1)])
   for (const cid of wants)
     expect([await closed.has(cid, stopping), await open.has(cid, stopping)]).toEqual([true, false])
+})
+
+test('a predicate that is content is shown where it was said, also by a node that reads everything anew', async () => {
+  const file = join(await tempDir('predicate'), 'review.json')
+  await writeFile(file, JSON.stringify({ score: 4, text: 'long\n'.repeat(20_000) }))
+  const { content } = await node.call('attest', { reference: 'alpha', type: 'review', predicate: file })
+  const cid = parseContentId(content ?? '')
+  const stopping = new AbortController().signal
+  const reach = new Reach({ ...node.parts, stopping })
+  expect(await reach.sightOf(PUBLIC_SWARM).isNamed(cid, stopping)).toBe(true)
+  expect(await reach.sightOf('acme').isNamed(cid, stopping)).toBe(false)
 })
 
 test('what a registry held that is no longer followed is sent over none', async () => {

@@ -27,7 +27,7 @@ export const FACTS: ReleaseFacts = {
       registry: 'bafyregistry',
       followed: true,
       passed: true,
-      marks: ['followed', 'passed', 'safe-to-run'],
+      marks: ['safe-to-run'],
       summary: 'read every line'
     },
     {

@@ -47,8 +47,7 @@ function earlierOf(candidate: Candidate, view: PackageView | undefined): readonl
 /** Said in the registry of the release, or by somebody who is followed. Attack: a stranger's, which would have others refused. */
 function hasProvenance({ registry }: Candidate, views: readonly AttestationView[]): boolean {
   return views.some(
-    ({ type, marks, registry: where }) =>
-      type === 'provenance' && marks.includes('passed') && (marks.includes('followed') || where === registry)
+    ({ type, followed, passed, registry: where }) => type === 'provenance' && passed && (followed || where === registry)
   )
 }
 

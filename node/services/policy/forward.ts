@@ -92,7 +92,7 @@ function whatIfs(facts: ReleaseFacts): readonly WhatIf[] {
 }
 
 function favourable(type: string, { registry }: ReleaseFacts, issuer = 'somebody'): AttestationFacts {
-  const marks = ['followed', 'passed', 'safe-to-run', 'safe-to-deploy']
+  const marks = ['safe-to-run', 'safe-to-deploy']
   return { type, predicateType: '', issuer, registry: registry.id, followed: true, passed: true, marks, summary: '' }
 }
 

@@ -1,4 +1,3 @@
-import { isOpen } from '../../../protocol/fold-versions.ts'
 import { setImmediate } from 'node:timers/promises'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'

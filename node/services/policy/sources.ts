@@ -24,7 +24,11 @@ export interface AttestationView {
   readonly registry: RegistryId
   /** Whether it is about these very bytes. One that is not never reaches a rule. */
   readonly subjectMatches: boolean
-  /** `passed`, `followed`, `safe-to-run`, … */
+  /** Its issuer, or the registry where it was said, is followed here for such statements. */
+  readonly followed: boolean
+  /** It speaks for the release. */
+  readonly passed: boolean
+  /** `safe-to-run`, `score-4`, …. Attack: whoever speaks chooses such words, so what is known of him is never read from them. */
   readonly marks: readonly string[]
   readonly summary: string
   /** Of a review of the licence: what it was found to be, as an SPDX expression. */
@@ -59,17 +63,17 @@ export interface PolicySources {
   readonly domainOf: (key: Principal) => Promise<string | undefined>
 }
 
-/** What rules see of statements: those about these bytes, with what their marks say spelled out. */
+/** What rules see of statements: those about these bytes. */
 export function attestationFacts(views: readonly AttestationView[]): readonly AttestationFacts[] {
   return views
     .filter(({ subjectMatches }) => subjectMatches)
-    .map(({ type, predicateType, issuer, registry, marks, summary }) => ({
+    .map(({ type, predicateType, issuer, registry, followed, passed, marks, summary }) => ({
       type,
       predicateType,
       issuer,
       registry,
-      followed: marks.includes('followed'),
-      passed: marks.includes('passed'),
+      followed,
+      passed,
       marks,
       summary
     }))
@@ -81,7 +85,7 @@ export function attestationFacts(views: readonly AttestationView[]): readonly At
  */
 export function licenceFacts(expression: string, views: readonly AttestationView[]): ReleaseFacts['licence'] {
   const found = views
-    .filter(({ subjectMatches, marks }) => subjectMatches && marks.includes('followed'))
+    .filter(({ subjectMatches, followed }) => subjectMatches && followed)
     .flatMap(({ concluded }) => (concluded === null ? [] : [concluded]))
   const distinct = [...new Set(found)].toSorted()
   const [only] = distinct

@@ -80,7 +80,7 @@ function audited(facts: ReleaseFacts, auditors: number, criteria: readonly strin
     registry: registry.id,
     followed: true,
     passed: true,
-    marks: ['followed', 'passed', 'full', ...withImplied(criteria)],
+    marks: ['full', ...withImplied(criteria)],
     summary: ''
   }))
   // In front: what lies beyond the entries that a rule sees would help nobody.
