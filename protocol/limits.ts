@@ -150,6 +150,10 @@ export const LIMITS = Object.freeze({
       fields: 4_096
     }),
     seenMs: 10 * MINUTE,
+    /** messages kept for whoever subscribes next, when nobody had yet; the oldest go first, and come when sets are compared */
+    untold: 64,
+    /** facts of one page of a comparison that are told on; more is what somebody who was away catches up with */
+    toldOn: 8,
     outboundBufferBytes: 4 * MiB,
     topicBytesPerPeer: 64 * KiB,
     validationsInFlight: 64

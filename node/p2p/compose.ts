@@ -43,6 +43,7 @@ import { Shown } from './shown.ts'
 import { Standing } from './standing.ts'
 import { submitHandler } from './submit-server.ts'
 import { Sync } from './sync.ts'
+import type { SyncComponents } from './sync.ts'
 import { tuningOf } from './tuning.ts'
 import { Veil } from './veil.ts'
 
@@ -121,7 +122,8 @@ export async function compose(whole: Whole): Promise<Parts> {
   host.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
     if (peers.get(peerId.toString()) !== undefined) remembered.note(peerId.toString(), { said: listenAddrs })
   })
-  const sync: Sync = new Sync({ ...components, self: self.toString(), peers, events: whole.events, tuning })
+  const sync: Sync = syncOf(whole, { self: self.toString(), peers, tuning, gossip: () => gossip })
+  const gossip: Gossip = gossipOf(whole, host, peers, sync)
   await serve(host, { components, peers, sync })
   await serveContent(host, components, { peers, have, remembered })
   await serveSubmissions(host, components, peers)
@@ -137,7 +139,7 @@ export async function compose(whole: Whole): Promise<Parts> {
     peerCache,
     peers,
     members,
-    gossip: gossipOf(whole, host, peers, sync),
+    gossip,
     sync,
     routing,
     dialer: new Dialer(checked.bootstrap, {
@@ -271,6 +273,24 @@ async function hostOf(
       }
     },
     onNeighbour: ({ id, multiaddrs }) => later().rejoiner.onNeighbour(id.toString(), multiaddrs)
+  })
+}
+
+interface Comparing extends Pick<SyncComponents, 'self' | 'peers' | 'tuning'> {
+  readonly gossip: () => Gossip
+}
+
+function syncOf({ components, events }: Whole, { gossip, ...own }: Comparing): Sync {
+  const { clock, log } = components
+  return new Sync({
+    ...components,
+    ...own,
+    events,
+    onAdmitted: (registry, facts) => {
+      gossip()
+        .tellOn(registry, facts, clock.now())
+        .catch((error: unknown) => log.warn('facts could not be told on', { error: messageOf(error) }))
+    }
   })
 }
 

@@ -81,6 +81,8 @@ export class Gossip {
   readonly #components: GossipComponents
   readonly #topics = new Map<string, RegistryId>()
   readonly #internals: Internals
+  /** What was published while nobody had subscribed, the oldest first. */
+  #untold: { readonly topic: string; readonly data: Uint8Array }[] = []
   #validations = 0
 
   constructor(components: GossipComponents) {
@@ -120,18 +122,38 @@ export class Gossip {
     const topic = this.#components.topicOf(registry)
     if (!this.#topics.delete(topic)) return
     const { pubsub } = this.#components
+    this.#untold = this.#untold.filter(message => message.topic !== topic)
     pubsub.unsubscribe(topic)
     pubsub.topicValidators.delete(topic)
     this.#internals.allowedTopics.delete(topic)
   }
 
-  /** Tells a fact that is durable here. Resolves when it is handed to the streams, to nobody perhaps. */
+  /** Tells a fact that is durable here. Resolves when it is handed to the streams; to nobody yet, if nobody has subscribed. */
   async publish(registry: RegistryId, id: FactId, envelope: Uint8Array): Promise<number> {
     const topic = this.#components.topicOf(registry)
     if (!this.#topics.has(topic)) throw new RegistryError('UNKNOWN_REGISTRY', 'the registry is not followed here')
     const data = envelope.length > LIMITS.gossip.inlineFactBytes ? encodeAnnouncement(id) : envelope
+    // A peer whose sets were compared before this fact, and whose subscription is still on its way, would hear of it an interval later.
+    if (!this.#isHeard(topic)) {
+      this.#untold = [...this.#untold, { topic, data }].slice(-LIMITS.gossip.untold)
+      return 0
+    }
     const { recipients } = await this.#components.pubsub.publish(topic, data)
     return recipients.length
+  }
+
+  /**
+   * Tells others what came by comparing sets: its author was alone when it told, or gone before it was heard. Only a few, and
+   * only what is new: who catches up with a registry must not tell it all once more.
+   */
+  async tellOn(registry: RegistryId, envelopes: readonly Uint8Array[], now: number): Promise<void> {
+    const topic = this.#components.topicOf(registry)
+    if (envelopes.length > LIMITS.gossip.toldOn || !this.#topics.has(topic)) return
+    for (const envelope of envelopes) {
+      const { id, body } = parseEnvelope(envelope)
+      const isNew = Math.abs(now - body.time) < LIMITS.gossip.seenMs
+      if (isNew && this.#isHeard(topic)) await this.publish(registry, id, envelope)
+    }
   }
 
   /** gossipsub's score of a peer, up to a heartbeat old. */
@@ -202,8 +224,26 @@ export class Gossip {
     }
   }
 
+  /** Whether somebody has subscribed, and the stream to him is open: gossipsub drops what it has no stream for. */
+  #isHeard(topic: string): boolean {
+    const { streamsOutbound } = this.#internals
+    return this.#components.pubsub.getSubscribers(topic).some(peer => streamsOutbound.has(peer.toString()))
+  }
+
+  #tellUntold(): void {
+    const heard = this.#untold.filter(({ topic }) => this.#isHeard(topic))
+    if (heard.length === 0) return
+    this.#untold = this.#untold.filter(({ topic }) => !this.#isHeard(topic))
+    for (const { topic, data } of heard) {
+      this.#components.pubsub.publish(topic, data).catch((error: unknown) => {
+        this.#components.log.warn('a fact could not be told', { error: messageOf(error) })
+      })
+    }
+  }
+
   /** What gossipsub itself held against a peer, broken promises and unwanted grafts, shows only in its score. */
   readonly #onHeartbeat = (): void => {
+    this.#tellUntold()
     for (const peer of this.#components.pubsub.getPeers()) {
       const id = peer.toString()
       if (this.score(id) < CUT_BELOW) this.#components.peers.cut(id, 'gossip-score')
@@ -220,6 +260,7 @@ interface Internals {
   readonly allowedTopics: Set<string>
   readonly topicScores: Record<string, TopicScoreParams>
   readonly score: { addIP(peer: string, ip: string): void }
+  readonly streamsOutbound: ReadonlyMap<string, unknown>
   getScore(peer: string): number
 }
 
@@ -230,6 +271,7 @@ interface Internals {
 function internalsOf(pubsub: GossipSub): Internals {
   const allowedTopics: unknown = Reflect.get(pubsub, 'allowedTopics')
   const score: unknown = Reflect.get(pubsub, 'getScore')
+  const streamsOutbound: unknown = Reflect.get(pubsub, 'streamsOutbound')
   const topicScores = ['opts', 'scoreParams', 'topics'].reduce<unknown>(
     (at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined),
     pubsub
@@ -237,13 +279,14 @@ function internalsOf(pubsub: GossipSub): Internals {
   const table: unknown = Reflect.get(pubsub, 'score')
   const hasAddresses = typeof table === 'object' && table !== null && typeof Reflect.get(table, 'addIP') === 'function'
   const hasScores = typeof score === 'function' && typeof topicScores === 'object' && hasAddresses
-  if (!(allowedTopics instanceof Set) || !hasScores) {
+  if (!(allowedTopics instanceof Set) || !(streamsOutbound instanceof Map) || !hasScores) {
     throw new RegistryError('INTERNAL', 'gossipsub no longer keeps its tables where they can be changed')
   }
   return {
     allowedTopics: allowedTopics as Set<string>,
     topicScores: topicScores as Record<string, TopicScoreParams>,
     score: table as Internals['score'],
+    streamsOutbound: streamsOutbound as Internals['streamsOutbound'],
     getScore: peer => Number(Reflect.apply(score, pubsub, [peer]))
   }
 }

@@ -19,6 +19,8 @@ export interface SyncComponents {
   readonly log: Log
   readonly events: SwarmEvents
   readonly tuning: SwarmTuning
+  /** What came by a comparison and is part of the set now. */
+  readonly onAdmitted: (registry: RegistryId, facts: readonly Uint8Array[]) => void
 }
 
 type Told = SyncEvent extends infer E ? (E extends SyncEvent ? Omit<E, 'now'> : never) : never
@@ -194,12 +196,14 @@ export class Sync {
   }
 
   async #admit(effect: EffectOf<'admit'>): Promise<void> {
-    const { gate, events, log } = this.#components
+    const { gate, events, log, onAdmitted } = this.#components
     const { peer, registry, facts } = effect
     let verdicts: readonly SyncVerdict[]
     try {
       verdicts = await gate.admitMany(facts, { peer, registry })
-      for (const { verdict } of verdicts) if (verdict === 'accept') events.onFact?.({ registry, peer, way: 'sync' })
+      const admitted = facts.filter((_, index) => verdicts[index]?.verdict === 'accept')
+      for (const _ of admitted) events.onFact?.({ registry, peer, way: 'sync' })
+      if (admitted.length > 0) onAdmitted(registry, admitted)
     } catch (error) {
       log.warn('facts could not be admitted', { error: messageOf(error) })
       verdicts = facts.map(() => ({ verdict: 'ignore', reason: 'read-only' }))

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { factsTopic } from '../../protocol/gossip-message.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { FactMaker, registryNamed, stopNodes, testNode } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 
@@ -26,6 +27,33 @@ test('a fact that one node publishes reaches two others that follow the registry
   await a.swarm.publishFact(registry, fact.id, fact.bytes)
   expect(await b.events.next('onFact')).toEqual({ registry, peer: a.swarm.peerId, way: 'gossip' })
   expect(await c.events.next('onFact')).toEqual({ registry, peer: b.swarm.peerId, way: 'gossip' })
+})
+
+test('a fact that was published before anybody had subscribed is told to whoever does', async () => {
+  const [a, b] = [await testNode({ registries }), await testNode({ registries })]
+  const fact = new FactMaker(registry).next()
+  // In no set: no comparison can bring it.
+  expect(await a.swarm.publishFact(registry, fact.id, fact.bytes)).toBe(0)
+  await b.swarm.connect(a.address())
+  expect(await b.events.next('onFact')).toEqual({ registry, peer: a.swarm.peerId, way: 'gossip' })
+})
+
+test('a new fact that came by comparing sets is told on, and an old one is not', async () => {
+  const [a, b, c] = [await testNode({ registries }), await testNode({ registries }), await testNode({ registries })]
+  await c.swarm.connect(b.address())
+  await subscribed(b, c)
+  // Whom c hears it from first is chance: it finds a, too.
+  const told = vi.spyOn(b.swarm.libp2p.services.pubsub, 'publish')
+  const old = new FactMaker(registry).next(undefined, Date.now() - 2 * LIMITS.gossip.seenMs)
+  const fresh = new FactMaker(registry).next(undefined, Date.now())
+  // Who has nothing takes a snapshot, of which nothing is told on.
+  const common = new FactMaker(registry).next()
+  b.facts.add(common)
+  a.facts.addAll(registry, [common, old, fresh])
+  await b.swarm.connect(a.address())
+  await b.facts.until(registry, 3)
+  await expect.poll(() => told.mock.calls.map(([, data]) => data)).toEqual([fresh.bytes])
+  await c.facts.until(registry, 3)
 })
 
 test('a large fact is announced by its id and fetched', async () => {

@@ -25,7 +25,7 @@ export class FactMaker {
     this.#registry = registry
   }
 
-  next(payload: Uint8Array = randomBytes(16)): Envelope {
+  next(payload: Uint8Array = randomBytes(16), time = 1_700_000_000_000 + this.#seq): Envelope {
     const bytes = signFact(
       {
         v: 1,
@@ -36,7 +36,7 @@ export class FactMaker {
         chain: this.#chain,
         seq: this.#seq,
         prev: this.#prev,
-        time: 1_700_000_000_000 + this.#seq,
+        time,
         payload
       },
       this.#secret
