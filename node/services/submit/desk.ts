@@ -6,7 +6,7 @@ import { RegistryError } from '../../../protocol/errors.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
-import { parsePackageName } from '../../../protocol/package-name.ts'
+import { parsePackageName, shortNameOf } from '../../../protocol/package-name.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Payload } from '../../../protocol/payload.ts'
 import { isReservedName, skeletonOf } from '../../../protocol/similar-name.ts'
@@ -243,9 +243,14 @@ function refused(reason: SubmitRefusal): SubmitAnswer {
 
 function whyNot({ body }: SubmissionEnvelope, reason: SubmitRefusal, other?: PackageName): RegistryError {
   if (reason === 'name-taken') {
-    return new RegistryError('NAME_TAKEN', `${body.name} is given out, or looks like ${other ?? 'a name that is'}`, {
-      next: 'deny it with words: ggen-node curate deny NAME --reason TEXT, or give it out with --allow-similar'
-    })
+    const like = other === undefined ? 'a name that is' : shortNameOf(other)
+    return new RegistryError(
+      'NAME_TAKEN',
+      `${shortNameOf(parsePackageName(body.name))} is given out, or looks like ${like}`,
+      {
+        next: 'deny it with words: ggen-node curate deny NAME --reason TEXT, or give it out with --allow-similar'
+      }
+    )
   }
   return new RegistryError('NOT_AUTHORIZED', `this key may not give out ${body.name}: ${reason}`, {
     next: 'ask an owner of the registry for the role of a curator'
