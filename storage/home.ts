@@ -188,6 +188,6 @@ async function hasBallast({ ballast }: HomePaths, bytes: number): Promise<boolea
 async function removeTemporary(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
     const pid = /^\.tmp-([0-9]+)-/.exec(name)?.[1]
-    if (pid !== undefined && !isAlive({ pid: Number(pid), start: '' })) await rm(join(dir, name), { force: true })
+    if (pid !== undefined && !isAlive({ pid: Number(pid), start: '' })) await rm(join(dir, name), { force: true, recursive: true })
   }
 }

@@ -43,7 +43,7 @@ const LIBP2P_AND_HELIA = [
   'xsalsa20'
 ]
 
-const NODE_PARTS = ['node/runtime', 'node/services', 'node/documents', 'node/p2p', 'node/http']
+const NODE_PARTS = ['node/runtime', 'node/archive', 'node/services', 'node/documents', 'node/p2p', 'node/http']
 
 /**
  * Who may import whom, and what from outside. The longest zone that a path lies in applies; a zone that ends in `.ts`
@@ -101,6 +101,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
     packages: ['@automerge/automerge', '@noble/hashes'],
     builtins: 'local'
   },
+  'node/archive': { own: ['protocol', 'node/runtime'], packages: [], builtins: 'any' },
   'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: ['multiformats'], builtins: 'any' },
   node: {
     // The daemon and the in-process node of a command run what create-node.ts puts together.
