@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createGunzip } from 'node:zlib'
 import { isRegistryError, RegistryError } from '../../protocol/errors.ts'
 import { formatFrame, REFUSALS } from '../../protocol/foreign/frames.ts'
@@ -6,6 +5,7 @@ import type { Frame } from '../../protocol/foreign/frames.ts'
 import { kindOf } from '../../protocol/foreign/kind.ts'
 import { TarReader } from '../../protocol/foreign/tar-reader.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { drained } from './drained.ts'
 
 /*
  * The program of the process that reads an archive of others: the archive on standard input, frames on standard output. It
@@ -47,7 +47,7 @@ async function readArchive(): Promise<void> {
       )
     tar.write(chunk)
     // Whoever takes the frames is slower than we are: no more than one chunk of them waits here.
-    if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')
+    await drained(process.stdout)
   }
   tar.end()
 }
@@ -71,7 +71,8 @@ async function* plain(packed: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8A
 async function feed(packed: AsyncIterable<Uint8Array>, gunzip: ReturnType<typeof createGunzip>): Promise<void> {
   for await (const chunk of packed) {
     if (gunzip.destroyed) return
-    if (!gunzip.write(chunk)) await Promise.race([once(gunzip, 'drain'), once(gunzip, 'close')])
+    gunzip.write(chunk)
+    await drained(gunzip)
   }
   gunzip.end()
 }

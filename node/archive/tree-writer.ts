@@ -2,6 +2,7 @@ import { mkdir, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { PathSet, showPath } from '../../protocol/content-path.ts'
+import type { ContentLimits } from '../../protocol/content-path.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { Frame } from '../../protocol/foreign/frames.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -18,7 +19,8 @@ type EntryFrame = Extract<Frame, { readonly type: 'directory' | 'file' | 'bytes'
  */
 export class TreeWriter {
   readonly #root: string
-  readonly #paths = new PathSet()
+  readonly #limits: ContentLimits
+  readonly #paths: PathSet
   readonly #folders = new Set<string>()
   #handle: FileHandle | undefined
   #path = ''
@@ -26,8 +28,10 @@ export class TreeWriter {
   #bytes = 0
   #files = 0
 
-  constructor(root: string) {
+  constructor(root: string, limits: ContentLimits = LIMITS.content) {
     this.#root = root
+    this.#limits = limits
+    this.#paths = new PathSet(limits)
   }
 
   get files(): number {
@@ -68,7 +72,7 @@ export class TreeWriter {
 
   async #file({ path, size, executable }: Extract<Frame, { readonly type: 'file' }>): Promise<void> {
     this.#paths.add(path, 'file')
-    const { fileBytes, packageBytes } = LIMITS.content
+    const { fileBytes, packageBytes } = this.#limits
     if (size > fileBytes)
       throw new RegistryError('LIMIT_EXCEEDED', `${showPath(path)} has more than ${fileBytes} bytes`)
     this.#bytes += size

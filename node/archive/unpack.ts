@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { showPath } from '../../protocol/content-path.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -10,6 +9,7 @@ import { FrameReader } from '../../protocol/foreign/frames.ts'
 import { kindOf } from '../../protocol/foreign/kind.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { drained } from './drained.ts'
 import { startReader } from './reader-process.ts'
 import type { ReaderProcess, ReaderProgram } from './reader-process.ts'
 import { TreeWriter } from './tree-writer.ts'
@@ -110,7 +110,9 @@ async function feed(handle: FileHandle, input: Writable): Promise<Pick<UnpackedA
       throw new RegistryError('FILE_CHANGED', 'the archive grew while it was being read')
     const part = chunk.subarray(0, bytesRead)
     hash.update(part)
-    if (!input.destroyed && !input.write(part)) await Promise.race([once(input, 'drain'), once(input, 'close')])
+    if (input.destroyed) continue
+    input.write(part)
+    await drained(input)
   }
   input.end()
   return { sha256: new Uint8Array(hash.digest()), bytes }

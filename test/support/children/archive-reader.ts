@@ -1,0 +1,21 @@
+import { formatFrame } from '../../../protocol/foreign/frames.ts'
+
+/** What an archive makes of the process that reads it, in the worst case. Its first bytes say which. */
+for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+  const [, deed] = /^\x1f\x8b([a-z]+)/.exec(chunk.toString('latin1')) ?? []
+  const say = (...frames: Parameters<typeof formatFrame>): void => void process.stdout.write(formatFrame(...frames))
+  if (deed === 'escape') say({ type: 'file', path: '../escaped', size: 1, executable: false })
+  if (deed === 'long') {
+    say({ type: 'file', path: 'a', size: 1, executable: false })
+    say({ type: 'bytes', bytes: new Uint8Array(2) })
+  }
+  if (deed === 'short') {
+    say({ type: 'file', path: 'a', size: 2, executable: false })
+    say({ type: 'end' })
+  }
+  if (deed === 'noise') process.stdout.write(Buffer.alloc(100, 0xff))
+  if (deed === 'die') process.kill(process.pid, 'SIGKILL')
+  if (deed === 'heap') for (const held: number[][] = []; ;) held.push(Array.from({ length: 100_000 }, Math.random))
+  if (deed === 'hang') for (say({ type: 'directory', path: 'hangs' }); ;);
+  break
+}
