@@ -32,7 +32,7 @@ async function readArchive(): Promise<void> {
   })
   let taken = 0
   let unpacked = 0
-  const packed = async function* (): AsyncGenerator<Uint8Array> {
+  const packed = async function* (): AsyncGenerator<Uint8Array, void, void> {
     for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
       taken += chunk.length
       yield chunk
@@ -53,10 +53,10 @@ async function readArchive(): Promise<void> {
 }
 
 /** Unpacks gzip, once: what is packed twice is nothing that we look into. */
-async function* plain(packed: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* plain(packed: AsyncGenerator<Uint8Array, void, void>): AsyncGenerator<Uint8Array, void, void> {
   const { value: first } = await packed.next()
   if (first === undefined) return
-  const all = async function* (): AsyncGenerator<Uint8Array> {
+  const all = async function* (): AsyncGenerator<Uint8Array, void, void> {
     yield first
     yield* packed
   }

@@ -33,8 +33,8 @@ export function startReader({ file = READER_FILE, root, onStart }: ReaderProgram
   const flags = [`--max-old-space-size=${LIMITS.foreign.heapMiB}`, '--max-semi-space-size=2', '--no-warnings']
   const child = spawn(process.execPath, [...rights, ...flags, fileURLToPath(file)], {
     cwd: folder,
-    // Windows starts nothing without this one.
-    env: process.platform === 'win32' ? { SystemRoot: process.env['SystemRoot'] } : {},
+    // On Windows libuv adds what no process starts without.
+    env: {},
     stdio: ['pipe', 'pipe', 'ignore'],
     windowsHide: true
   })

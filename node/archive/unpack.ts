@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { showPath } from '../../protocol/content-path.ts'
-import { RegistryError } from '../../protocol/errors.ts'
+import { messageOf, RegistryError } from '../../protocol/errors.ts'
 import { FrameReader } from '../../protocol/foreign/frames.ts'
 import { kindOf } from '../../protocol/foreign/kind.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -59,9 +59,9 @@ export async function unpackArchive(
     const tree = new TreeWriter(target)
     const [fed, read] = await Promise.allSettled([feed(handle, reader.input), take(reader, tree)])
     abort.throwIfAborted()
-    // What the reader says comes first: it may have stopped to listen for a reason.
-    if (read.status === 'rejected') throw read.reason
-    if (fed.status === 'rejected') throw fed.reason
+    // A file that cannot be read to its end says nothing of what is in it.
+    if (fed.status === 'rejected') throw asError(fed.reason)
+    if (read.status === 'rejected') throw asError(read.reason)
     return { ...fed.value, files: tree.files }
   } finally {
     done.abort()
@@ -101,20 +101,24 @@ async function openArchive(file: string): Promise<FileHandle> {
 async function feed(handle: FileHandle, input: Writable): Promise<Pick<UnpackedArchive, 'sha256' | 'bytes'>> {
   const hash = createHash('sha256')
   let bytes = 0
-  for (;;) {
-    const chunk = Buffer.allocUnsafeSlow(LIMITS.foreign.frameBytes)
-    const { bytesRead } = await handle.read(chunk, 0, chunk.length, bytes)
-    if (bytesRead === 0) break
-    bytes += bytesRead
-    if (bytes > LIMITS.foreign.fileBytes)
-      throw new RegistryError('FILE_CHANGED', 'the archive grew while it was being read')
-    const part = chunk.subarray(0, bytesRead)
-    hash.update(part)
-    if (input.destroyed) continue
-    input.write(part)
-    await drained(input)
+  try {
+    for (;;) {
+      const chunk = Buffer.allocUnsafeSlow(LIMITS.foreign.frameBytes)
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, bytes)
+      if (bytesRead === 0) break
+      bytes += bytesRead
+      if (bytes > LIMITS.foreign.fileBytes)
+        throw new RegistryError('FILE_CHANGED', 'the archive grew while it was being read')
+      const part = chunk.subarray(0, bytesRead)
+      hash.update(part)
+      if (input.destroyed) continue
+      input.write(part)
+      await drained(input)
+    }
+  } finally {
+    // Also after a failure: the reader would wait for more.
+    input.end()
   }
-  input.end()
   return { sha256: new Uint8Array(hash.digest()), bytes }
 }
 
@@ -124,7 +128,7 @@ async function take(reader: ReaderProcess, tree: TreeWriter): Promise<void> {
   try {
     for await (const chunk of reader.output as AsyncIterable<Buffer>) {
       for (const frame of frames.read(chunk)) {
-        if (frame.type === 'refused') throw new RegistryError(frame.code, frame.message)
+        if (frame.type === 'refused') throw new RegistryError(frame.code, frame.message, { next: LOOK })
         if (isWhole) throw new RegistryError('INTERNAL', 'the process that reads archives went on after the end')
         if (frame.type === 'end') isWhole = true
         else await tree.take(frame)
@@ -134,7 +138,7 @@ async function take(reader: ReaderProcess, tree: TreeWriter): Promise<void> {
     if (!isWhole)
       throw new RegistryError('MALFORMED', 'the process that read the archive ended before the archive did', {
         tried: ['read it in a process with little memory and no rights'],
-        next: 'unpack it yourself, look at what is in it, and name the folder'
+        next: LOOK
       })
   } finally {
     await tree.close()
@@ -142,6 +146,12 @@ async function take(reader: ReaderProcess, tree: TreeWriter): Promise<void> {
   }
 }
 
+const LOOK = 'look at what is in it: tar -tvf FILE; what is a package is taken as a folder, too'
+
 function tooSlow(ms: number): RegistryError {
   return new RegistryError('TIMEOUT', `the archive was not read in ${ms / 1000} seconds`)
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new RegistryError('INTERNAL', messageOf(reason))
 }

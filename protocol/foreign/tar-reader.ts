@@ -33,7 +33,7 @@ const KINDS: Readonly<Record<string, string>> = {
 /**
  * Reads a tar archive of others as it comes. Takes what GNU tar, bsdtar, git and npm write, and nothing that two programs
  * read in two ways: archives of which one person audits this tree and another installs that one (docs/spec/content.md
- * section 6).
+ * section 9).
  *
  * Invariants:
  * 1. What is kept is less than a header, or what is said about one entry: `metaBytes`.

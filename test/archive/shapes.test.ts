@@ -39,12 +39,15 @@ async function unpack(archive: Uint8Array, chunkBytes = archive.length, limits =
   return root
 }
 
-function reasonOf(read: () => void): unknown {
+/** What reading throws, to be thrown when what came before it is written. */
+function reasonOf(read: () => void): Error | undefined {
   try {
-    return void read()
+    read()
   } catch (error) {
-    return error
+    if (error instanceof Error) return error
+    throw error
   }
+  return undefined
 }
 
 const file: RawEntry = { name: 'a.txt', body: 'a' }
