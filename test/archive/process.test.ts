@@ -127,6 +127,12 @@ describe('the process that reads an archive', () => {
     expect(await codeOf({ bytes: order(deed), program: WORST })).toBe(code)
   })
 
+  test('may write nothing, read nothing but its own code, and start nothing, and has no environment', async () => {
+    const { target, done } = await start({ bytes: order('rights'), program: WORST })
+    await done
+    expect(await readdir(target)).toEqual(['tried'])
+  })
+
   test('that hangs is ended when its time is over, or by who asked', async () => {
     const clock = testClock()
     const late = await start({ bytes: order('hang'), program: WORST, clock })

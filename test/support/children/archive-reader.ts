@@ -1,9 +1,30 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
 import { formatFrame } from '../../../protocol/foreign/frames.ts'
 
 /** What an archive makes of the process that reads it, in the worst case. What follows the first two bytes says which. */
 for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
   const deed = chunk.toString('latin1', 2)
   const say = (...frames: Parameters<typeof formatFrame>): void => void process.stdout.write(formatFrame(...frames))
+  if (deed === 'rights') {
+    const may = (name: string, attempt: () => unknown): void => {
+      try {
+        attempt()
+        say({ type: 'directory', path: name })
+      } catch {
+        // What it should be.
+      }
+    }
+    may('tried', () => undefined)
+    may('write', () => writeFileSync('written', 'x'))
+    may('read', () => readFileSync('/proc/self/status'))
+    may('list', () => readdirSync('..'))
+    may('start', () => execFileSync('true'))
+    may('thread', () => new Worker('', { eval: true }))
+    if (Object.keys(process.env).length > 0) say({ type: 'directory', path: 'environment' })
+    say({ type: 'end' })
+  }
   if (deed === 'escape') say({ type: 'file', path: '../escaped', size: 1, executable: false })
   if (deed === 'long') {
     say({ type: 'file', path: 'a', size: 1, executable: false })
