@@ -1,6 +1,7 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LIMITS } from '../protocol/limits.ts'
+import { isDiskFull, toWriteError } from '../storage/disk-errors.ts'
 import { temporaryName } from '../storage/durable.ts'
 import { unpackArchive } from './archive/unpack.ts'
 import type { UnpackedArchive } from './archive/unpack.ts'
@@ -30,19 +31,31 @@ export async function withArchive<T>(
   return TURNS.run(async () => {
     disk.assertWritable()
     const target = join(home, temporaryName())
-    await mkdir(target, { mode: 0o700 })
     try {
-      const program = { root: packagePath() }
-      const unpacked = await unpackArchive({ clock, program }, { file, target }, signal)
+      const unpacked = await unpackInto({ target, clock }, file, signal)
       const inside = await onlyFolder(target)
       return await use({ ...unpacked, inside, folder: inside === null ? target : join(target, inside) })
-    } catch (error) {
-      disk.note(error)
-      throw error
     } finally {
       await rm(target, { recursive: true, force: true, maxRetries: 3 })
     }
   }, signal)
+}
+
+/**
+ * Attack: an archive that fills the disk, or a name that this file system can't hold, so that the node takes no writes any more.
+ * The room is free again at once, and whether the disk is well is nothing that an archive tells.
+ */
+async function unpackInto(
+  { target, clock }: Pick<NodeParts, 'clock'> & { readonly target: string },
+  file: string,
+  signal: AbortSignal
+): Promise<UnpackedArchive> {
+  try {
+    await mkdir(target, { mode: 0o700 })
+    return await unpackArchive({ clock, program: { root: packagePath() } }, { file, target }, signal)
+  } catch (error) {
+    throw isDiskFull(error) ? toWriteError(error, 'what an archive holds') : error
+  }
 }
 
 /** A folder as it is, an archive as a folder. */

@@ -12,13 +12,20 @@ import { drained } from './drained.ts'
  * may write no file, start no process and read nothing but its own code; it has a small heap and no environment.
  */
 
+const GZIP_FAULTS: readonly (readonly [code: RegExp, what: string])[] = [
+  [/^Z_/, 'its gzip is damaged or cut off'],
+  [/^ERR_TRAILING_JUNK/, 'something stands behind its gzip']
+]
 const { frameBytes, freeBytes, ratio, unpackedBytes } = LIMITS.foreign
 
 try {
   await readArchive()
   say({ type: 'end' })
 } catch (error) {
-  say(refusalOf(error))
+  const refusal = refusalOf(error)
+  // A fault of ours is told by ending without a word.
+  if (refusal === undefined) throw error
+  say(refusal)
 }
 
 async function readArchive(): Promise<void> {
@@ -52,7 +59,10 @@ async function readArchive(): Promise<void> {
   tar.end()
 }
 
-/** Unpacks gzip, once: what is packed twice is nothing that we look into. */
+/**
+ * Unpacks gzip, once: what is packed twice is nothing that we look into. One part and nothing behind it: of several some programs
+ * read the first, and of what is no part some say nothing.
+ */
 async function* plain(packed: AsyncGenerator<Uint8Array, void, void>): AsyncGenerator<Uint8Array, void, void> {
   const { value: first } = await packed.next()
   if (first === undefined) return
@@ -61,7 +71,7 @@ async function* plain(packed: AsyncGenerator<Uint8Array, void, void>): AsyncGene
     yield* packed
   }
   if (kindOf(first).kind !== 'gzip') return yield* all()
-  const gunzip = createGunzip({ chunkSize: frameBytes })
+  const gunzip = createGunzip({ chunkSize: frameBytes, rejectGarbageAfterEnd: true })
   const fed = feed(all(), gunzip)
   fed.catch((error: unknown) => gunzip.destroy(error instanceof Error ? error : undefined))
   for await (const chunk of gunzip as AsyncIterable<Buffer>) yield chunk
@@ -81,10 +91,14 @@ function say(frame: Frame): void {
   process.stdout.write(formatFrame(frame))
 }
 
-function refusalOf(error: unknown): Frame {
+function refusalOf(error: unknown): Frame | undefined {
   if (isRegistryError(error)) {
     const code = REFUSALS.find(one => one === error.code)
-    if (code !== undefined) return { type: 'refused', code, message: error.message }
+    return code === undefined ? undefined : { type: 'refused', code, message: error.message }
   }
-  return { type: 'refused', code: 'MALFORMED', message: 'the archive can not be unpacked: its gzip is damaged' }
+  const why =
+    error instanceof Error && 'code' in error ? GZIP_FAULTS.find(([code]) => code.test(String(error.code))) : undefined
+  return why === undefined
+    ? undefined
+    : { type: 'refused', code: 'MALFORMED', message: `the archive can't be unpacked: ${why[1]}` }
 }

@@ -57,7 +57,7 @@ export class TreeWriter {
     }
   }
 
-  /** @throws RegistryError INTERNAL when a file is not whole */
+  /** @throws RegistryError MALFORMED when a file is not whole */
   async end(): Promise<void> {
     await this.close()
     if (this.#left > 0)

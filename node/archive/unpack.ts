@@ -10,8 +10,8 @@ import { kindOf } from '../../protocol/foreign/kind.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { drained } from './drained.ts'
-import { startReader } from './reader-process.ts'
-import type { ReaderProcess, ReaderProgram } from './reader-process.ts'
+import { notStarted, startReader } from './reader-process.ts'
+import type { Ending, ReaderProcess, ReaderProgram } from './reader-process.ts'
 import { TreeWriter } from './tree-writer.ts'
 
 /** What unpacking uses of the node. */
@@ -134,16 +134,26 @@ async function take(reader: ReaderProcess, tree: TreeWriter): Promise<void> {
         else await tree.take(frame)
       }
     }
+    if (!isWhole) throw earlyEnd(await reader.end())
     await tree.end()
-    if (!isWhole)
-      throw new RegistryError('MALFORMED', 'the process that read the archive ended before the archive did', {
-        tried: ['read it in a process with little memory and no rights'],
-        next: LOOK
-      })
   } finally {
     await tree.close()
     reader.kill()
   }
+}
+
+/** From here on a code says which signal it was, where the system has no other way to say so. */
+const SIGNALLED = 128
+
+/** It tells of every fault of an archive: one that gives up by itself without a word has a fault of its own. */
+function earlyEnd({ code, cause }: Ending): RegistryError {
+  if (cause !== undefined) return notStarted(cause)
+  if (code !== null && code > 0 && code < SIGNALLED)
+    return new RegistryError('INTERNAL', 'the process that reads archives failed', { detail: { code } })
+  return new RegistryError('MALFORMED', 'the process that read the archive ended before the archive did', {
+    tried: ['read it in a process with little memory and no rights'],
+    next: LOOK
+  })
 }
 
 const LOOK = 'look at what is in it: tar -tvf FILE; what is a package is taken as a folder, too'

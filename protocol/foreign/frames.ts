@@ -83,14 +83,17 @@ function parseFrame(type: number, payload: Uint8Array): Frame {
     case DIRECTORY:
       return { type: 'directory', path: textOf(payload) }
     case FILE: {
-      if (payload.length < 9) throw noFrame()
+      if (payload.length < 9 || (payload[0] ?? 0) > 1) throw noFrame()
       const size = new DataView(payload.buffer, payload.byteOffset).getFloat64(1)
       if (!Number.isSafeInteger(size) || size < 0) throw noFrame()
       return { type: 'file', path: textOf(payload.subarray(9)), size, executable: payload[0] === 1 }
     }
     case BYTES:
+      // Attack: nothing, again and again, until the time is over.
+      if (payload.length === 0) throw noFrame()
       return { type: 'bytes', bytes: payload }
     case END:
+      if (payload.length > 0) throw noFrame()
       return { type: 'end' }
     case REFUSED: {
       const [, given, message = ''] = /^([A-Z_]+) (.*)$/s.exec(textOf(payload)) ?? []
@@ -99,7 +102,7 @@ function parseFrame(type: number, payload: Uint8Array): Frame {
       return {
         type: 'refused',
         code,
-        message: message.slice(0, LIMITS.foreign.messageChars).replaceAll(/[\p{Cc}\p{Cf}]/gu, '?')
+        message: message.slice(0, LIMITS.foreign.messageChars).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
       }
     }
     default:

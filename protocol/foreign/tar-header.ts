@@ -8,6 +8,8 @@ export interface TarHeader {
   readonly name: Uint8Array
   readonly size: number
   readonly mode: number
+  /** Where a link leads. Empty for everything else. */
+  readonly link: Uint8Array
 }
 
 /** What pax records or a long name say about the entry that follows. */
@@ -19,7 +21,23 @@ export interface TarMeta {
 export const TAR_BLOCK = 512
 
 const NUL = 0
-const SLASH = 0x2f
+export const SLASH = 0x2f
+
+/** The mark of a number that is not written in digits. */
+const BINARY = 0x80
+
+/** Owner, group, time, and the numbers of a device: nothing here asks for them. */
+const UNUSED_NUMBERS = [
+  [108, 8],
+  [116, 8],
+  [136, 12],
+  [329, 8],
+  [337, 8]
+] as const
+
+/** Records that change what an entry is, or how large, for the programs that know them: sparse files, parts of volumes, kinds. */
+const CHANGING =
+  /^(?:linkpath|hdrcharset|GNU\.(?:sparse|volume|dumpdir)|SCHILY\.(?:realsize|offset|filetype)|SUN\.holes)/
 
 /**
  * Takes POSIX ustar and the form of GNU tar. Numbers are octal digits: what is larger than they can say is larger than any
@@ -33,14 +51,20 @@ export function parseTarHeader(block: Uint8Array): TarHeader {
   let sum = 8 * 0x20
   for (let i = 0; i < TAR_BLOCK; i += 1) if (i < 148 || i >= 156) sum += block[i] ?? 0
   if (octal(block, 148, 8) !== sum) throw malformed('the checksum of a header is wrong')
+  for (const [at, length] of UNUSED_NUMBERS) checkNumber(block, at, length)
   const name = untilNul(block, 0, 100)
-  // In the form of GNU tar other things stand where POSIX has the prefix.
+  // Attack: when another header names the entry, some programs leave it out and others don't look.
+  if (name.length === 0) throw malformed('an entry has no name')
   const prefix = isPosix ? untilNul(block, 345, 155) : new Uint8Array(0)
+  // Attack: GNU tar and star keep other things where POSIX has the prefix, or behind it, and half of all programs read them as such.
+  if (block.subarray(345 + prefix.length).some(byte => byte !== NUL))
+    throw malformed('a header has more in it than POSIX and GNU tar agree upon')
   return {
     type: text(block, 156, 1),
     name: prefix.length === 0 ? name : Uint8Array.of(...prefix, SLASH, ...name),
     size: octal(block, 124, 12),
-    mode: octal(block, 100, 8)
+    mode: octal(block, 100, 8),
+    link: untilNul(block, 157, 100)
   }
 }
 
@@ -54,7 +78,13 @@ export function tarName(bytes: Uint8Array): string {
 
 /** What GNU tar puts into an entry of its own: a name and zero bytes. */
 export function parseLongName(bytes: Uint8Array): TarMeta {
-  return { path: tarName(untilNul(bytes, 0, bytes.length)), size: undefined }
+  return { path: someName(untilNul(bytes, 0, bytes.length)), size: undefined }
+}
+
+/** Attack: for some programs an empty name takes back the one that the header has, for others it is the name. */
+function someName(bytes: Uint8Array): string {
+  if (bytes.length === 0) throw malformed('it says an empty name')
+  return tarName(bytes)
 }
 
 /**
@@ -77,14 +107,13 @@ export function parsePax(bytes: Uint8Array, isGlobal: boolean): TarMeta {
     at = end
   }
   for (const key of said.keys()) {
-    if (key === 'linkpath' || key === 'hdrcharset' || key.startsWith('GNU.sparse.'))
-      throw malformed(`not all programs read what it says of an entry: ${key}`)
+    if (CHANGING.test(key)) throw malformed(`not all programs read what it says of an entry: ${key}`)
   }
   const [path, size] = [said.get('path'), said.get('size')]
   // Attack: a path for all entries that follow, which half of all programs honour.
   if (isGlobal && (path !== undefined || size !== undefined))
     throw malformed('it says a path or a size for all entries')
-  return { path: path === undefined ? undefined : tarName(path), size: size === undefined ? undefined : decimal(size) }
+  return { path: path === undefined ? undefined : someName(path), size: size === undefined ? undefined : decimal(size) }
 }
 
 export function malformed(why: string): RegistryError {
@@ -103,6 +132,15 @@ function octal(block: Uint8Array, at: number, length: number): number {
   const digits = /^ *([0-7]*)[ \0]*$/.exec(field)?.[1]
   if (digits === undefined) throw malformed('a number in a header is not octal, or too large')
   return digits === '' ? 0 : Number.parseInt(digits, 8)
+}
+
+/**
+ * Attack: at a number that is none, or that they can't hold, some programs stop as if the archive ended there or leave the entry
+ * out, and others read on. Binary numbers, of large ids, begin with a mark of their own.
+ */
+function checkNumber(block: Uint8Array, at: number, length: number): void {
+  if (block[at] !== BINARY) octal(block, at, length)
+  else if (block.subarray(at + 1, at + length - 6).some(byte => byte !== 0)) throw malformed('a number is too large')
 }
 
 function untilNul(bytes: Uint8Array, at: number, length: number): Uint8Array {

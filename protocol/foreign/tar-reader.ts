@@ -1,7 +1,7 @@
 import { hostilePath } from '../content-path.ts'
 import { RegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import { malformed, parseLongName, parsePax, parseTarHeader, tarName, TAR_BLOCK } from './tar-header.ts'
+import { malformed, parseLongName, parsePax, parseTarHeader, SLASH, tarName, TAR_BLOCK } from './tar-header.ts'
 import type { TarHeader, TarMeta } from './tar-header.ts'
 
 /** A file or a folder. Its path is as the archive has it and checked by nobody yet. */
@@ -130,7 +130,8 @@ export class TarReader {
         `the archive says more than ${this.#limits.metaBytes} bytes of one entry`
       )
     if (size === 0) throw malformed('a header says nothing')
-    if (type !== 'g' && this.#said !== undefined) throw malformed('two headers say what one entry is')
+    // Attack: for some programs the first of two holds, for others the last, or what is said of the one between.
+    if (this.#said !== undefined) throw malformed('two headers say what one entry is')
     this.#state = 'meta'
     this.#metaType = type
     this.#meta = []
@@ -149,7 +150,7 @@ export class TarReader {
     if (this.#metaType !== 'g') this.#said = said
   }
 
-  #beginEntry({ type, name, size, mode }: TarHeader): void {
+  #beginEntry({ type, name, size, mode, link }: TarHeader): void {
     const said = this.#said
     this.#said = undefined
     const path = relative(said?.path ?? tarName(name))
@@ -161,6 +162,10 @@ export class TarReader {
       )
     if (said?.size !== undefined && said.size !== size) throw malformed('an entry has two sizes')
     if (kind === 'directory' && size !== 0) throw malformed('a folder has bytes of its own')
+    // Attack: some programs leave such an entry out, others don't look.
+    if (link.length > 0) throw malformed('something that is no link leads somewhere')
+    // Attack: in the form of 1979 that is a folder, and some programs ask no further when another header names it.
+    if (kind === 'file' && name.at(-1) === SLASH) throw malformed('a file has the name of a folder')
     if (kind === 'file' && (mode & 0o7000) !== 0) throw hostilePath(path, 'it has the setuid, setgid or sticky bit')
     this.#left = size
     this.#state = size > 0 ? 'body' : 'header'

@@ -6,10 +6,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { startReader } from '../../node/archive/reader-process.ts'
 import { unpackArchive } from '../../node/archive/unpack.ts'
 import type { UnpackedArchive } from '../../node/archive/unpack.ts'
 import { packagePath } from '../../node/package-root.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import { FrameReader } from '../../protocol/foreign/frames.ts'
+import type { Frame } from '../../protocol/foreign/frames.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
 import { codeOfAsync } from '../support/error-code.ts'
@@ -20,12 +23,15 @@ import { testClock } from '../support/test-clock.ts'
 import type { TestClock } from '../support/test-clock.ts'
 
 const WORST = new URL('../support/children/archive-reader.ts', import.meta.url)
+const USAGE = new URL('../support/children/archive-usage.ts', import.meta.url)
+const MiB = 1024 * 1024
 
 interface Run {
   readonly bytes: Uint8Array
   readonly program?: URL
   readonly clock?: TestClock
   readonly signal?: AbortSignal
+  readonly root?: string
 }
 
 interface Unpacking {
@@ -38,14 +44,15 @@ async function start({
   bytes,
   program,
   clock = testClock(),
-  signal = new AbortController().signal
+  signal = new AbortController().signal,
+  root = packagePath()
 }: Run): Promise<Unpacking> {
   const folder = await tempDir('archive')
   const [file, target] = [join(folder, 'archive'), join(folder, 'target')]
   await writeFile(file, bytes)
   await mkdir(target)
   const pids: number[] = []
-  const reader = { root: packagePath(), onStart: (pid: number) => pids.push(pid), ...(program && { file: program }) }
+  const reader = { root, onStart: (pid: number) => pids.push(pid), ...(program && { file: program }) }
   return { target, pids, done: unpackArchive({ clock, program: reader }, { file, target }, signal) }
 }
 
@@ -107,6 +114,32 @@ describe('the process that reads an archive', () => {
   })
 
   test.each([
+    ['another part', gzipSync(rawTar([{ name: 'b', body: 'b' }]))],
+    ['a zip', Buffer.from('PK\x03\x04')],
+    ['zeros', Buffer.alloc(10)]
+  ])('does not pass over %s behind its gzip', async (_, more) => {
+    expect(await codeOf({ bytes: Buffer.concat([gzipSync(rawTar([{ name: 'a', body: 'a' }])), more]) })).toBe(
+      'MALFORMED'
+    )
+  })
+
+  test.each([
+    ['of zeros', [{ name: 'zeros', body: Buffer.alloc(32 * MiB) }]],
+    ['of what is said of one entry', [{ name: 'p', type: 'x', body: Buffer.alloc(MiB) }]],
+    ['of entries', Array.from({ length: 20_000 }, (_, i) => ({ name: `d/${i}`, body: '' }))]
+  ])('takes less than 128 MiB of memory for a bomb %s', async (_, entries) => {
+    const { input, output, gone } = startReader({ root: packagePath(), file: USAGE }, await tempDir('archive'))
+    const [frames, reader]: [Frame[], FrameReader] = [[], new FrameReader()]
+    output.on('data', (chunk: Buffer) => frames.push(...reader.read(chunk)))
+    input.end(gzipSync(rawTar(entries)))
+    await gone
+    const last = frames.at(-1)
+    const kiB = Number(last?.type === 'directory' ? last.path : undefined)
+    expect(kiB).toBeGreaterThan(16 * 1024)
+    expect(kiB).toBeLessThan(128 * 1024)
+  })
+
+  test.each([
     ['a zip', Buffer.from('PK\x03\x04')],
     ['text', Buffer.from('hello')],
     ['nothing', Buffer.alloc(0)]
@@ -131,6 +164,26 @@ describe('the process that reads an archive', () => {
     const { target, done } = await start({ bytes: order('rights'), program: WORST })
     await done
     expect(await readdir(target)).toEqual(['tried'])
+  })
+
+  test.each([
+    ['that is not there', new URL('no-such-reader.ts', WORST), packagePath()],
+    ['that may not read its own code', undefined, '/no/such/folder']
+  ])('%s is the fault of nobody who sent an archive', async (_, program, root) => {
+    const archive = { bytes: rawTar([{ name: 'a' }]), root }
+    expect(await codeOf(program === undefined ? archive : { ...archive, program })).toBe('INTERNAL')
+  })
+
+  test('ends by itself when nobody is there any more who asked', async () => {
+    const { input, gone } = startReader({ root: packagePath() }, await tempDir('archive'))
+    input.write(rawTar([{ name: 'half', body: 'x' }]).subarray(0, 512))
+    input.destroy()
+    expect(await gone).toEqual({ code: 0 })
+
+    const deaf = startReader({ root: packagePath() }, await tempDir('archive'))
+    deaf.output.destroy()
+    deaf.input.write(rawTar([{ name: 'much', body: Buffer.alloc(MiB) }]))
+    expect((await deaf.gone).code).not.toBe(0)
   })
 
   test('that hangs is ended when its time is over, or by who asked', async () => {

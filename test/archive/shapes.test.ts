@@ -122,6 +122,23 @@ const REFUSED: readonly (readonly [string, readonly RawEntry[], string])[] = [
   ['a long name and a pax path', [{ name: 'L', type: 'L', body: 'b\0' }, pax([['path', 'c']]), file], 'MALFORMED'],
   ['two sizes', [pax([['size', '0']]), file], 'MALFORMED'],
   ['a sparse file', [pax([['GNU.sparse.size', '99']]), file], 'MALFORMED'],
+  ['another size in a record of star', [pax([['SCHILY.realsize', '99']]), file], 'MALFORMED'],
+  ['holes', [pax([['SUN.holesdata', ' 0 1']]), file], 'MALFORMED'],
+  ['a pax path that is empty', [pax([['path', '']]), file], 'MALFORMED'],
+  ['a long name that is empty', [{ name: 'L', type: 'L', body: '\0' }, file], 'MALFORMED'],
+  [
+    'something said of all between what is said of one and that',
+    [pax([['path', 'b']]), pax([['comment', 'c']], 'g'), file],
+    'MALFORMED'
+  ],
+  ['a prefix in the form of GNU tar', [{ ...file, prefix: 'elsewhere', magic: 'ustar  \0' }], 'MALFORMED'],
+  ['times of star behind a prefix', [{ ...file, over: [[476, '00000000001 ']] }], 'MALFORMED'],
+  ['an owner that is no number', [{ ...file, over: [[108, 'nobody']] }], 'MALFORMED'],
+  ['a time that is no number', [{ ...file, over: [[136, 'yesterday']] }], 'MALFORMED'],
+  ['a number that is too large', [{ ...file, over: [[108, Uint8Array.of(0x80, 0xff)]] }], 'MALFORMED'],
+  ['no name of its own, which a pax record gives it', [pax([['path', 'b']]), { ...file, name: '' }], 'MALFORMED'],
+  ['a file that leads somewhere', [{ ...file, link: 'b' }], 'MALFORMED'],
+  ['a file with the name of a folder', [pax([['path', 'b']]), { ...file, name: 'a/' }], 'MALFORMED'],
   ['a link in a pax record', [pax([['linkpath', '/etc']]), file], 'MALFORMED'],
   ['a pax record with a wrong length', [{ name: 'p', type: 'x', body: '99 path=b\n' }, file], 'MALFORMED'],
   ['a pax header of 1 MB', [{ name: 'p', type: 'x', body: Buffer.alloc(1_000_000) }, file], 'LIMIT_EXCEEDED'],
@@ -175,7 +192,8 @@ describe('an archive of others', () => {
       pax([['comment', '0123456789abcdef']], 'g'),
       { name: './', type: '5' },
       { name: './bin', type: '5' },
-      { name: './bin/run', body: 'run', mode: 0o755 },
+      // An owner beyond seven octal digits, as GNU tar writes it.
+      { name: './bin/run', body: 'run', mode: 0o755, over: [[108, Uint8Array.of(0x80, 0, 0, 0, 4, 0x2c, 0x1d, 0x80)]] },
       pax([
         ['path', `deep/${'ü'.repeat(90)}`],
         ['mtime', '1.5']

@@ -10,6 +10,8 @@ export interface RawEntry {
   readonly size?: number
   readonly magic?: string
   readonly badChecksum?: boolean
+  /** Bytes that are written over the header, before its checksum is made. */
+  readonly over?: readonly (readonly [at: number, bytes: string | Uint8Array])[]
 }
 
 const BLOCK = 512
@@ -30,6 +32,7 @@ export function rawEntry(entry: RawEntry): Buffer {
   header.write(entry.link ?? '', 157)
   header.write(entry.magic ?? 'ustar\x0000', 257)
   header.write(entry.prefix ?? '', 345)
+  for (const [at, bytes] of entry.over ?? []) header.set(Buffer.from(bytes), at)
   header.write('        ', 148)
   const sum = header.reduce((total, byte) => total + byte, 0) + (entry.badChecksum === true ? 1 : 0)
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)

@@ -20,7 +20,7 @@ for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     may('write', () => writeFileSync('written', 'x'))
     may('read', () => readFileSync('/proc/self/status'))
     may('list', () => readdirSync('..'))
-    may('start', () => execFileSync('true'))
+    may('start', () => execFileSync(process.execPath, ['--version']))
     may('thread', () => new Worker('', { eval: true }))
     if (Object.keys(process.env).length > 0) say({ type: 'directory', path: 'environment' })
     say({ type: 'end' })
@@ -36,7 +36,7 @@ for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
   }
   if (deed === 'noise') process.stdout.write(Buffer.alloc(100, 0xff))
   if (deed === 'die') process.kill(process.pid, 'SIGKILL')
-  if (deed === 'heap') for (const held: number[][] = []; ;) held.push(Array.from({ length: 100_000 }, Math.random))
+  if (deed === 'heap') for (const held: number[][] = []; ;) held.push(new Array<number>(1_000_000).fill(0.5))
   if (deed === 'hang') for (say({ type: 'directory', path: 'hangs' }); ;);
   break
 }
