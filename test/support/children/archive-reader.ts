@@ -36,7 +36,7 @@ for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
   }
   if (deed === 'noise') process.stdout.write(Buffer.alloc(100, 0xff))
   if (deed === 'die') process.kill(process.pid, 'SIGKILL')
-  if (deed === 'heap') for (const held: number[][] = []; ;) held.push(new Array<number>(1_000_000).fill(0.5))
+  if (deed === 'heap') for (const held: number[][] = []; ;) held.push(Array.from({ length: 1_000_000 }, () => 0.5))
   if (deed === 'hang') for (say({ type: 'directory', path: 'hangs' }); ;);
   break
 }
