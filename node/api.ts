@@ -37,6 +37,7 @@ import type { Filed } from './services/authority/methods.ts'
 import type { YankResult, YankTarget } from './services/yank.ts'
 import type { ProjectCommand } from './services/project/target.ts'
 import type { NodeParts } from './parts.ts'
+import { folderOrArchive } from './archives.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
 import { storeApi } from './store-api.ts'
 import { swarmApi } from './swarm-api.ts'
@@ -112,7 +113,9 @@ async function publishTo(
   const registry = which === undefined ? choosing(parts) : parts.registries.find(which).id
   let published: Published | undefined
   const { file } = await filing(parts, out, async () => {
-    published = await parts.publish({ registry, folder, key, allowSimilar }, signal)
+    const publish = (from: string): Promise<Published> =>
+      parts.publish({ registry, folder: from, key, allowSimilar }, signal)
+    published = await folderOrArchive(parts, { path: folder, signal }, publish)
     const { name: subject, fact, claim, metadata } = published
     const facts = [fact, claim, metadata].filter(id => id !== null).map(id => ({ id, subject }))
     return { registry: published.registry, facts }

@@ -2,10 +2,7 @@ import { verifyFact } from '../attestation/sign-fact.ts'
 import { verifyAttestation } from '../attestation/verify-envelope.ts'
 import { parseDsse } from '../protocol/attest/envelope.ts'
 import { predicateTypeFrom, summarise } from '../protocol/attest/predicates.ts'
-import { isBearable } from '../protocol/attest/read-model.ts'
-import type { AttestationRecord } from '../protocol/attest/read-model.ts'
 import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
-import type { ReleaseBytes } from '../protocol/attest/release-subjects.ts'
 import { parseStatement } from '../protocol/attest/statement.ts'
 import type { Statement } from '../protocol/attest/statement.ts'
 import { toHex, utf8 } from '../protocol/bytes.ts'
@@ -17,18 +14,18 @@ import { packageNameOf } from '../protocol/package-name.ts'
 import { importFolder } from '../storage/content/import-folder.ts'
 import { readManifest } from '../storage/content/read-manifest.ts'
 import { filing } from './authority-api.ts'
-import { fetchInto } from './content.ts'
+import { attestationsFor, searchAll, searchNamed } from './known-releases.ts'
 import { meantReference } from './meant.ts'
 import { auditorsRegistry, auditPredicate } from './audit.ts'
 import type { NodeParts } from './parts.ts'
-import { namedKeys } from './publisher-api.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
 import { addTrust, removeTrust, trusted } from './trust.ts'
+import { verifyArchive } from './verify-archive.ts'
 import type { Api } from './services/api.ts'
 import { attest, whoseHold } from './services/attest/attester.ts'
 import type { AttestOrder, Saying, Written } from './services/attest/attester.ts'
-import type { AttestMethods, ShownAttestation, ShownRelease } from './services/attest/methods.ts'
-import { releaseOf, releasesWith, shownRelease } from './services/attest/release.ts'
+import type { AttestMethods, ShownRelease } from './services/attest/methods.ts'
+import { releaseOf, shownRelease } from './services/attest/release.ts'
 import type { Release } from './services/attest/release.ts'
 import { verified } from './services/registry-state.ts'
 
@@ -58,6 +55,7 @@ export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
     verifyRelease: ({ reference }, { signal }) => verifyRelease(parts, reference, signal),
     verifyEnvelope: ({ file, signers = [] }) => verifyFile(parts, file, signers),
     verifyFolder: ({ folder }, { signal }) => verifyFolder(parts, folder, signal),
+    verifyArchive: ({ file }, { signal }) => verifyArchive(parts, file, signal),
     sbom: async ({ reference, format: text }) => {
       const format = sbomFormat(text)
       const { release, shown } = await releaseMeant(parts, reference)
@@ -76,44 +74,6 @@ async function releaseMeant(parts: NodeParts, text: string): Promise<MeantReleas
   const view = await parts.view.package(registry.id, reference.name)
   const release = releaseOf(registry.id, view, reference.range)
   return { release, shown: shownRelease(release, registry.alias) }
-}
-
-/** What is said of a release. Predicates that are content are asked for, where nothing else speaks against who says them. */
-async function attestationsFor(
-  parts: NodeParts,
-  release: ReleaseBytes,
-  signal: AbortSignal
-): Promise<readonly ShownAttestation[]> {
-  const aliases = new Map(parts.registries.all.map(({ id, alias }) => [id, alias]))
-  const first = await parts.attestations.of(release)
-  const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
-  const taken = await trusted(parts)
-  const issuers = records.map(({ issuer }) => issuer)
-  const domains = new Map((await namedKeys(parts, issuers)).map(({ key, domain }) => [key, domain]))
-  return records.map(record => {
-    const about = taken.filter(({ who }) => who === record.registry || who === record.issuer)
-    const alias = aliases.get(record.registry) ?? record.registry
-    const domain = domains.get(record.issuer) ?? null
-    return { ...record, alias, domain, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
-  })
-}
-
-/** Whether any came. What does not come stays marked `not-here`. */
-async function bringPredicates(
-  parts: NodeParts,
-  records: readonly AttestationRecord[],
-  signal: AbortSignal
-): Promise<boolean> {
-  const missing = records.flatMap(({ registry, content, marks }) =>
-    content !== null && marks.every(mark => mark === 'not-here' || isBearable(mark)) && marks.includes('not-here')
-      ? [{ registry, root: content.cid, size: content.size }]
-      : []
-  )
-  const both = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.fetch.blockTimeoutMs)])
-  const wanted = missing.slice(0, LIMITS.attestations.fetched)
-  const brought = await Promise.allSettled(wanted.map(one => fetchInto(parts, one, both)))
-  signal.throwIfAborted()
-  return brought.some(({ status }) => status === 'fulfilled')
 }
 
 async function attestTo(
@@ -217,24 +177,8 @@ async function releasesOf(parts: NodeParts, statement: Statement): Promise<reado
   const isMeant = (release: Release): boolean => matches(statement, release)
   const named = [...new Set(statement.subjects.flatMap(({ name }) => packageIn(name) ?? []))]
   const found: ShownRelease[] = []
-  for (const { id, alias } of parts.registries.all) {
-    for (const name of named) {
-      const view = await parts.view.find(id, name)
-      for (const release of view === undefined ? [] : releasesWith(id, view, isMeant))
-        found.push(shownRelease(release, alias))
-    }
-  }
+  for (const name of named) found.push(...(await searchNamed(parts, name, isMeant)))
   return found.length > 0 ? found : searchAll(parts, isMeant)
-}
-
-async function searchAll(parts: NodeParts, isMeant: (release: Release) => boolean): Promise<readonly ShownRelease[]> {
-  const found: ShownRelease[] = []
-  for (const { id, alias } of parts.registries.all) {
-    for await (const view of parts.view.packages(id)) {
-      for (const release of releasesWith(id, view, isMeant)) found.push(shownRelease(release, alias))
-    }
-  }
-  return found
 }
 
 /** Reads a package folder as `publish` would, keeps nothing of it, and looks for releases of exactly these bytes. */
@@ -246,12 +190,7 @@ async function verifyFolder(
   const { manifest } = await readManifest(folder)
   const { root, digests } = await importFolder(folder, { put: cid => cid }, { signal })
   const name = packageNameOf('ggen', manifest.name)
-  const releases: ShownRelease[] = []
-  for (const { id, alias } of parts.registries.all) {
-    const view = await parts.view.find(id, name)
-    const same = view === undefined ? [] : releasesWith(id, view, release => release.root === root)
-    releases.push(...same.map(release => shownRelease(release, alias)))
-  }
+  const releases = await searchNamed(parts, name, release => release.root === root)
   const { version } = manifest
   const attestations = await attestationsFor(parts, { name, version, root, digests }, signal)
   return { cid: root, sha256: toHex(digests.sha256), name, version, releases, attestations }

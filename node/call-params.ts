@@ -192,6 +192,7 @@ const PARAMS: {
   verifyRelease: { reference: 'text' },
   verifyEnvelope: { file: 'path', signers: 'texts?' },
   verifyFolder: { folder: 'path' },
+  verifyArchive: { file: 'path' },
   sbom: { reference: 'text', format: 'text' },
   waitFor: { registry: 'text', facts: 'number', peers: 'number', kept: 'flag', timeoutMs: 'number' },
   doctor: { deep: 'flag' },

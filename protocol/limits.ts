@@ -4,6 +4,7 @@ import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
 import { DHT_LIMITS } from './dht-limits.ts'
 import { DOCUMENT_LIMITS } from './document/limits.ts'
+import { FOREIGN_LIMITS } from './foreign/limits.ts'
 import { GATEWAY_LIMITS } from './gateway/limits.ts'
 import { HAVE_LIMITS } from './have/limits.ts'
 import { MEMBERSHIP_LIMITS } from './membership/limits.ts'
@@ -84,6 +85,8 @@ export const LIMITS = Object.freeze({
     /** visits of blocks in one walk over a package, repeated ones included */
     blocks: 131_072
   }),
+  /** Archives that others made. */
+  foreign: FOREIGN_LIMITS,
   pending: Object.freeze({
     facts: 1_024,
     bytes: 4 * MiB,

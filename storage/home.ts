@@ -184,10 +184,14 @@ async function hasBallast({ ballast }: HomePaths, bytes: number): Promise<boolea
   }
 }
 
-/** Clears what processes that have died left half written; what a living one writes just now stays. */
+/**
+ * Clears what processes that have died left half written; what a living one writes just now stays. Only who holds the lock
+ * makes folders, and that is us now: they go whatever number they bear, which in a container is the same at each start.
+ */
 async function removeTemporary(dir: string): Promise<void> {
-  for (const name of await readdir(dir)) {
-    const pid = /^\.tmp-([0-9]+)-/.exec(name)?.[1]
-    if (pid !== undefined && !isAlive({ pid: Number(pid), start: '' })) await rm(join(dir, name), { force: true })
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const pid = /^\.tmp-([0-9]+)-/.exec(entry.name)?.[1]
+    if (pid !== undefined && (entry.isDirectory() || !isAlive({ pid: Number(pid), start: '' })))
+      await rm(join(dir, entry.name), { force: true, recursive: true })
   }
 }

@@ -179,6 +179,15 @@ rule('imported packages are declared', imports.packagesAreDeclared, [
   }
 ])
 
+rule('few start programs', imports.fewStartPrograms, [
+  {
+    name: 'a program',
+    files: { 'node/x.ts': "import { spawn } from 'node:child_process'" },
+    says: 'node/x.ts:1 may not'
+  },
+  { name: 'code that was read', files: { 'bin/x.ts': "await import('node:vm')" }, says: 'may not import node:vm' }
+])
+
 test('a declared package may be imported', () => {
   const files = { ...declared, 'storage/x.ts': "import 'level'", 'test/x.ts': "import 'vitest'" }
   expect(imports.packagesAreDeclared(plant(bare, files))).toEqual([])

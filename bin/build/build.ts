@@ -35,7 +35,7 @@ const BUILTIN = '\0builtin:'
 
 /**
  * What is loaded together lies in one file, because each file that Node looks for costs a millisecond: first what each
- * command needs, then what asks a daemon, the library, what the worker shares with others, and the node. A module goes
+ * command needs, then what asks a daemon, the library, what the workers share with others, and the node. A module goes
  * with the first of them that needs it.
  */
 const GROUPS = [
@@ -44,18 +44,32 @@ const GROUPS = [
   { name: 'client', test: /[/\\]node[/\\]open-client\.ts$/ },
   { name: 'library', test: /[/\\]node[/\\]embed\.ts$/ },
   { name: 'documents', test: /[/\\]protocol[/\\]document[/\\][a-z-]+\.ts$/ },
+  { name: 'archives', test: /[/\\]protocol[/\\]foreign[/\\][a-z-]+\.ts$/ },
   { name: 'node', test: /[/\\]node[/\\](create-node|daemon)\.ts$/ }
 ]
 
-/** The program of the thread that makes documents, and who starts it by the name of its file. */
-const WORKER = { entry: 'node/documents/worker.ts', startedBy: 'node/documents/worker-engine.ts' } as const
+/** Programs of threads and processes of their own, and who starts them by the name of their file. */
+const WORKERS = [
+  {
+    name: 'document-worker',
+    entry: 'node/documents/worker.ts',
+    startedBy: 'node/documents/worker-engine.ts',
+    as: './worker.ts'
+  },
+  {
+    name: 'archive-reader',
+    entry: 'node/archive/child.ts',
+    startedBy: 'node/archive/reader-process.ts',
+    as: './child.ts'
+  }
+] as const
 
 /** Automerge's code reads this file from the folder that it lies in itself. */
 const WASM = { source: '@automerge/automerge/automerge.wasm', target: 'automerge_wasm_bg.wasm' } as const
 
 /**
  * Writes the package that is published: `ggen-node.js` (the launcher), `chunks/` (the bundle of the command line, of the
- * library and of the worker for documents, which share all but their entries) and what belongs to it.
+ * library and of what runs in a thread or a process of its own, which share all but their entries) and what belongs to it.
  * A bundle, because overrides do not travel with a package: installed from its own dependency list it would bring
  * WebRTC and React Native.
  */
@@ -77,10 +91,14 @@ export async function buildPackage(folder: string): Promise<BuildResult> {
 async function writeBundle(folder: string): Promise<Set<string>> {
   const bundle = await rolldown({
     cwd: ROOT,
-    input: { main: 'bin/commands/main.ts', index: LIBRARY, 'document-worker': WORKER.entry },
+    input: {
+      main: 'bin/commands/main.ts',
+      index: LIBRARY,
+      ...Object.fromEntries(WORKERS.map(({ name, entry }) => [name, entry]))
+    },
     platform: 'node',
     external: [EXTERNAL],
-    plugins: [bundledWorker(), lazyBuiltins()],
+    plugins: [bundledWorkers(), lazyBuiltins()],
     // Where Automerge's CommonJS looks for its WebAssembly: a bundle of modules has no __dirname.
     transform: { define: { __dirname: 'import.meta.dirname' } },
     // What is loaded late in one place and at once in another lies with the latter.
@@ -106,14 +124,13 @@ async function writeBundle(folder: string): Promise<Set<string>> {
   }
 }
 
-/** A thread is started by the name of a file, which no bundler follows: it is pointed at the entry of the bundle. */
-function bundledWorker(): Plugin {
-  const startedBy = join(ROOT, WORKER.startedBy)
+/** A thread or a process is started by the name of a file, which no bundler follows: it is pointed at the entry of the bundle. */
+function bundledWorkers(): Plugin {
   return {
-    name: 'bundled-worker',
+    name: 'bundled-workers',
     transform(code, id) {
-      if (resolve(id) !== startedBy) return undefined
-      return replaced(code, './worker.ts', './document-worker.js')
+      const started = WORKERS.find(({ startedBy }) => resolve(id) === join(ROOT, startedBy))
+      return started === undefined ? undefined : replaced(code, started.as, `./${started.name}.js`)
     }
   }
 }

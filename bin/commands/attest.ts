@@ -1,8 +1,10 @@
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { ApiMethods } from '../../node/services/api.ts'
 import type { ShownAttestation, ShownRelease } from '../../node/services/attest/methods.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import { kindOf } from '../../protocol/foreign/kind.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { attestationLines, releaseText, summaryLine } from './attest-text.ts'
 import { countOf, print, report, safe } from './print.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
@@ -70,7 +72,8 @@ export async function verifyWhat(session: Session, what: string, options: Option
   const path = resolve(what)
   const found = await stat(path).catch(() => undefined)
   if (found?.isDirectory() === true) return verifyFolder(session, path)
-  if (found?.isFile() === true) return verifyFile(session, path, options)
+  if (found?.isFile() === true)
+    return (await isArchive(path)) ? verifyArchive(session, path) : verifyFile(session, path, options)
   if (/^\.{0,2}\//.test(what)) throw new RegistryError('UNKNOWN_FILE', `${what} does not exist`)
   return verifyReference(session, what)
 }
@@ -123,6 +126,40 @@ async function verifyFolder(session: Session, folder: string): Promise<void> {
       ? [gutter('Differs', 'no release that is known here is made of these bytes', 'bad')]
       : []),
     ...saidLines(said)
+  ])
+  if (releases.length === 0) process.exitCode = DIFFERS
+}
+
+/** By its first bytes: what an archive of a kind that is not read is, is told by whoever reads archives. */
+async function isArchive(path: string): Promise<boolean> {
+  const handle = await open(path).catch((cause: unknown) => {
+    throw new RegistryError('UNKNOWN_FILE', `${path} can't be read`, { cause })
+  })
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(LIMITS.foreign.sniffedBytes), 0, undefined, 0)
+    return kindOf(buffer.subarray(0, bytesRead)).kind !== 'unknown'
+  } finally {
+    await handle.close()
+  }
+}
+
+async function verifyArchive(session: Session, file: string): Promise<void> {
+  const result = await withNode(session, { network: false }, client =>
+    client.call('verifyArchive', { file }, { signal: session.signal })
+  )
+  const { cid, sha256, canonicalSha256, isCanonical, files, inside, releases, leftOut } = result
+  const name = result.name === null ? 'no package' : `${shortOf(result.name)}@${result.version ?? ''}`
+  report(session, result, () => [
+    gutter('Read', `${safe(name)}  ${countOf(files, 'file')}${inside === null ? '' : ` in ${safe(inside)}/`}`),
+    under(cid),
+    under(`sha256 ${sha256}${isCanonical ? ', the canonical archive' : ''}`),
+    ...(isCanonical ? [] : [under(`of the canonical archive of these files: ${canonicalSha256}`)]),
+    ...leftOut.map(path => gutter('Strange', `${safe(path)} can be in no package`, 'bad')),
+    ...releases.map(release => gutter('Is', `${releaseText(release)} in ${safe(release.alias)}`)),
+    ...(releases.length === 0
+      ? [gutter('Differs', 'no release that is known here is made of these files', 'bad')]
+      : []),
+    ...saidLines(result.attestations)
   ])
   if (releases.length === 0) process.exitCode = DIFFERS
 }

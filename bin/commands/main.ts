@@ -59,8 +59,8 @@ program
   .action(action(async session => (await import('./daemon.ts')).status(session)))
 
 signing(program.command('publish'))
-  .description('sign and publish a package folder')
-  .argument('[folder]', 'a folder with package.toml or pack.toml', '.')
+  .description('sign and publish a package folder, or an archive of one')
+  .argument('[folder]', 'a folder with package.toml or pack.toml, or a .tar or .tar.gz of one', '.')
   .option('--registry <alias>', 'which registry (default: the default one)')
   .option('--allow-similar', 'also where the name is new and looks like one of somebody else')
   .action(action(async (session, { args, options }) => (await import('./publish.ts')).publish(session, args, options)))

@@ -53,7 +53,7 @@ function addReadingVerbs(program: Command): void {
     .description(
       'compare installed files with the lockfile; of a folder, a file or a release, what it is and who says so'
     )
-    .argument('[what]', 'a package folder, an envelope in a file, or [registry:]name[@version]')
+    .argument('[what]', 'a package folder, an archive, an envelope in a file, or [registry:]name[@version]')
     .option('--signer <did...>', 'of an envelope: the keys that signed it')
     .action(
       action(async (session, { args: [what], options }) =>

@@ -59,6 +59,20 @@ describe('the published package', () => {
     })
   }, 60_000)
 
+  test('reads archives in a process of its own, which finds its code', async () => {
+    const home = ['--home', join(place.project, 'words')]
+    const examples = join(place.project, 'node_modules', 'ggen-node', 'examples')
+    const file = join(place.project, 'words.tar.gz')
+    expect(
+      await run('tar', ['-czf', file, '-C', examples, 'core-vocabulary'], { cwd: place.project, env: place.env })
+    ).toMatchObject({ code: 0 })
+    const { stdout } = await ggenNode(...home, 'verify', file, '--json')
+    expect(JSON.parse(stdout)).toMatchObject({
+      name: 'ggen/core-vocabulary',
+      releases: [{ name: 'ggen/core-vocabulary' }]
+    })
+  }, 60_000)
+
   test('holds Automerge in its worker and nowhere else', async () => {
     const chunks = join(place.built, 'chunks')
     const holding: string[] = []

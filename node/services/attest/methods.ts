@@ -64,6 +64,28 @@ export interface VerifiedEnvelope {
   readonly summary: AttestationRecord['summary']
 }
 
+export interface VerifiedArchive {
+  /** Of the file as it is, in hexadecimal. */
+  readonly sha256: string
+  readonly bytes: number
+  readonly files: number
+  /** The one folder in it that holds everything else, if there is one. What follows is about that. */
+  readonly inside: string | null
+  readonly cid: ContentId
+  /** Of the canonical archive of these files: the one that statements name. */
+  readonly canonicalSha256: string
+  /** The file is that archive, byte for byte. */
+  readonly isCanonical: boolean
+  /** Null: without a manifest that can be read. */
+  readonly name: PackageName | null
+  readonly version: Version | null
+  /** Releases that are known here and are made of exactly these files. */
+  readonly releases: readonly ShownRelease[]
+  readonly attestations: readonly ShownAttestation[]
+  /** Files that no package holds. With any, it is no release. */
+  readonly leftOut: readonly string[]
+}
+
 /** The calls about what people say of releases. */
 export interface AttestMethods {
   /**
@@ -111,6 +133,8 @@ export interface AttestMethods {
       readonly attestations: readonly ShownAttestation[]
     }
   }
+  /** An archive that somebody made of a package: what is in it, and whether a release is made of exactly that. */
+  verifyArchive: { params: { file: string }; result: VerifiedArchive }
   /** An audit, said in the auditor's own registry unless another one is named. `from`: only what changed since that version. */
   audit: {
     params: SigningParams & {

@@ -43,7 +43,7 @@ const LIBP2P_AND_HELIA = [
   'xsalsa20'
 ]
 
-const NODE_PARTS = ['node/runtime', 'node/services', 'node/documents', 'node/p2p', 'node/http']
+const NODE_PARTS = ['node/runtime', 'node/archive', 'node/services', 'node/documents', 'node/p2p', 'node/http']
 
 /**
  * Who may import whom, and what from outside. The longest zone that a path lies in applies; a zone that ends in `.ts`
@@ -100,6 +100,13 @@ const ZONES: Readonly<Record<string, Zone>> = {
     own: ['protocol', 'node/runtime'],
     packages: ['@automerge/automerge', '@noble/hashes'],
     builtins: 'local'
+  },
+  'node/archive': {
+    own: ['protocol', 'node/runtime'],
+    packages: [],
+    builtins: ['child_process', 'crypto', 'fs', 'fs/promises', 'path', 'stream', 'url', 'zlib'].map(
+      name => `node:${name}`
+    )
   },
   'node/http': { own: ['protocol', 'node/runtime', 'node/services'], packages: ['multiformats'], builtins: 'any' },
   node: {
@@ -175,6 +182,25 @@ function allowed({ from, zone, reference: { kind, target, typeOnly } }: Arrow): 
       return false
   }
 }
+
+/** Who starts other programs, all of them ours: this one again, what reads archives, the demo, and the compiler of the build. */
+const STARTS_PROGRAMS = new Set([
+  'node/detach.ts',
+  'node/archive/reader-process.ts',
+  'bin/commands/demo-node.ts',
+  'bin/build/declarations.ts'
+])
+const STARTERS = new Set(['node:child_process', 'node:cluster', 'node:vm'])
+
+/** Nothing that a package ships is ever run, so who can run anything at all is known by name. */
+export const fewStartPrograms: Rule = tree =>
+  [...tree.files.values()].flatMap(({ path, imports }) =>
+    STARTS_PROGRAMS.has(path) || FREE_ZONES.includes(topFolder(path))
+      ? []
+      : imports
+          .filter(({ kind, target }) => kind === 'builtin' && STARTERS.has(target))
+          .map(({ line, target }) => `${path}:${line} may not import ${target}: it could run what a package ships`)
+  )
 
 /** The longest entry of the table that a path lies in. */
 function zoneOf(path: string): string | undefined {

@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { formatFrame } from '../../../protocol/foreign/frames.ts'
+
+/** What an archive makes of the process that reads it, in the worst case. What follows the first two bytes says which. */
+for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+  const deed = chunk.toString('latin1', 2)
+  const say = (...frames: Parameters<typeof formatFrame>): void => void process.stdout.write(formatFrame(...frames))
+  if (deed === 'rights') {
+    const may = (name: string, attempt: () => unknown): void => {
+      try {
+        attempt()
+        say({ type: 'directory', path: name })
+      } catch {
+        // What it should be.
+      }
+    }
+    may('tried', () => undefined)
+    may('write', () => writeFileSync('written', 'x'))
+    may('read', () => readFileSync('/proc/self/status'))
+    may('list', () => readdirSync('..'))
+    may('start', () => execFileSync(process.execPath, ['--version']))
+    may('thread', () => new Worker('', { eval: true }))
+    if (Object.keys(process.env).length > 0) say({ type: 'directory', path: 'environment' })
+    say({ type: 'end' })
+  }
+  if (deed === 'escape') say({ type: 'file', path: '../escaped', size: 1, executable: false })
+  if (deed === 'long') {
+    say({ type: 'file', path: 'a', size: 1, executable: false })
+    say({ type: 'bytes', bytes: new Uint8Array(2) })
+  }
+  if (deed === 'short') {
+    say({ type: 'file', path: 'a', size: 2, executable: false })
+    say({ type: 'end' })
+  }
+  if (deed === 'noise') process.stdout.write(Buffer.alloc(100, 0xff))
+  if (deed === 'die') process.kill(process.pid, 'SIGKILL')
+  if (deed === 'heap') for (const held: number[][] = []; ;) held.push(Array.from({ length: 1_000_000 }, () => 0.5))
+  if (deed === 'hang') for (say({ type: 'directory', path: 'hangs' }); ;);
+  break
+}
