@@ -71,6 +71,13 @@ interface ProjectContext {
   readonly synced: () => Promise<void>
 }
 
+interface Edited {
+  readonly changes: readonly WantChange[]
+  readonly tables: ProjectTables
+  readonly text: string | undefined
+  readonly after: string
+}
+
 /**
  * The files of one project:
  *
@@ -85,6 +92,8 @@ class ProjectFolder implements ProjectStore {
   readonly folder: string
   readonly #context: ProjectContext
   #records: Promise<FolderRecords> | undefined
+  /** What the last edit made of which text: a command finds out first whether it changes anything. */
+  #edited: Edited | undefined
 
   constructor(folder: string, context: ProjectContext) {
     this.folder = folder
@@ -105,7 +114,10 @@ class ProjectFolder implements ProjectStore {
   async changeWants(changes: readonly WantChange[], write: boolean): Promise<boolean> {
     if (changes.length === 0) return false
     const { text, tables } = await this.#projectFile()
-    const after = editProjectFile(text ?? NEW_PROJECT, tables, changes)
+    const known = this.#edited
+    const isKnown = known?.changes === changes && known.tables === tables && known.text === text
+    const after = isKnown ? known.after : editProjectFile(text ?? NEW_PROJECT, tables, changes)
+    this.#edited = { changes, tables, text, after }
     if (after === text) return false
     if (write) await this.#write(tables.file, after)
     return true

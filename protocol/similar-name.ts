@@ -50,7 +50,7 @@ const AFFIXES = ['go', 'js', 'lib', 'node', 'py', 'python', 'rs', 'rust', 'ts']
  */
 export function nearSkeletons(short: string): ReadonlySet<string> {
   const own = skeletonOf(short)
-  const found = new Set<string>(affixed(short))
+  const found = new Set<string>(affixedSkeletons(short))
   for (let i = 0; i < own.length; i++) {
     const [before, here, after] = [own.slice(0, i), own[i] ?? '', own.slice(i + 1)]
     const isTwice = here === own[i + 1]
@@ -69,8 +69,25 @@ export function nearSkeletons(short: string): ReadonlySet<string> {
   return found
 }
 
+/**
+ * Whether one text is the other with one character more, less or other, or with two neighbours that changed places. Without affixes,
+ * `nearSkeletons` holds nothing else: whether it can hold one of a few names is seen without making all of it.
+ */
+export function isOneSlipAway(a: string, b: string): boolean {
+  const shorter = Math.min(a.length, b.length)
+  if (Math.max(a.length, b.length) - shorter > 1 || a === b) return false
+  let before = 0
+  while (before < shorter && a.charCodeAt(before) === b.charCodeAt(before)) before += 1
+  let after = 0
+  const rest = shorter - before
+  while (after < rest && a.charCodeAt(a.length - 1 - after) === b.charCodeAt(b.length - 1 - after)) after += 1
+  const differ = rest - after
+  if (differ < 2) return true
+  return differ === 2 && a.length === b.length && a[before] === b[before + 1] && a[before + 1] === b[before]
+}
+
 /** The name with what is added taken away, and with it added. */
-function affixed(short: string): readonly string[] {
+export function affixedSkeletons(short: string): readonly string[] {
   const parts = short.split(/[-_./]/).filter(part => part !== '')
   const [first = '', last = ''] = [parts[0], parts.at(-1)]
   const whole = skeletonOf(short)

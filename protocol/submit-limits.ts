@@ -40,6 +40,8 @@ export const SUBMIT_LIMITS = Object.freeze({
     decisions: 256,
     /** names like one that are shown, and that are looked at to find them */
     similarShown: 8,
-    similarLooked: 256
+    similarLooked: 256,
+    /** names of a registry that are compared one by one; of more, what comes near is looked up */
+    similarCompared: 4_096
   })
 })

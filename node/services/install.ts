@@ -194,11 +194,8 @@ async function prepare(components: InstallComponents, { request, store, signal }
   if (request.frozen && (lockChanged || projectChanged)) throw outdated(before.lock, target, projectChanged)
   const options = { force: request.force, named: request.noDeps ? namedIds(request, target) : undefined }
   const { find, content } = components
-  const plan = await makePlan(
-    { store, before: before.lock, target, options },
-    { find, filesOf: (root, registry) => content.filesOf(root, registry) },
-    signal
-  )
+  const files = { find, filesOf: content.filesOf.bind(content) }
+  const plan = await makePlan({ store, before: before.lock, target, options }, files, signal)
   const judgement = await judged(components, { request, before: before.lock, target, plan, lockChanged }, signal)
   if (request.offline) await assertHere(toPlace(plan), content)
   const isInterrupted = (await store.readJournal()).state === 'interrupted'
@@ -266,12 +263,16 @@ async function execute(work: Work, { components, request, store, context }: Exec
   const known = kept.map(({ path, pack }) => ({ path, cid: pack.cid, files: undefined }))
   await components.onInstalled(store.folder, target.lock)
   await store.remember([...known, ...placed], plan.removals)
-  await store.finish()
-  const receipt = await receiptOf(work, { components, request }, arrived)
-  return { ...(await resultOf(work, { components, request }, arrived)), receipt }
+  try {
+    // When all is in its place: it says what was done, not what was about to be.
+    const receipt = await receiptOf(work, { components, request }, arrived)
+    return { ...(await resultOf(work, { components, request }, arrived)), receipt }
+  } finally {
+    // The disk is busy from then on. Crash state before it: the next command looks at what was placed once more.
+    await store.finish()
+  }
 }
 
-/** Written last: it says what was done, not what was about to be. */
 async function receiptOf(
   { judgement, target }: Work,
   { components, request }: Pick<Executing, 'components' | 'request'>,

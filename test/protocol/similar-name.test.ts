@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { isRegistryError } from '../../protocol/errors.ts'
 import { parseGgenName, parsePackageName } from '../../protocol/package-name.ts'
 import { parseReference } from '../../protocol/reference.ts'
-import { nearSkeletons, skeletonOf } from '../../protocol/similar-name.ts'
+import { affixedSkeletons, isOneSlipAway, nearSkeletons, skeletonOf } from '../../protocol/similar-name.ts'
 import { quoted, strangeIn } from '../../protocol/strange-text.ts'
 import { vectors } from '../support/vectors.ts'
 
@@ -49,6 +49,24 @@ describe('two names', () => {
     ['log', 'dog'],
     ['react-router', 'react-redux']
   ])('are different: %s and %s', (a, b) => expect(isFlagged(a, b)).toBe(false))
+
+  test.each(['left-pad', 'zod', 'noon', 'advanced-rust-project', 'n', 'js-node', 'aabb'])(
+    'that come near %s are one slip or an affix away from it: a quick look misses none',
+    name => {
+      const [own, affixed] = [skeletonOf(name), new Set(affixedSkeletons(name))]
+      const missed = [...nearSkeletons(name)].filter(one => !affixed.has(one) && !isOneSlipAway(own, one))
+      expect(missed).toEqual([])
+      expect(isOneSlipAway(own, own)).toBe(false)
+      expect(isOneSlipAway(own, `${own}xy`)).toBe(false)
+      expect(isOneSlipAway(`x${own}`, `${own}y`)).toBe(false)
+    }
+  )
+
+  test.each([
+    ['leftpad', 'letfpda'],
+    ['leftpad', 'lefftpaad'],
+    ['leftpad', 'tefplad']
+  ])('of more than one slip are further away: %s and %s', (a, b) => expect(isOneSlipAway(a, b)).toBe(false))
 
   test('are compared at a cost that their number has no part in', () => {
     expect(nearSkeletons('a'.repeat(214)).size).toBeLessThan(16_000)

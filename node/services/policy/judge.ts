@@ -80,16 +80,21 @@ export function judge(components: JudgeComponents): Judge {
     const over = (registry: RegistryId): readonly CompiledPolicy[] =>
       compiled.flatMap(one => (one.registry === undefined || one.registry === registry ? [one.policy] : []))
     const excuses = new Excuses(policies, records, components)
-    const sources = { ...components, find: lookingOnce(components.find) }
+    const sources = lookingTogether(components)
     const now = components.now()
     const asIf = (candidate: Candidate, facts: ReleaseFacts): ReleaseVerdict =>
       judgeRelease(over(candidate.registry), facts, excuses.finder(candidate, now))
     const judged: Judged[] = []
-    for (const [index, candidate] of candidates.entries()) {
-      if (index % LIMITS.policy.releasesPerTurn === LIMITS.policy.releasesPerTurn - 1) await setImmediate()
+    const { releasesPerTurn } = LIMITS.policy
+    for (let at = 0; at < candidates.length; at += releasesPerTurn) {
+      if (at > 0) await setImmediate()
       signal.throwIfAborted()
-      const facts = await gatherFacts(candidate, sources, now)
-      judged.push({ candidate, facts, ...asIf(candidate, facts) })
+      // What is read of one release waits for the store several times: of many that is the wait of one.
+      const some = candidates.slice(at, at + releasesPerTurn)
+      const gathered = await Promise.all(
+        some.map(async candidate => ({ candidate, facts: await gatherFacts(candidate, sources, now) }))
+      )
+      for (const { candidate, facts } of gathered) judged.push({ candidate, facts, ...asIf(candidate, facts) })
     }
     const another = async (candidate: Candidate): Promise<Version | undefined> => {
       const view = await sources.find(candidate.registry, candidate.name)
@@ -99,6 +104,24 @@ export function judge(components: JudgeComponents): Judge {
       return undefined
     }
     return { policies, judged, asIf, another }
+  }
+}
+
+/** What was looked up for one release of a judgement is not looked up again for another, nor can it differ between them. */
+function lookingTogether(components: PolicySources): PolicySources {
+  const find = lookingOnce(components.find)
+  const domains = new Map<Principal, ReturnType<PolicySources['domainOf']>>()
+  return {
+    ...components,
+    find,
+    attestations: release => components.attestations(release, find),
+    advisories: release => components.advisories(release, find),
+    quarantine: release => components.quarantine(release, find),
+    domainOf: key => {
+      const known = domains.get(key) ?? components.domainOf(key)
+      domains.set(key, known)
+      return known
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Receipt, ReceiptPackage } from '../../../protocol/policy/receipt.ts'
 import type { Judged, Judgement } from './judge.ts'
@@ -24,7 +25,11 @@ export type WriteReceipt = (project: string, judgement: Judgement, from: SentBy)
 export function receipts(components: ReceiptComponents): WriteReceipt {
   return async (project, { policies, judged }, from) => {
     const packages: ReceiptPackage[] = []
-    for (const one of judged) packages.push(await packageOf(one, from, components))
+    const { releasesPerTurn } = LIMITS.policy
+    for (let at = 0; at < judged.length; at += releasesPerTurn) {
+      const some = judged.slice(at, at + releasesPerTurn)
+      packages.push(...(await Promise.all(some.map(one => packageOf(one, from, components)))))
+    }
     const { by, program, now, write } = components
     const shown = policies.map(({ name, registry = null, policy: { digest, rules, exceptions, exceptionKeys } }) => {
       return { name, digest, registry, rules, exceptions, exceptionKeys }

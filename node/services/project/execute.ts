@@ -86,8 +86,8 @@ export async function fetchAll(
   // A package that has come waits for the disk beside others: one turn at it makes many of them durable.
   const tools = { traffic, progress, arrived }
   const lanes = new Queue({ concurrency: LIMITS.fetch.concurrentPackages, capacity: LIMITS.fetch.packagesUnderWay })
-  const alone = async (steps: readonly Step[]): Promise<void> =>
-    fanOut(steps, { concurrency: LIMITS.fetch.packagesUnderWay, signal }, async ({ pack, release }, abort) => {
+  const alone = async (steps: readonly Step[], given: AbortSignal): Promise<void> =>
+    fanOut(steps, { concurrency: LIMITS.fetch.packagesUnderWay, signal: given }, async ({ pack, release }, abort) => {
       const order = { registry: pack.registry, root: pack.cid, size: release.size }
       const whole = await lanes.run(async () => {
         const started = now()
@@ -110,17 +110,21 @@ export async function fetchAll(
       done += 1
       tell()
     })
-  const fetching = async (): Promise<void> => {
-    const rest = await fetchTogether(
-      missing,
-      { content, now, signal, ...(resolveMs === undefined ? {} : { resolveMs }) },
-      tools
-    )
-    done = missing.length - rest.length
-    if (done > 0) tell()
-    await alone(rest)
+  const small = missing.filter(({ release }) => release.size <= LIMITS.dag.eagerBytes)
+  const others = missing.filter(({ release }) => release.size > LIMITS.dag.eagerBytes)
+  const together = async (abort: AbortSignal): Promise<void> => {
+    const given = { content, now, signal: abort, ...(resolveMs === undefined ? {} : { resolveMs }) }
+    const rest = await fetchTogether(small, given, tools)
+    done += small.length - rest.length
+    if (small.length > rest.length) tell()
+    await alone(rest, abort)
   }
-  await tellingOf(fetching(), tell)
+  // What is too large to come with others has no reason to wait for them.
+  const ways = [together, (abort: AbortSignal) => alone(others, abort)]
+  await tellingOf(
+    fanOut(ways, { concurrency: ways.length, signal }, (way, abort) => way(abort)),
+    tell
+  )
   return arrived
 }
 
@@ -132,12 +136,11 @@ interface FetchTools {
 
 /** Fetches small packages as one. Returns those that are still missing. */
 async function fetchTogether(
-  missing: readonly Step[],
+  small: readonly Step[],
   { content, now, resolveMs, signal }: Pick<ExecuteContext, 'content' | 'now' | 'resolveMs' | 'signal'>,
   { traffic, progress, arrived }: FetchTools
 ): Promise<readonly Step[]> {
-  const small = missing.filter(({ release }) => release.size <= LIMITS.dag.eagerBytes)
-  if (small.length < 2) return missing
+  if (small.length < 2) return small
   const started = now()
   const coming = small.map(({ pack, release }) => {
     const { trail, end } = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
@@ -164,7 +167,7 @@ async function fetchTogether(
       arrived.set(id, { from: own.map(([peer]) => peer), bytes, ms: now() - started })
     }
   }
-  return missing.filter(({ pack }) => !whole.has(pack.cid))
+  return small.filter(({ pack }) => !whole.has(pack.cid))
 }
 
 /**

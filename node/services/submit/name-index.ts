@@ -6,7 +6,7 @@ import { LIMITS } from '../../../protocol/limits.ts'
 import { ecosystemOf, shortNameOf } from '../../../protocol/package-name.ts'
 import { isPackage } from '../../../protocol/subject.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
-import { nearSkeletons, skeletonKey } from '../../../protocol/similar-name.ts'
+import { affixedSkeletons, isOneSlipAway, nearSkeletons, skeletonKey } from '../../../protocol/similar-name.ts'
 
 /** What the index reads of the view. */
 export interface NameReader {
@@ -58,7 +58,8 @@ export class NameIndex {
   async near(registry: RegistryId, name: PackageName, but?: Principal): Promise<readonly PackageName[]> {
     const skeletons = await this.#skeletons(registry)
     const ecosystem = ecosystemOf(name)
-    const keys = [skeletonKey(name), ...[...nearSkeletons(shortNameOf(name))].map(one => `${ecosystem}/${one}`)]
+    const around = isAnyNear(name, skeletons) ? nearSkeletons(shortNameOf(name)) : []
+    const keys = [skeletonKey(name), ...[...around].map(one => `${ecosystem}/${one}`)]
     const found: PackageName[] = []
     let looked = 0
     for (const other of keys.flatMap(key => [...(skeletons.get(key) ?? [])])) {
@@ -85,6 +86,16 @@ export class NameIndex {
     for await (const name of this.#reader.names(registry)) add(skeletons, name)
     return skeletons
   }
+}
+
+/** False only where `nearSkeletons` holds none of them: for a whole install, most of whose names come near nothing. */
+function isAnyNear(name: PackageName, skeletons: Skeletons): boolean {
+  if (skeletons.size > LIMITS.submit.similarCompared) return true
+  const own = skeletonKey(name)
+  const ecosystem = ecosystemOf(name)
+  if (affixedSkeletons(shortNameOf(name)).some(one => skeletons.has(`${ecosystem}/${one}`))) return true
+  for (const key of skeletons.keys()) if (isOneSlipAway(own, key)) return true
+  return false
 }
 
 function add(skeletons: Skeletons, name: PackageName): void {
