@@ -302,7 +302,8 @@ export class Reachable {
 
 type Views = Pick<RegistryView, 'digests' | 'find' | 'packages' | 'said'>
 
-interface Roots {
+/** Content roots that a package, or statements, lead to. */
+export interface Roots {
   readonly named: readonly ContentId[]
   /** Of versions that are in quarantine. */
   readonly stopped: readonly ContentId[]
@@ -319,7 +320,7 @@ async function* allRoots(view: Views, registry: RegistryId): AsyncGenerator<Root
 }
 
 /** A root that one version of a package is in quarantine for is so for all of them: it is the bytes that are stopped. */
-function rootsIn(found: PackageView | undefined): Roots {
+export function rootsIn(found: PackageView | undefined): Roots {
   const of = (versions: readonly VersionView[]): readonly ContentId[] =>
     versions.flatMap(({ contents }) => contents.map(({ root }) => root))
   const { versions = [] } = found ?? {}
