@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { setImmediate } from 'node:timers/promises'
-import { COMPANY, HostMembership, certificateOf, companyHost, employee } from '../support/company.ts'
+import { COMPANY, certificateOf, companyHost, employee } from '../support/company.ts'
 import { RawMember, introductionOf } from '../support/raw-member.ts'
 import { dialRaw, rawPeer, stopRawPeers } from '../support/raw-peer.ts'
 import { stopNodes, testNode } from '../support/swarm-node.ts'
@@ -52,11 +52,11 @@ describe('two hosts of one private swarm', () => {
   test('who becomes known while an older connection is being refused gets in with the same call', async () => {
     const a = await companyHost(boss, staff)
     const b = await companyHost(eve, staff)
-    const { judge } = HostMembership.prototype
+    const judge = a.membership.judge.bind(a.membership)
     const asked = Promise.withResolvers<void>()
     const dialled = Promise.withResolvers<void>()
     a.membership.judge = async (peer, proof) => {
-      const verdict = await judge.call(a.membership, peer, proof)
+      const verdict = await judge(peer, proof)
       asked.resolve()
       await dialled.promise
       return verdict
@@ -77,11 +77,11 @@ describe('two hosts of one private swarm', () => {
   test('who is refused on a connection that the other side opened is judged on one of its own', async () => {
     const a = await companyHost(boss, staff)
     const b = await companyHost(eve, staff)
-    const { judge } = HostMembership.prototype
+    const judge = a.membership.judge.bind(a.membership)
     const asked = Promise.withResolvers<void>()
     const dialled = Promise.withResolvers<void>()
     a.membership.judge = async (peer, proof) => {
-      const verdict = await judge.call(a.membership, peer, proof)
+      const verdict = await judge(peer, proof)
       asked.resolve()
       await dialled.promise
       return verdict
