@@ -136,7 +136,7 @@ const PARAMS: {
   mirrorRemove: { what: 'text' },
   mirrorList: {},
   mirrorStatus: { what: 'text?' },
-  mirrorExport: { registry: 'text', file: 'path', private: 'flag' },
+  mirrorExport: { registry: 'text', file: 'path', private: 'flag', since: 'path?' },
   mirrorImport: { file: 'path', id: 'text?', alias: 'text?' },
   swarmCreate: { name: 'text', alias: 'text?', listen: 'texts?', psk: 'flag?', admission: 'text?' },
   swarmList: {},

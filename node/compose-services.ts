@@ -38,8 +38,8 @@ import { composeKeeping } from './store-parts.ts'
 import { composeStatements } from './statements.ts'
 
 /** What is made after the gate hears of a fact that it let in. */
-function tellLate({ reach, privates }: Late['late'], { registry, subject }: VerifiedFact['body']): void {
-  if (registry !== null) reach?.noted(registry, subject)
+function tellLate({ reach, privates }: Late['late'], { registry, subject, type }: VerifiedFact['body']): void {
+  if (registry !== null) reach?.noted(registry, subject, type)
   if (registry !== null && subject === 'registry') privates?.noticed(registry)
 }
 

@@ -6,8 +6,12 @@ import { listBlocks } from '../storage/content/walk-dag.ts'
 import { writeMirrorFile } from '../storage/mirror-file.ts'
 import type { WrittenMirrorRecord } from '../storage/mirror-file.ts'
 import { factPages } from './backup.ts'
+import { parseEnvelope } from '../protocol/fact.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
+import { baseRecords, readBase } from './mirror-base.ts'
+import type { MirrorBase } from './mirror-base.ts'
 import type { NodeParts } from './parts.ts'
+import { rootsIn } from './shown-roots.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
 import type { SkippedRoot } from './services/store/mirror-methods.ts'
 import type { Space } from './spaces.ts'
@@ -17,17 +21,20 @@ interface Tally {
   facts: number
   roots: number
   missing: number
+  /** Contents that whoever reads it has from the earlier file. */
+  before: number
   readonly skipped: SkippedRoot[]
 }
 
 /**
  * Writes a registry into one file: all its facts, and the bytes of each content that is here as a whole. One block is in
- * memory at a time. Facts that arrive meanwhile may be in it or not.
- * @throws RegistryError UNKNOWN_REGISTRY | NOT_AUTHORIZED | ALREADY_EXISTS | DISK_FULL | UNKNOWN_FILE
+ * memory at a time. Facts that arrive meanwhile may be in it or not. With `since`, an earlier file, it is what that one and
+ * those before it do not hold. A content in quarantine is shown to nobody, in no file either.
+ * @throws RegistryError UNKNOWN_REGISTRY | NOT_AUTHORIZED | ALREADY_EXISTS | DISK_FULL | UNKNOWN_FILE | WRONG_REGISTRY | MALFORMED
  */
 export async function exportMirror(
   parts: NodeParts,
-  { registry: which, file, private: mayBePrivate }: ApiMethods['mirrorExport']['params'],
+  { registry: which, file, private: mayBePrivate, since }: ApiMethods['mirrorExport']['params'],
   context: CallContext
 ): Promise<ApiMethods['mirrorExport']['result']> {
   const entry = parts.registries.find(which)
@@ -44,21 +51,25 @@ export async function exportMirror(
       next: `if that is what you want: ggen-node mirror export ${alias} FILE --private`
     })
   }
-  const tally: Tally = { facts: 0, roots: 0, missing: 0, skipped: [] }
+  const tally: Tally = { facts: 0, roots: 0, missing: 0, before: 0, skipped: [] }
+  const base = since === undefined ? undefined : await readBase(since, registry, context.signal)
   async function* records(): AsyncGenerator<WrittenMirrorRecord> {
     yield { type: 'head', created: parts.clock.now(), program: `ggen-node/${parts.version}`, registry }
-    for await (const envelopes of factPages(parts, registry, context.signal)) {
+    if (base !== undefined) yield* baseRecords(base)
+    for await (const page of factPages(parts, registry, context.signal)) {
+      const envelopes = base === undefined ? page : page.filter(bytes => !base.facts.has(parseEnvelope(bytes).id))
+      if (envelopes.length === 0) continue
       tally.facts += envelopes.length
       context.onProgress({ text: `${tally.facts} facts`, done: tally.facts })
       yield { type: 'facts', envelopes }
     }
-    yield* contentRecords(parts, registry, { ...context, tally })
+    yield* contentRecords(parts, registry, { ...context, tally, base })
   }
   const { bytes } = await writeMirrorFile(file, records())
   return { file, bytes, registry, ...tally }
 }
 
-type Making = CallContext & { readonly tally: Tally }
+type Making = CallContext & { readonly tally: Tally; readonly base: MirrorBase | undefined }
 
 async function* contentRecords(
   { spaces, view }: NodeParts,
@@ -66,28 +77,64 @@ async function* contentRecords(
   making: Making
 ): AsyncGenerator<WrittenMirrorRecord> {
   const space = spaces.of(registry)
-  const { tally, onProgress } = making
+  const { tally, base, onProgress, signal } = making
   const seen = new Set<ContentId>()
+  const stopped = new Set<ContentId>()
   /** With all that is below them. */
   const written = new Set<string>()
-  for await (const { versions } of view.packages(registry)) {
-    for (const { root } of versions.flatMap(({ contents }) => contents)) {
+  if (base !== undefined) await passOver(space, base, { written, signal })
+  for await (const found of view.packages(registry)) {
+    const roots = rootsIn(found)
+    for (const root of roots.stopped) stopped.add(root)
+    for (const root of roots.named) {
       if (seen.has(root)) continue
       seen.add(root)
+      if (base?.roots.has(root) === true) {
+        tally.before += 1
+        continue
+      }
       const release = space.blocks.hold(root)
       try {
-        const fault = await faultOf(space, root, making.signal)
-        if (fault === undefined) {
-          yield* rootRecords(space, root, { written, signal: making.signal })
-          tally.roots += 1
-          onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
+        const fault = await faultOf(space, root, signal)
+        if (fault !== undefined) {
+          leave(tally, root, fault)
           continue
         }
-        tally.missing += 1
-        if (tally.skipped.length < LIMITS.mirror.named) tally.skipped.push({ root, reason: fault })
+        yield* rootRecords(space, root, { written, signal })
+        tally.roots += 1
+        onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
       } finally {
         release()
       }
+    }
+  }
+  for (const root of stopped) if (!seen.has(root)) leave(tally, root, 'it is in quarantine')
+}
+
+function leave(tally: Tally, root: ContentId, reason: string): void {
+  tally.missing += 1
+  if (tally.skipped.length < LIMITS.mirror.named) tally.skipped.push({ root, reason })
+}
+
+/** Blocks that the earlier files hold are not written again. What is not here any more is not known, and may be. */
+async function passOver(
+  space: Space,
+  { roots }: MirrorBase,
+  { written, signal }: { readonly written: Set<string>; readonly signal: AbortSignal }
+): Promise<void> {
+  for (const root of roots) {
+    if (written.size >= LIMITS.backup.blocksRemembered) return
+    if (!(await space.isKept(root))) continue
+    const release = space.blocks.hold(root)
+    try {
+      const own: string[] = []
+      for await (const cid of listBlocks(root, space.blocks, { signal })) own.push(cid.toString())
+      for (const cid of own) if (written.size < LIMITS.backup.blocksRemembered) written.add(cid)
+    } catch {
+      // Damaged here: then its blocks are in the file once more.
+      signal.throwIfAborted()
+    } finally {
+      release()
     }
   }
 }

@@ -10,7 +10,9 @@ import { childrenOf, listBlocks } from '../storage/content/walk-dag.ts'
 import { readMirrorFile } from '../storage/mirror-file.ts'
 import { isBlock } from '../storage/verified-blocks.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
+import { assertBase } from './mirror-base.ts'
 import type { NodeParts } from './parts.ts'
+import { rootsIn } from './shown-roots.ts'
 import { codeOfRefusal } from './refusals.ts'
 import { MIRROR_FILE } from './services/admit.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
@@ -25,19 +27,20 @@ type Result = ApiMethods['mirrorImport']['result']
  * that a content of the registry needs next, and hashes to what that content names.
  *
  *   1. read all of it: shape, order, digest. A damaged file is refused here, before anything is kept
- *   2. the registry is one that is followed here, or whose id a person has confirmed
+ *   2. the registry is one that is followed here, or whose id a person has confirmed; and what the file is based on is here
  *   3. its facts; a registry that is new here is followed only when all that the file holds of it came through
  *   4. its bytes, content by content
  *
  * What ends it in 3 or 4 leaves what was verified before: statements of a registry that was followed already, and whole
  * contents. Blocks of the content that it ended in belong to none, and go with the next collection.
- * @throws RegistryError MALFORMED | LIMIT_EXCEEDED | STORE_FORMAT | WRONG_REGISTRY | NOT_AUTHORIZED | CORRUPT_BLOCK |
- * QUOTA_EXCEEDED | DISK_FULL | READ_ONLY, and as the gate rejects facts
+ * @throws RegistryError MALFORMED | LIMIT_EXCEEDED | STORE_FORMAT | WRONG_REGISTRY | NOT_AUTHORIZED | PENDING |
+ * CORRUPT_BLOCK | QUOTA_EXCEEDED | DISK_FULL | READ_ONLY, and as the gate rejects facts
  */
 export async function importMirror(parts: NodeParts, params: Params, context: CallContext): Promise<Result> {
   parts.disk.assertWritable()
   const registry = await checkFile(params.file, context)
   const isNew = confirm(parts, registry, params)
+  await assertBase(parts, registry, { file: params.file, signal: context.signal })
   const facts = isNew
     ? await takeNew(parts, registry, params, context)
     : await takeFacts(parts, registry, params.file, context)
@@ -115,7 +118,7 @@ async function takeFacts(
     waiting = 0
     for await (const record of readMirrorFile(file)) {
       signal.throwIfAborted()
-      if (record.type === 'head') continue
+      if (record.type === 'head' || record.type === 'base') continue
       if (record.type !== 'facts') break
       const admitted = await admit(parts, registry, record.envelopes)
       taken += admitted.facts
@@ -169,7 +172,7 @@ async function takeContents(
   file: string,
   { signal, onProgress }: CallContext
 ): Promise<TakenContents> {
-  const taker = new ContentTaker(parts, registry, await sizesOf(parts, registry))
+  const taker = new ContentTaker(parts, registry, await wantedOf(parts, registry))
   try {
     for await (const record of readMirrorFile(file)) {
       signal.throwIfAborted()
@@ -187,12 +190,20 @@ async function takeContents(
 }
 
 /** What the registry says of its contents, here and now. */
-async function sizesOf({ view }: NodeParts, registry: RegistryId): Promise<ReadonlyMap<ContentId, number>> {
+async function wantedOf({ view }: NodeParts, registry: RegistryId): Promise<Wanted> {
   const sizes = new Map<ContentId, number>()
-  for await (const { versions } of view.packages(registry)) {
-    for (const { root, size } of versions.flatMap(({ contents }) => contents)) sizes.set(root, size)
+  const shown = new Set<ContentId>()
+  for await (const found of view.packages(registry)) {
+    for (const { root, size } of found.versions.flatMap(({ contents }) => contents)) sizes.set(root, size)
+    for (const root of rootsIn(found).named) shown.add(root)
   }
-  return sizes
+  return { sizes, shown }
+}
+
+interface Wanted {
+  readonly sizes: ReadonlyMap<ContentId, number>
+  /** Those that are not in quarantine. */
+  readonly shown: ReadonlySet<ContentId>
 }
 
 /** One content of a file, as far as it has come. */
@@ -211,7 +222,7 @@ class ContentTaker {
   readonly #parts: NodeParts
   readonly #registry: RegistryId
   readonly #space: Space
-  readonly #sizes: ReadonlyMap<ContentId, number>
+  readonly #wanted: Wanted
   #coming: Coming | undefined
   /** What comes is of a content that is not taken. */
   #isPassing = false
@@ -220,11 +231,11 @@ class ContentTaker {
   #left = 0
   readonly #skipped: SkippedRoot[] = []
 
-  constructor(parts: NodeParts, registry: RegistryId, sizes: ReadonlyMap<ContentId, number>) {
+  constructor(parts: NodeParts, registry: RegistryId, wanted: Wanted) {
     this.#parts = parts
     this.#registry = registry
     this.#space = parts.spaces.of(registry)
-    this.#sizes = sizes
+    this.#wanted = wanted
   }
 
   get counts(): TakenContents {
@@ -234,6 +245,7 @@ class ContentTaker {
   async take(record: MirrorRecord, signal: AbortSignal): Promise<void> {
     switch (record.type) {
       case 'head':
+      case 'base':
       case 'facts':
         return
       case 'root':
@@ -253,10 +265,12 @@ class ContentTaker {
 
   async #begin(root: ContentId, signal: AbortSignal): Promise<void> {
     const { keeper, spaces } = this.#parts
-    const size = this.#sizes.get(root)
+    const size = this.#wanted.sizes.get(root)
     this.#isPassing = true
     if (size === undefined) return this.#leave(root, 'the registry names no such content')
     if (spaces.takedowns.isTakenDown(root)) return this.#leave(root, 'it is withheld here')
+    // No peer would have given it to us either.
+    if (!this.#wanted.shown.has(root)) return this.#leave(root, 'it is in quarantine')
     if (await this.#space.isKept(root)) {
       this.#known += 1
       return

@@ -3,6 +3,7 @@ import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { isRegistryError, messageOf } from '../protocol/errors.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { Records } from '../storage/records.ts'
 import type { BlockKeeper } from './block-keeper.ts'
 import type { Changes } from './changes.ts'
 import { Replication } from './replication.ts'
@@ -25,6 +26,7 @@ export interface MirrorsInit {
   readonly view: Pick<RegistryView, 'packages'>
   readonly spaces: Spaces
   readonly swarms: Swarms
+  readonly records: Pick<Records, 'missing' | 'putMissing'>
   /** Made after this: each asks the other. */
   readonly keeping: () => { readonly keeper: BlockKeeper; readonly mirror: Mirror }
 }
@@ -176,6 +178,7 @@ export class Mirrors {
     const { clock, keeping, swarms } = this.#init
     // Of one that is followed no longer nobody is asked.
     if (swarms.of(registry) === undefined) return
+    if (!this.#missingSince.has(registry)) this.#missingSince.set(registry, await this.#init.records.missing(registry))
     const missing = new Map<ContentId, number>()
     const leftOut = new Set<ContentId>()
     const wanted: ContentId[] = []
@@ -190,9 +193,19 @@ export class Mirrors {
       for (const { root } of survey.leftOut) leftOut.add(root)
       this.#announce(mirror, survey)
     }
-    this.#missingSince.set(registry, missing)
+    await this.#remember(registry, missing)
     if (leftOut.size > 0) await this.#release(registry, leftOut)
     this.#ask(registry, wanted)
+  }
+
+  /** A restart is no reason to call a mirror less late than it is. */
+  async #remember(registry: RegistryId, missing: ReadonlyMap<ContentId, number>): Promise<void> {
+    const oldest = (since: ReadonlyMap<ContentId, number>): readonly (readonly [ContentId, number])[] =>
+      [...since].toSorted(([, a], [, b]) => a - b).slice(0, LIMITS.mirror.missingRemembered)
+    const before = oldest(this.#missingSince.get(registry) ?? new Map())
+    const now = oldest(missing)
+    this.#missingSince.set(registry, missing)
+    if (before.join() !== now.join()) await this.#init.records.putMissing(registry, new Map(now))
   }
 
   /** Says again in the DHT that this node has what too few have. */

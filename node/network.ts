@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import type { RegistryId } from '../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { messageOf } from '../protocol/errors.ts'
 import { PUBLIC_NAMES } from '../protocol/membership/names.ts'
 import type { FactStore } from '../storage/fact-store.ts'
@@ -18,6 +19,7 @@ import { swarmKeyOf } from './p2p/swarm-key.ts'
 import { createSwarm } from './p2p/swarm.ts'
 import { SharedThrottle } from './p2p/throttle.ts'
 import type { Reach } from './reach.ts'
+import type { Reachable } from './reachable.ts'
 import type { Registries } from './registries.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -45,7 +47,7 @@ export interface NetworkComponents {
   readonly registries: Registries
   readonly disk: DiskGuard
   readonly gate: Gate
-  readonly reach: Pick<Reach, 'sightOf'>
+  readonly reach: Pick<Reach, 'in' | 'sightOf'>
   readonly meter: NodeMeter
   readonly changes: Changes
   /** Filled here: what was compared to the end with somebody. */
@@ -193,7 +195,7 @@ function swarmComponents(
     sight: reach.sightOf(name),
     onServed: bytes => meter.counts.served(bytes),
     // Of its own space alone. Attack: the public host tells strangers, root by root, what a private swarm holds.
-    held: heldIn(spaces.named(name), spaces.takedowns),
+    held: heldIn(spaces.named(name), spaces.takedowns, reach.in(name)),
     registries,
     gate: meter.watch(disk.guardPeers(gate)),
     facts: factsOf(components.facts, isOurs),
@@ -222,13 +224,35 @@ function timeOf(clock: Clock): SwarmComponents['clock'] {
   }
 }
 
-/** What a space holds as a whole, but for what an operator withholds. */
-function heldIn(space: Space, takedowns: Spaces['takedowns']): HeldRoots {
+type Stops = Pick<Reachable, 'isStopped' | 'isKnownStopped' | 'onStopped'>
+
+/** What a space holds as a whole, but for what an operator withholds and what is in quarantine: nobody is given that. */
+function heldIn(space: Space, takedowns: Spaces['takedowns'], stops: Stops): HeldRoots {
+  const isWithheld = async (root: ContentId): Promise<boolean> =>
+    takedowns.isTakenDown(root) || (await stops.isStopped(root, AbortSignal.timeout(LIMITS.gateway.lookMs)))
   return {
+    isWithheld,
     async *list() {
-      for await (const root of space.kept()) if (!takedowns.isTakenDown(root)) yield root
+      let isRead = true
+      for await (const root of space.kept()) {
+        // A registry that takes long to read does not hold this up: what turns out to be stopped is told afterwards.
+        const isIn = isRead ? isWithheld(root).catch(() => (isRead = false)) : takedowns.isTakenDown(root)
+        if (!(await isIn)) yield root
+      }
     },
-    onChange: listener => space.onKept(listener)
+    onChange: listener => {
+      const stopKept = space.onKept((root, isKept) => {
+        if (!isKept || !stops.isKnownStopped(root)) listener(root, isKept)
+      })
+      const stopStopped = stops.onStopped((root, isShown) => {
+        const isHere = space.isKept(root).catch(() => false)
+        void isHere.then(is => (is && !takedowns.isTakenDown(root) ? listener(root, isShown) : undefined))
+      })
+      return () => {
+        stopKept()
+        stopStopped()
+      }
+    }
   }
 }
 

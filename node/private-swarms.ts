@@ -22,6 +22,7 @@ import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
 import type { Gate } from './services/admit.ts'
 import { MembersOfSwarm } from './services/swarm/members.ts'
+import type { HostSigner } from './services/swarm/signer.ts'
 import type { SwarmSecrets } from './services/swarm/swarm-store.ts'
 import type { Spaces } from './spaces.ts'
 import type { Swarms } from './swarms.ts'
@@ -183,9 +184,13 @@ export class PrivateSwarms {
     await spaces.add(name)
   }
 
-  /** Opens a swarm that was written down and whose registry is followed, and starts its host where there is a network. */
-  async open(name: string, registry: RegistryId): Promise<PrivateSwarm> {
+  /**
+   * Opens a swarm that was written down and whose registry is followed, and starts its host where there is a network. A
+   * host calls members as soon as it starts: a guest must be told before, or they hear of a key that nobody let in.
+   */
+  async open(name: string, registry: RegistryId, guest?: HostSigner): Promise<PrivateSwarm> {
     const entry = this.#entries.get(name) ?? (await this.#open(name, registry))
+    if (guest !== undefined) entry.members.enterAs(guest)
     if (this.#network !== undefined && entry.running === undefined) await this.#startHost(entry)
     // What was proposed must get through the outer wall before anybody is called.
     this.#inTurn(entry, () => this.#restart(entry))

@@ -37,8 +37,9 @@ export class Reach {
   }
 
   /** A fact was accepted: what it says may be asked for. */
-  noted(registry: RegistryId, subject: Subject): void {
-    for (const reachable of this.#swarms.values()) reachable.noted(registry, subject)
+  noted(registry: RegistryId, subject: Subject, type: string): void {
+    const stops = type === 'quarantine' || type === 'unquarantine'
+    for (const reachable of this.#swarms.values()) reachable.noted(registry, subject, stops)
   }
 
   in(swarm: string): Reachable {

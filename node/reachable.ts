@@ -6,15 +6,12 @@ import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { DigestSet } from '../protocol/digest-set.ts'
 import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import type { Subject } from '../protocol/fact.ts'
-import type { DigestView } from '../protocol/attest/fold.ts'
-import type { PackageView } from '../protocol/fold.ts'
-import { isQuarantined } from '../protocol/fold-versions.ts'
-import type { VersionView } from '../protocol/fold-versions.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { isPackage } from '../protocol/subject.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { RegistryView } from './services/registry-view.ts'
+import { allRoots, rootsOf } from './shown-roots.ts'
+import type { Roots } from './shown-roots.ts'
 import type { Space } from './spaces.ts'
 
 type WalkedSpace = Pick<Space, 'isKept' | 'kept' | 'onKept' | 'stored'>
@@ -55,8 +52,11 @@ export class Reachable {
   #registries: readonly RegistryId[] = []
   #scannedAt = Number.NEGATIVE_INFINITY
   #isStale = true
-  /** Roots of versions that were stopped since all was read, by the package that says so. */
-  readonly #stopped = new Map<string, string>()
+  /** Roots of versions that were stopped since all was read, and the package that says so. */
+  readonly #stopped = new Map<string, Stopped>()
+  /** Roots that were stopped when all was read, and are named by nothing else. */
+  #away = new Map<string, ContentId>()
+  readonly #listeners = new Set<StopListener>()
   readonly #noted = new Map<string, readonly [RegistryId, Exclude<Subject, 'registry'>]>()
   #isReading = false
   /** What is below the roots in `walked`. */
@@ -74,9 +74,18 @@ export class Reachable {
     this.#init = init
   }
 
-  /** A fact about it was accepted. */
-  noted(registry: RegistryId, subject: Subject): void {
+  /**
+   * A fact about it was accepted. Who tells others what is held here does not ask again for each of them: one that stops
+   * or frees a version is looked at for him.
+   */
+  noted(registry: RegistryId, subject: Subject, stops = false): void {
     if (!this.#registries.includes(registry)) return
+    this.#remember(registry, subject)
+    if (!stops || this.#listeners.size === 0) return
+    void this.#settled('reading', () => this.#read(), this.#init.stopping).catch(() => undefined)
+  }
+
+  #remember(registry: RegistryId, subject: Subject): void {
     if (subject !== 'registry' && this.#noted.size < LIMITS.gateway.notedPackages)
       this.#noted.set(`${registry} ${subject}`, [registry, subject])
     else if (!this.#isStale) {
@@ -98,6 +107,28 @@ export class Reachable {
       throw error
     }
     return this.#isShown(multihash.digest)
+  }
+
+  /** Whether a root is not shown because its version is in quarantine. @throws RegistryError TIMEOUT */
+  async isStopped(root: ContentId, signal: AbortSignal): Promise<boolean> {
+    if (await this.isNamed(toLink(root), signal)) return false
+    return this.isKnownStopped(root)
+  }
+
+  /** The same, as of what was read last. */
+  isKnownStopped(root: ContentId): boolean {
+    const key = keyOf(root)
+    return this.#away.has(key) || this.#stopped.has(key)
+  }
+
+  /** Called when a root is stopped, or shown again; returns how to take the listener back. */
+  onStopped(listener: StopListener): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  #tell(root: ContentId, isShown: boolean): void {
+    for (const listener of this.#listeners) listener(root, isShown)
   }
 
   #isShown(digest: Uint8Array): boolean {
@@ -163,19 +194,21 @@ export class Reachable {
 
   /** What a package, or statements about a digest, lead to now. */
   #take(key: string, { named, stopped }: Roots): void {
-    const lifted = new Set([...this.#stopped].flatMap(([digest, by]) => (by === key ? [digest] : [])))
-    for (const digest of lifted) this.#stopped.delete(digest)
+    const lifted = new Map([...this.#stopped].filter(([, { by }]) => by === key))
+    for (const digest of lifted.keys()) this.#stopped.delete(digest)
     for (const root of named) {
       this.#name(root)
+      const isFree = this.#away.delete(keyOf(root))
       // It was named all the while, and passed over by whoever walked.
-      if (lifted.has(toHex(toLink(root).multihash.digest))) this.#note(root)
+      if (lifted.has(keyOf(root))) this.#note(root)
+      if (isFree || lifted.has(keyOf(root))) this.#tell(root, true)
     }
     let isNews = false
     for (const root of stopped) {
-      const { digest } = toLink(root).multihash
-      if (!this.#named.has(digest)) continue
-      this.#stopped.set(toHex(digest), key)
+      if (!this.#named.has(toLink(root).multihash.digest)) continue
+      this.#stopped.set(keyOf(root), { by: key, root })
       isNews = true
+      if (!lifted.has(keyOf(root))) this.#tell(root, false)
     }
     // What is below it may be below others, too: those are walked again when somebody asks.
     if (isNews) this.#forgetWalks()
@@ -202,11 +235,13 @@ export class Reachable {
     this.#isStale = false
     this.#noted.clear()
     const named = newSet()
+    const stopped: ContentId[] = []
     let seen = 0
     try {
       for (const registry of registries) {
-        for await (const { named: roots } of allRoots(view, registry)) {
-          for (const root of roots) named.add(toLink(root).multihash.digest)
+        for await (const roots of allRoots(view, registry)) {
+          for (const root of roots.named) named.add(toLink(root).multihash.digest)
+          stopped.push(...roots.stopped)
           if (++seen % LIMITS.storage.readAtOnce === 0) await setImmediate()
           stopping.throwIfAborted()
         }
@@ -221,11 +256,22 @@ export class Reachable {
     }
     this.#named = named
     this.#namedBy = registries
-    this.#stopped.clear()
+    this.#settle(stopped.filter(root => !named.has(toLink(root).multihash.digest)))
     this.#scannedAt = clock.now()
     const isGone = [...this.#walked].some(root => !named.has(toLink(root).multihash.digest))
     if (isGone) this.#forgetWalks()
     this.#unwalked = undefined
+  }
+
+  /** What is stopped from now on, and what no longer is. */
+  #settle(stopped: readonly ContentId[]): void {
+    const before = new Map([...this.#away, ...[...this.#stopped].map(([key, { root }]) => [key, root] as const)])
+    this.#away = new Map(stopped.map(root => [keyOf(root), root]))
+    this.#stopped.clear()
+    for (const [key, root] of this.#away) if (!before.has(key)) this.#tell(root, false)
+    for (const [key, root] of before) {
+      if (!this.#away.has(key) && this.#named.has(toLink(root).multihash.digest)) this.#tell(root, true)
+    }
   }
 
   #forgetWalks(): void {
@@ -300,39 +346,16 @@ export class Reachable {
   }
 }
 
-type Views = Pick<RegistryView, 'digests' | 'find' | 'packages' | 'said'>
+/** @param isShown shown again, and not stopped */
+export type StopListener = (root: ContentId, isShown: boolean) => void
 
-interface Roots {
-  readonly named: readonly ContentId[]
-  /** Of versions that are in quarantine. */
-  readonly stopped: readonly ContentId[]
+interface Stopped {
+  readonly by: string
+  readonly root: ContentId
 }
 
-async function rootsOf(view: Views, registry: RegistryId, subject: Exclude<Subject, 'registry'>): Promise<Roots> {
-  if (isPackage(subject)) return rootsIn(await view.find(registry, subject))
-  return predicatesIn(await view.said(registry, subject))
-}
-
-async function* allRoots(view: Views, registry: RegistryId): AsyncGenerator<Roots> {
-  for await (const found of view.packages(registry)) yield rootsIn(found)
-  for await (const said of view.digests(registry)) yield predicatesIn(said)
-}
-
-/** A root that one version of a package is in quarantine for is so for all of them: it is the bytes that are stopped. */
-function rootsIn(found: PackageView | undefined): Roots {
-  const of = (versions: readonly VersionView[]): readonly ContentId[] =>
-    versions.flatMap(({ contents }) => contents.map(({ root }) => root))
-  const { versions = [] } = found ?? {}
-  const stopped = of(versions.filter(isQuarantined))
-  const named = of(versions.filter(entry => !isQuarantined(entry)))
-  if (stopped.length === 0) return { named, stopped }
-  const away = new Set(stopped)
-  return { named: named.filter(root => !away.has(root)), stopped }
-}
-
-function predicatesIn(said: DigestView | undefined): Roots {
-  const named = said?.attestations.flatMap(({ content }) => (content === null ? [] : [content.cid])) ?? []
-  return { named, stopped: [] }
+function keyOf(root: ContentId): string {
+  return toHex(toLink(root).multihash.digest)
 }
 
 function newSet(): DigestSet {

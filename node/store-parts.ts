@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { mirrorOf } from './keeping.ts'
 import type { KeepingInit } from './keeping.ts'
 import { Mirrors } from './mirrors.ts'
+import type { MirrorsInit } from './mirrors.ts'
 import { ProjectPins } from './project-pins.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Log } from './runtime/log.ts'
@@ -86,6 +87,7 @@ export interface Keeping {
 
 type KeepingParts = Omit<KeepingInit, 'keeper' | 'onFailed'> &
   Pick<BlockKeeperInit, 'registries' | 'view' | 'keeps'> &
+  Pick<MirrorsInit, 'records'> &
   StoreRecords & { readonly config: Config }
 
 export function composeKeeping(parts: KeepingParts): Keeping {

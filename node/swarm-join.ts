@@ -13,6 +13,7 @@ import type { PrivateSwarm } from './private-swarms.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
 import { showCertificate, warningsOf } from './services/swarm/list.ts'
 import { guestOf, redeemInvite } from './services/swarm/redeem.ts'
+import type { HostSigner } from './services/swarm/signer.ts'
 import type { Swarm } from './p2p/swarm.ts'
 
 type Joined = ApiMethods['join']['result']
@@ -71,7 +72,7 @@ async function enterKnown(
   const isProposed = members.keys.propose(token)
   let under: Uint8Array | undefined
   try {
-    const swarm = await parts.privates.open(name, registry)
+    const swarm = await parts.privates.open(name, registry, guestIn(token))
     const joined = await enter(parts, { token, swarm }, context)
     under = parts.swarms.named(name)?.heldUnder(joined.peer)
     return joined
@@ -95,7 +96,12 @@ async function prepared(parts: NodeParts, token: Token, { alias, listen = [] }: 
   })
   await parts.registries.add(registry, { alias: name, isDefault: false, swarm: name })
   await parts.follow(registry)
-  return parts.privates.open(name, registry)
+  return parts.privates.open(name, registry, guestIn(token))
+}
+
+/** As whom the holder of an invite shows itself until its own key is a member. */
+function guestIn(token: Token): HostSigner | undefined {
+  return token.kind === 'invite' ? guestOf(token) : undefined
 }
 
 interface Entering {
@@ -109,7 +115,6 @@ async function enter(parts: NodeParts, { token, swarm }: Entering, context: Call
   const { signal, onProgress } = context
   const host = (): Swarm => parts.swarms.require(swarm.name)
   const member = parts.author.principal
-  if (token.kind === 'invite') members.enterAs(guestOf(token))
   onProgress({ text: 'looking for a member who answers' })
   const peer = await keepKnocking(parts, host(), { token, context })
   onProgress({ text: 'reading the registry' })

@@ -39,5 +39,7 @@ export const CONNECTION_LIMITS = Object.freeze({
   aliveMinMs: 15 * SECOND,
   aliveMaxMs: 30 * SECOND,
   closeMs: SECOND,
+  /** connections that one call to a peer tries: the other side may have opened one, or one may be as old as its reason */
+  helloTries: 3,
   bansRemembered: 1_000
 })

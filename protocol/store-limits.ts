@@ -80,6 +80,10 @@ export const STORE_LIMITS = Object.freeze({
     /** between two announcements of one content that too few hold, and how many of them one look makes */
     provideAgainMs: 30 * MINUTE,
     providesPerLook: 64,
+    /** contents of a registry of which is written down since when a mirror waits for them, the longest first */
+    missingRemembered: 512,
+    /** facts, or contents, of the files that an export is based on: 200 MB while it is written */
+    baseEntries: 1_000_000,
     /** contents whose last failure is remembered */
     failures: 1_024,
     /** peers that were seen to leave: what the DHT still says of them counts for nothing */

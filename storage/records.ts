@@ -1,6 +1,6 @@
 import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
-import { parseRegistryId } from '../protocol/cid.ts'
-import type { RegistryId } from '../protocol/cid.ts'
+import { parseContentId, parseRegistryId } from '../protocol/cid.ts'
+import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { recordOf } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -35,6 +35,7 @@ const PUBLIC = 'public'
  *   source!<registry>!<peer>  -> empty: this registry was compared with this peer to the end
  *   heard!<registry>          -> when this registry was last compared with anybody to the end, in milliseconds since 1970
  *   looked!<registry>        -> when it was compared to the end for the first time
+ *   missing!<registry>        -> the contents that a mirror has waited for longest, and since when: {<content root>: ms}
  *   kept!<content root>       -> every block below it is in the public block store and durable (kept-roots.ts)
  *   kept-in!<swarm>!<root>    -> the same of the block store of a private swarm
  *   trace!<content root>      -> how it came into the public block store (trace-records.ts)
@@ -72,7 +73,7 @@ export class Records {
    */
   async unfollow(registry: RegistryId, others: readonly FollowedRegistry[] = []): Promise<void> {
     const sources = (await this.sources(registry)).map(peer => `source!${registry}!${peer}`)
-    const gone = [`registry!${registry}`, `heard!${registry}`, `looked!${registry}`, ...sources]
+    const gone = [`registry!${registry}`, `heard!${registry}`, `looked!${registry}`, `missing!${registry}`, ...sources]
     const ops = gone.map((key): KeyValueOp => ({ type: 'del', key }))
     await this.#kv.batch([...ops, ...others.map(putOf)], { sync: true })
   }
@@ -119,6 +120,27 @@ export class Records {
 
   async putLookedAt(registry: RegistryId, time: number): Promise<void> {
     await this.#kv.batch([{ type: 'put', key: `looked!${registry}`, value: encodeCbor(time) }])
+  }
+
+  /** Since when a mirror waits for contents, as it was written last. */
+  async missing(registry: RegistryId): Promise<ReadonlyMap<ContentId, number>> {
+    const value = await this.#kv.get(`missing!${registry}`)
+    const since = new Map<ContentId, number>()
+    if (value === undefined) return since
+    const record = decodeCbor(value, 1)
+    if (typeof record !== 'object' || record === null) throw corrupt('missing')
+    for (const [root, time] of Object.entries(record)) {
+      if (typeof time !== 'number' || !Number.isSafeInteger(time)) throw corrupt('missing')
+      since.set(parseContentId(root), time)
+    }
+    return since
+  }
+
+  /** Not waited for: what a crash takes is counted again from the next start on. */
+  async putMissing(registry: RegistryId, since: ReadonlyMap<ContentId, number>): Promise<void> {
+    const key = `missing!${registry}`
+    const value = encodeCbor(Object.fromEntries(since))
+    await this.#kv.batch([since.size === 0 ? { type: 'del', key } : { type: 'put', key, value }])
   }
 
   async #time(kind: 'heard' | 'looked', registry: RegistryId): Promise<number | undefined> {

@@ -95,10 +95,11 @@ function durationText(ms: number): string {
 }
 
 export function exportedLines(done: Result<'mirrorExport'>): readonly string[] {
-  const { file, bytes, facts, roots, missing, skipped } = done
+  const { file, bytes, facts, roots, before, missing, skipped } = done
   return [
     gutter('Wrote', `${file}  ${bytesText(bytes)}`),
     gutter('Holds', `${countOf(facts, 'statement')}, ${countOf(roots, 'content')}`),
+    ...(before === 0 ? [] : [under(`${countOf(before, 'content')} of earlier exports left out`)]),
     ...skippedLines(missing, skipped),
     nextStep(`ggen-node mirror import FILE --id ${done.registry}`)
   ]

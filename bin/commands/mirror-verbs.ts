@@ -38,6 +38,7 @@ export function addMirrorVerbs(program: Command): void {
     .argument('<alias>', 'which registry')
     .argument('<file>', 'the file to write; it must not exist')
     .option('--private', 'also of a private registry; the file is not encrypted')
+    .option('--since <file>', 'only what is new since this earlier export, for whoever has imported it')
     .action(
       action(async (session, { args, options }) => (await import('./mirror.ts')).exportTo(session, args, options))
     )

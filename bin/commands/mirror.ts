@@ -62,10 +62,12 @@ export async function status(session: Session, args: readonly string[]): Promise
 
 /** `ggen-node mirror export REGISTRY FILE`. */
 export async function exportTo(session: Session, args: readonly string[], options: Options): Promise<void> {
+  const { since } = textParam(options, 'since')
   const params = {
     registry: argument(args, 0).replace(/:$/, ''),
     file: resolve(argument(args, 1)),
-    private: options['private'] === true
+    private: options['private'] === true,
+    ...(since === undefined ? {} : { since: resolve(since) })
   }
   const done = await withProgress(session, onProgress =>
     withNode(session, { network: false }, client =>

@@ -111,6 +111,8 @@ export interface SubmissionDesk {
 
 /** The content roots that are held as a whole, of which the swarm may speak. */
 export interface HeldRoots {
+  /** Whether one that is held is for nobody else now. May throw when that takes too long to find out. */
+  isWithheld?(root: ContentId): Promise<boolean>
   list(): AsyncIterable<ContentId>
   /** Called after each change; returns how to take the listener back. */
   onChange(listener: (root: ContentId, isHeld: boolean) => void): () => void

@@ -128,7 +128,7 @@ export async function compose(whole: Whole): Promise<Parts> {
   await serveContent(host, components, { peers, have, remembered })
   await serveSubmissions(host, components, peers)
   await serveMembers(host, components, peers)
-  const routing = new ContentRouting(host, clock, log)
+  const routing = new ContentRouting(host, components)
   return {
     host,
     have,

@@ -4,6 +4,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import type { HelloRefusal } from '../../protocol/hello.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import type { HelloFailure, HelloVerdict } from './hello.ts'
 import type { Host } from './libp2p.ts'
 import type { Membership } from './membership.ts'
@@ -31,16 +32,25 @@ export async function dial(
       }
     )
   }
-  let connection = await openConnection(host, address, signal)
-  let verdict = await host.services.hello.verdict(connection)
-  if (!verdict.accepted && verdict.reason === 'closed') {
-    // libp2p hands out a connection that it has already; it may have been the other side's, about to close.
-    connection = await openConnection(host, address, signal)
-    verdict = await host.services.hello.verdict(connection)
+  for (let tries = 1; ; tries++) {
+    const before = new Set(host.getConnections())
+    const connection = await openConnection(host, address, signal)
+    const verdict = await host.services.hello.verdict(connection)
+    const peer = connection.remotePeer.toString()
+    if (verdict.accepted) return peer
+    // libp2p hands out a connection that it has already. It may have been the other side's, about to close; or what was
+    // said on it was true before: who has become a guest or a member since then was refused as what it was.
+    const isOlder = verdict.reason === 'closed' || connection.direction === 'inbound' || before.has(connection)
+    if (!isOlder || tries >= LIMITS.connections.helloTries) throw refusalError(verdict, peer, tried.map(String))
+    await untilClosed(connection, signal)
   }
-  const peer = connection.remotePeer.toString()
-  if (verdict.accepted) return peer
-  throw refusalError(verdict, peer, tried.map(String))
+}
+
+/** Until it is closed libp2p would hand it out again. */
+async function untilClosed(connection: Connection, signal: AbortSignal): Promise<void> {
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.connections.closeMs)])
+  await connection.close({ signal: patience }).catch((error: Error) => connection.abort(error))
+  signal.throwIfAborted()
 }
 
 interface Reason {

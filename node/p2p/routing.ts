@@ -1,13 +1,16 @@
 import type { CID } from 'multiformats/cid'
+import { contentIdFromLink, toLink } from '../../protocol/cid.ts'
+import type { ContentId } from '../../protocol/cid.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, Log } from './components.ts'
+import type { Clock, HeldRoots, Log } from './components.ts'
 import { deadline } from './deadline.ts'
 import type { Host } from './libp2p.ts'
 
 /**
  * What the DHT is used for: to say that we have something, one at a time and never on the way of anything else, and to
- * ask who has it, with a deadline. Nothing it answers is believed before the bytes are there.
+ * ask who has it, with a deadline. Nothing it answers is believed before the bytes are there. What is held no more, or
+ * shown to nobody, is not said again.
  */
 export class ContentRouting {
   readonly #host: Host
@@ -15,12 +18,42 @@ export class ContentRouting {
   readonly #log: Log
   readonly #queue = new Map<string, CID>()
   readonly #abort = new AbortController()
+  readonly #held: HeldRoots | undefined
   #worker: Promise<void> | undefined
+  #stopListening: () => void = () => undefined
 
-  constructor(host: Host, clock: Clock, log: Log) {
+  constructor(
+    host: Host,
+    { clock, log, held }: { readonly clock: Clock; readonly log: Log; readonly held?: HeldRoots }
+  ) {
     this.#host = host
     this.#clock = clock
     this.#log = log
+    this.#held = held
+  }
+
+  start(): void {
+    if (this.#held === undefined) return
+    this.#stopListening = this.#held.onChange((root, isHeld) => (isHeld ? undefined : this.#withdraw(root)))
+  }
+
+  /** The records that others have run out. */
+  #withdraw(root: ContentId): void {
+    const cid = toLink(root)
+    this.#queue.delete(cid.toString())
+    const { contentRouting } = this.#host
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(LIMITS.dht.provideMs)])
+    contentRouting
+      .cancelReprovide(cid, { signal })
+      .catch((error: unknown) => this.#log.debug('not withdrawn', { cid: root, error: messageOf(error) }))
+  }
+
+  async #isWithheld(cid: CID): Promise<boolean> {
+    try {
+      return (await this.#held?.isWithheld?.(contentIdFromLink(cid))) === true
+    } catch {
+      return false
+    }
   }
 
   /** Queues an announcement. When the queue is full it is dropped: neighbours are asked directly anyway. */
@@ -53,6 +86,7 @@ export class ContentRouting {
   }
 
   async stop(): Promise<void> {
+    this.#stopListening()
     this.#abort.abort(new RegistryError('CANCELLED', 'the network stops'))
     this.#queue.clear()
     await this.#worker
@@ -64,6 +98,7 @@ export class ContentRouting {
       if (next === undefined) break
       const [key, cid] = next
       this.#queue.delete(key)
+      if (await this.#isWithheld(cid)) continue
       const time = deadline(this.#clock, LIMITS.dht.provideMs, this.#abort.signal)
       try {
         await this.#host.contentRouting.provide(cid, { signal: time.signal })

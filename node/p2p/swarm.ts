@@ -162,7 +162,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
 async function start(
   config: SwarmConfig,
   components: SwarmComponents,
-  { helia, quota, peerCache, members, gossip, sync, have, dialer, remembered, rejoiner }: Parts
+  { helia, quota, peerCache, members, gossip, sync, have, routing, dialer, remembered, rejoiner }: Parts
 ): Promise<void> {
   await quota.load()
   await peerCache.load()
@@ -191,6 +191,7 @@ async function start(
   }
   sync.start()
   have.teller.start()
+  routing.start()
   members?.standing.start()
   members?.line.start()
   dialer.start()

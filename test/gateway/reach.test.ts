@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { BlocksBelow } from '../../node/blocks-below.ts'
 import { PUBLIC_SWARM } from '../../node/config-schema.ts'
 import { StreamSight } from '../../node/p2p/dag-sight.ts'
@@ -133,6 +133,27 @@ test('what is in quarantine is sent over none from that moment on, stays on the 
   expect(await node.parts.spaces.public.blocks.has(leaf)).toBe(true)
   await node.call('unquarantine', { reference: 'main:epsilon@1.0.0' })
   expect(await askDag(asker, { root: stopped, wants })).toEqual(['block', 'block', 'end'])
+})
+
+test('what is in quarantine is said of to nobody, and said again once it is lifted', async () => {
+  const stopped = await publish('zeta')
+  const { contentRouting } = node.parts.network().libp2p
+  const withdrawn = vi.spyOn(contentRouting, 'cancelReprovide')
+  const told = () => asker.swarm.holders(stopped)
+  await expect.poll(told, { timeout: 15_000 }).toEqual([node.peerId])
+  await node.call('quarantine', { reference: 'main:zeta@1.0.0', reason: 'a key leaked' })
+  await expect.poll(told, { timeout: 15_000 }).toEqual([])
+  expect(withdrawn.mock.calls.map(([cid]) => cid.toString())).toEqual([stopped])
+  const late = await testNode({ registries: [registry] })
+  await late.swarm.connect(node.address)
+  await expect.poll(() => late.swarm.holders(root), { timeout: 15_000 }).toEqual([node.peerId])
+  expect(late.swarm.holders(stopped)).toEqual([])
+  const provided = vi.spyOn(contentRouting, 'provide').mockResolvedValue()
+  for (const each of [stopped, root]) node.parts.network().provide(toLink(each))
+  await expect.poll(() => provided.mock.calls.map(([cid]) => cid.toString()), { timeout: 15_000 }).toEqual([root])
+  await node.call('unquarantine', { reference: 'main:zeta@1.0.0' })
+  await expect.poll(told, { timeout: 15_000 }).toEqual([node.peerId])
+  vi.restoreAllMocks()
 })
 
 test('what is in quarantine here and named by another package, too, is sent again once all was read anew', async () => {

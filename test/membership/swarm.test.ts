@@ -1,18 +1,22 @@
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { readdir, stat } from 'node:fs/promises'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { fetchInto } from '../../node/content.ts'
 import { listKeys } from '../../node/key-ring.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { parseContentId, parseRegistryId, toLink } from '../../protocol/cid.ts'
 import { formatToken, parseToken } from '../../protocol/membership/token.ts'
+import { SwarmRecords } from '../../storage/swarm-records.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-afterEach(stopRunningNodes)
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await stopRunningNodes()
+})
 
 /** A node with a private registry and a package in it. */
 async function founder() {
@@ -47,6 +51,36 @@ describe('a private swarm', () => {
       ])
     )
   })
+
+  test('lets in whose host calls a member before it has said that it holds an invite', async () => {
+    const { node, registry } = await founder()
+    const { members } = node.parts.privates.of(parseRegistryId(registry))
+    const { token } = await node.call('invite', { registry: 'acme' })
+    const other = await runningNode()
+    // A host dials those in its token as soon as it starts. The disk that its port is written to takes until it has said
+    // who it is, and the member looks at that until the newcomer knocks: what happens to machines that have much to do.
+    const said = Promise.withResolvers<void>()
+    const knocked = Promise.withResolvers<void>()
+    const judge = members.judge.bind(members)
+    vi.spyOn(members, 'judge').mockImplementation(async (...shown) => {
+      said.resolve()
+      await knocked.promise
+      return judge(...shown)
+    })
+    vi.spyOn(SwarmRecords.prototype, 'putListen').mockImplementation(async () => {
+      const host = other.parts.swarms.named('acme')
+      if (host === undefined) return
+      const connect = host.connect.bind(host)
+      vi.spyOn(host, 'connect').mockImplementation(async (...to) => {
+        const connected = connect(...to)
+        await setImmediate()
+        knocked.resolve()
+        return connected
+      })
+      await said.promise
+    })
+    await expect(other.call('join', { token })).resolves.toMatchObject({ registry, role: 'member' })
+  }, 60_000)
 
   test('looks at its members once, however many facts came in at a time', async () => {
     const { node, registry } = await founder()

@@ -4,13 +4,6 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DEFAULT_CONFIG } from '../../node/config.ts'
-import { createNode } from '../../node/create-node.ts'
-import { dispatch } from '../../node/daemon.ts'
-import { takeHome } from '../../node/home.ts'
-import type { NodeParts } from '../../node/parts.ts'
-import { openLog } from '../../node/runtime/log.ts'
-import type { ApiMethods, Method } from '../../node/services/api.ts'
 import { concatBytes, toHex, utf8 } from '../../protocol/bytes.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
@@ -22,32 +15,11 @@ import type { WrittenMirrorRecord } from '../../storage/mirror-file.ts'
 import { errorOf } from '../support/daemon.ts'
 import { codeOf, codeOfAsync } from '../support/error-code.ts'
 import { contentIdOf, FactWriter, person } from '../support/facts.ts'
+import { localNode, stopLocalNodes } from '../support/local-node.ts'
+import type { LocalNode } from '../support/local-node.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { flipBitIn, storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
-
-interface LocalNode {
-  readonly parts: NodeParts
-  readonly home: string
-  call<M extends Method>(method: M, params: ApiMethods[M]['params']): Promise<ApiMethods[M]['result']>
-}
-
-const stops: (() => Promise<void>)[] = []
-
-/** A node without a network: a file is all that it ever gets. */
-async function localNode(): Promise<LocalNode> {
-  const dir = await tempDir('home')
-  const home = await takeHome(dir)
-  const log = await openLog({ level: 'silent' })
-  const node = await createNode({ home, config: DEFAULT_CONFIG, version: '0.0.0-test', network: false, log })
-  stops.push(async () => {
-    await node.stop()
-    await home.close()
-  })
-  const call = dispatch(node.api)
-  const context = { signal: new AbortController().signal, onProgress: () => {} }
-  return { parts: node.parts, home: dir, call: (method, params) => call(method, params, context) as never }
-}
 
 let folder: string
 let source: LocalNode
@@ -78,9 +50,7 @@ beforeAll(async () => {
   records = read
 })
 
-afterAll(async () => {
-  for (const stop of stops) await stop()
-})
+afterAll(stopLocalNodes)
 
 /** A file with these records and the right digest: what somebody makes who knows the format. */
 async function file(made: readonly WrittenMirrorRecord[]): Promise<string> {

@@ -94,6 +94,12 @@ describe('a mirror with a quota', () => {
         providers: { min: 1, median: 1, belowFactor: 1, belowFactorRoots: [{ root: other, providers: 1 }] }
       })
       expect(status.lagMs).not.toBeNull()
+      // A restart makes no mirror less late.
+      const since = b.parts.mirrors.missingSince(registry, other)
+      await b.stop()
+      b = await runningNode({ home: b.home })
+      await until(b, async () => (await statusOf(b, 'main:other')).lagMs !== null)
+      expect(b.parts.mirrors.missingSince(registry, other)).toBe(since)
       await b.call('mirrorRemove', { what: 'other' })
       await b.call('storeQuota', { swarm: 'public', bytes: 0 })
       await b.stop()

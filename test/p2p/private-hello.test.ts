@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
 import { COMPANY, certificateOf, companyHost, employee } from '../support/company.ts'
 import { RawMember, introductionOf } from '../support/raw-member.ts'
 import { dialRaw, rawPeer, stopRawPeers } from '../support/raw-peer.ts'
@@ -46,6 +47,60 @@ describe('two hosts of one private swarm', () => {
     // It is enough that one of them is told of the other.
     a.membership.known = new Set([b.node.swarm.peerId])
     await b.node.swarm.connect(a.node.address())
+  })
+
+  test('who becomes known while an older connection is being refused gets in with the same call', async () => {
+    const a = await companyHost(boss, staff)
+    const b = await companyHost(eve, staff)
+    const judge = a.membership.judge.bind(a.membership)
+    const asked = Promise.withResolvers<void>()
+    const dialled = Promise.withResolvers<void>()
+    a.membership.judge = async (peer, proof) => {
+      const verdict = await judge(peer, proof)
+      asked.resolve()
+      await dialled.promise
+      return verdict
+    }
+    // Somebody who dials by itself, as the host does with those it knows, and is judged by what it is then.
+    const early = b.node.swarm.connect(a.node.address())
+    await asked.promise
+    a.membership.staff.set(eve.key, 'member')
+    const late = b.node.swarm.connect(a.node.address())
+    // It was handed the connection that is there.
+    await setImmediate()
+    dialled.resolve()
+    await expect(early).rejects.toMatchObject({ code: 'NOT_AUTHORIZED', detail: { reason: 'not-a-member' } })
+    expect(await late).toBe(a.node.swarm.peerId)
+    expect(a.membership.judged).toEqual([b.node.swarm.peerId, b.node.swarm.peerId])
+  })
+
+  test('who is refused on a connection that the other side opened is judged on one of its own', async () => {
+    const a = await companyHost(boss, staff)
+    const b = await companyHost(eve, staff)
+    const judge = a.membership.judge.bind(a.membership)
+    const asked = Promise.withResolvers<void>()
+    const dialled = Promise.withResolvers<void>()
+    a.membership.judge = async (peer, proof) => {
+      const verdict = await judge(peer, proof)
+      asked.resolve()
+      await dialled.promise
+      return verdict
+    }
+    const early = a.node.swarm.connect(b.node.address())
+    await asked.promise
+    a.membership.staff.set(eve.key, 'member')
+    const late = b.node.swarm.connect(a.node.address())
+    await setImmediate()
+    dialled.resolve()
+    await expect(early).rejects.toMatchObject({ code: 'NOT_AUTHORIZED' })
+    expect(await late).toBe(a.node.swarm.peerId)
+  })
+
+  test('who is refused on a connection of its own is told at once, and once', async () => {
+    const a = await companyHost(boss, staff)
+    const b = await companyHost(eve, staff)
+    await expect(b.node.swarm.connect(a.node.address())).rejects.toMatchObject({ detail: { reason: 'not-a-member' } })
+    expect(a.membership.judged).toEqual([b.node.swarm.peerId])
   })
 
   test('who dial each other at the same moment end up introduced, and known once', async () => {

@@ -87,16 +87,21 @@ export interface MirrorMethods {
   mirrorList: { params: Record<string, never>; result: readonly ShownMirror[] }
   /** Of one mirror, or of all without `what`. */
   mirrorStatus: { params: { what?: string }; result: readonly MirrorStatus[] }
-  /** Writes all facts of a registry and the bytes that are here to a new file. `private`: also of a private one. */
+  /**
+   * Writes all facts of a registry and the bytes that are here to a new file. `private`: also of a private one. `since`: an
+   * earlier file, which whoever reads the new one has taken in.
+   */
   mirrorExport: {
-    params: { registry: string; file: string; private: boolean }
+    params: { registry: string; file: string; private: boolean; since?: string }
     result: {
       readonly file: string
       readonly bytes: number
       readonly registry: RegistryId
       readonly facts: number
       readonly roots: number
-      /** Contents that are not here as a whole, and the first of them. */
+      /** Contents of earlier files, which are not in this one. */
+      readonly before: number
+      /** Contents that are not here as a whole or are in quarantine, and the first of them. */
       readonly missing: number
       readonly skipped: readonly SkippedRoot[]
     }
