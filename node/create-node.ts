@@ -105,6 +105,8 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     await wantPinnedRoots(parts)
     opening.defer(() => parts.mirrors.stop())
     parts.mirrors.start()
+    opening.defer(() => parts.observing.stop())
+    parts.observing.start(core.registries.ids)
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
