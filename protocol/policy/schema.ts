@@ -182,7 +182,7 @@ export const SCHEMA = {
       observers: {
         type: 'int',
         doc: 'how many mirrors and curators of its registry said when they first saw it',
-        example: 'age.observers >= 2'
+        example: 'age.hours >= 720 || age.observers >= 2'
       },
       basis: {
         type: 'string',
