@@ -13,7 +13,7 @@ import { composeDocuments } from './document-services.ts'
 import { composeInstalling } from './installing.ts'
 import { keepWhatCounts } from './keeping.ts'
 import type { NodeParts } from './parts.ts'
-import { composeObserver, Observing } from './observing.ts'
+import { composeObserving } from './observing.ts'
 import { composePolicy } from './policy.ts'
 import { composePublishers } from './publishers.ts'
 import { composePrecedence } from './precedence.ts'
@@ -108,8 +108,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const { author, authority } = publishing
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const { names } = submissions
-  const observer = composeObserver({ ...core, ...publishing, sources })
-  const observing = new Observing({ ...core, observer, view, keepsAny: keeper.keepsAny.bind(keeper) })
+  const { observer, observing } = composeObserving({ ...publishing, ...core, sources, view, keeper })
   const precedence = composePrecedence({ ...core, gate, view, sources })
   const judging = { ...publishing, gate, view, sources, precedence }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createKey } from '../../node/key-ring.ts'
 import { everythingOf, somebody } from '../support/people.ts'
 import type { Somebody } from '../support/people.ts'
 import { refusal } from '../support/project.ts'
@@ -14,7 +15,7 @@ beforeAll(async () => {
   project = await tempDir('project')
   acme = (await ann.node.call('registryCreate', { name: 'acme' })).id
   for (const version of ['1.0.0', '1.1.0']) await ann.publish({ name: 'beta', version })
-  watcher = (await ann.node.call('keyNew', { name: 'watcher' })).principal
+  watcher = (await createKey(ann.node.home, 'watcher')).key
 }, 120_000)
 afterAll(() => ann.node.stop())
 
