@@ -63,7 +63,7 @@ function rule(): Figure {
   const policy = compilePolicy('bench', presetPolicy('strict'))
   const releases = Array.from({ length: RELEASES }, (_, i): ReleaseFacts => ({
     ...FACTS,
-    age: { hours: i, basis: 'first-seen' }
+    age: { hours: i, seenHours: i, observers: 0, basis: 'first-seen' }
   }))
   const times: number[] = []
   for (let run = 0; run < RUNS; run++) {

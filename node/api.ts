@@ -18,6 +18,7 @@ import { gatewayApi } from './gateway-api.ts'
 import { choosing, search, show } from './lookup.ts'
 import { ownReference } from './meant.ts'
 import { mirrorApi } from './mirror-api.ts'
+import { observationApi } from './observation-api.ts'
 import { allow, policyApi } from './policy-api.ts'
 import { publisherApi } from './publisher-api.ts'
 import { importFolders } from './services/import-folders.ts'
@@ -86,6 +87,7 @@ export function createApi(parts: NodeParts): Api {
     ...gatewayApi(parts),
     ...attestApi(parts),
     ...advisoryApi(parts),
+    ...observationApi(parts),
     ...projectAuditApi(parts),
     ...publisherApi(parts),
     takedown: (params, context) => takedown(parts, params, context),

@@ -63,6 +63,7 @@ const PARAMS: {
   auditProject: { project: 'path' },
   auditFix: { project: 'path', offline: 'flag?' },
   advisoryAdd: { path: 'path', registry: 'text?', ...SIGNING },
+  observe: { what: 'text', key: 'text?' },
   advisoryList: { reference: 'text?', registry: 'text?' },
   quarantine: { reference: 'text', reason: 'text', ...SIGNING },
   unquarantine: { reference: 'text', ...SIGNING },

@@ -13,6 +13,7 @@ import { composeDocuments } from './document-services.ts'
 import { composeInstalling } from './installing.ts'
 import { keepWhatCounts } from './keeping.ts'
 import type { NodeParts } from './parts.ts'
+import { composeObserving } from './observing.ts'
 import { composePolicy } from './policy.ts'
 import { composePublishers } from './publishers.ts'
 import { composePrecedence } from './precedence.ts'
@@ -66,6 +67,8 @@ export type Services = Pick<
   | 'keeper'
   | 'mirror'
   | 'mirrors'
+  | 'observer'
+  | 'observing'
   | 'desk'
   | 'submit'
   | 'attester'
@@ -91,6 +94,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     if (body.registry !== null && keeper.keepsAny(body.registry)) {
       keepWhatCounts({ view, mirror, keeper }, { ...body, registry: body.registry, teller })
       mirrors.noted(body.registry)
+      observing.noted(body.registry, body.subject)
     }
     changes.emit()
   }
@@ -104,6 +108,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const { author, authority } = publishing
   const submissions = composeSubmissions({ ...core, ...publishing, signer, view, changes })
   const { names } = submissions
+  const { observer, observing } = composeObserving({ ...publishing, ...core, sources, view, keeper })
   const precedence = composePrecedence({ ...core, gate, view, sources })
   const judging = { ...publishing, gate, view, sources, precedence }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
@@ -129,6 +134,8 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     keeper,
     mirror,
     mirrors,
+    observer,
+    observing,
     keeps,
     publish: publisher({ ...publishing, ...publishingOf(core, names), documents }),
     yanker: yanker(publishing),

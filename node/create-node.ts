@@ -103,11 +103,20 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     if (init.token !== undefined) await enterByToken(parts, init.token)
     for (const { id } of core.registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
     await wantPinnedRoots(parts)
-    opening.defer(() => parts.mirrors.stop())
-    parts.mirrors.start()
+    opening.defer(startMirroring(parts))
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
+}
+
+/** Keeps what mirrors stand for, and tells when it came. */
+function startMirroring({ mirrors, observing, registries }: NodeParts): () => Promise<void> {
+  mirrors.start()
+  observing.start(registries.ids)
+  return async () => {
+    await observing.stop()
+    await mirrors.stop()
+  }
 }
 
 /** Makes store, gate and network ready for one registry. */

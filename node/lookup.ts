@@ -85,6 +85,7 @@ function shown(
     alias,
     owners: view.claim?.keys ?? [],
     manifest,
+    observations: view.observations ?? [],
     versions: view.versions.map(({ version, contents, yanks, quarantines = [] }) => ({
       version,
       state:

@@ -43,6 +43,7 @@ async function addMirror(
   // A collection that runs has read the pins before this one was written.
   for (const { root } of kept) parts.spaces.of(mirror.registry).inUse.wanted(root)
   parts.mirrors.noted(mirror.registry)
+  parts.observing.noted(mirror.registry, 'registry')
   const here = kept.filter(({ root }) => held.has(root)).length
   return { ...shown(parts, mirror), change, roots: kept.length, held: here }
 }

@@ -1,6 +1,8 @@
 import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { Mirrors } from './mirrors.ts'
+import type { Observing } from './observing.ts'
+import type { ObserverComponents } from './services/observation/observer.ts'
 import type { ProjectPins } from './project-pins.ts'
 import type { Projects } from './project-store.ts'
 import type { Pins } from './services/store/pins.ts'
@@ -84,6 +86,9 @@ export interface NodeParts extends Attesting {
   readonly publishers: Publishers
   readonly mirror: Mirror
   readonly mirrors: Mirrors
+  /** What tells when releases came here, and does so by itself where this node mirrors. */
+  readonly observer: ObserverComponents
+  readonly observing: Observing
   readonly gateways: Gateways
   /** What is answered over plain HTTP. */
   readonly gateway: Gateway

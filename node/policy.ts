@@ -1,17 +1,18 @@
 import { join } from 'node:path'
 import { verifyException } from '../attestation/sign-exception.ts'
-import type { FactId, RegistryId } from '../protocol/cid.ts'
+import type { RegistryId } from '../protocol/cid.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
 import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
 import { ownersAt } from '../protocol/roles.ts'
+import { firstSeen } from './first-seen.ts'
 import type { NodeParts } from './parts.ts'
 import { registryPolicies } from './registry-policies.ts'
 import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
 import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
 import type { PolicySigner, PolicyParts } from './services/policy/parts.ts'
-import type { FirstSeen, PolicySources } from './services/policy/sources.ts'
+import type { PolicySources } from './services/policy/sources.ts'
 import type { Sources } from './sources.ts'
 
 type Composing = Pick<NodeParts, 'facts' | 'gate' | 'precedence' | 'registries' | 'view'> & {
@@ -49,7 +50,7 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
       const authority = gate.state(registry)?.authority
       return authority !== undefined && ownersAt(authority, authority.head).includes(signer.principal)
     },
-    firstSeen: (registry, facts) => firstSeen(parts, registry, facts),
+    firstSeen: (registry, facts, observations) => firstSeen(parts, registry, facts, observations),
     policies: async (project, registries) => [
       ...(await policiesOf(parts.home, project)),
       ...registryPolicies(parts, registries)
@@ -92,27 +93,4 @@ async function policiesOf(home: string, project: string | undefined): Promise<re
   const path = join(project, PROJECT_POLICY)
   const added = await readPolicyFile({ path, name: PROJECT_POLICY, followLinks: false })
   return added === undefined ? policies : [...policies, { name: 'project', policy: added, isLocal: true }]
-}
-
-/**
- * When releases became known here. What came with a registry that nobody here had seen before is no news of this hour:
- * everybody who follows a registry would have to wait otherwise. The first look ends when the registry was compared to the
- * end with somebody. Attack: a peer that never comes to an end, so that whatever it tells is part of the first look: that
- * lasts for an hour at most.
- */
-async function firstSeen(
-  { clock, facts, sources }: Composing,
-  registry: RegistryId,
-  ids: readonly FactId[]
-): Promise<readonly FirstSeen[]> {
-  const [genesis, ...seen] = await facts.seenAt(registry, [registry as string as FactId, ...ids])
-  const looked = sources.lookedAt(registry)
-  const isFirstLook = (time: number | undefined): boolean =>
-    time === undefined ||
-    (genesis !== undefined && time <= genesis + LIMITS.policy.firstLookMs && (looked === undefined || time <= looked))
-  return ids.map((_, i) => {
-    const time = seen[i]
-    const since = time ?? looked ?? genesis ?? clock.now()
-    return { time: since, basis: isFirstLook(time) ? 'first-look' : 'first-seen' }
-  })
 }

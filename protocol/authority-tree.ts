@@ -69,6 +69,7 @@ export function authPrevOf({ payload }: VerifiedFact): FactId | undefined {
     case 'cosign':
     case 'genesis':
     case 'metadata':
+    case 'observation':
     case 'quarantine':
     case 'redeem':
     case 'release':

@@ -30,7 +30,8 @@ export const FACT_TYPES = [
   'quarantine',
   'unquarantine',
   'advisory',
-  'policy'
+  'policy',
+  'observation'
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 

@@ -8,6 +8,7 @@ import type { FactId } from './cid.ts'
 import { ofType } from './fold-versions.ts'
 import type { QuarantineView, Typed } from './fold-versions.ts'
 import { LIMITS } from './limits.ts'
+import type { ObservationFault } from './observation/fold.ts'
 import type { PackageName } from './package-name.ts'
 import { DELEGATED_ROLES } from './role.ts'
 import type { Role } from './role.ts'
@@ -19,6 +20,7 @@ import type { Version } from './version.ts'
 export type SetAsideReason =
   | AdvisoryFault
   | ChangeFault
+  | ObservationFault
   | 'claim-not-counted'
   | 'name-taken'
   | 'no-effect'

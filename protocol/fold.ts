@@ -16,6 +16,8 @@ import { countPublished, countQuarantines } from './fold-counts.ts'
 import type { Aside, Context, SetAsideReason } from './fold-counts.ts'
 import { foldVersions, ofType } from './fold-versions.ts'
 import type { Typed, VersionView } from './fold-versions.ts'
+import { foldObservations, isObservation } from './observation/fold.ts'
+import type { ObservationView } from './observation/fold.ts'
 import type { PackageName } from './package-name.ts'
 import { citedHead } from './payload.ts'
 import type { Role, Scope } from './role.ts'
@@ -60,6 +62,8 @@ export interface PackageView {
   readonly forks: readonly ShownFork[]
   /** Known problems of its versions, as this registry tells them, by id; absent while it tells of none. */
   readonly advisories?: readonly AdvisoryView[]
+  /** Who says when he first saw which release, by its id; absent while nobody does. */
+  readonly observations?: readonly ObservationView[]
 }
 
 /** Folds the facts of one package under the registry's authority. Pure. */
@@ -110,6 +114,10 @@ export function foldWithEdits(
     if (reason !== 'too-many-chains') setAside.push({ fact, type: 'metadata', reason })
   }
   const advisories = foldAdvisories(name, authority, within.filter(isAdvisory), aside)
+  const observations = foldObservations(name, authority, within.filter(isObservation), {
+    releases: counted.releases.map(fact => ({ fact, signers: signersIn(context, fact) })),
+    aside
+  })
   const view = {
     name,
     claim: winner === undefined || roles === undefined ? null : claimView(winner, roles),
@@ -117,9 +125,14 @@ export function foldWithEdits(
     document: markOf(edits),
     setAside: boundSetAside(setAside),
     forks: boundForks(chains.forks, away),
-    ...(advisories.length === 0 ? {} : { advisories })
+    ...(advisories.length === 0 ? {} : { advisories }),
+    ...(observations.length === 0 ? {} : { observations })
   }
   return { view, edits }
+}
+
+function signersIn({ signatures }: Context, fact: VerifiedFact): ReadonlySet<Principal> {
+  return new Set(signatures(fact).map(({ key }) => key))
 }
 
 const NOTHING: ReadonlySet<FactId> = new Set()

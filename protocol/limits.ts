@@ -1,4 +1,5 @@
 import { ADVISORY_LIMITS } from './advisory/limits.ts'
+import { OBSERVATION_LIMITS } from './observation/limits.ts'
 import { ATTEST_LIMITS } from './attest/limits.ts'
 import { CONNECTION_LIMITS } from './connection-limits.ts'
 import { DAG_LIMITS } from './dag/limits.ts'
@@ -181,6 +182,7 @@ export const LIMITS = Object.freeze({
   ...HAVE_LIMITS,
   ...ATTEST_LIMITS,
   ...ADVISORY_LIMITS,
+  ...OBSERVATION_LIMITS,
   ...SUBMIT_LIMITS,
   connections: CONNECTION_LIMITS,
   streams: Object.freeze({

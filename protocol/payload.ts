@@ -16,6 +16,8 @@ import type { FactBody } from './fact.ts'
 import { LIMITS } from './limits.ts'
 import { parseManifestRecord, toManifestRecord } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
+import { observationRecord, parseObservation } from './observation/payload.ts'
+import type { Observation } from './observation/payload.ts'
 import { shortNameOf } from './package-name.ts'
 import type { PackageName } from './package-name.ts'
 import { authorityPayloadRecord, parseAuthorityPayload } from './payload-authority.ts'
@@ -96,6 +98,7 @@ export type Payload =
   | { readonly type: 'advisory'; readonly value: Advisory }
   | QuarantinePayload
   | { readonly type: 'policy'; readonly value: RegistryPolicy }
+  | { readonly type: 'observation'; readonly value: Observation }
 
 /** Deterministic dag-cbor of a payload, as it goes into a body. */
 export function encodePayload(payload: Payload): Uint8Array {
@@ -132,6 +135,8 @@ function toRecord({ type, value }: Payload): unknown {
       return advisoryRecord(value)
     case 'policy':
       return registryPolicyRecord(value)
+    case 'observation':
+      return observationRecord(value)
   }
 }
 
@@ -192,6 +197,8 @@ export function parsePayload(body: FactBody): Payload {
         return { type: 'advisory', value: parseAdvisory(raw, body.subject as PackageName) }
       case 'policy':
         return { type: 'policy', value: parseRegistryPolicy(raw) }
+      case 'observation':
+        return { type: 'observation', value: parseObservation(raw, body.time) }
     }
   } catch (cause) {
     if (cause instanceof RegistryError && cause.code === 'MALFORMED') throw cause
@@ -289,6 +296,7 @@ export function namedKeys(payload: Payload): readonly Principal[] {
     case 'unquarantine':
     case 'advisory':
     case 'policy':
+    case 'observation':
     // Whoever signed an envelope is heard through those who bring it, and by nothing else.
     case 'attestation':
       return []
@@ -317,6 +325,7 @@ export function citedHead(payload: Payload): FactId | undefined {
       return payload.value.invite
     case 'attestation':
     case 'advisory':
+    case 'observation':
       return payload.value.head
     case 'release':
     case 'yank':

@@ -32,6 +32,9 @@ export const ADVISING_ROLES: readonly Role[] = ['owner', 'curator', 'auditor']
 /** Roles of the registry under which an edit of a package's words counts; of the package itself the publishing ones. */
 export const EDITING_ROLES: readonly Role[] = ['owner', 'maintainer', 'publisher', 'curator']
 
+/** Roles of the registry under which it counts when somebody first saw a release: of those who look, not of those who publish. */
+export const OBSERVING_ROLES: readonly Role[] = ['mirror', 'curator']
+
 /** Roles under which an edit of the registry's catalogue counts. */
 export const CATALOGUE_ROLES: readonly Role[] = ['owner', 'curator']
 

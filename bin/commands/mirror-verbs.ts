@@ -3,6 +3,14 @@ import { action } from './run.ts'
 
 /** The commands of a node that keeps bytes for others. What each does is loaded when it runs. */
 export function addMirrorVerbs(program: Command): void {
+  program
+    .command('observe')
+    .description('sign when releases came here: how old they are does not rest on the word of their authors')
+    .argument('<reference>', 'registry:, or [registry:]name with or without @range')
+    .option('--key <key>', 'another key of this data directory')
+    .action(
+      action(async (session, { args, options }) => (await import('./observe.ts')).observe(session, args, options))
+    )
   const mirror = program
     .command('mirror')
     .description('keep the bytes of a registry or a package by a policy, and carry a registry in a file')

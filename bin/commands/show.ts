@@ -92,6 +92,7 @@ export function shownLines(shown: ShownPackage): readonly string[] {
         ])
       )
     ]),
+    ...seenLines(shown),
     ...(setAside.length === 0
       ? []
       : [
@@ -99,6 +100,19 @@ export function shownLines(shown: ShownPackage): readonly string[] {
         ]),
     ...(count === 0 ? [] : [`${countOf(count, 'conflict')} about it: ggen-node show ${shortOf(name)} --conflicts`])
   ]
+}
+
+/** Of each release that others of its registry watched: when they saw it, and how many they are. */
+function seenLines({ versions, observations }: ShownPackage): readonly string[] {
+  const seenOf = new Map(observations.map(({ release, seen }) => [release, seen]))
+  return versions.flatMap(({ version, contents }) =>
+    contents.flatMap(({ fact }) => {
+      const times = (seenOf.get(fact) ?? []).map(({ time }) => time).toSorted((a, b) => a - b)
+      const median = times[times.length >> 1]
+      if (median === undefined) return []
+      return [`${version} was first seen ${timeText(median)} by ${countOf(times.length, 'observer')} of its registry`]
+    })
+  )
 }
 
 function factRows({

@@ -18,6 +18,8 @@ import type { AllowParams, PolicyMethods } from './policy/methods.ts'
 import type { Published } from './publish.ts'
 import type { FoundPackage } from './search.ts'
 import type { StoreMethods } from './store/methods.ts'
+import type { ObservationView } from '../../protocol/observation/fold.ts'
+import type { ObservationMethods } from './observation/methods.ts'
 import type { MirrorMethods } from './store/mirror-methods.ts'
 import type { SwarmMethods } from './swarm/methods.ts'
 import type { TakedownResult, TakenDown } from './takedown.ts'
@@ -142,6 +144,8 @@ export interface ShownPackage {
   readonly manifest: Manifest | null
   readonly versions: readonly ShownVersion[]
   readonly setAside: readonly SetAside[]
+  /** Who says when he first saw which release. */
+  readonly observations: readonly ObservationView[]
   /** Keys among its owners and authors that a domain names as its own. */
   readonly publishers: readonly NamedKey[]
   /** What people said of it beside its manifests; null when nobody did. */
@@ -225,6 +229,7 @@ export interface ApiMethods
     AuthorityMethods,
     DocumentMethods,
     MirrorMethods,
+    ObservationMethods,
     PolicyMethods,
     PublisherMethods,
     StoreMethods,

@@ -57,7 +57,8 @@ const STRICT: readonly PresetRule[] = [
   {
     id: 'release-age',
     when: '!release.own',
-    require: 'age.hours >= 168',
+    // One observer alone makes nothing older: what nobody here saw come is a week old by the word of two.
+    require: 'age.seenHours >= 168 || (age.hours >= 168 && age.observers >= 2)',
     message: 'the release is not known for seven days'
   },
   { id: 'forked-author', require: '!marks.forkedAuthor', message: 'its author signed two statements for one place' },

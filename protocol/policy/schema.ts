@@ -174,6 +174,16 @@ export const SCHEMA = {
     doc: 'For how long the release is known, which its author has no say in.',
     fields: {
       hours: { type: 'int', doc: 'whole hours since it was first seen', example: 'age.hours >= 24' },
+      seenHours: {
+        type: 'int',
+        doc: 'whole hours since it came here, whatever others say',
+        example: 'age.seenHours >= 168 || age.observers >= 2'
+      },
+      observers: {
+        type: 'int',
+        doc: 'how many mirrors and curators of its registry said when they first saw it',
+        example: 'age.hours >= 720 || age.observers >= 2'
+      },
       basis: {
         type: 'string',
         doc: '`observed` by mirrors and curators; `first-seen` by this node; `first-look`: it was there when this node saw the registry for the first time, so nobody here can tell',

@@ -76,6 +76,7 @@ const shown = (document: ShownDocument | null): ShownPackage => ({
     reasons: []
   })),
   setAside: [],
+  observations: [],
   document,
   others: []
 })

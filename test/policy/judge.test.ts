@@ -142,7 +142,7 @@ describe('age', () => {
       content
     }
     const { judged } = await policy.judge(undefined, [young], signal)
-    expect(judged[0]?.facts.age).toEqual({ hours: 0, basis: 'first-seen' })
+    expect(judged[0]?.facts.age).toEqual({ hours: 0, seenHours: 0, observers: 0, basis: 'first-seen' })
     expect(judged[0]?.verdict).toBe('deny')
   })
 

@@ -154,7 +154,9 @@ describe('the presets', () => {
     expect(denials(strict, { ...good, licence: { expression: 'GPL-3.0-only', concluded: '', valid: true } })).toEqual([
       'licence'
     ])
-    expect(denials(strict, { ...good, age: { hours: 100, basis: 'observed' } })).toEqual(['release-age'])
+    expect(denials(strict, { ...good, age: { ...good.age, hours: 100, seenHours: 100, basis: 'observed' } })).toEqual([
+      'release-age'
+    ])
     expect(
       denials(strict, { ...good, marks: { ...good.marks, conflict: true }, release: { ...good.release, locked: true } })
     ).toEqual(['conflict'])

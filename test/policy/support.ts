@@ -42,7 +42,7 @@ export const FACTS: ReleaseFacts = {
     }
   ],
   licence: { expression: 'MIT OR Apache-2.0', concluded: '', valid: true },
-  age: { hours: 1_000, basis: 'first-seen' },
+  age: { hours: 1_000, seenHours: 1_000, observers: 0, basis: 'first-seen' },
   advisories: [],
   quarantine: { active: false, reason: '' },
   reviews: { count: 3, average: 4.5, stars: 120 }

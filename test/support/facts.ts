@@ -272,6 +272,16 @@ export class FactWriter {
     return this.write(by, subject(name), { type: 'advisory', value: { head, record: bytes, osv: parseOsv(bytes) } })
   }
 
+  /** When somebody first saw releases. */
+  observation(
+    name: string,
+    seen: readonly { readonly release: FactId; readonly time: number }[],
+    { by, head = this.genesis.id, at = {} }: { by: Person; head?: FactId; at?: Partial<FactBody> }
+  ): Made {
+    const sorted = seen.toSorted((a, b) => (a.release < b.release ? -1 : 1))
+    return this.write(by, subject(name), { type: 'observation', value: { head, seen: sorted } }, at)
+  }
+
   /** What a release cites: the genesis unless said otherwise, and the claim of the package. */
   cite(claim: Made, registry: FactId = this.genesis.id): CitedAuthority {
     return { registry, package: claim.id }

@@ -13,6 +13,7 @@ import {
   ADVISING_ROLES,
   EDITING_ROLES,
   NAMING_ROLES,
+  OBSERVING_ROLES,
   PUBLISHING_ROLES,
   STOPPING_ROLES
 } from '../../../protocol/role.ts'
@@ -127,6 +128,7 @@ export function rolesFor(type: VerifiedFact['payload']['type']): readonly Role[]
   if (type === 'metadata') return EDITING_ROLES
   if (type === 'quarantine' || type === 'unquarantine') return STOPPING_ROLES
   if (type === 'advisory') return ADVISING_ROLES
+  if (type === 'observation') return OBSERVING_ROLES
   return type === 'release' || type === 'yank' || type === 'unyank' ? PUBLISHING_ROLES : ['owner']
 }
 

@@ -43,6 +43,8 @@ export function describe({ body, payload }: VerifiedFact): string {
       return `lift ${payload.value.quarantines.length} quarantines of ${shortOf(subject)}@${payload.value.version}`
     case 'advisory':
       return `warn of ${shortOf(subject)}: ${payload.value.osv.id}${reasonOf(payload.value.osv.summary)}`
+    case 'observation':
+      return `tell when ${payload.value.seen.length} releases of ${shortOf(subject)} were first seen`
     case 'metadata': {
       const { edits, change } = payload.value
       if (change === null) return `begin the words about ${shortOf(subject)} anew from what they say now`

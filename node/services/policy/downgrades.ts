@@ -1,8 +1,9 @@
 import type { PackageView } from '../../../protocol/fold.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
+import type { KnownSince } from '../../../protocol/observation/age.ts'
 import type { Candidate } from './candidate.ts'
 import { othersOf } from './others.ts'
-import type { AttestationView, FirstSeen, PolicySources } from './sources.ts'
+import type { AttestationView, PolicySources } from './sources.ts'
 
 export interface Weighed {
   readonly candidate: Candidate
@@ -71,14 +72,15 @@ async function newKey(
 ): Promise<readonly string[]> {
   const stated = view?.versions.flatMap(({ contents }) => contents) ?? []
   if (stated.every(content => content.by === by)) return []
-  const seen = await firstSeen(
+  const [own, ...seen] = await firstSeen(
     registry,
-    stated.map(content => content.fact)
+    [fact, ...stated.map(content => content.fact)],
+    view?.observations ?? []
   )
   const old = new Set(stated.filter((_, i) => isOld(seen[i], now)).map(content => content.by))
-  return old.size === 0 || old.has(by) || isOld((await firstSeen(registry, [fact]))[0], now) ? [] : ['new-key']
+  return old.size === 0 || old.has(by) || isOld(own, now) ? [] : ['new-key']
 }
 
-function isOld(seen: FirstSeen | undefined, now: number): boolean {
+function isOld(seen: KnownSince | undefined, now: number): boolean {
   return seen !== undefined && (seen.basis === 'first-look' || now - seen.time >= LIMITS.policy.oldKeyMs)
 }

@@ -39,8 +39,11 @@ function passes({ rules }: ReleaseVerdict, { code, policy }: Pick<RuleVerdict, '
 
 /** Time costs nothing but time: how much of it, to the hour. */
 function waiting(facts: ReleaseFacts, holds: (facts: ReleaseFacts) => boolean, now: number): string | undefined {
-  const { hours, basis } = facts.age
-  const at = (after: number): ReleaseFacts => ({ ...facts, age: { hours: hours + after, basis } })
+  const { hours, seenHours } = facts.age
+  const at = (after: number): ReleaseFacts => ({
+    ...facts,
+    age: { ...facts.age, hours: hours + after, seenHours: seenHours + after }
+  })
   if (!holds(at(LONGEST_WAIT_HOURS)) || holds(at(0))) return undefined
   let [low, high] = [0, LONGEST_WAIT_HOURS]
   while (high - low > 1) {

@@ -3,7 +3,7 @@ import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Candidate } from './candidate.ts'
 import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
-import type { FirstSeen, PolicySources, ReleaseId } from './sources.ts'
+import type { PolicySources, ReleaseId } from './sources.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 
@@ -12,7 +12,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const { registry, name, version, fact, by, locked, content } = candidate
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
-  const [seen] = await sources.firstSeen(registry, [fact])
+  const [seen] = await sources.firstSeen(registry, [fact], view?.observations ?? [])
   const views = (await sources.attestations(candidate, sources.find)).toSorted((a, b) => a.time - b.time)
   const domain = await sources.domainOf(by)
   const { alias, isPrivate, staleHours } = sources.registry(registry)
@@ -32,16 +32,21 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
     marks: { ...marksOf(candidate, stated), downgrades: await downgradesOf(release, { view, sources, now }) },
     attestations: attestationFacts(views),
     licence: licenceFacts(content.manifest.license ?? '', views),
-    age: { hours: hoursSince(seen, now), basis: seen?.basis ?? 'first-seen' },
+    age: {
+      hours: hoursSince(seen?.time, now),
+      seenHours: hoursSince(seen?.own, now),
+      observers: seen?.observers ?? 0,
+      basis: seen?.basis ?? 'first-seen'
+    },
     advisories: await sources.advisories(candidate),
     quarantine: await sources.quarantine(candidate),
     reviews: reviewFacts(views)
   }
 }
 
-function hoursSince(seen: FirstSeen | undefined, now: number): number {
+function hoursSince(time: number | undefined, now: number): number {
   // Attack: a clock that was set forward and back again makes nothing older.
-  return seen === undefined ? 0 : Math.max(0, Math.floor((now - seen.time) / HOUR_MS))
+  return time === undefined ? 0 : Math.max(0, Math.floor((now - time) / HOUR_MS))
 }
 
 function marksOf(

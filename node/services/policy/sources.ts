@@ -1,5 +1,7 @@
 import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
+import type { KnownSince } from '../../../protocol/observation/age.ts'
+import type { ObservationView } from '../../../protocol/observation/fold.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import { isLicence } from '../../../protocol/policy/licence.ts'
 import type { AdvisoryFacts, AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
@@ -36,12 +38,6 @@ export interface AttestationView {
   readonly time: number
 }
 
-/** When somebody first saw a release. */
-export interface FirstSeen {
-  readonly time: number
-  readonly basis: 'first-look' | 'first-seen' | 'observed'
-}
-
 /** Where the facts come from that rules read. Each is asked for one release or package at a time. */
 export interface PolicySources {
   readonly find: FindPackage
@@ -53,8 +49,12 @@ export interface PolicySources {
   }
   /** Whether a release by this key in this registry is our own doing, or that of people whom we let publish. */
   readonly isOwn: (registry: RegistryId, by: Principal) => boolean
-  /** When each of these releases became known. */
-  readonly firstSeen: (registry: RegistryId, facts: readonly FactId[]) => Promise<readonly FirstSeen[]>
+  /** Since when each of these releases of a package is known. `observations`: what its registry says of that. */
+  readonly firstSeen: (
+    registry: RegistryId,
+    facts: readonly FactId[],
+    observations: readonly ObservationView[]
+  ) => Promise<readonly KnownSince[]>
   /** `find`: where packages were looked up before, in the same judgement. */
   readonly attestations: (release: ReleaseId, find?: FindPackage) => Promise<readonly AttestationView[]>
   readonly advisories: (release: ReleaseId, find?: FindPackage) => Promise<readonly AdvisoryFacts[]>
