@@ -1,17 +1,62 @@
+import { BaseSequencer } from 'vitest/node'
+import type { TestSpecification } from 'vitest/node'
 import { defineConfig } from 'vitest/config'
+import { SHARING } from './test/support/sharing.ts'
+
+/**
+ * The files that take longest, in this order, begin first: a worker that gets one of them last works alone to the end. In
+ * a fresh clone nobody knows yet how long files take.
+ */
+const LONG = [
+  'cli/manual',
+  'integration/cli',
+  'build/package',
+  'storage/bit-rot',
+  'integration/project-network',
+  'simulation/simulation',
+  'integration/demo',
+  'integration/project-bad-input',
+  'membership/swarm',
+  'integration/cli-safety',
+  'content/cid-vectors',
+  'integration/private-swarm-cli'
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => {
+      const index = LONG.findIndex(name => moduleId.endsWith(`/${name}.test.ts`))
+      return index === -1 ? LONG.length : index
+    }
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b))
+  }
+}
+
+const SHARED = SHARING.map(folder => `test/${folder}/*.test.ts`)
+const NEVER = ['test/**/*.long.test.ts', 'node_modules/**']
 
 /** `npm test`: everything that is quick enough to run before each commit. */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/**/*.long.test.ts', 'node_modules/**'],
     // Processes, not threads: native stores, signals and environment variables belong to one test file each.
     pool: 'forks',
-    globalSetup: 'test/support/built-program.ts',
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,
     teardownTimeout: 10_000,
-    reporters: ['default']
+    reporters: ['default'],
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'own',
+          include: ['test/**/*.test.ts'],
+          exclude: [...SHARED, ...NEVER],
+          globalSetup: 'test/support/built-program.ts'
+        }
+      },
+      { extends: true, test: { name: 'sharing', include: SHARED, exclude: NEVER, isolate: false } }
+    ]
   }
 })

@@ -1,3 +1,4 @@
+import { SHARING } from '../sharing.ts'
 import type { ImportReference, SourceFile, SourceTree } from './source-tree.ts'
 
 /** A rule answers with one line per violation, each naming the file. */
@@ -126,6 +127,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
 
 /** Free to import what they like; importing them is what is forbidden. */
 const FREE_ZONES = ['test', 'bench']
+const FREE_FILES = ['vitest.config.ts']
 
 /** Each folder imports only what the table of arrows allows: our own folders, npm packages and builtins. */
 export const importsFollowTheTable: Rule = tree =>
@@ -134,7 +136,7 @@ export const importsFollowTheTable: Rule = tree =>
 function arrow(tree: SourceTree, file: SourceFile, reference: ImportReference): readonly string[] {
   const where = `${file.path}:${reference.line}`
   const { target, kind } = reference
-  const free = FREE_ZONES.includes(topFolder(file.path))
+  const free = FREE_ZONES.includes(topFolder(file.path)) || FREE_FILES.includes(file.path)
   if (kind === 'computed') return free ? [] : [`${where} imports a computed name, which no rule can check`]
   if (kind === 'own' && !tree.files.has(target) && target !== 'package.json') {
     return target.startsWith('node/stubs/')
@@ -204,6 +206,32 @@ export const noCycles: Rule = tree => {
   }
   for (const path of tree.files.keys()) visit(path, [])
   return cycles
+}
+
+/**
+ * Whatever registers hooks when it is imported: in a process that is shared it is imported once, and cleans up after the
+ * first test file only.
+ */
+const CLEANS_UP = /\b(?:after|before)(?:All|Each)\(/
+
+/** Test files that share a process with others leave nothing there. */
+export const sharingTestsLeaveNothing: Rule = tree => {
+  const found: string[] = []
+  for (const first of tree.files.keys()) {
+    if (!first.endsWith('.test.ts') || !SHARING.includes(first.slice('test/'.length, first.lastIndexOf('/')))) continue
+    const reached = new Set([first])
+    for (const path of reached) {
+      const file = tree.files.get(path)
+      if (path !== first && path.startsWith('test/') && CLEANS_UP.test(file?.text ?? '')) {
+        found.push(`${first} shares a process and reaches the hooks of ${path}`)
+      }
+      for (const { kind, target, typeOnly } of file?.imports ?? []) {
+        if (target === 'node:child_process') found.push(`${first} shares a process and starts others by ${path}`)
+        if (kind === 'own' && !typeOnly) reached.add(target)
+      }
+    }
+  }
+  return found
 }
 
 /** `index.ts` is for those outside its folder. */
