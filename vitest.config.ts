@@ -1,7 +1,7 @@
 import { BaseSequencer } from 'vitest/node'
 import type { TestSpecification } from 'vitest/node'
 import { defineConfig } from 'vitest/config'
-import { SHARING } from './test/support/sharing.ts'
+import { ALONE } from './test/support/sharing.ts'
 
 /**
  * The files that take longest, in this order, begin first: a worker that gets one of them last works alone to the end. In
@@ -32,7 +32,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-const SHARED = SHARING.map(folder => `test/${folder}/*.test.ts`)
+const OWN = ALONE.map(name => `test/${name}.test.ts`)
 const NEVER = ['test/**/*.long.test.ts', 'node_modules/**']
 
 /** `npm test`: everything that is quick enough to run before each commit. */
@@ -46,17 +46,16 @@ export default defineConfig({
     teardownTimeout: 10_000,
     reporters: ['default'],
     sequence: { sequencer: LongestFirst },
+    setupFiles: ['test/support/each-file.ts'],
     projects: [
       {
         extends: true,
-        test: {
-          name: 'own',
-          include: ['test/**/*.test.ts'],
-          exclude: [...SHARED, ...NEVER],
-          globalSetup: 'test/support/built-program.ts'
-        }
+        test: { name: 'own', include: OWN, exclude: NEVER, globalSetup: 'test/support/built-program.ts' }
       },
-      { extends: true, test: { name: 'sharing', include: SHARED, exclude: NEVER, isolate: false } }
+      {
+        extends: true,
+        test: { name: 'sharing', include: ['test/**/*.test.ts'], exclude: [...OWN, ...NEVER], isolate: false }
+      }
     ]
   }
 })

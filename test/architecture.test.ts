@@ -166,6 +166,16 @@ rule('tests that share a process leave nothing there', imports.sharingTestsLeave
     name: 'another process',
     files: { 'test/sync/x.test.ts': "import './y.ts'", 'test/sync/y.ts': "import 'node:child_process'" },
     says: 'test/sync/x.test.ts shares a process and starts others by test/sync/y.ts'
+  },
+  {
+    name: 'a measure of the whole process',
+    files: { 'test/sync/x.test.ts': 'process.cpuUsage()' },
+    says: 'test/sync/x.test.ts shares a process and says process.cpuUsage in test/sync/x.test.ts'
+  },
+  {
+    name: 'a variable of the environment',
+    files: { 'test/sync/x.test.ts': "process.env['HOME'] = '/'" },
+    says: "test/sync/x.test.ts shares a process and says process.env['HOME'] = in test/sync/x.test.ts"
   }
 ])
 

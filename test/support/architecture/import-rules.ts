@@ -1,4 +1,4 @@
-import { SHARING } from '../sharing.ts'
+import { isSharing } from '../sharing.ts'
 import type { ImportReference, SourceFile, SourceTree } from './source-tree.ts'
 
 /** A rule answers with one line per violation, each naming the file. */
@@ -209,24 +209,33 @@ export const noCycles: Rule = tree => {
 }
 
 /**
- * Whatever registers hooks when it is imported: in a process that is shared it is imported once, and cleans up after the
+ * What registers hooks when it is imported, which is what stands at the begin of a line: in a process that is shared it is imported once, and cleans up after the
  * first test file only.
  */
-const CLEANS_UP = /\b(?:after|before)(?:All|Each)\(/
+const CLEANS_UP = /^(?:after|before)(?:All|Each)\(/m
+
+/** What belongs to the whole process: changed by one test file, or by several measured at once. */
+const WHOLE_PROCESS =
+  /\bprocess\.(?:cpuUsage|memoryUsage|resourceUsage|chdir|umask|on|once|env\b[^\n;=!<>]*=(?!=))|\bdelete process\.|\bvi\.(?:mock|doMock|stub\w+|useFakeTimers)\(/
 
 /** Test files that share a process with others leave nothing there. */
 export const sharingTestsLeaveNothing: Rule = tree => {
   const found: string[] = []
   for (const first of tree.files.keys()) {
-    if (!first.endsWith('.test.ts') || !SHARING.includes(first.slice('test/'.length, first.lastIndexOf('/')))) continue
+    if (!isSharing(first)) continue
     const reached = new Set([first])
     for (const path of reached) {
-      const file = tree.files.get(path)
-      if (path !== first && path.startsWith('test/') && CLEANS_UP.test(file?.text ?? '')) {
+      const { text, imports } = tree.files.get(path) ?? { text: '', imports: [] }
+      const isTest = path.startsWith('test/')
+      const belongs = isTest ? WHOLE_PROCESS.exec(text)?.[0] : undefined
+      if (belongs !== undefined) found.push(`${first} shares a process and says ${belongs} in ${path}`)
+      if (isTest && path !== first && CLEANS_UP.test(text)) {
         found.push(`${first} shares a process and reaches the hooks of ${path}`)
       }
-      for (const { kind, target, typeOnly } of file?.imports ?? []) {
-        if (target === 'node:child_process') found.push(`${first} shares a process and starts others by ${path}`)
+      for (const { kind, target, typeOnly } of imports) {
+        if (isTest && target === 'node:child_process') {
+          found.push(`${first} shares a process and starts others by ${path}`)
+        }
         if (kind === 'own' && !typeOnly) reached.add(target)
       }
     }
