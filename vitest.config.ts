@@ -9,16 +9,26 @@ import { ALONE } from './test/support/sharing.ts'
  */
 const LONG = [
   'cli/manual',
+  'integration/leak',
+  'storage/bit-rot',
   'integration/cli',
   'build/package',
-  'storage/bit-rot',
   'integration/project-network',
-  'simulation/simulation',
   'integration/demo',
-  'integration/project-bad-input',
   'membership/swarm',
-  'integration/cli-safety',
+  'leak/witnesses',
+  'simulation/simulation',
+  'integration/project-bad-input',
   'content/cid-vectors',
+  'p2p/submit',
+  'integration/cli-safety',
+  'integration/crash',
+  'p2p/resume',
+  'operator/backup',
+  'p2p/crowd',
+  'build/embedding',
+  'integration/takedown-store',
+  'documents/worker-engine',
   'integration/private-swarm-cli'
 ]
 
