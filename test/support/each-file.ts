@@ -14,9 +14,6 @@ function belongings(): unknown {
   return {
     env: { ...process.env },
     folder: process.cwd(),
-    listeners: process
-      .eventNames()
-      .map(name => [String(name), process.listenerCount(name)])
-      .toSorted()
+    listeners: Object.fromEntries(process.eventNames().map(name => [String(name), process.listenerCount(name)]))
   }
 }
