@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.long.test.ts'],
     pool: 'forks',
+    setupFiles: ['test/support/each-file.ts'],
     globalSetup: 'test/support/built-program.ts',
     maxWorkers: 3,
     testTimeout: 300_000,

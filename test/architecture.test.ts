@@ -156,6 +156,29 @@ rule('nothing imports itself over a detour', imports.noCycles, [
   }
 ])
 
+rule('tests that share a process leave nothing there', imports.sharingTestsLeaveNothing, [
+  {
+    name: 'hooks that are registered once',
+    files: { 'test/sync/x.test.ts': "import '../support/x.ts'", 'test/support/x.ts': 'afterAll(() => {})' },
+    says: 'test/sync/x.test.ts shares a process and reaches the hooks of test/support/x.ts'
+  },
+  {
+    name: 'another process',
+    files: { 'test/sync/x.test.ts': "import './y.ts'", 'test/sync/y.ts': "import 'node:child_process'" },
+    says: 'test/sync/x.test.ts shares a process and starts others by test/sync/y.ts'
+  },
+  {
+    name: 'a measure of the whole process',
+    files: { 'test/sync/x.test.ts': 'process.cpuUsage()' },
+    says: 'test/sync/x.test.ts shares a process and says process.cpuUsage in test/sync/x.test.ts'
+  },
+  {
+    name: 'a variable of the environment',
+    files: { 'test/sync/x.test.ts': "process.env['HOME'] = '/'" },
+    says: "test/sync/x.test.ts shares a process and says process.env['HOME'] = in test/sync/x.test.ts"
+  }
+])
+
 rule('nobody imports the index of their own folder', imports.nobodyImportsTheirOwnIndex, [
   {
     name: 'one who does',

@@ -1,3 +1,4 @@
+import { isSharing } from '../sharing.ts'
 import type { ImportReference, SourceFile, SourceTree } from './source-tree.ts'
 
 /** A rule answers with one line per violation, each naming the file. */
@@ -133,6 +134,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
 
 /** Free to import what they like; importing them is what is forbidden. */
 const FREE_ZONES = ['test', 'bench']
+const FREE_FILES = ['vitest.config.ts']
 
 /** Each folder imports only what the table of arrows allows: our own folders, npm packages and builtins. */
 export const importsFollowTheTable: Rule = tree =>
@@ -141,7 +143,7 @@ export const importsFollowTheTable: Rule = tree =>
 function arrow(tree: SourceTree, file: SourceFile, reference: ImportReference): readonly string[] {
   const where = `${file.path}:${reference.line}`
   const { target, kind } = reference
-  const free = FREE_ZONES.includes(topFolder(file.path))
+  const free = FREE_ZONES.includes(topFolder(file.path)) || FREE_FILES.includes(file.path)
   if (kind === 'computed') return free ? [] : [`${where} imports a computed name, which no rule can check`]
   if (kind === 'own' && !tree.files.has(target) && target !== 'package.json') {
     return target.startsWith('node/stubs/')
@@ -230,6 +232,41 @@ export const noCycles: Rule = tree => {
   }
   for (const path of tree.files.keys()) visit(path, [])
   return cycles
+}
+
+/**
+ * What registers hooks when it is imported, which is what stands at the begin of a line: in a process that is shared it is imported once, and cleans up after the
+ * first test file only.
+ */
+const CLEANS_UP = /^(?:after|before)(?:All|Each)\(/m
+
+/** What belongs to the whole process: changed by one test file, or by several measured at once. */
+const WHOLE_PROCESS =
+  /\bprocess\.(?:cpuUsage|memoryUsage|resourceUsage|chdir|umask|on|once|env\b[^\n;=!<>]*=(?!=))|\bdelete process\.|\bvi\.(?:mock|doMock|stub\w+|useFakeTimers)\(/
+
+/** Test files that share a process with others leave nothing there. */
+export const sharingTestsLeaveNothing: Rule = tree => {
+  const found: string[] = []
+  for (const first of tree.files.keys()) {
+    if (!isSharing(first)) continue
+    const reached = new Set([first])
+    for (const path of reached) {
+      const { text, imports } = tree.files.get(path) ?? { text: '', imports: [] }
+      const isTest = path.startsWith('test/')
+      const belongs = isTest ? WHOLE_PROCESS.exec(text)?.[0] : undefined
+      if (belongs !== undefined) found.push(`${first} shares a process and says ${belongs} in ${path}`)
+      if (isTest && path !== first && CLEANS_UP.test(text)) {
+        found.push(`${first} shares a process and reaches the hooks of ${path}`)
+      }
+      for (const { kind, target, typeOnly } of imports) {
+        if (isTest && target === 'node:child_process') {
+          found.push(`${first} shares a process and starts others by ${path}`)
+        }
+        if (kind === 'own' && !typeOnly) reached.add(target)
+      }
+    }
+  }
+  return found
 }
 
 /** `index.ts` is for those outside its folder. */
