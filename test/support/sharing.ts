@@ -6,6 +6,8 @@
 export const ALONE = [
   'architecture',
   'admission/flood',
+  'archive/process',
+  'archive/verify',
   'authority/conflicts',
   'authority/roles',
   'build/*',
@@ -23,6 +25,7 @@ export const ALONE = [
   'membership/takeover',
   'mirror/file',
   'mirror/node',
+  'mirror/since',
   'operator/*',
   'p2p/assert-host',
   'p2p/isolation',
