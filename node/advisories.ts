@@ -19,6 +19,7 @@ import type { FollowedRegistry } from '../storage/records.ts'
 import { filing } from './authority-api.ts'
 import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
+import { namedKeys } from './publisher-api.ts'
 import { affectedIn, isHeard, isMalware } from './services/advisory/heard.ts'
 import type { Heard } from './services/advisory/heard.ts'
 import type { AddedAdvisory, AdvisoryMethods, ShownAdvisory } from './services/advisory/methods.ts'
@@ -212,7 +213,11 @@ async function list(
   }
   const told = found.filter(({ affected }) => affected !== false).toSorted((a, b) => b.modified - a.modified)
   const advisories = told.slice(0, LIMITS.advisory.told)
-  return { advisories, more: told.length - advisories.length }
+  const publishers = await namedKeys(
+    parts,
+    advisories.map(({ by }) => by)
+  )
+  return { advisories, publishers, more: told.length - advisories.length }
 }
 
 async function askedAbout(

@@ -148,7 +148,9 @@ async function verifyRelease(
   }
   await check(release.registry, release.content.fact)
   for (const { registry, fact } of attestations) await check(registry, fact)
-  return { release: shown, by: release.content.by, facts: attestations.length + 1, signatures, attestations }
+  const { by } = release.content
+  const publishers = await namedKeys(parts, [by])
+  return { release: shown, by, publishers, facts: attestations.length + 1, signatures, attestations }
 }
 
 async function verifyFile(
@@ -166,6 +168,7 @@ async function verifyFile(
     predicateType,
     subjects: subjects.map(({ name, digests }) => ({ name: name ?? null, sha256: digests.get('sha256') ?? null })),
     signers,
+    publishers: await namedKeys(parts, signers),
     unknown: Math.max(0, dsse.signatures.length - signers.length),
     releases,
     summary: summarise(predicateType, predicate) ?? null

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path'
 import type { AddedAdvisory, ShownAdvisory } from '../../node/services/advisory/methods.ts'
+import type { NamedKey } from '../../node/services/publisher/methods.ts'
 import { countOf, report, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { fileLines, signingParams, textParam } from './signed.ts'
@@ -34,15 +36,15 @@ function addedLines({ id, name, state, unmatched }: AddedAdvisory, alias: string
 export async function list(session: Session, [reference]: readonly string[], options: Options): Promise<void> {
   const params = { ...(reference === undefined ? {} : { reference }), ...textParam(options, 'registry') }
   const result = await withNode(session, { network: false }, client => client.call('advisoryList', params))
-  const { advisories, more } = result
+  const { advisories, publishers, more } = result
   report(session, result, () =>
     advisories.length === 0
       ? [gutter('Nothing', 'is known against it in the registries that are followed', 'same')]
-      : [...advisories.flatMap(shownLines), ...(more === 0 ? [] : [under(`and ${more} more`)])]
+      : [...advisories.flatMap(one => shownLines(one, publishers)), ...(more === 0 ? [] : [under(`and ${more} more`)])]
   )
 }
 
-function shownLines(one: ShownAdvisory): readonly string[] {
+function shownLines(one: ShownAdvisory, publishers: readonly NamedKey[]): readonly string[] {
   const { id, name, alias, severity, malware, withdrawn, summary, affects, aliases, heard, fixed, by } = one
   const what = withdrawn ? 'withdrawn' : malware ? 'malware' : severity
   return [
@@ -51,7 +53,11 @@ function shownLines(one: ShownAdvisory): readonly string[] {
     ...affects.map(text => under(safe(text))),
     ...(fixed === null ? [] : [under(`fixed in ${fixed}`)]),
     ...(aliases.length === 0 ? [] : [under(safe(`also ${aliases.join(', ')}`))]),
-    under(safe(`said in ${alias} by ${by}${heard ? '' : ', who is not followed for advisories: no rule hears it'}`))
+    under(
+      safe(
+        `said in ${alias} by ${keyText(by, publishers)}${heard ? '' : ', who is not followed for advisories: no rule hears it'}`
+      )
+    )
   ]
 }
 

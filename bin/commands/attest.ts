@@ -7,6 +7,7 @@ import { kindOf } from '../../protocol/foreign/kind.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { attestationLines, releaseText, summaryLine } from './attest-text.ts'
 import { countOf, print, report, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { fileLines, signingParams, textParam } from './signed.ts'
@@ -80,11 +81,11 @@ export async function verifyWhat(session: Session, what: string, options: Option
 
 async function verifyReference(session: Session, reference: string): Promise<void> {
   const result = await withNode(session, { network: false }, client => client.call('verifyRelease', { reference }))
-  const { release, by, signatures, attestations: said } = result
+  const { release, by, publishers, signatures, attestations: said } = result
   report(session, result, () => [
     gutter('Verified', `${releaseText(release)}  ${countOf(signatures, 'signature')} hold`),
     under(release.cid),
-    under(`released by ${by}`),
+    under(`released by ${keyText(by, publishers)}`),
     ...saidLines(said)
   ])
 }
@@ -96,10 +97,10 @@ async function verifyFile(session: Session, file: string, options: Options): Pro
 }
 
 function envelopeLines(file: string, result: ApiMethods['verifyEnvelope']['result']): readonly string[] {
-  const { predicateType, signers, subjects, releases, summary, unknown } = result
+  const { predicateType, signers, publishers, subjects, releases, summary, unknown } = result
   return [
     gutter('Verified', `${safe(file)}  ${predicateType}`),
-    ...signers.map(key => under(`signed by ${key}`)),
+    ...signers.map(key => under(`signed by ${keyText(key, publishers)}`)),
     ...(unknown === 0 ? [] : [under(`${countOf(unknown, 'other signature')}, by nobody known`)]),
     ...(summary === null ? [] : [under(summaryLine(summary))]),
     ...subjects

@@ -6,6 +6,7 @@ import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { conflictLines, orderText, settlePackage, timeText } from './document-text.ts'
 import { bytesText, countOf, cut, report, safe, table } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { gutter, under } from './style.ts'
@@ -137,12 +138,9 @@ function factRows({
   const said = document?.keywords ?? []
   const keywords = said.length > 0 ? said : (manifest?.keywords ?? [])
   if (keywords.length > 0) rows.push(['Keywords', safe(keywords.join(', '))])
-  const domainOf = new Map(
-    publishers.map(({ key, domain, age }) => [key, age === 'fresh' ? domain : `${domain}, as it was`])
-  )
-  for (const owner of owners) rows.push(['Owner', namedText(owner, domainOf.get(owner))])
+  for (const owner of owners) rows.push(['Owner', keyText(owner, publishers)])
   const authors = publishers.filter(({ key }) => !owners.includes(key))
-  for (const { key } of authors) rows.push(['Publisher', namedText(key, domainOf.get(key))])
+  for (const { key } of authors) rows.push(['Publisher', keyText(key, publishers)])
   if (document !== null) rows.push(...documentRows(document))
   for (const { name: needed, range, kind, optional } of manifest?.dependencies ?? []) {
     rows.push([
@@ -151,11 +149,6 @@ function factRows({
     ])
   }
   return rows
-}
-
-/** A key by the domain that names it; both, because the domain alone is no key. */
-function namedText(key: string, domain: string | undefined): string {
-  return domain === undefined ? key : `${domain} (${key})`
 }
 
 const TAG_STATES: Readonly<Record<ShownDocument['tags'][number]['state'], string>> = {

@@ -32,7 +32,10 @@ function ratingOf(entry: unknown): Severity {
   const score = isJsonObject(entry) ? fieldOf(entry, 'score') : undefined
   if (typeof score !== 'string' || score.length > 256) return 'unknown'
   const base = baseScore(score)
-  return base === undefined ? 'unknown' : severityOfScore(base)
+  if (base !== undefined) return severityOfScore(base)
+  const older = baseScoreV2(score)
+  // The scale of v2 ends with high.
+  return older === undefined ? 'unknown' : severityOfScore(Math.min(older, 8.9))
 }
 
 /** CVSS v3.1 section 5, qualitative severity rating scale; what it calls none is low here. */
@@ -61,16 +64,11 @@ const PR_CHANGED: Readonly<Record<string, number>> = { N: 0.85, L: 0.68, H: 0.5 
  */
 export function baseScore(vector: string): number | undefined {
   if (!V3_PREFIX.test(vector)) return undefined
-  const metrics = new Map<string, string>()
-  for (const part of vector.split('/').slice(1)) {
-    const [name = '', value = '', more] = part.split(':')
-    if (more !== undefined || metrics.has(name)) return undefined
-    metrics.set(name, value)
-  }
-  const scope = metrics.get('S')
+  const metrics = metricsIn(vector.split('/').slice(1))
+  const scope = metrics?.get('S')
   if (scope !== 'U' && scope !== 'C') return undefined
   const read = (name: keyof typeof V3): number | undefined => {
-    const value = metrics.get(name) ?? ''
+    const value = metrics?.get(name) ?? ''
     const table: Readonly<Record<string, number>> = name === 'PR' && scope === 'C' ? PR_CHANGED : V3[name]
     return Object.hasOwn(table, value) ? table[value] : undefined
   }
@@ -88,4 +86,40 @@ export function baseScore(vector: string): number | undefined {
 function roundUp(score: number): number {
   const whole = Math.round(score * 100_000)
   return whole % 10_000 === 0 ? whole / 100_000 : (Math.floor(whole / 10_000) + 1) / 10
+}
+
+const V2 = {
+  AV: { L: 0.395, A: 0.646, N: 1 },
+  AC: { H: 0.35, M: 0.61, L: 0.71 },
+  Au: { M: 0.45, S: 0.56, N: 0.704 },
+  C: { N: 0, P: 0.275, C: 0.66 },
+  I: { N: 0, P: 0.275, C: 0.66 },
+  A: { N: 0, P: 0.275, C: 0.66 }
+} as const satisfies Readonly<Record<string, Readonly<Record<string, number>>>>
+
+/** The base score of a CVSS v2 vector, which has no prefix (first.org/cvss/v2/guide, section 3.2.1); undefined for anything else. */
+export function baseScoreV2(vector: string): number | undefined {
+  const metrics = metricsIn(vector.split('/'))
+  const read = (name: keyof typeof V2): number | undefined => {
+    const value = metrics?.get(name) ?? ''
+    const table: Readonly<Record<string, number>> = V2[name]
+    return Object.hasOwn(table, value) ? table[value] : undefined
+  }
+  const [AV, AC, Au, C, I, A] = (['AV', 'AC', 'Au', 'C', 'I', 'A'] as const).map(read)
+  if (AV === undefined || AC === undefined || Au === undefined) return undefined
+  if (C === undefined || I === undefined || A === undefined) return undefined
+  const impact = 10.41 * (1 - (1 - C) * (1 - I) * (1 - A))
+  if (impact === 0) return 0
+  return Math.round((0.6 * impact + 0.4 * (20 * AV * AC * Au) - 1.5) * 1.176 * 10) / 10
+}
+
+/** Undefined when a metric is named twice: each reader would take another one. */
+function metricsIn(parts: readonly string[]): ReadonlyMap<string, string> | undefined {
+  const metrics = new Map<string, string>()
+  for (const part of parts) {
+    const [name = '', value = '', more] = part.split(':')
+    if (more !== undefined || metrics.has(name)) return undefined
+    metrics.set(name, value)
+  }
+  return metrics
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { isAffected, lowestFixed, unordered } from '../../protocol/advisory/match.ts'
 import { EVENT_KINDS, nameIn, parseOsv } from '../../protocol/advisory/osv.ts'
 import type { EventKind, OsvRange } from '../../protocol/advisory/osv.ts'
-import { baseScore, severityIn, severityOfScore } from '../../protocol/advisory/severity.ts'
+import { baseScore, baseScoreV2, severityIn, severityOfScore } from '../../protocol/advisory/severity.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parseSemver, SEMVER_ORDERING } from '../../protocol/version.ts'
@@ -228,6 +228,29 @@ describe('severity', () => {
     ['CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N', 0]
   ])('%s scores %d', (vector, score) => {
     expect(baseScore(vector)).toBe(score)
+  })
+
+  // Scores as the guide to CVSS v2 gives them, in its section 3.3.
+  test.each([
+    ['AV:N/AC:L/Au:N/C:N/I:N/A:C', 7.8],
+    ['AV:N/AC:L/Au:N/C:C/I:C/A:C', 10],
+    ['AV:L/AC:H/Au:N/C:C/I:C/A:C', 6.2],
+    ['AV:N/AC:L/Au:N/C:N/I:N/A:N', 0]
+  ])('%s scores %d', (vector, score) => {
+    expect(baseScoreV2(vector)).toBe(score)
+    expect(baseScore(vector)).toBeUndefined()
+  })
+
+  test('of the second version ends with high', () => {
+    const rated = (score: string): string => severityIn({ severity: [{ type: 'CVSS_V2', score }] })
+    expect(rated('AV:N/AC:L/Au:N/C:C/I:C/A:C')).toBe('high')
+    expect(rated('AV:L/AC:H/Au:N/C:C/I:C/A:C')).toBe('medium')
+    for (const bad of [
+      'AV:N/AC:L/Au:N/C:C/I:C',
+      'AV:N/AV:L/AC:L/Au:N/C:C/I:C/A:C',
+      'AV:toString/AC:L/Au:N/C:C/I:C/A:C'
+    ])
+      expect(rated(bad)).toBe('unknown')
   })
 
   test('of what cannot be read is unknown, and of several the worst stands', () => {

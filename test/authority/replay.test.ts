@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { digestSubjectOf } from '../../protocol/subject.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import { encodeBody, parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope, FactBody } from '../../protocol/fact.ts'
@@ -30,9 +32,30 @@ beforeAll(async () => {
   await bob.node.call('sign', { file: grant, dryRun: false })
   await ann.admit(grant)
   await ann.publish({ name: 'beta' }, { registry: 'other' })
-})
+  await sayTheRest()
+}, 60_000)
 
 afterAll(() => Promise.all([ann, bob].map(({ node }) => node.stop())))
+
+/** What is said of a release and of a registry, in a registry where one owner is enough. */
+async function sayTheRest(): Promise<void> {
+  const at = { registry: 'other' }
+  const path = ann.file()
+  await writeFile(path, HOLE)
+  await ann.node.call('advisoryAdd', { path, ...at })
+  await ann.node.call('attest', { reference: 'other:beta', type: 'star', ...at })
+  await ann.node.call('quarantine', { reference: 'other:beta@1.0.0', reason: 'a key leaked' })
+  await ann.node.call('unquarantine', { reference: 'other:beta@1.0.0' })
+  const file = ann.file()
+  await writeFile(file, 'version = 1\npreset = "open"\n')
+  await ann.node.call('policyPublish', { file, ...at })
+}
+
+const HOLE = JSON.stringify({
+  id: 'OSV-2026-1',
+  modified: '2026-01-31T12:00:00Z',
+  affected: [{ package: { ecosystem: 'ggen', name: 'beta' }, versions: ['0.9.0'] }]
+})
 
 /** The signature of a fact over another body. */
 function moved({ bytes, body }: Envelope, change: Partial<FactBody>): Envelope {
@@ -82,6 +105,39 @@ describe('a valid statement, replayed where it was not made for', () => {
     expect(verdicts.filter(verdict => verdict.startsWith('accept'))).toEqual([])
     // A genesis with another time is another registry, and nobody follows it; where nobody named the author, it waits.
     expect(verdicts.filter(verdict => !/^reject|unknown-registry|author-unnamed/.test(verdict))).toEqual([])
+    expect(await counts()).toEqual(before)
+  })
+})
+
+describe('what is said in one registry', () => {
+  const TYPES = ['advisory', 'attestation', 'policy', 'quarantine', 'unquarantine']
+  const places: readonly (readonly [string, (fact: Envelope) => Partial<FactBody> | undefined])[] = [
+    ['in another registry', () => ({ registry })],
+    [
+      'about something else',
+      ({ body }) => {
+        if (body.subject === 'registry') return undefined
+        return { subject: body.type === 'attestation' ? digestSubjectOf('a'.repeat(64)) : subject('alpha') }
+      }
+    ],
+    ['at another position', ({ body, id }) => ({ seq: body.seq + 1, prev: id })],
+    ['in another chain', () => ({ chain: 'a'.repeat(32), seq: 0, prev: null })],
+    ['by another author', () => ({ author: eve.did })],
+    ['at another time', ({ body }) => ({ time: body.time + 1 })]
+  ]
+
+  test.each(places)('%s is never taken', async (_, change) => {
+    const before = await counts()
+    const facts = (await factsIn(await everythingOf(ann, other))).filter(({ body }) => TYPES.includes(body.type))
+    expect([...new Set(facts.map(({ body }) => body.type))].toSorted()).toEqual(TYPES)
+    const replayed = facts.flatMap(fact => {
+      const to = change(fact)
+      return to === undefined ? [] : [moved(fact, to)]
+    })
+    expect(replayed.length).toBeGreaterThanOrEqual(TYPES.length - 1)
+    const verdicts = await ann.admit(await fileWith(ann, replayed))
+    expect(verdicts.length).toBe(replayed.length)
+    expect(verdicts.filter(verdict => !/^reject|author-unnamed/.test(verdict))).toEqual([])
     expect(await counts()).toEqual(before)
   })
 })

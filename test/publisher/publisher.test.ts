@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { NO_HTTP } from '../../node/config.ts'
 import { utf8 } from '../../protocol/bytes.ts'
@@ -15,6 +17,11 @@ import { runningNode } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
+const HOLE = JSON.stringify({
+  id: 'OSV-2026-1',
+  modified: '2026-01-31T12:00:00Z',
+  affected: [{ package: { ecosystem: 'ggen', name: 'lib' }, versions: ['99.0.0'] }]
+})
 const stranger = person('somebody else').did
 const name = (domain: string): string => questionOf(parseDomain(domain))
 
@@ -78,6 +85,16 @@ describe('a publisher', () => {
     await node.call('attest', { reference: 'lib', type: 'star' })
     const { attestations } = await node.call('attestations', { reference: 'lib' })
     expect(attestations).toMatchObject([{ issuer: key, domain: 'example.org' }])
+    expect((await node.call('verifyRelease', { reference: 'lib' })).publishers).toMatchObject([
+      { key, domain: 'example.org', age: 'fresh' }
+    ])
+    const folder = await tempDir('advisory')
+    await writeFile(join(folder, 'hole.json'), HOLE)
+    await node.call('advisoryAdd', { path: folder })
+    expect(await node.call('advisoryList', { reference: 'lib' })).toMatchObject({
+      advisories: [{ by: key }],
+      publishers: [{ key, domain: 'example.org' }]
+    })
     const project = await tempDir('project')
     const explained = await node.call('policyExplain', { reference: 'lib', project })
     expect(explained.verdict).toBe('allow')

@@ -5,6 +5,7 @@ import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
 import type { LockChange } from '../install.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
+import type { NamedKey } from '../publisher/methods.ts'
 
 /** What became of one record about one package. */
 export interface AddedAdvisory {
@@ -97,7 +98,12 @@ export interface AdvisoryMethods {
   /** What is told about a package, a version of it, or anything at all. */
   advisoryList: {
     params: { reference?: string; registry?: string }
-    result: { readonly advisories: readonly ShownAdvisory[]; readonly more: number }
+    result: {
+      readonly advisories: readonly ShownAdvisory[]
+      /** What those who warn are shown as, where a domain names them. */
+      readonly publishers: readonly NamedKey[]
+      readonly more: number
+    }
   }
   /** Looks at what the lockfile of a project has, by the facts that are here; changes nothing. */
   auditProject: { params: { readonly project: string }; result: ProjectAudit }

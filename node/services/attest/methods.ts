@@ -4,6 +4,7 @@ import type { Principal } from '../../../protocol/did.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
+import type { NamedKey } from '../publisher/methods.ts'
 
 /** A release, and where it was looked up. */
 export interface ShownRelease {
@@ -57,6 +58,8 @@ export interface VerifiedEnvelope {
   readonly subjects: readonly { readonly name: string | null; readonly sha256: string | null }[]
   /** Keys whose signatures hold. */
   readonly signers: readonly Principal[]
+  /** What they are shown as, where a domain names them. */
+  readonly publishers: readonly NamedKey[]
   /** Signatures of which nobody here can say whose they are. */
   readonly unknown: number
   /** Releases that are known here and are what it is about. */
@@ -114,6 +117,8 @@ export interface AttestMethods {
     result: {
       readonly release: ShownRelease
       readonly by: Principal
+      /** What the one who released it is shown as. */
+      readonly publishers: readonly NamedKey[]
       readonly facts: number
       readonly signatures: number
       readonly attestations: readonly ShownAttestation[]
