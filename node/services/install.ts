@@ -11,7 +11,7 @@ import type { Place } from './publisher/publishers.ts'
 import type { Judge, Judgement } from './policy/judge.ts'
 import type { WriteReceipt } from './policy/receipt.ts'
 import { assertAllowed } from './policy/refusal.ts'
-import { keysOf, policyWarnings, toCandidates } from './policy/install.ts'
+import { keysOf, policyWarnings, staleWarnings, toCandidates } from './policy/install.ts'
 import type { Meanings } from './project/bindings.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
@@ -216,7 +216,8 @@ interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
 
 /**
  * Everything passes or nothing is installed: all of the lock is judged when anything of it is to be placed or written, and
- * always with --frozen. Who takes packages away is not held up by those that stay.
+ * always with --frozen. Who takes packages away is not held up by those that stay. Attack: a lockfile of a stranger's project with
+ * something in it that is not there yet, so that taking something else away would put it there: what is placed is judged.
  * @throws RegistryError POLICY_DENIED
  */
 async function judged(
@@ -224,9 +225,10 @@ async function judged(
   { request, before, target, plan, lockChanged }: Judging,
   signal: AbortSignal
 ): Promise<Judgement | undefined> {
-  const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
-  if (request.kind === 'remove' || !isAsked) return undefined
-  const candidates = toCandidates(target, before)
+  const placed = new Set(toPlace(plan).map(({ pack }) => pack.id))
+  const isRemoval = request.kind === 'remove'
+  if (placed.size === 0 && (isRemoval || !(request.frozen || lockChanged))) return undefined
+  const candidates = toCandidates(target, before, id => !isRemoval || placed.has(id))
   if (!request.offline) await askDomains(keysOf(candidates), signal)
   const judgement = await judge(request.project, candidates, signal)
   await assertAllowed(judgement, now())
@@ -304,6 +306,7 @@ async function resultOf(
       ...plan.warnings,
       ...(singleSource ? [] : unconfirmed(plan, components)),
       ...policyWarnings(work.judgement, target),
+      ...staleWarnings(work.judgement, target),
       ...(await similarNames({ before: before.lock, after: target.lock }, components.similar))
     ],
     deprecated: await work.deprecated,

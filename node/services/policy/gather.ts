@@ -33,8 +33,8 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
     attestations: attestationFacts(views),
     licence: licenceFacts(content.manifest.license ?? '', views),
     age: { hours: hoursSince(seen, now), basis: seen?.basis ?? 'first-seen' },
-    advisories: await sources.advisories(candidate),
-    quarantine: await sources.quarantine(candidate),
+    advisories: await sources.advisories(candidate, sources.find),
+    quarantine: await sources.quarantine(candidate, sources.find),
     reviews: reviewFacts(views)
   }
 }

@@ -21,6 +21,8 @@ export interface AttestationView {
   readonly type: string
   readonly predicateType: string
   readonly issuer: Principal
+  /** Every key whose signature over it holds; its issuer is one of them. */
+  readonly signers: readonly Principal[]
   readonly registry: RegistryId
   /** Whether it is about these very bytes. One that is not never reaches a rule. */
   readonly subjectMatches: boolean
@@ -57,8 +59,8 @@ export interface PolicySources {
   readonly firstSeen: (registry: RegistryId, facts: readonly FactId[]) => Promise<readonly FirstSeen[]>
   /** `find`: where packages were looked up before, in the same judgement. */
   readonly attestations: (release: ReleaseId, find?: FindPackage) => Promise<readonly AttestationView[]>
-  readonly advisories: (release: ReleaseId) => Promise<readonly AdvisoryFacts[]>
-  readonly quarantine: (release: ReleaseId) => Promise<ReleaseFacts['quarantine']>
+  readonly advisories: (release: ReleaseId, find?: FindPackage) => Promise<readonly AdvisoryFacts[]>
+  readonly quarantine: (release: ReleaseId, find?: FindPackage) => Promise<ReleaseFacts['quarantine']>
   /** The domain that says that a key is its own; undefined when none does. */
   readonly domainOf: (key: Principal) => Promise<string | undefined>
 }
