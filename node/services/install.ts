@@ -11,7 +11,7 @@ import type { Place } from './publisher/publishers.ts'
 import type { Judge, Judgement } from './policy/judge.ts'
 import type { WriteReceipt } from './policy/receipt.ts'
 import { assertAllowed } from './policy/refusal.ts'
-import { keysOf, policyWarnings, staleWarnings, toCandidates } from './policy/install.ts'
+import { keysOf, policyWarnings, toCandidates } from './policy/install.ts'
 import type { Meanings } from './project/bindings.ts'
 import { assertHere, fetchAll, placeAll } from './project/execute.ts'
 import type { Arrived, ExecuteContext, PackageContent } from './project/execute.ts'
@@ -306,7 +306,6 @@ async function resultOf(
       ...plan.warnings,
       ...(singleSource ? [] : unconfirmed(plan, components)),
       ...policyWarnings(work.judgement, target),
-      ...staleWarnings(work.judgement, target),
       ...(await similarNames({ before: before.lock, after: target.lock }, components.similar))
     ],
     deprecated: await work.deprecated,

@@ -137,7 +137,7 @@ export function presetRules(preset: Preset, parameters: PresetParameters = PARAM
   }))
 }
 
-function requiredBy({ id, require }: PresetRule, { auditors, staleHours }: PresetParameters): string {
-  if (id === 'auditors') return auditorsRequired(auditors)
-  return id === 'staleness' ? `registry.staleHours < ${staleHours}` : require
+function requiredBy(rule: PresetRule, { auditors, staleHours }: PresetParameters): string {
+  if (rule.id === 'auditors') return auditorsRequired(auditors)
+  return rule.id === 'staleness' ? `registry.staleHours < ${staleHours}` : rule.require
 }

@@ -30,8 +30,15 @@ export function keysOf(candidates: readonly Candidate[]): readonly Place[] {
   return candidates.map(({ registry, by }) => ({ registry, key: by }))
 }
 
-/** What rules only warn of, where nothing else has said the same of that package. */
+/** What rules only warn of, where nothing else has said the same of that package, and registries that are stale. */
 export function policyWarnings(
+  judgement: Judgement | undefined,
+  target: Pick<Target, 'lock' | 'warnings'>
+): readonly Warning[] {
+  return [...ruleWarnings(judgement, target), ...staleWarnings(judgement, target)]
+}
+
+function ruleWarnings(
   judgement: Judgement | undefined,
   { lock, warnings }: Pick<Target, 'lock' | 'warnings'>
 ): readonly Warning[] {
