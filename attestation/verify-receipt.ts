@@ -2,11 +2,15 @@ import { publicKeyOf } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
 import { parsePayload } from '../protocol/payload.ts'
+import type { ReleaseContent } from '../protocol/payload.ts'
+import { endOfDay, isDay } from '../protocol/policy/day.ts'
 import { compilePolicy, judgeRelease } from '../protocol/policy/evaluate.ts'
+import { holdsAt, isAbout } from '../protocol/policy/exception.ts'
 import { policyDigest } from '../protocol/policy/policy.ts'
 import { packageKey, receiptSignedBytes, statementBytes } from '../protocol/policy/receipt.ts'
 import type { Receipt, ReceiptPackage, SignedReceipt } from '../protocol/policy/receipt.ts'
 import { admitKey, verify } from './keys.ts'
+import { verifyException } from './sign-exception.ts'
 import { verifyFact } from './sign-fact.ts'
 
 /**
@@ -32,7 +36,7 @@ export function verifyReceipt({ payload, receipt, signature }: SignedReceipt): v
 /** Attack: a release that nobody published, or other bytes under the name of one that somebody did. */
 function verifyStatement(one: ReceiptPackage): void {
   const { registry, name, version, root, author, fact, statement } = one
-  if (statement === null) return
+  if (statement === null) throw wrong(`nothing that its author signed is beside ${name}@${version}`)
   const envelope = parseEnvelope(statementBytes(statement))
   const { id, body } = envelope
   admitKey(publicKeyOf(body.author))
@@ -48,20 +52,42 @@ function verifyStatement(one: ReceiptPackage): void {
     payload.value.version === version &&
     payload.value.root === root
   if (!isThat) throw wrong(`the release beside ${name}@${version} is another one`)
-  const { release } = one.facts
-  if (release.name !== name || release.version !== version)
-    throw wrong(`the facts beside ${name} are of another release`)
+  assertItsFacts(one, payload.value)
+}
+
+/** Attack: a rule that holds for facts of another release, or for what its author never said. */
+function assertItsFacts(
+  { registry, name, version, author, facts }: ReceiptPackage,
+  { size, manifest }: ReleaseContent
+): void {
+  const { release, publisher, licence } = facts
+  const isItsOwn =
+    release.name === name &&
+    release.version === version &&
+    release.bytes === size &&
+    release.dependencies === manifest.dependencies.length &&
+    release.executables === manifest.executables.length &&
+    facts.registry.id === registry &&
+    publisher.key === author &&
+    licence.expression === (manifest.license ?? '')
+  if (!isItsOwn) throw wrong(`the facts beside ${name} are of another release`)
 }
 
 /** Attack: a verdict that the rules do not give for these facts. */
-function verifyVerdicts({ policies, packages }: Receipt): void {
+function verifyVerdicts(receipt: Receipt): void {
+  const { policies, packages } = receipt
   const compiled = policies.map(({ name, registry, ...policy }) => {
-    return { registry, policy: compilePolicy(name, { preset: undefined, reach: 'registry', ...policy }) }
+    return {
+      registry,
+      policy: compilePolicy(name, { preset: undefined, reach: 'registry', maxStaleHours: 0, ...policy })
+    }
   })
-  for (const { registry, name, version, facts, verdict, rules } of packages) {
+  for (const one of packages) {
+    const { registry, name, version, facts, verdict, rules } = one
     const excepted = new Map(
       rules.filter(({ outcome }) => outcome === 'excepted').map(rule => [`${rule.policy} ${rule.code}`, rule.exception])
     )
+    for (const rule of rules) if (rule.outcome === 'excepted') assertExcused(receipt, one, rule)
     const over = compiled.flatMap(one => (one.registry === null || one.registry === registry ? [one.policy] : []))
     const again = judgeRelease(over, facts, (policy, { id }) => excepted.get(`${policy.name} ${id}`) ?? undefined)
     const told = new Map(rules.map(({ policy, code, outcome }) => [`${policy} ${code}`, outcome]))
@@ -71,6 +97,45 @@ function verifyVerdicts({ policies, packages }: Receipt): void {
       again.rules.every(({ policy, code, outcome }) => told.get(`${policy} ${code}`) === outcome)
     if (!isSame) throw wrong(`the rules give another verdict for ${name}@${version} than the receipt has`)
     if (verdict === 'deny') throw new RegistryError('POLICY_DENIED', `the policy refuses ${name}@${version}`)
+  }
+}
+
+/**
+ * Attack: a node that writes an exception into a receipt which nobody made, which had ended, or which somebody made from whom
+ * the policy takes none.
+ */
+function assertExcused(
+  { by, time, policies, exceptions }: Receipt,
+  one: ReceiptPackage,
+  { policy: called, code, exception }: ReceiptPackage['rules'][number]
+): void {
+  const policy = policies.find(each => each.name === called)
+  if (policy === undefined || exception === null) throw wrong(`nobody excuses ${one.name} from ${code}`)
+  const { until, who, reason, signed } = exception
+  const isOver = !isDay(until) || endOfDay(until) <= time
+  const isSigned = (): boolean =>
+    exceptions.some(record => {
+      const isThat =
+        holdsAt(record.body, time) &&
+        record.body.until === until &&
+        record.body.by === who &&
+        record.body.reason === reason
+      const may = policy.exceptionKeys.includes(record.body.by) || (policy.local && record.body.by === by)
+      return isThat && may && isAbout(record, code, one) && verifyException(record)
+    })
+  const isWritten = (): boolean =>
+    policy.exceptions.some(
+      entry =>
+        entry.rule === code &&
+        [one.registry, one.facts.registry.alias].includes(entry.registry) &&
+        (entry.name === undefined || entry.name === one.name) &&
+        (entry.version === undefined || entry.version === one.version) &&
+        entry.until === until &&
+        entry.who === who &&
+        entry.reason === reason
+    )
+  if (isOver || !(signed ? isSigned() : isWritten())) {
+    throw wrong(`the exception of ${one.name}@${one.version} from ${code} does not hold`)
   }
 }
 

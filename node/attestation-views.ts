@@ -138,13 +138,14 @@ function saidBy({ record: { fact, summary }, followed }: Heard, { standing, foun
 }
 
 function toView(
-  { record: { type, predicateType, issuer, registry, subjectMatches, summary, time }, followed }: Heard,
+  { record: { type, predicateType, issuer, signers, registry, subjectMatches, summary, time }, followed }: Heard,
   { passed, marks }: Said
 ): AttestationView {
   return {
     type,
     predicateType,
     issuer,
+    signers,
     registry,
     subjectMatches,
     followed,

@@ -15,7 +15,7 @@ import { judgeLock } from './policy-lock.ts'
 import { policySuggest } from './policy-suggest.ts'
 import { registryPolicyApi } from './registry-policy-api.ts'
 import { keysOf } from './services/policy/install.ts'
-import { exceptionCommand, forward, referenceOf } from './services/policy/forward.ts'
+import { exceptionWay, forward, referenceOf } from './services/policy/forward.ts'
 import type { Candidate } from './services/policy/candidate.ts'
 import type { Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
 import type {
@@ -143,7 +143,8 @@ async function shownVerdict(
   for (const rule of judged.rules.filter(isShown)) {
     const isWanted = isAdvised && (rule.outcome === 'deny' || rule.outcome === 'warn')
     const way = isWanted ? await forward(judged, rule, judgement, now) : undefined
-    const command = rule.outcome === 'deny' ? `ggen-node install ${exceptionCommand(judged, rule, now)}` : undefined
+    const exception = rule.outcome === 'deny' ? exceptionWay(judged, rule, judgement, now) : undefined
+    const command = exception?.startsWith('--') === true ? `ggen-node install ${exception}` : exception
     const ways = [way, command].filter(text => text !== undefined)
     rules.push({ ...rule, forward: ways.length === 0 ? null : ways.join('; or ') })
   }
@@ -175,7 +176,12 @@ export async function allow(
   if (dryRun) throw usage('--allow writes an exception, which --dry-run does not')
   const now = parts.clock.now()
   if (isDay(until) && endOfDay(until) <= now) throw usage(`--until ${until} is over`)
-  const known = (await parts.policy.policies(project)).flatMap(({ policy }) => policy.rules.map(({ id }) => id))
+  const { principal } = parts.policy.signer
+  // An exception that excuses from nothing would be signed for nothing.
+  const own = (await parts.policy.policies(project)).filter(
+    ({ isLocal, policy }) => isLocal || policy.exceptionKeys.includes(principal)
+  )
+  const known = own.flatMap(({ policy }) => policy.rules.map(({ id }) => id))
   const bodies: SignedException[] = []
   for (let at = 0; at < texts.length; at += 2) {
     const [rule = '', reference = ''] = texts.slice(at, at + 2)
@@ -215,10 +221,14 @@ async function aboutOf(
 
 function unknownRule(rule: string, known: readonly string[]): RegistryError {
   const [near] = nearest(rule, known)
-  return new RegistryError('USAGE', `no rule that is in force here is called ${JSON.stringify(rule.slice(0, 80))}`, {
-    tried: [`rules: ${[...new Set(known)].slice(0, LIMITS.policy.rules).join(', ')}`],
-    next: near === undefined ? 'ggen-node policy check names the rules that refuse' : `perhaps you meant ${near}`
-  })
+  return new RegistryError(
+    'USAGE',
+    `no rule that this node can make an exception from is called ${JSON.stringify(rule.slice(0, 80))}`,
+    {
+      tried: [`rules: ${[...new Set(known)].slice(0, LIMITS.policy.rules).join(', ')}`],
+      next: near === undefined ? 'ggen-node policy check names the rules that refuse' : `perhaps you meant ${near}`
+    }
+  )
 }
 
 function usage(message: string): RegistryError {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { verifyException } from '../attestation/sign-exception.ts'
+import type { Authority } from '../protocol/authority.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
@@ -36,6 +37,12 @@ export function composePolicy(parts: Composing, statements: Statements): PolicyP
 
 function composeJudging(parts: Composing, statements: Statements): JudgeComponents {
   const { clock, gate, precedence, registries, signer, view } = parts
+  const owned = new WeakMap<Authority, boolean>()
+  const isOwner = (authority: Authority): boolean => {
+    const is = owned.get(authority) ?? ownersAt(authority, authority.head).includes(signer.principal)
+    owned.set(authority, is)
+    return is
+  }
   const known = (id: RegistryId) => registries.all.find(entry => entry.id === id)
   return {
     ...statements,
@@ -48,7 +55,7 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
     isOwn: (registry, by) => {
       if (by === signer.principal) return true
       const authority = gate.state(registry)?.authority
-      return authority !== undefined && ownersAt(authority, authority.head).includes(signer.principal)
+      return authority !== undefined && isOwner(authority)
     },
     firstSeen: (registry, facts, observations) => firstSeen(parts, registry, facts, observations),
     policies: async (project, registries) => [

@@ -8,6 +8,7 @@ import { replaceFile } from '../storage/durable.ts'
 import type { NodeParts } from './parts.ts'
 import { receipts } from './services/policy/receipt.ts'
 import type { WriteReceipt } from './services/policy/receipt.ts'
+import { releaseBytes } from './services/project/stated-release.ts'
 
 /** In a project: what its installs did. */
 const RECEIPTS = '.ggen/receipts'
@@ -24,8 +25,8 @@ export function composeReceipts({ clock, facts, policy, version }: Composing): W
     by: signer.principal,
     program: `ggen-node ${version}`,
     now: () => clock.now(),
-    statement: async (registry, fact) => {
-      const bytes = await facts.get(registry, fact)
+    statement: async (registry, said) => {
+      const bytes = await releaseBytes(facts, registry, said)
       return bytes === undefined ? null : encodeStatement(bytes)
     },
     write: (project, receipt) => writeReceipt(project, signer.signReceipt(receipt))

@@ -23,11 +23,8 @@ export function composeStatements(parts: Saying): Statements {
 
 /** What is known against a release, by those who are heard here. */
 async function advisoryFacts(parts: Saying, release: ReleaseId, find: FindPackage): Promise<readonly AdvisoryFacts[]> {
-  const about = await advisoriesAbout(release, {
-    find,
-    registries: parts.registries.ids,
-    heard: await heardHere(parts)
-  })
+  const { ids: registries } = parts.registries
+  const about = await advisoriesAbout(release, { find, registries, heard: await heardHere(parts) })
   return about.map(({ id, severity, malware, fixed }) => ({ id, severity, malware, fixed: fixed ?? '' }))
 }
 

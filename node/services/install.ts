@@ -213,7 +213,8 @@ interface Judging extends Pick<Work, 'lockChanged' | 'plan' | 'target'> {
 
 /**
  * Everything passes or nothing is installed: all of the lock is judged when anything of it is to be placed or written, and
- * always with --frozen. Who takes packages away is not held up by those that stay.
+ * always with --frozen. Who takes packages away is not held up by those that stay. Attack: a lockfile of a stranger's project with
+ * something in it that is not there yet, so that taking something else away would put it there: what is placed is judged.
  * @throws RegistryError POLICY_DENIED
  */
 async function judged(
@@ -221,9 +222,10 @@ async function judged(
   { request, before, target, plan, lockChanged }: Judging,
   signal: AbortSignal
 ): Promise<Judgement | undefined> {
-  const isAsked = request.frozen || lockChanged || toPlace(plan).length > 0
-  if (request.kind === 'remove' || !isAsked) return undefined
-  const candidates = toCandidates(target, before)
+  const placed = new Set(toPlace(plan).map(({ pack }) => pack.id))
+  const isRemoval = request.kind === 'remove'
+  if (placed.size === 0 && (isRemoval || !(request.frozen || lockChanged))) return undefined
+  const candidates = toCandidates(target, before, id => !isRemoval || placed.has(id))
   if (!request.offline) await askDomains(keysOf(candidates), signal)
   const judgement = await judge(request.project, candidates, signal)
   await assertAllowed(judgement, now())

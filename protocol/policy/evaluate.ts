@@ -20,6 +20,8 @@ export interface CompiledRule {
   readonly rule: Rule
   readonly when: Condition | undefined
   readonly condition: Condition
+  /** What either of them reads. */
+  readonly reads: readonly string[]
 }
 
 /** `passed`, or why not: `skipped` where the rule is not about such releases, `excepted` where somebody answers for it. */
@@ -50,7 +52,8 @@ export function compilePolicy(name: string, policy: Policy, engine: Engine = new
   const rules = policy.rules.map(rule => {
     const where = `${name}: rule ${rule.id}`
     const when = rule.when === undefined ? undefined : engine.condition(rule.when, `${where}: when`)
-    return { rule, when, condition: engine.condition(rule.require, `${where}: require`) }
+    const condition = engine.condition(rule.require, `${where}: require`)
+    return { rule, when, condition, reads: [...new Set([...(when?.reads ?? []), ...condition.reads])] }
   })
   return { name, policy, rules }
 }
@@ -82,18 +85,29 @@ interface Judging {
 }
 
 function verdictOf(policy: CompiledPolicy, compiled: CompiledRule, { facts, context, excuse }: Judging): RuleVerdict {
-  const { rule, when, condition } = compiled
+  const { rule, reads } = compiled
   const held = holds(compiled, context)
-  const reads = [...new Set([...(when?.reads ?? []), ...condition.reads])]
-  const base = { code: rule.id, policy: policy.name, message: rule.message, facts: factTexts(facts, reads) }
-  const plain = { ...base, error: null, exception: null }
-  if (held === 'passed' || held === 'skipped') return { ...plain, outcome: held }
+  const told = ({ outcome, error = null, exception = null }: Said): RuleVerdict => ({
+    code: rule.id,
+    policy: policy.name,
+    outcome,
+    message: rule.message,
+    // Made into texts where somebody reads them: of a thousand packages, those of few rules.
+    get facts() {
+      return factTexts(facts, reads)
+    },
+    error,
+    exception
+  })
+  if (held === 'passed' || held === 'skipped') return told({ outcome: held })
   const error = held === 'failed' ? null : held.error
   const given = excuse(policy, rule)
-  if (given?.holds === true) return { ...base, error, outcome: 'excepted', exception: given }
+  if (given?.holds === true) return told({ outcome: 'excepted', error, exception: given })
   // Attack: a rule that is made to fail by what a stranger wrote must not be a rule that is not there.
-  return { ...base, error, outcome: error === null ? rule.action : 'deny', exception: given ?? null }
+  return told({ outcome: error === null ? rule.action : 'deny', error, exception: given ?? null })
 }
+
+type Said = Pick<RuleVerdict, 'outcome'> & Partial<Pick<RuleVerdict, 'error' | 'exception'>>
 
 function holds(
   { when, condition }: CompiledRule,

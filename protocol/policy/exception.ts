@@ -85,7 +85,7 @@ export function parseExceptions(text: string, file: string): readonly ExceptionR
   if (exceptions.length > LIMITS.signedExceptions) throw bad(`it has more than ${LIMITS.signedExceptions} exceptions`)
   return exceptions.map((entry: unknown, i) => {
     try {
-      return readRecord(entry)
+      return readException(entry)
     } catch (cause) {
       throw bad(`exception ${i + 1} does not have its shape`, cause)
     }
@@ -93,11 +93,38 @@ export function parseExceptions(text: string, file: string): readonly ExceptionR
 }
 
 export function formatExceptions(records: readonly ExceptionRecord[]): string {
-  const exceptions = records.map(({ body, signature }) => ({ ...body, signature: toHex(signature) }))
-  return `${JSON.stringify({ version: 1, exceptions }, null, 2)}\n`
+  return `${JSON.stringify({ version: 1, exceptions: records.map(exceptionJson) }, null, 2)}\n`
 }
 
-function readRecord(entry: unknown): ExceptionRecord {
+/** One of them as it stands in files. */
+export function exceptionJson({ body, signature }: ExceptionRecord): Readonly<Record<string, number | string | null>> {
+  return { ...body, signature: toHex(signature) }
+}
+
+/**
+ * Whether it holds at a time. Attack: one that says that it will be signed years from now, and holds for a year from then: what was
+ * signed in the future was not signed yet.
+ */
+export function holdsAt({ until, time }: Pick<SignedException, 'time' | 'until'>, now: number): boolean {
+  return endOfDay(until) > now && time <= now + LIMITS.exceptionSkewMs
+}
+
+/** Whether it is about that rule and that release. Attack: one for a package of a registry, in the place of one of the same name elsewhere. */
+export function isAbout(
+  { body }: ExceptionRecord,
+  rule: string,
+  { registry, name, version }: { readonly registry: RegistryId; readonly name: PackageName; readonly version: string }
+): boolean {
+  return (
+    body.rule === rule &&
+    body.registry === registry &&
+    (body.package === null || body.package === name) &&
+    (body.version === null || body.version === version)
+  )
+}
+
+/** Reads one as it stands in files; its signature is NOT checked. @throws RegistryError MALFORMED */
+export function readException(entry: unknown): ExceptionRecord {
   const record = recordOf(entry, FIELDS)
   const name = record.package === null ? null : parsePackageName(textOf(record.package, LIMITS.textChars))
   const body: SignedException = {

@@ -10,6 +10,8 @@ export const POLICY_LIMITS = Object.freeze({
   /** policies of one registry that were made at the same time, and all hold */
   concurrent: 4,
   rules: 64,
+  /** how many auditors the preset `strict` can be told to ask for: as many as signatures in one envelope */
+  auditors: 16,
   /** of an id: it is typed on the command line, and programs compare it */
   idChars: 40,
   expressionChars: 2_000,
@@ -34,6 +36,8 @@ export const POLICY_LIMITS = Object.freeze({
   exceptionBytes: 1 * KiB,
   signedExceptions: 500,
   exceptionMs: 366 * DAY,
+  /** how far in the future one may have been signed: clocks differ */
+  exceptionSkewMs: 5 * 60 * 1000,
   /** how old a key must be in a package before another one beside it is noticed */
   oldKeyMs: 30 * DAY,
   /** earlier versions that a release is compared with */

@@ -12,8 +12,8 @@ import { parseAlias, parseReference } from '../reference.ts'
 import { orderingOf } from '../version.ts'
 import { isDay } from './day.ts'
 import { POLICY_LIMITS as LIMITS } from './limits.ts'
-import { isPreset, PRESETS, presetRules } from './presets.ts'
-import type { Preset } from './presets.ts'
+import { isPreset, PARAMETERS, PRESETS, presetRules } from './presets.ts'
+import type { Preset, PresetParameters } from './presets.ts'
 import { ACTIONS, invalid } from './rule.ts'
 import type { Action, Rule } from './rule.ts'
 
@@ -41,6 +41,8 @@ export interface Policy {
   readonly exceptionKeys: readonly Principal[]
   /** Of the policy of a private registry: `all`, it is about everything that its members install. */
   readonly reach: Reach
+  /** A registry that was compared with nobody for so many hours is called stale; `strict` refuses what it has. */
+  readonly maxStaleHours: number
   /** sha2-256 in hex over what the policy says: equal policies have equal ones, however their files are laid out. */
   readonly digest: string
 }
@@ -50,14 +52,32 @@ export type Reach = 'all' | 'registry'
 
 type Table = Readonly<Record<string, unknown>>
 
-const TOP = ['version', 'preset', 'without', 'exception-keys', 'reach', 'rule', 'exception'] as const
+const TOP = [
+  'version',
+  'preset',
+  'without',
+  'auditors',
+  'max-staleness',
+  'exception-keys',
+  'reach',
+  'rule',
+  'exception'
+] as const
 const RULE = ['id', 'when', 'require', 'message', 'action', 'exceptions'] as const
 const NESTED = ['package', 'who', 'until', 'reason'] as const
 const EXCEPTION = ['rule', ...NESTED] as const
 
 /** The policy that a preset is by itself. */
 export function presetPolicy(preset: Preset): Policy {
-  return sealed({ preset, rules: presetRules(preset), exceptions: [], exceptionKeys: [], reach: 'registry' })
+  const maxStaleHours = PARAMETERS.staleHours
+  return sealed({
+    preset,
+    rules: presetRules(preset),
+    exceptions: [],
+    exceptionKeys: [],
+    reach: 'registry',
+    maxStaleHours
+  })
 }
 
 /**
@@ -74,8 +94,9 @@ export function parsePolicy(value: unknown, file: string): Policy {
     )
   }
   const preset = readPreset(top['preset'], file)
+  const parameters = readParameters(top, preset, file)
   const own = listOf(top['rule'], `${file}: rule`, LIMITS.rules).map(raw => readRule(raw, file))
-  const rules = [...withoutSome(preset, top['without'], file), ...own.map(({ rule }) => rule)]
+  const rules = [...withoutSome(preset, top['without'], { file, parameters }), ...own.map(({ rule }) => rule)]
   const ids = rules.map(({ id }) => id)
   const twice = ids.find((id, i) => ids.indexOf(id) !== i)
   if (twice !== undefined) {
@@ -93,7 +114,8 @@ export function parsePolicy(value: unknown, file: string): Policy {
   if (stray !== undefined) throw invalid(`${file}: an exception is from ${stray.rule}, which is no rule here`)
   if (exceptions.length > LIMITS.exceptions) throw invalid(`${file} has more than ${LIMITS.exceptions} exceptions`)
   const reach = readReach(top['reach'], file)
-  return sealed({ preset, rules, exceptions, exceptionKeys: readKeys(top['exception-keys'], file), reach })
+  const exceptionKeys = readKeys(top['exception-keys'], file)
+  return sealed({ preset, rules, exceptions, exceptionKeys, reach, maxStaleHours: parameters.staleHours })
 }
 
 function sealed(policy: Omit<Policy, 'digest'>): Policy {
@@ -127,8 +149,33 @@ function readReach(value: unknown, file: string): Reach {
   throw invalid(`${file}: reach ${shown(value)} is neither registry nor all`)
 }
 
-function withoutSome(preset: Preset | undefined, value: unknown, file: string): readonly Rule[] {
-  const rules = preset === undefined ? [] : presetRules(preset)
+/** Attack: a number that weakens a rule which is not there is one that somebody believes to strengthen it. */
+function readParameters(top: Table, preset: Preset | undefined, file: string): PresetParameters {
+  const { auditors = PARAMETERS.auditors, 'max-staleness': age } = top
+  if (top['auditors'] !== undefined && preset !== 'strict') {
+    throw invalid(
+      `${file}: auditors is a number of the preset strict`,
+      'say preset = "strict", or write a rule of your own'
+    )
+  }
+  const isCount = typeof auditors === 'number' && Number.isInteger(auditors)
+  if (!isCount || auditors < 1 || auditors > LIMITS.auditors) {
+    throw invalid(`${file}: auditors is a whole number from 1 to ${LIMITS.auditors}`)
+  }
+  const [, count, unit] = /^([1-9][0-9]{0,4})([hd])$/.exec(typeof age === 'string' ? age : '') ?? []
+  if (age !== undefined && count === undefined) {
+    throw invalid(`${file}: max-staleness ${shown(age)} is no time`, 'write it as "24h" or "3d"')
+  }
+  const staleHours = count === undefined ? PARAMETERS.staleHours : Number(count) * (unit === 'd' ? 24 : 1)
+  return { auditors, staleHours }
+}
+
+function withoutSome(
+  preset: Preset | undefined,
+  value: unknown,
+  { file, parameters }: { readonly file: string; readonly parameters: PresetParameters }
+): readonly Rule[] {
+  const rules = preset === undefined ? [] : presetRules(preset, parameters)
   const left = listOf(value, `${file}: without`, LIMITS.rules)
   const known = rules.map(({ id }) => id)
   const stray = left.find(id => typeof id !== 'string' || !known.includes(id))

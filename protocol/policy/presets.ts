@@ -5,6 +5,20 @@ interface PresetRule extends Pick<Rule, 'id' | 'message' | 'require'> {
   readonly when?: string | undefined
 }
 
+/** What a policy may say of a preset beside its name: numbers that no two organisations have alike. */
+export interface PresetParameters {
+  /** Of `strict`: how many of the auditors who are followed must have passed a release. */
+  readonly auditors: number
+  /** For how many whole hours a registry may not have been compared with anybody before what is seen of it is called stale. */
+  readonly staleHours: number
+}
+
+export const PARAMETERS: PresetParameters = { auditors: 2, staleHours: 24 }
+
+function auditorsRequired(count: number): string {
+  return `issuers(attestations.filter(a, a.type == "audit" && a.followed && a.passed)) >= ${count}`
+}
+
 const STANDARD: readonly PresetRule[] = [
   // Attack: a thief of a key who publishes a version again, or whose revocation takes it along, must not make what projects
   // have locked uninstallable. Those are told of it.
@@ -66,8 +80,8 @@ const STRICT: readonly PresetRule[] = [
   {
     id: 'staleness',
     when: '!release.own',
-    require: 'registry.staleHours < 24',
-    message: 'its registry was not compared with anybody for a day: what was withdrawn since is not known here'
+    require: `registry.staleHours < ${PARAMETERS.staleHours}`,
+    message: 'its registry was not compared with anybody for too long: what was withdrawn since is not known here'
   },
   {
     id: 'publisher',
@@ -82,11 +96,10 @@ const STRICT: readonly PresetRule[] = [
     message: 'no auditor that is followed here has passed it'
   },
   {
-    id: 'second-audit',
-    action: 'warn',
+    id: 'auditors',
     when: '!release.own',
-    require: 'issuers(attestations.filter(a, a.type == "audit" && a.followed && a.passed)) >= 2',
-    message: 'fewer than two auditors that are followed here have passed it'
+    require: auditorsRequired(PARAMETERS.auditors),
+    message: 'too few of the auditors that are followed here have passed it'
   },
   {
     id: 'sbom',
@@ -116,6 +129,16 @@ export function isPreset(text: string): text is Preset {
   return Object.hasOwn(PRESETS, text)
 }
 
-export function presetRules(preset: Preset): readonly Rule[] {
-  return PRESETS[preset].map((rule: PresetRule) => ({ when: undefined, action: 'deny', ...rule }))
+export function presetRules(preset: Preset, parameters: PresetParameters = PARAMETERS): readonly Rule[] {
+  return PRESETS[preset].map((rule: PresetRule) => ({
+    when: undefined,
+    action: 'deny',
+    ...rule,
+    require: requiredBy(rule, parameters)
+  }))
+}
+
+function requiredBy(rule: PresetRule, { auditors, staleHours }: PresetParameters): string {
+  if (rule.id === 'auditors') return auditorsRequired(auditors)
+  return rule.id === 'staleness' ? `registry.staleHours < ${staleHours}` : rule.require
 }

@@ -9,7 +9,8 @@ import { preAuthEncoding } from '../fact.ts'
 import { parsePackageName } from '../package-name.ts'
 import type { PackageName } from '../package-name.ts'
 import type { Outcome, ReleaseVerdict } from './evaluate.ts'
-import type { Excuse } from './exception.ts'
+import { exceptionJson, isAbout, readException } from './exception.ts'
+import type { ExceptionRecord, Excuse } from './exception.ts'
 import { POLICY_LIMITS as LIMITS } from './limits.ts'
 import type { Policy } from './policy.ts'
 import { fieldsOf, GROUPS, SCHEMA } from './schema.ts'
@@ -45,6 +46,8 @@ export interface ReceiptPolicy extends Pick<Policy, 'digest' | 'exceptionKeys' |
   readonly name: string
   /** It is about releases of this registry alone; null: about all. */
   readonly registry: RegistryId | null
+  /** It stands in a file of that machine, so that exceptions which the node itself signed are from its rules too. */
+  readonly local: boolean
 }
 
 /**
@@ -57,6 +60,8 @@ export interface Receipt {
   readonly time: number
   readonly program: string
   readonly policies: readonly ReceiptPolicy[]
+  /** Those that somebody signed and that were needed. */
+  readonly exceptions: readonly ExceptionRecord[]
   readonly packages: readonly ReceiptPackage[]
 }
 
@@ -68,7 +73,20 @@ export interface SignedReceipt {
 }
 
 export function encodeReceipt(receipt: Receipt): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(receipt))
+  return new TextEncoder().encode(JSON.stringify({ ...receipt, exceptions: receipt.exceptions.map(exceptionJson) }))
+}
+
+/** Whether a rule of that package was not applied because of this exception, by what it says of itself. */
+export function excuses(
+  record: ExceptionRecord,
+  one: Pick<ReceiptPackage, 'name' | 'registry' | 'rules' | 'version'>
+): boolean {
+  return one.rules.some(({ code, outcome, exception }) => {
+    if (outcome !== 'excepted' || exception?.signed !== true) return false
+    const { until, by, reason } = record.body
+    const isThat = until === exception.until && by === exception.who && reason === exception.reason
+    return isThat && isAbout(record, code, one)
+  })
 }
 
 /** What the node signs. */
@@ -105,7 +123,7 @@ export function parseReceipt(text: string): SignedReceipt {
 }
 
 function readReceipt(value: unknown): Receipt {
-  const { v, by, time, program, policies, packages } = tableOf(value)
+  const { v, by, time, program, policies, exceptions, packages } = tableOf(value)
   if (v !== 1 || typeof time !== 'number' || !Number.isSafeInteger(time)) throw malformed('it is of another version')
   return {
     v,
@@ -113,13 +131,15 @@ function readReceipt(value: unknown): Receipt {
     time,
     program: textOf(program),
     policies: listOf(policies, LIMITS.layers).map(readPolicy),
+    exceptions: listOf(exceptions, LIMITS.signedExceptions).map(readException),
     packages: listOf(packages).map(readPackage)
   }
 }
 
 /** What the policy says is believed because of its digest, which whoever verifies makes anew. */
 function readPolicy(value: unknown): ReceiptPolicy {
-  const { name, digest, registry, rules, exceptions, exceptionKeys } = tableOf(value)
+  const { name, digest, registry, local, rules, exceptions, exceptionKeys } = tableOf(value)
+  if (typeof local !== 'boolean') throw malformed('it does not have its shape')
   const texts = (entry: unknown, keys: readonly string[]): Record<string, string> => {
     const table = tableOf(entry)
     return Object.fromEntries(keys.filter(key => table[key] !== undefined).map(key => [key, textOf(table[key])]))
@@ -129,6 +149,7 @@ function readPolicy(value: unknown): ReceiptPolicy {
     name: textOf(name),
     digest: textOf(digest),
     registry: registry === null ? null : parseRegistryId(textOf(registry)),
+    local,
     rules: listOf(rules, LIMITS.rules).map(
       rule => ({ when: undefined, ...texts(rule, ['id', 'when', 'require', 'message', 'action']) }) as never
     ),

@@ -98,7 +98,7 @@ export const SCHEMA = {
       },
       downgrades: {
         type: 'list<string>',
-        doc: 'what earlier releases of the package had and this one has not: `new-key`, `no-provenance`, `unverified-publisher`',
+        doc: 'what earlier releases of the package had and this one has not: `new-key`, `no-provenance`, `fewer-signers`, `unverified-publisher`',
         example: '!("new-key" in marks.downgrades)'
       }
     }
@@ -276,7 +276,12 @@ export type ReleaseFacts = { readonly [G in Group]: FactsOf<G> }
 export type AttestationFacts = ReleaseFacts['attestations'][number]
 export type AdvisoryFacts = ReleaseFacts['advisories'][number]
 
+type NamedFields = readonly (readonly [string, Field])[]
+
+/** Made once: every release that is judged goes through all of them. */
+const FIELDS = new Map<Group, NamedFields>(GROUPS.map(group => [group, Object.entries<Field>(SCHEMA[group].fields)]))
+
 /** The fields of a group, by their names. */
-export function fieldsOf(group: Group): readonly (readonly [string, Field])[] {
-  return Object.entries<Field>(SCHEMA[group].fields)
+export function fieldsOf(group: Group): NamedFields {
+  return FIELDS.get(group) ?? []
 }

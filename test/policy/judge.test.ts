@@ -238,6 +238,13 @@ describe('exceptions', () => {
     expect(await denials('1.1.0')).toEqual(['release-age'])
   })
 
+  test('that says that it will be signed later excuses nothing before, and no year is longer than a year', async () => {
+    const later = here.now + 2 * 366 * 24 * HOUR
+    const until = new Date(later + 48 * HOUR).toISOString().slice(0, 10)
+    await addException(project, signException(about({ time: later, until }), me.secret))
+    expect(await denials('1.1.0')).toEqual(['release-age'])
+  })
+
   test('in the file of the policy hold for the registry that they name', async () => {
     const text = (registry: string, day: string): string =>
       `version = 1\npreset = "standard"\n[[exception]]\nrule = "release-age"\npackage = "${registry}:lib"\nwho = "ann"\nuntil = ${day}\nreason = "known"\n`

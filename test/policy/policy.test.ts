@@ -61,6 +61,30 @@ reason = "ours"
     expect(one.digest).toMatch(/^[0-9a-f]{64}$/)
   })
 
+  test('of strict says how many auditors it wants, and for how long a registry may be heard of nobody', () => {
+    const requireOf = (text: string, id: string) => parse(text).rules.find(rule => rule.id === id)?.require
+    const strict = 'version = 1\npreset = "strict"\n'
+    expect(requireOf(strict, 'auditors')).toMatch(/>= 2$/)
+    expect(requireOf(`${strict}auditors = 3\n`, 'auditors')).toMatch(/>= 3$/)
+    expect(requireOf(`${strict}max-staleness = "3d"\n`, 'staleness')).toBe('registry.staleHours < 72')
+    expect(parse('version = 1\nmax-staleness = "6h"\n').maxStaleHours).toBe(6)
+    expect(parse(strict).maxStaleHours).toBe(24)
+  })
+
+  test.each([
+    'preset = "strict"\nauditors = 0',
+    'preset = "strict"\nauditors = 1.5',
+    'preset = "strict"\nauditors = 17',
+    'preset = "strict"\nauditors = "2"',
+    'auditors = 2',
+    'preset = "standard"\nauditors = 2',
+    'max-staleness = 24',
+    'max-staleness = "0h"',
+    'max-staleness = "1w"'
+  ])('that says %j of a preset is refused', text => {
+    expect(thrownBy(() => parse(`version = 1\n${text}\n`))?.code).toBe('POLICY_INVALID')
+  })
+
   test.each(Object.keys(PRESETS))('every rule of the preset %s means something', preset => {
     expect(policyIn(`version = 1\npreset = "${preset}"\n`).rules).toHaveLength(
       presetPolicy(preset as Preset).rules.length

@@ -6,6 +6,7 @@ import { signReceipt } from '../../attestation/sign-receipt.ts'
 import { verifyReceipt } from '../../attestation/verify-receipt.ts'
 import { diffReceiptFiles, verifyReceiptFile } from '../../node/receipt-files.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { policyDigest } from '../../protocol/policy/policy.ts'
 import { formatReceipt, parseReceipt } from '../../protocol/policy/receipt.ts'
 import type { Receipt, ReceiptPackage } from '../../protocol/policy/receipt.ts'
 import { codeOf, codeOfAsync } from '../support/error-code.ts'
@@ -115,6 +116,24 @@ describe('a receipt', () => {
     expect(codeOf(() => verifyReceipt(signReceipt({ ...receipt, by, ...change(receipt) }, secret)))).toBe('MALFORMED')
   })
 
+  test.each<readonly [string, (facts: ReceiptPackage['facts']) => Partial<ReceiptPackage['facts']>]>([
+    ['another registry', ({ registry }) => ({ registry: { ...registry, id: 'bafyother' } })],
+    ['another publisher', ({ publisher }) => ({ publisher: { ...publisher, key: by } })],
+    ['another licence', ({ licence }) => ({ licence: { ...licence, expression: 'BSD-3-Clause' } })],
+    ['another size', ({ release }) => ({ release: { ...release, bytes: release.bytes + 1 } })]
+  ])('that a liar signed with facts of %s than its author stated is refused', (_, change) => {
+    const packages = changed(receipt.packages, first => ({
+      ...first,
+      facts: { ...first.facts, ...change(first.facts) }
+    }))
+    expect(codeOf(() => verifyReceipt(signReceipt({ ...receipt, by, ...packages }, secret)))).toBe('MALFORMED')
+  })
+
+  test('that a liar signed without a signed release is refused', () => {
+    const packages = changed(receipt.packages, first => ({ ...first, statement: null }))
+    expect(codeOf(() => verifyReceipt(signReceipt({ ...receipt, by, ...packages }, secret)))).toBe('MALFORMED')
+  })
+
   test('under the signature of another key is refused', () => {
     const other = generateSecret(new Uint8Array(32).fill(7))
     expect(codeOf(() => verifyReceipt(signReceipt(receipt, other)))).toBe('BAD_SIGNATURE')
@@ -145,6 +164,63 @@ function changed(
   if (first === undefined || second === undefined) throw new Error('there are too few packages')
   return { packages: [change(first, second), second, ...others] }
 }
+
+describe('a receipt of what somebody answers for', () => {
+  const RULE = '[[rule]]\nid = "small"\nrequire = "release.bytes < 1"\n'
+  const soon = new Date(Date.now() + 7 * 24 * 60 * 60 * 1000).toISOString().slice(0, 10)
+  const { secret } = person('liar')
+
+  /** What an install leaves where every package has an exception. */
+  async function excused(policy: string, more: object): Promise<Receipt> {
+    const folder = await tempDir('project')
+    await mkdir(join(folder, '.ggen'))
+    await writeFile(join(folder, '.ggen/policy.toml'), `version = 1\n${policy}`)
+    return verifyReceiptFile(join(folder, (await acme.install(folder, ['single'], more)).receipt ?? ''))
+  }
+  const signed = () => excused(RULE, { allow: ['small', 'acme:*'], until: soon, reason: 'ours' })
+  const codeFor = (receipt: Receipt): string => codeOf(() => verifyReceipt(signReceipt(receipt, secret)))
+  const excuseIn = (receipt: Receipt, change: object): Pick<Receipt, 'packages'> => ({
+    packages: receipt.packages.map(one => ({
+      ...one,
+      rules: one.rules.map(rule =>
+        rule.exception === null ? rule : { ...rule, exception: { ...rule.exception, ...change } }
+      )
+    }))
+  })
+
+  test('holds the exception itself, by whom and for what it was signed', async () => {
+    const receipt = await signed()
+    expect(receipt.exceptions.map(({ body }) => [body.rule, body.by])).toEqual([['small', receipt.by]])
+    expect(receipt.packages[0]?.rules).toContainEqual(expect.objectContaining({ code: 'small', outcome: 'excepted' }))
+  })
+
+  test('is refused without it, with one that was changed, that ended, or that its policy takes from nobody', async () => {
+    const receipt = await signed()
+    const by = person('liar').did
+    const named = {
+      ...receipt,
+      policies: receipt.policies.map(one => {
+        const policy = { ...one, exceptionKeys: [receipt.by] }
+        return { ...policy, digest: policyDigest(policy) }
+      })
+    }
+    expect(codeFor({ ...named, by })).toBe('none')
+    expect(codeFor({ ...receipt, by })).toBe('MALFORMED')
+    expect(codeFor({ ...named, by, exceptions: [] })).toBe('MALFORMED')
+    expect(codeFor({ ...named, by, time: receipt.time + 30 * 24 * 60 * 60 * 1000 })).toBe('MALFORMED')
+    expect(codeFor({ ...named, by, ...excuseIn(receipt, { reason: 'theirs' }) })).toBe('MALFORMED')
+    const forged = receipt.exceptions.map(({ body, signature }) => ({ body: { ...body, reason: 'theirs' }, signature }))
+    expect(codeFor({ ...named, by, exceptions: forged, ...excuseIn(receipt, { reason: 'theirs' }) })).toBe('MALFORMED')
+  })
+
+  test('of one that stands in the policy holds by the policy, and not without it', async () => {
+    const entry = `[[exception]]\nrule = "small"\npackage = "acme:single"\nwho = "ann"\nuntil = ${soon}\nreason = "ours"\n`
+    const receipt = await excused(RULE + entry, {})
+    const by = person('liar').did
+    expect(codeFor({ ...receipt, by })).toBe('none')
+    expect(codeFor({ ...receipt, by, ...excuseIn(receipt, { who: 'eve' }) })).toBe('MALFORMED')
+  })
+})
 
 test('two receipts tell what two machines do not have alike', async () => {
   const [one, two] = [await tempDir('project'), await tempDir('project')]

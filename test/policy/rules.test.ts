@@ -145,11 +145,16 @@ describe('the presets', () => {
     expect(judge(standard, facts({ marks: { forkedAuthor: true } })).verdict).toBe('warn')
   })
 
-  test('strict wants an audit, a domain, a licence, an SBOM and a week', () => {
+  test('strict wants an audit, two auditors, a domain, a licence, an SBOM and a week', () => {
     const sbom = { ...FACTS.attestations[0], type: 'sbom', followed: false } as ReleaseFacts['attestations'][number]
-    const good = facts({ attestations: [...FACTS.attestations, sbom] })
+    const second = { ...FACTS.attestations[0], issuer: 'did:key:z6MkSecond' } as typeof sbom
+    const good = facts({ attestations: [...FACTS.attestations, second, sbom] })
     expect(denials(strict, good)).toEqual([])
-    expect(denials(strict, FACTS)).toEqual(['sbom'])
+    expect(denials(strict, facts({ attestations: [...FACTS.attestations, second] }))).toEqual(['sbom'])
+    expect(denials(strict, facts({ attestations: [...FACTS.attestations, sbom] }))).toEqual(['auditors'])
+    // Attack: one auditor who speaks twice.
+    const twice = [...FACTS.attestations, { ...second, issuer: 'did:key:z6MkAuditor' }, sbom]
+    expect(denials(strict, facts({ attestations: twice }))).toEqual(['auditors'])
     expect(denials(strict, { ...good, publisher: { ...good.publisher, verified: false } })).toEqual(['publisher'])
     expect(denials(strict, { ...good, licence: { expression: 'GPL-3.0-only', concluded: '', valid: true } })).toEqual([
       'licence'
@@ -161,6 +166,6 @@ describe('the presets', () => {
       denials(strict, { ...good, marks: { ...good.marks, conflict: true }, release: { ...good.release, locked: true } })
     ).toEqual(['conflict'])
     const unfollowed = good.attestations.map(one => ({ ...one, followed: false }))
-    expect(denials(strict, { ...good, attestations: unfollowed })).toEqual(['audit'])
+    expect(denials(strict, { ...good, attestations: unfollowed })).toEqual(['audit', 'auditors'])
   })
 })

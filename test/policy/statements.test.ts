@@ -255,6 +255,22 @@ describe('what earlier versions had', () => {
     expect(await at.allows('1.1.0')).toBe(true)
   })
 
+  test('a second signer is missed, whichever of two keys is left, and what one key signs is one signer', async () => {
+    const at = await Hearing.of(['1.0.0', '1.1.0'])
+    const builder = person('builder')
+    const head = at.acme.grant(builder.did, 'auditor').id
+    await at.here.read(at.acme)
+    await at.says(at.acme, '1.0.0', ['provenance', PROVENANCE], { by: builder, head })
+    await at.says(at.acme, '1.1.0', ['provenance', PROVENANCE])
+    expect(await downgrades(at, '1.1.0')).toEqual(['fewer-signers'])
+    expect(await at.allows('1.1.0')).toBe(false)
+    const eve = await at.speaker('eve')
+    await at.says(eve, '1.1.0', ['provenance', PROVENANCE])
+    expect(await downgrades(at, '1.1.0')).toEqual(['fewer-signers'])
+    await at.says(at.acme, '1.1.0', ['provenance', PROVENANCE], { by: builder, head })
+    expect(await downgrades(at, '1.1.0')).toEqual([])
+  })
+
   test('a verified publisher is missed where another key signed', async () => {
     const thief = person('thief')
     const at = await Hearing.of(['1.0.0'], {

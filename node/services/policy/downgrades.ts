@@ -20,14 +20,15 @@ interface Around {
 }
 
 /**
- * What earlier releases of the package had and this one has not: an old key, a statement of how it was built, a verified
- * publisher. Who took over an account, or a machine that publishes, has the name and the role, and lacks one of these.
+ * What earlier releases of the package had and this one has not: an old key, a statement of how it was built, a second
+ * signer, a verified publisher. Who took over an account, or a machine that publishes, has the name and the role, and lacks one of these.
  */
 export async function downgradesOf(weighed: Weighed, around: Around): Promise<readonly string[]> {
   const { candidate, views, domain } = weighed
   const earlier = earlierOf(candidate, around.view)
   const found = [...(await newKey(candidate, around))]
   if (!hasProvenance(candidate, views) && (await isAny(earlier, hadProvenance(around)))) found.push('no-provenance')
+  if (signersOf(candidate, views).size < 2 && (await isAny(earlier, hadSigners(around)))) found.push('fewer-signers')
   const others = earlier.filter(({ by }) => by !== candidate.by)
   if (
     domain === undefined &&
@@ -54,6 +55,28 @@ function hasProvenance({ registry }: Candidate, views: readonly AttestationView[
 
 function hadProvenance({ sources }: Around): (other: Candidate) => Promise<boolean> {
   return async other => hasProvenance(other, await sources.attestations(other, sources.find))
+}
+
+/** What whoever makes a release says of it. Audits and the results of others who build it anew come later, if ever. */
+const SAID_BY_MAKERS = ['provenance', 'source']
+
+/**
+ * Whose keys vouch for how a release came about: its author's, and those under such statements. Attack: who has stolen the key
+ * of one of two people, or of the machine that builds, signs with it what both signed before.
+ */
+function signersOf(
+  { registry, by }: Candidate,
+  views: readonly AttestationView[]
+): ReadonlySet<AttestationView['issuer']> {
+  const vouching = views.filter(
+    ({ type, subjectMatches, followed, passed, registry: where }) =>
+      SAID_BY_MAKERS.includes(type) && subjectMatches && passed && (followed || where === registry)
+  )
+  return new Set([by, ...vouching.flatMap(({ issuer, signers }) => [issuer, ...signers])])
+}
+
+function hadSigners({ sources }: Around): (other: Candidate) => Promise<boolean> {
+  return async other => signersOf(other, await sources.attestations(other, sources.find)).size >= 2
 }
 
 async function isAny<T>(list: readonly T[], is: (one: T) => Promise<boolean>): Promise<boolean> {

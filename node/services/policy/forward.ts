@@ -114,6 +114,15 @@ export function exceptionCommand(judged: Judged, { code }: RuleVerdict, now: num
   return `--allow ${code} ${referenceOf(judged)} --until ${until} --reason WHY`
 }
 
+/** How an exception from one rule comes about. From the rules of a registry nobody here makes one with a key of this node. */
+export function exceptionWay(judged: Judged, rule: RuleVerdict, { policies }: Judgement, now: number): string {
+  const loaded = policies.find(({ name }) => name === rule.policy)
+  if (loaded?.isLocal !== false) return exceptionCommand(judged, rule, now)
+  return loaded.policy.exceptionKeys.length === 0
+    ? `its owners make an exception: the policy of the ${rule.policy} names nobody else who may`
+    : `${loaded.policy.exceptionKeys.join(' or ')} makes an exception`
+}
+
 /** The releases that are refused. */
 export function refusals({ judged }: Judgement): readonly Judged[] {
   return judged.filter(({ verdict }) => verdict === 'deny')

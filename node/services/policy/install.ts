@@ -1,19 +1,27 @@
+import { RegistryError } from '../../../protocol/errors.ts'
+import { LIMITS } from '../../../protocol/limits.ts'
 import type { Warning } from '../project/lock-check.ts'
-import type { Lock } from '../project/lock-format.ts'
+import type { Lock, PackId } from '../project/lock-format.ts'
 import type { Target } from '../project/target.ts'
 import type { Place } from '../publisher/publishers.ts'
 import type { Candidate } from './candidate.ts'
 import type { Judgement } from './judge.ts'
 
-/** What is to be judged of a lock: every release it names, as the fact states it. `before`: the lock as it was. */
+/**
+ * What is to be judged of a lock: every release it names that is asked for, as the fact states it. `before`: the lock as it was.
+ * @throws RegistryError INTERNAL for one that no fact was read for: what can't be judged is not let through
+ */
 export function toCandidates(
   { lock, releases }: Pick<Target, 'lock' | 'releases'>,
-  before: Lock
+  before: Lock,
+  isAsked: (id: PackId) => boolean = () => true
 ): readonly Candidate[] {
-  return [...lock.packs.values()].flatMap(({ id, registry, name, version, cid, fact, author }) => {
+  const packs = [...lock.packs.values()].filter(({ id }) => isAsked(id))
+  return packs.map(({ id, registry, name, version, cid, fact, author }) => {
     const content = releases.get(id)
+    if (content === undefined) throw new RegistryError('INTERNAL', `nothing was read of ${id}, so it cannot be judged`)
     const locked = before.packs.get(id)?.cid === cid
-    return content === undefined ? [] : [{ registry, name, version, root: cid, fact, by: author, locked, content }]
+    return { registry, name, version, root: cid, fact, by: author, locked, content }
   })
 }
 
@@ -22,8 +30,15 @@ export function keysOf(candidates: readonly Candidate[]): readonly Place[] {
   return candidates.map(({ registry, by }) => ({ registry, key: by }))
 }
 
-/** What rules only warn of, where nothing else has said the same of that package. */
+/** What rules only warn of, where nothing else has said the same of that package, and registries that are stale. */
 export function policyWarnings(
+  judgement: Judgement | undefined,
+  target: Pick<Target, 'lock' | 'warnings'>
+): readonly Warning[] {
+  return [...ruleWarnings(judgement, target), ...staleWarnings(judgement, target)]
+}
+
+function ruleWarnings(
   judgement: Judgement | undefined,
   { lock, warnings }: Pick<Target, 'lock' | 'warnings'>
 ): readonly Warning[] {
@@ -40,4 +55,27 @@ export function policyWarnings(
         text: `${id}@${candidate.version}: ${code}: ${message}`
       }))
   })
+}
+
+/** A registry whose view is older than the policies bear is called so, once, with its age: what was withdrawn since is not known. */
+export function staleWarnings(judgement: Judgement | undefined, { lock }: Pick<Target, 'lock'>): readonly Warning[] {
+  const { judged = [], policies = [] } = judgement ?? {}
+  const maxHours = Math.min(...policies.map(({ policy }) => policy.maxStaleHours))
+  const first = new Map(judged.map(one => [one.candidate.registry, one] as const).toReversed())
+  return [...first.values()].flatMap(({ candidate, facts: { registry } }) => {
+    const pack = [...lock.packs.values()].find(
+      one => one.registry === candidate.registry && one.name === candidate.name
+    )
+    if (pack === undefined || registry.staleHours < maxHours) return []
+    const since =
+      registry.staleHours >= LIMITS.policy.neverHours
+        ? 'it was never compared with anybody'
+        : `it was compared with nobody for ${ageText(registry.staleHours)}`
+    const text = `${registry.alias} is stale: ${since}; what was withdrawn since is not known here`
+    return [{ code: 'stale' as const, id: pack.id, text }]
+  })
+}
+
+function ageText(hours: number): string {
+  return hours < 72 ? `${hours} hours` : `${Math.floor(hours / 24)} days`
 }

@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises'
 import type { RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
-import { endOfDay } from '../../../protocol/policy/day.ts'
 import type { CompiledPolicy, FindExcuse, ReleaseVerdict } from '../../../protocol/policy/evaluate.ts'
+import { holdsAt, isAbout } from '../../../protocol/policy/exception.ts'
 import type { ExceptionRecord, Excuse } from '../../../protocol/policy/exception.ts'
 import type { Policy, PolicyException } from '../../../protocol/policy/policy.ts'
 import type { Rule } from '../../../protocol/policy/rule.ts'
@@ -52,6 +52,8 @@ export interface Judged extends ReleaseVerdict {
 export interface Judgement {
   readonly policies: readonly LoadedPolicy[]
   readonly judged: readonly Judged[]
+  /** Exceptions that somebody signed, as they stand in the project. */
+  readonly exceptions: readonly ExceptionRecord[]
   /** Judges the same release as if other facts held: what would have to change for it to pass? */
   readonly asIf: (candidate: Candidate, facts: ReleaseFacts) => ReleaseVerdict
   /** The highest other version of the package that passes; of so many as are looked at. */
@@ -77,8 +79,16 @@ export function judge(components: JudgeComponents): Judge {
       registry,
       policy: compilePolicy(name, policy)
     }))
-    const over = (registry: RegistryId): readonly CompiledPolicy[] =>
-      compiled.flatMap(one => (one.registry === undefined || one.registry === registry ? [one.policy] : []))
+    const ofRegistry = new Map<RegistryId, readonly CompiledPolicy[]>()
+    const over = (registry: RegistryId): readonly CompiledPolicy[] => {
+      const known = ofRegistry.get(registry)
+      if (known !== undefined) return known
+      const found = compiled.flatMap(one =>
+        one.registry === undefined || one.registry === registry ? [one.policy] : []
+      )
+      ofRegistry.set(registry, found)
+      return found
+    }
     const excuses = new Excuses(policies, records, components)
     const sources = lookingTogether(components)
     const now = components.now()
@@ -103,7 +113,7 @@ export function judge(components: JudgeComponents): Judge {
       }
       return undefined
     }
-    return { policies, judged, asIf, another }
+    return { policies, judged, exceptions: records, asIf, another }
   }
 }
 
@@ -125,6 +135,9 @@ function lookingTogether(components: PolicySources): PolicySources {
   }
 }
 
+/** An exception that was found, and when it was signed. */
+type Found = Omit<Excuse, 'holds'> & { readonly time: number }
+
 /** Who answers for what. */
 class Excuses {
   readonly #policies: ReadonlyMap<string, LoadedPolicy>
@@ -144,43 +157,33 @@ class Excuses {
       const policy = this.#policies.get(name)
       if (policy === undefined) return undefined
       const found = [...this.#written(policy, rule, candidate), ...this.#signed(policy, rule, candidate)]
-      const excuses = found.map(excuse => ({ ...excuse, holds: endOfDay(excuse.until) > now }))
+      const excuses = found.map(({ time, ...excuse }) => ({
+        ...excuse,
+        holds: holdsAt({ until: excuse.until, time }, now)
+      }))
       return excuses.find(({ holds }) => holds) ?? excuses[0]
     }
   }
 
   /** Attack: an exception for a package of one registry that covers one of the same name elsewhere. */
-  #written(
-    { policy }: LoadedPolicy,
-    { id }: Rule,
-    { registry, name, version }: Candidate
-  ): readonly Omit<Excuse, 'holds'>[] {
-    const isAbout = (entry: PolicyException): boolean =>
+  #written({ policy }: LoadedPolicy, { id }: Rule, { registry, name, version }: Candidate): readonly Found[] {
+    const covers = (entry: PolicyException): boolean =>
       entry.rule === id &&
       (entry.name === undefined || entry.name === name) &&
       (entry.version === undefined || entry.version === version) &&
       this.#components.registryCalled(entry.registry) === registry
-    return policy.exceptions.filter(isAbout).map(({ until, who, reason }) => ({ until, who, reason, signed: false }))
+    return policy.exceptions
+      .filter(covers)
+      .map(({ until, who, reason }) => ({ until, who, reason, signed: false, time: 0 }))
   }
 
-  #signed(
-    { policy, isLocal }: LoadedPolicy,
-    { id }: Rule,
-    { registry, name, version }: Candidate
-  ): readonly Omit<Excuse, 'holds'>[] {
+  #signed({ policy, isLocal }: LoadedPolicy, { id }: Rule, candidate: Candidate): readonly Found[] {
     const { ownKey } = this.#components
     const mayExcuse = (by: Principal): boolean => (isLocal && by === ownKey) || policy.exceptionKeys.includes(by)
     return this.#records
-      .filter(
-        ({ body }) =>
-          body.rule === id &&
-          body.registry === registry &&
-          (body.package === null || body.package === name) &&
-          (body.version === null || body.version === version) &&
-          mayExcuse(body.by)
-      )
+      .filter(record => isAbout(record, id, candidate) && mayExcuse(record.body.by))
       .filter(record => this.#isSound(record))
-      .map(({ body: { until, by, reason } }) => ({ until, who: by, reason, signed: true }))
+      .map(({ body: { until, by, reason, time } }) => ({ until, who: by, reason, signed: true, time }))
   }
 
   #isSound(record: ExceptionRecord): boolean {

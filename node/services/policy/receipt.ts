@@ -2,6 +2,7 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
+import { excuses } from '../../../protocol/policy/receipt.ts'
 import type { Receipt, ReceiptPackage } from '../../../protocol/policy/receipt.ts'
 import type { Judged, Judgement } from './judge.ts'
 
@@ -9,8 +10,11 @@ export interface ReceiptComponents {
   readonly by: Principal
   readonly program: string
   readonly now: () => number
-  /** The signed fact of a release in base64; null when it is not in the set any more. */
-  readonly statement: (registry: RegistryId, fact: FactId) => Promise<string | null>
+  /** The signed fact of a release in base64; null when it is not here any more. */
+  readonly statement: (
+    registry: RegistryId,
+    said: { readonly name: PackageName; readonly fact: FactId }
+  ) => Promise<string | null>
   /** Signs it and writes it into the project; returns where. */
   readonly write: (project: string, receipt: Receipt) => Promise<string>
 }
@@ -23,7 +27,7 @@ export type WriteReceipt = (project: string, judgement: Judgement, from: SentBy)
 
 /** All packages of the lockfile are in a receipt, also those that were there before: it says what a machine has. */
 export function receipts(components: ReceiptComponents): WriteReceipt {
-  return async (project, { policies, judged }, from) => {
+  return async (project, { policies, judged, exceptions }, from) => {
     const packages: ReceiptPackage[] = []
     const { releasesPerTurn } = LIMITS.policy
     for (let at = 0; at < judged.length; at += releasesPerTurn) {
@@ -31,10 +35,12 @@ export function receipts(components: ReceiptComponents): WriteReceipt {
       packages.push(...(await Promise.all(some.map(one => packageOf(one, from, components)))))
     }
     const { by, program, now, write } = components
-    const shown = policies.map(({ name, registry = null, policy: { digest, rules, exceptions, exceptionKeys } }) => {
-      return { name, digest, registry, rules, exceptions, exceptionKeys }
+    const shown = policies.map(({ name, registry = null, isLocal, policy }) => {
+      const { digest, rules, exceptions: written, exceptionKeys } = policy
+      return { name, digest, registry, local: isLocal, rules, exceptions: written, exceptionKeys }
     })
-    return write(project, { v: 1, by, time: now(), program, policies: shown, packages })
+    const used = exceptions.filter(record => packages.some(one => excuses(record, one)))
+    return write(project, { v: 1, by, time: now(), program, policies: shown, exceptions: used, packages })
   }
 }
 
@@ -51,7 +57,7 @@ async function packageOf(
     root,
     author: by,
     fact,
-    statement: await statement(registry, fact),
+    statement: await statement(registry, { name, fact }),
     from: from(candidate),
     facts,
     verdict,

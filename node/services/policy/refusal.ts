@@ -1,7 +1,7 @@
 import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { RuleVerdict } from '../../../protocol/policy/evaluate.ts'
-import { exceptionCommand, forward, referenceOf, refusals } from './forward.ts'
+import { exceptionWay, forward, referenceOf, refusals } from './forward.ts'
 import type { Judged, Judgement } from './judge.ts'
 
 /**
@@ -57,6 +57,6 @@ async function lines(group: readonly Denial[], judgement: Judgement, now: number
     `${names}: ${code} (${policy}): ${error === null ? message : `the rule cannot be evaluated: ${error}`}`,
     ...(read === '' ? [] : [`  it read: ${read}`]),
     ...(exception === null ? [] : [`  an exception ended on ${exception.until}: ${exception.reason}`]),
-    `  forward: ${way === undefined ? '' : `${way}; or `}${exceptionCommand(judged, rule, now)}${group.length > 1 ? ', and so for each' : ''}`
+    `  forward: ${[way, `${exceptionWay(judged, rule, judgement, now)}${group.length > 1 ? ', and so for each' : ''}`].filter(text => text !== undefined).join('; or ')}`
   ]
 }

@@ -23,6 +23,8 @@ export interface AttestationView {
   readonly type: string
   readonly predicateType: string
   readonly issuer: Principal
+  /** Every key whose signature over it holds; its issuer is one of them. */
+  readonly signers: readonly Principal[]
   readonly registry: RegistryId
   /** Whether it is about these very bytes. One that is not never reaches a rule. */
   readonly subjectMatches: boolean

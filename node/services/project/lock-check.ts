@@ -20,6 +20,7 @@ export interface Warning {
     | 'quarantined'
     | 'similar-name'
     | 'single-source'
+    | 'stale'
     | 'withdrawn'
     | 'yanked'
   readonly id: PackId

@@ -21,13 +21,22 @@ export async function statedRelease(
   registry: RegistryId,
   { name, fact: id }: { readonly name: PackageName; readonly fact: FactId }
 ): Promise<StatedRelease | undefined> {
-  const bytes = (await facts.get(registry, id)) ?? (await cutFact(facts, registry, { name, fact: id }))
+  const bytes = await releaseBytes(facts, registry, { name, fact: id })
   if (bytes === undefined) return undefined
   const envelope = parseEnvelope(bytes)
   const { body, payload } = verified(envelope)
   if (envelope.id !== id || payload.type !== 'release' || !isPackage(body.subject)) return undefined
   const { value: content } = payload
   return { name: body.subject, version: content.version, by: body.author, content }
+}
+
+/** The signed fact itself, also one that was cut out of the set. */
+export async function releaseBytes(
+  facts: FactById,
+  registry: RegistryId,
+  said: { readonly name: PackageName; readonly fact: FactId }
+): Promise<Uint8Array | undefined> {
+  return (await facts.get(registry, said.fact)) ?? (await cutFact(facts, registry, said))
 }
 
 async function cutFact(
