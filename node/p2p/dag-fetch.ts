@@ -13,6 +13,7 @@ import { DagLane } from './dag-lane.ts'
 import type { LaneEnd, LocalStore } from './dag-lane.ts'
 import { Keepers } from './dag-keepers.ts'
 import { DagReport } from './dag-report.ts'
+import type { DagFetched } from './dag-report.ts'
 import { Waits } from './dag-waits.ts'
 import type { Further } from './further.ts'
 import type { Peers } from './peers.ts'
@@ -41,20 +42,6 @@ export interface DagFetchOptions {
   /** A peer had something of it, or nothing. */
   readonly onProved?: (peer: string, hadIt: boolean) => void
   readonly watch?: FetchWatch | undefined
-}
-
-/** What peers brought: every block of it was verified and is stored, and nothing else was. */
-export interface DagFetched {
-  readonly stored: readonly CID[]
-  readonly bytes: number
-  /** Peers that were asked and had not got all of what is missing still. */
-  readonly lacking: readonly string[]
-  /** Whom the DHT has named for it; undefined when it was not asked. */
-  readonly found: readonly string[] | undefined
-  /** Who was asked, and what they said; undefined when nobody needed to be. */
-  readonly report: string | undefined
-  /** The same by their names, for whoever wants to know who it was. */
-  readonly answers: string
 }
 
 /**
@@ -326,11 +313,12 @@ class DagFetch {
   get #isAlone(): boolean {
     if (this.#waiting.size > 0) return false
     const mayBring = (peer: string): boolean =>
-      this.#components.peers.connection(peer) !== undefined &&
-      !this.#over.has(peer) &&
-      !this.#keepers.has(peer) &&
-      (this.#receiving.has(peer) || this.#plan.hasWorkFor(peer))
+      this.#isHere(peer) && !this.#keepers.has(peer) && (this.#receiving.has(peer) || this.#plan.hasWorkFor(peer))
     return !this.#options.candidates(this.#named).some(mayBring)
+  }
+
+  #isHere(peer: string): boolean {
+    return this.#components.peers.connection(peer) !== undefined && !this.#over.has(peer)
   }
 
   /** Nobody who is here has all of it, or is likely to. */
@@ -363,8 +351,8 @@ class DagFetch {
       const ms = lane.hasAnswered ? tuning.hedgeMs : shown.hedgeMs(tuning.hedgeMs)
       cancel = clock.after(ms, () => {
         lane.look(ms)
-        if (lane.isSlow) this.#plan.release(lane)
-        else this.#stealFrom(lane)
+        if (!lane.isSlow) this.#onFast(lane)
+        else if (!this.#hasWorkBeside(lane)) this.#plan.release(lane)
         next()
         this.#bell.ring()
       })
@@ -373,17 +361,26 @@ class DagFetch {
     return () => cancel()
   }
 
+  #onFast(lane: DagLane): void {
+    if ((lane.bytesPerSecond ?? 0) > 0) this.#keepers.fed()
+    this.#stealFrom(lane)
+  }
+
+  /** Somebody else can be asked for something that nobody is asked for: what one is slow with would only come twice. */
+  #hasWorkBeside(lane: DagLane): boolean {
+    const mayBring = (peer: string): boolean =>
+      peer !== lane.peer && this.#isHere(peer) && !this.#waits.has(peer) && this.#plan.hasWorkFor(peer)
+    return this.#receiving.size > 0 && this.#options.candidates(this.#named).some(mayBring)
+  }
+
   /** The last blocks are not waited for at the pace of the slowest, when somebody faster has nothing to do. */
   #stealFrom(lane: DagLane): void {
     const rate = lane.bytesPerSecond
-    const { peers, shown } = this.#components
+    const { shown } = this.#components
     if (rate === undefined || this.#plan.looseBytes(1) > 0 || this.#plan.heldBy(lane, 2) < 2) return
     const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
     const isFaster = (peer: string): boolean =>
-      !running.has(peer) &&
-      !this.#over.has(peer) &&
-      peers.connection(peer) !== undefined &&
-      (shown.bytesPerSecond(peer) ?? 0) >= rate * LIMITS.dag.stealFactor
+      !running.has(peer) && this.#isHere(peer) && (shown.bytesPerSecond(peer) ?? 0) >= rate * LIMITS.dag.stealFactor
     if (![...this.#proved].some(isFaster)) return
     this.#plan.release(lane)
     this.#isStolen = true

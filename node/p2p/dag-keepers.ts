@@ -13,12 +13,15 @@ export class Keepers {
   readonly #clock: Clock
   readonly #keepers = new Set<string>()
   #leaves = 1
+  /** When a block came last, and when anything did. */
   #progressAt: number
+  #fedAt: number
 
   constructor(plan: Pick<DagPlan, 'insist'>, clock: Clock) {
     this.#plan = plan
     this.#clock = clock
     this.#progressAt = clock.now()
+    this.#fedAt = this.#progressAt
   }
 
   has(peer: string): boolean {
@@ -35,10 +38,22 @@ export class Keepers {
     if (!this.#keepers.has(peer)) this.#leaves = 1
   }
 
+  /** Somebody sends as fast as he must: the block that he is sending is on its way, however busy all of them are. */
+  fed(): void {
+    this.#fedAt = this.#clock.now()
+  }
+
   /** One of them may be asked again. @param isAlone there is nobody else who has it or is getting it */
   onDue(peer: string, isAlone: boolean): void {
-    if (!isAlone && this.#clock.now() - this.#progressAt < LIMITS.dag.lonelyMs) return
+    if (!isAlone && !this.#isLonely) return
     this.#plan.insist(peer, this.#leaves)
     this.#leaves = Math.min(this.#leaves * 2, LIMITS.dag.leavesPerRequest)
+  }
+
+  /** Attack: one who sends just enough not to be left, so that nobody else is asked. */
+  get #isLonely(): boolean {
+    const now = this.#clock.now()
+    const { lonelyMs, lonelyMostMs } = LIMITS.dag
+    return now - this.#progressAt >= lonelyMostMs || now - Math.max(this.#progressAt, this.#fedAt) >= lonelyMs
   }
 }

@@ -1,6 +1,21 @@
+import type { CID } from 'multiformats/cid'
 import { LIMITS } from '../../protocol/limits.ts'
 import { firstFew, shortPeer } from '../../protocol/peer-text.ts'
 import type { Clock } from './components.ts'
+
+/** What peers brought: every block of it was verified and is stored, and nothing else was. */
+export interface DagFetched {
+  readonly stored: readonly CID[]
+  readonly bytes: number
+  /** Peers that were asked and had not got all of what is missing still. */
+  readonly lacking: readonly string[]
+  /** Whom the DHT has named for it; undefined when it was not asked. */
+  readonly found: readonly string[] | undefined
+  /** Who was asked, and what they said; undefined when nobody needed to be. */
+  readonly report: string | undefined
+  /** The same by their names, for whoever wants to know who it was. */
+  readonly answers: string
+}
 
 /** What became of asking one peer. */
 export type Answer = 'nothing' | 'no' | 'busy' | 'some' | 'failed'

@@ -112,8 +112,9 @@ export const DAG_LIMITS = Object.freeze({
     copies: 3,
     /** whoever was sent elsewhere gets it here too when it asks again for the same after so long */
     referMs: 5 * SECOND,
-    /** and asks for it when nobody has sent anything for so long, or when there is nobody else */
+    /** and asks for it when nobody has sent anything for so long, or no whole block for the longer time, or when there is nobody else */
     lonelyMs: 10 * SECOND,
+    lonelyMostMs: 30 * SECOND,
     /** the least that an operator may bound uploads or downloads to, a second */
     leastRate: 64 * KiB
   })

@@ -1,8 +1,12 @@
 import { PING_PROTOCOL } from '@libp2p/ping'
 import { afterEach, expect, test } from 'vitest'
+import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { stopNodes, testNode } from '../support/swarm-node.ts'
 
 afterEach(stopNodes)
+
+const FRAMES = 256
+const FRAME_BYTES = 32 * 1024
 
 test('a connection that breaks in the moment in which a stream is opened on it ends no process', async () => {
   const [a, b] = [await testNode(), await testNode()]
@@ -24,4 +28,27 @@ test('a connection that breaks in the moment in which a stream is opened on it e
     process.off('uncaughtException', note)
     for (const listener of before) process.on('uncaughtException', listener)
   }
+})
+
+test('a receiver gives the window of a stream back in large parts, and the sender is never without', async () => {
+  const [a, b] = [await testNode(), await testNode()]
+  await b.swarm.connect(a.address())
+  await a.events.next('onPeer')
+  const { promise: all, resolve: onAll } = Promise.withResolvers<void>()
+  let came = 0
+  await b.swarm.libp2p.handle('/test/sink/1', stream => {
+    stream.addEventListener('message', ({ data }) => {
+      came += data.byteLength
+      if (came === FRAMES * FRAME_BYTES) onAll()
+    })
+  })
+  const [connection] = a.swarm.libp2p.getConnections()
+  const stream = await connection?.newStream('/test/sink/1')
+  if (stream === undefined) throw new Error('they are connected')
+  const io = new FramedStream(stream)
+  const before = b.swarm.traffic().bytesOut
+  for (let n = 0; n < FRAMES; n++) await io.writeRaw(new Uint8Array(FRAME_BYTES), AbortSignal.timeout(10_000))
+  await all
+  // One for each frame would be 30 bytes with its encryption, 256 times.
+  expect(b.swarm.traffic().bytesOut - before).toBeLessThan(FRAMES * 15)
 })

@@ -1,6 +1,6 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
-import type { DagFetched } from '../../node/p2p/dag-fetch.ts'
+import type { DagFetched } from '../../node/p2p/dag-report.ts'
 import type { LocalStore } from '../../node/p2p/dag-lane.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
