@@ -32,7 +32,7 @@ export type {
 } from './services/api.ts'
 export type { Attested, ShownAttestation, ShownRelease } from './services/attest/methods.ts'
 export type { ImportResult } from './services/import-folders.ts'
-export type { InstalledPackage, InstallResult } from './services/install.ts'
+export type { InstalledPackage, InstallResult } from './services/install-result.ts'
 export type { Published } from './services/publish.ts'
 export type { PackageSummary } from './services/registry-view.ts'
 export type { FoundPackage } from './services/search.ts'

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { InstallResult, InstalledPackage, LockChange } from '../../node/services/install.ts'
+import type { InstallResult, InstalledPackage, LockChange } from '../../node/services/install-result.ts'
 import type { ProjectParams } from '../../node/services/api.ts'
 import type { AllowParams } from '../../node/services/policy/methods.ts'
 import { bytesText, countOf, report, safe } from './print.ts'

@@ -3,7 +3,7 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
-import type { LockChange } from '../install.ts'
+import type { LockChange } from '../install-result.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
 import type { NamedKey } from '../publisher/methods.ts'
 
