@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import type { CID } from 'multiformats/cid'
 import type { NamedPeer } from '../../protocol/dag/messages.ts'
 import { DagPlan } from '../../protocol/dag/plan.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
