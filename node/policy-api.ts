@@ -6,6 +6,7 @@ import { ecosystemOf, shortNameOf } from '../protocol/package-name.ts'
 import { assertSound } from '../protocol/policy/exception.ts'
 import type { SignedException } from '../protocol/policy/exception.ts'
 import { endOfDay, isDay } from '../protocol/policy/day.ts'
+import { compilePolicy, forgeableRules } from '../protocol/policy/evaluate.ts'
 import { orderingOf } from '../protocol/version.ts'
 import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
@@ -107,7 +108,8 @@ async function simulate(
 }
 
 function shownPolicy({ name, policy }: LoadedPolicy): ShownPolicy {
-  return { name, digest: policy.digest, preset: policy.preset ?? null, rules: policy.rules.length }
+  const { digest, preset = null, rules } = policy
+  return { name, digest, preset, rules: rules.length, forgeable: forgeableRules(compilePolicy(name, policy)) }
 }
 
 function isSaying({ outcome }: Pick<ShownRule, 'outcome'>): boolean {

@@ -17,6 +17,7 @@ export async function check(session: Session, options: Options): Promise<void> {
   const { policies, judged, denied, packages } = result
   report(session, { ...result, ok: denied === 0 }, () => [
     ...packages.flatMap(verdictLines),
+    ...popularity(policies),
     denied === 0
       ? gutter('Allowed', `${countOf(judged, 'package')} by ${namesOf(policies)}`)
       : gutter('Denied', `${denied} of ${countOf(judged, 'package')} by ${namesOf(policies)}`, 'note')
@@ -30,7 +31,11 @@ export async function explain(session: Session, args: readonly string[], options
   const result = await withNode(session, { network: false }, client =>
     client.call('policyExplain', params, { signal: session.signal })
   )
-  report(session, result, () => [...verdictLines(result), gutter(VERDICTS[result.verdict], result.reference)])
+  report(session, result, () => [
+    ...verdictLines(result),
+    ...popularity(result.policies),
+    gutter(VERDICTS[result.verdict], result.reference)
+  ])
 }
 
 /** `ggen-node policy simulate`. */
@@ -45,6 +50,7 @@ export async function simulate(session: Session, args: readonly string[], option
       gutter('Differs', safe(`${reference}  ${now} -> ${then}`)),
       ...rules.flatMap(ruleLines)
     ]),
+    ...popularity(result.policies),
     gutter('Simulated', `${countOf(judged, 'package')}, ${differences.length} judged otherwise`, 'same')
   ])
 }
@@ -114,6 +120,14 @@ function ruleLines(rule: ShownRule): readonly string[] {
         ]),
     ...(forward === null ? [] : [`  forward: ${forward}`])
   ].map(line => under(safe(line)))
+}
+
+function popularity(policies: readonly ShownPolicy[]): readonly string[] {
+  const rules = policies.flatMap(({ name, forgeable }) => forgeable.map(id => `${id} (${name})`))
+  if (rules.length === 0) return []
+  return [
+    gutter('Popular', safe(`${rules.join(', ')}: stars and reviews are cheap to forge, ask for audits, too`), 'note')
+  ]
 }
 
 function namesOf(policies: readonly ShownPolicy[]): string {

@@ -78,6 +78,12 @@ export function judgeRelease(
   return { verdict: has('deny') ? 'deny' : has('warn') ? 'warn' : 'allow', rules }
 }
 
+/** Rules that read how popular a release is. Attack: stars by keys that somebody made for the purpose. */
+export function forgeableRules({ rules }: CompiledPolicy): readonly string[] {
+  const isForgeable = (path: string): boolean => path === 'reviews' || path.startsWith('reviews.')
+  return rules.filter(({ reads }) => reads.some(isForgeable)).map(({ rule }) => rule.id)
+}
+
 interface Judging {
   readonly facts: ReleaseFacts
   readonly context: Context

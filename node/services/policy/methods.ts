@@ -13,6 +13,8 @@ export interface ShownPolicy {
   readonly digest: string
   readonly preset: string | null
   readonly rules: number
+  /** Rules that read stars or reviews, which whoever makes keys makes as many of as he likes. */
+  readonly forgeable: readonly string[]
 }
 
 export interface ShownRule extends RuleVerdict {
