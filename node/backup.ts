@@ -6,6 +6,7 @@ import { isRegistryError, messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { writeBackup } from '../storage/backup-file.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
+import { nodePolicyFile, readPolicyText } from './policy-files.ts'
 import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
@@ -44,6 +45,8 @@ export async function backup(
     for (const { name, text } of keys) yield { type: 'key', name, text }
     const config = await configText(parts.home)
     if (config !== undefined) yield { type: 'config', text: config }
+    const policy = await readPolicyText(nodePolicyFile(parts.home))
+    if (policy !== undefined) yield { type: 'policy', text: policy }
     const addresses = await parts.records.dialled()
     if (addresses.length > 0) yield { type: 'peers', addresses }
     for (const entry of all) yield await registryRecord(parts, entry)

@@ -27,6 +27,11 @@ export interface PolicyFile {
   readonly followLinks: boolean
 }
 
+/** The policy of a node, in its data directory. */
+export function nodePolicyFile(home: string): PolicyFile {
+  return { path: join(home, NODE_POLICY), name: NODE_POLICY, followLinks: true }
+}
+
 /** The policy of a file; undefined when there is no such file. @throws RegistryError POLICY_INVALID | LIMIT_EXCEEDED */
 export async function readPolicyFile(file: PolicyFile): Promise<Policy | undefined> {
   const text = await readPolicyText(file)

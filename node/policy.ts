@@ -9,7 +9,7 @@ import { ownersAt } from '../protocol/roles.ts'
 import { firstSeen } from './first-seen.ts'
 import type { NodeParts } from './parts.ts'
 import { registryPolicies } from './registry-policies.ts'
-import { NODE_POLICY, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
+import { nodePolicyFile, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
 import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
 import type { PolicySigner, PolicyParts } from './services/policy/parts.ts'
@@ -90,7 +90,7 @@ export type Statements = Pick<PolicySources, 'advisories' | 'attestations' | 'do
  * Attack: a repository brings a policy that allows everything. It is one more that has to allow a release, never one less.
  */
 async function policiesOf(home: string, project: string | undefined): Promise<readonly LoadedPolicy[]> {
-  const own = await readPolicyFile({ path: join(home, NODE_POLICY), name: NODE_POLICY, followLinks: true })
+  const own = await readPolicyFile(nodePolicyFile(home))
   const policies: LoadedPolicy[] = [
     own === undefined
       ? { name: DEFAULT_PRESET, policy: presetPolicy(DEFAULT_PRESET), isLocal: true }

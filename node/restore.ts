@@ -17,6 +17,7 @@ import { takeHome } from './home.ts'
 import { importSealedKey } from './key-ring.ts'
 import type { NamedKey } from './key-ring.ts'
 import { ownPackage } from './package-root.ts'
+import { nodePolicyFile, parsePolicyText } from './policy-files.ts'
 import type { NodeParts } from './parts.ts'
 import { codeOfRefusal } from './refusals.ts'
 import type { Progress } from './services/api.ts'
@@ -98,6 +99,10 @@ async function restoreFiles(home: string, file: string, passphrase: string): Pro
     } else if (record.type === 'config') {
       parseConfigFile(record.text)
       await writeDurably(homePaths(home).config, record.text)
+    } else if (record.type === 'policy') {
+      const { path, name } = nodePolicyFile(home)
+      parsePolicyText(record.text, name)
+      await writeDurably(path, record.text)
     } else if (record.type !== 'head') break
   }
   return keys

@@ -18,6 +18,8 @@ export type BackupRecord =
   /** A key sealed under a passphrase: the text that `key export` writes. */
   | { readonly type: 'key'; readonly name: string; readonly text: string }
   | { readonly type: 'config'; readonly text: string }
+  /** What may be installed on this node. */
+  | { readonly type: 'policy'; readonly text: string }
   /** Peers that the node stays connected to. */
   | { readonly type: 'peers'; readonly addresses: readonly string[] }
   | { readonly type: 'registry'; readonly id: RegistryId; readonly alias: string; readonly isDefault: boolean }
@@ -46,6 +48,7 @@ export const BACKUP_RANKS: Readonly<Record<BackupRecord['type'], number>> = {
   head: 0,
   key: 1,
   config: 2,
+  policy: 2,
   peers: 3,
   registry: 4,
   private: 4,
@@ -68,6 +71,7 @@ export function encodeBackupRecord(record: BackupRecord): Uint8Array {
     case 'head':
     case 'key':
     case 'config':
+    case 'policy':
     case 'peers':
     case 'space':
     case 'block':
@@ -97,6 +101,8 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
     }
     case 'config':
       return { type, text: text(fields('text').text, LIMITS.config.fileBytes) }
+    case 'policy':
+      return { type, text: text(fields('text').text, LIMITS.policy.fileBytes) }
     case 'peers': {
       const addresses = list(fields('addresses').addresses, LIMITS.peers.bootstrap)
       return { type, addresses: addresses.map(address => text(address, LIMITS.backup.addressChars)) }

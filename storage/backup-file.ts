@@ -35,6 +35,7 @@ export async function checkBackup(file: string): Promise<ReadonlyMap<string, num
   }
   many('key', LIMITS.keys.files)
   many('config', 1)
+  many('policy', 1)
   many('peers', 1)
   many('registry', LIMITS.config.registries)
   return found

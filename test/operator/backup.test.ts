@@ -72,6 +72,7 @@ beforeAll(async () => {
   const made = await cli(home, 'init', '--name', 'office')
   registry = (made['registry'] as { id: string }).id
   await cli(home, 'config', 'set', 'log', 'error')
+  await cli(home, 'policy', 'init', '--preset', 'open')
   await publish(home, 'alpha', '1.0.0')
   full = join(folder, 'full.backup')
   const keys = ['--with-keys', '--passphrase-file', passphraseFile]
@@ -156,7 +157,8 @@ test(
       waiting: 0,
       key: (await cli(home, 'key', 'show'))['key']
     })
-    expect(await readFile(join(copy, 'config.toml'), 'utf8')).toBe(await readFile(join(home, 'config.toml'), 'utf8'))
+    for (const name of ['config.toml', 'policy.toml'])
+      expect(await readFile(join(copy, name), 'utf8')).toBe(await readFile(join(home, name), 'utf8'))
     expect(await readFile(join(copy, 'chain'), 'utf8')).not.toBe(await readFile(join(home, 'chain'), 'utf8'))
     await publish(copy, 'alpha', '1.2.0')
     await publish(copy, 'beta', '1.0.0')
