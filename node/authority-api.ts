@@ -6,6 +6,7 @@ import { parseSemver } from '../protocol/version.ts'
 import { ownReference, ownReferenceIn } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import { removeRegistry } from './registry-setup.ts'
+import { namedKeys } from './named-keys.ts'
 import type { Api } from './services/api.ts'
 import { conflictsIn, proofOf, resolveFork, resolveVersion } from './services/authority/conflicts.ts'
 import { signToo } from './services/authority/cosign.ts'
@@ -83,7 +84,12 @@ function conflictApi(parts: NodeParts): Pick<Api, 'conflictList' | 'resolve' | '
   return {
     conflictList: async ({ registry }) => {
       const { id, alias } = registries.find(registry)
-      return { ...(await conflictsIn(authority, id)), alias }
+      const found = await conflictsIn(authority, id)
+      const keys = [
+        ...found.versions.flatMap(({ contents }) => contents.map(({ by }) => by)),
+        ...found.forks.map(({ author }) => author)
+      ]
+      return { ...found, alias, publishers: await namedKeys(parts, keys) }
     },
     resolve: ({ reference: text, keep, ...params }) =>
       authoring(parts, params, async () => {

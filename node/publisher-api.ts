@@ -13,7 +13,7 @@ import type { NodeParts } from './parts.ts'
 import type { Api, CallContext } from './services/api.ts'
 import { claimDomain } from './services/publisher/claimer.ts'
 import type { Claimed } from './services/publisher/claimer.ts'
-import type { NamedKey, PublisherMethods } from './services/publisher/methods.ts'
+import type { PublisherMethods } from './services/publisher/methods.ts'
 import type { ShownBinding } from './services/publisher/publishers.ts'
 
 type Methods = PublisherMethods
@@ -25,17 +25,6 @@ export function publisherApi(parts: NodeParts): Pick<Api, keyof PublisherMethods
     publisherVerify: ({ what }, context) => verify(parts, what ?? parts.author.principal, context),
     publisherList: ({ registry }) => list(parts, registry)
   }
-}
-
-/** What these keys are shown as, of those that a domain names. Asks nobody. */
-export async function namedKeys(
-  { publishers }: Pick<NodeParts, 'publishers'>,
-  keys: readonly Principal[]
-): Promise<readonly NamedKey[]> {
-  const found = await Promise.all([...new Set(keys)].map(key => publishers.domainOf(key)))
-  return found.flatMap(one =>
-    one === undefined ? [] : [{ key: one.key, domain: one.domain, age: one.age, answered: one.answered }]
-  )
 }
 
 async function claim(

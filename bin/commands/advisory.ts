@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { AddedAdvisory, ShownAdvisory } from '../../node/services/advisory/methods.ts'
-import type { NamedKey } from '../../node/services/publisher/methods.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { countOf, report, safe } from './print.ts'
 import { keyText } from './publisher-text.ts'
 import { argument, withNode } from './run.ts'

@@ -1,8 +1,10 @@
 import { resolve as resolvePath } from 'node:path'
 import type { Conflicts, OpenFork } from '../../node/services/authority/conflicts.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { verifyProofFile } from '../../node/proof-file.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { report, safe, table } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { authoredLines, signingParams, textParam } from './signed.ts'
@@ -12,23 +14,23 @@ import { gutter, nextStep, under } from './style.ts'
 export async function list(session: Session, options: Options): Promise<void> {
   const params = textParam(options, 'registry')
   const found = await withNode(session, { network: false }, client => client.call('conflictList', params))
-  report(session, found, () => conflictLines(found))
+  report(session, found, () => conflictLines(found, found.publishers))
 }
 
-function conflictLines({ versions, forks }: Conflicts): readonly string[] {
+function conflictLines({ versions, forks }: Conflicts, publishers: readonly NamedKey[]): readonly string[] {
   if (versions.length + forks.length === 0) return [gutter('Clean', 'no version and no place is in conflict', 'same')]
   return [
     ...versions.flatMap(({ name, version, contents }) => [
       gutter('Conflict', `${name}@${version}  ${contents.length} contents, none is served`, 'bad'),
-      ...table(contents.map(({ cid, fact, by }) => [cid, fact, by])).map(under)
+      ...table(contents.map(({ cid, fact, by }) => [cid, fact, keyText(by, publishers)])).map(under)
     ]),
-    ...forks.flatMap(fork => [gutter('Fork', forkText(fork), 'bad'), ...fork.facts.map(under)]),
+    ...forks.flatMap(fork => [gutter('Fork', forkText(fork, publishers), 'bad'), ...fork.facts.map(under)]),
     nextStep('ggen-node resolve NAME@VERSION --keep FACT, ggen-node resolve --fork FACT --keep FACT')
   ]
 }
 
-function forkText({ subject, author, chain, seq, facts }: OpenFork): string {
-  return `${facts.length} statements about ${subject} at position ${seq} of chain ${chain.slice(0, 8)}… by ${author}`
+function forkText({ subject, author, chain, seq, facts }: OpenFork, publishers: readonly NamedKey[]): string {
+  return `${facts.length} statements about ${subject} at position ${seq} of chain ${chain.slice(0, 8)}… by ${keyText(author, publishers)}`
 }
 
 /** `ggen-node resolve`. */
@@ -57,7 +59,7 @@ export async function exportProof(session: Session, args: readonly string[], opt
   const result = await withNode(session, { network: false }, client => client.call('proofExport', params))
   report(session, result, () => [
     gutter('Wrote', safe(result.file)),
-    under(forkText(result.fork)),
+    under(forkText(result.fork, [])),
     nextStep('anybody checks it with ggen-node proof verify FILE')
   ])
 }

@@ -5,7 +5,7 @@ import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
 import type { LockChange } from '../install-result.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
-import type { NamedKey } from '../publisher/methods.ts'
+import type { NamedKey } from '../publisher/named-key.ts'
 
 /** What became of one record about one package. */
 export interface AddedAdvisory {

@@ -4,7 +4,7 @@ import type { Principal } from '../../../protocol/did.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Version } from '../../../protocol/version.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
-import type { NamedKey } from '../publisher/methods.ts'
+import type { NamedKey } from '../publisher/named-key.ts'
 
 /** A release, and where it was looked up. */
 export interface ShownRelease {

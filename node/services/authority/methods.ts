@@ -1,3 +1,4 @@
+import type { NamedKey } from '../publisher/named-key.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Conflicts, OpenFork } from './conflicts.ts'
 import type { SignResult } from './cosign.ts'
@@ -80,7 +81,10 @@ export interface AuthorityMethods {
     result: SignResult
   }
   admitFile: { params: { file: string }; result: { readonly facts: readonly AdmittedFact[] } }
-  conflictList: { params: { registry?: string }; result: Conflicts & { readonly alias: string } }
+  conflictList: {
+    params: { registry?: string }
+    result: Conflicts & { readonly alias: string; readonly publishers: readonly NamedKey[] }
+  }
   /** Settles `name@version` with several contents. */
   resolve: { params: SigningParams & { reference: string; keep: string }; result: Authored }
   resolveFork: { params: SigningParams & { fork: string; keep: string; registry?: string }; result: Authored }

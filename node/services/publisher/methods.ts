@@ -1,17 +1,9 @@
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { Domain } from '../../../protocol/publisher/domain.ts'
-import type { AnswerAge, LookupFault } from '../../../protocol/publisher/binding.ts'
+import type { LookupFault } from '../../../protocol/publisher/binding.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
 import type { ShownBinding } from './publishers.ts'
-
-/** What a key was found to be called. */
-export interface NamedKey {
-  readonly key: Principal
-  readonly domain: Domain
-  readonly age: AnswerAge
-  readonly answered: number | null
-}
 
 /** The calls about keys that are bound to domains (docs/spec/publisher.md). */
 export interface PublisherMethods {
