@@ -52,18 +52,10 @@ describe('two hosts of one private swarm', () => {
   test('who becomes known while an older connection is being refused gets in with the same call', async () => {
     const a = await companyHost(boss, staff)
     const b = await companyHost(eve, staff)
-    const judge = a.membership.judge.bind(a.membership)
-    const asked = Promise.withResolvers<void>()
-    const dialled = Promise.withResolvers<void>()
-    a.membership.judge = async (peer, proof) => {
-      const verdict = await judge(peer, proof)
-      asked.resolve()
-      await dialled.promise
-      return verdict
-    }
+    const { asked, dialled } = heldUp(a)
     // Somebody who dials by itself, as the host does with those it knows, and is judged by what it is then.
     const early = b.node.swarm.connect(a.node.address())
-    await asked.promise
+    await asked
     a.membership.staff.set(eve.key, 'member')
     const late = b.node.swarm.connect(a.node.address())
     // It was handed the connection that is there.
@@ -77,17 +69,9 @@ describe('two hosts of one private swarm', () => {
   test('who is refused on a connection that the other side opened is judged on one of its own', async () => {
     const a = await companyHost(boss, staff)
     const b = await companyHost(eve, staff)
-    const judge = a.membership.judge.bind(a.membership)
-    const asked = Promise.withResolvers<void>()
-    const dialled = Promise.withResolvers<void>()
-    a.membership.judge = async (peer, proof) => {
-      const verdict = await judge(peer, proof)
-      asked.resolve()
-      await dialled.promise
-      return verdict
-    }
+    const { asked, dialled } = heldUp(a)
     const early = a.node.swarm.connect(b.node.address())
-    await asked.promise
+    await asked
     a.membership.staff.set(eve.key, 'member')
     const late = b.node.swarm.connect(a.node.address())
     await setImmediate()
@@ -335,3 +319,17 @@ describe('a peer that knows the secret', () => {
     expect(a.node.events.of('onExpelled').length).toBe(1)
   })
 })
+
+/** A host that has judged somebody, and says so only when the other has dialled. */
+function heldUp({ membership }: Awaited<ReturnType<typeof companyHost>>) {
+  const judge = membership.judge.bind(membership)
+  const asked = Promise.withResolvers<void>()
+  const dialled = Promise.withResolvers<void>()
+  membership.judge = async (peer, proof) => {
+    const verdict = await judge(peer, proof)
+    asked.resolve()
+    await dialled.promise
+    return verdict
+  }
+  return { asked: asked.promise, dialled }
+}
