@@ -102,7 +102,7 @@ async function serve(exchange: Exchange, asked: GatewayRequest, serving: Serving
   const { request, response, signal } = exchange
   if (asked.cid.toString() === PROBE) return probe(exchange, asked)
   const sight = await serving.shelf.look(asked.cid, signal)
-  const isCacheOnly = /(?:^|[,\s])only-if-cached(?:$|[,\s])/.test(request.headers['cache-control'] ?? '')
+  const isCacheOnly = /(?:^|[,\s])only-if-cached(?:$|[,\s])/i.test(request.headers['cache-control'] ?? '')
   switch (sight) {
     case 'absent':
       return isCacheOnly ? say(exchange, 412, 'not here') : say(exchange, 404, 'not here, and nobody else is asked')
@@ -114,24 +114,20 @@ async function serve(exchange: Exchange, asked: GatewayRequest, serving: Serving
       break
   }
   const head = headOf(asked, serving)
-  if (matches(request.headers['if-none-match'], head.etag)) {
-    const { etag, 'cache-control': cache, vary } = head
-    response.writeHead(304, { etag, 'cache-control': cache, vary }).end()
-    return
-  }
   if (asked.format === 'raw') return sendBlock(exchange, asked, { ...serving, head })
   return sendCar(exchange, asked, { ...serving, head })
 }
 
 type Head = Headers & { readonly etag: string; readonly 'cache-control': string; readonly vary: string }
 
-function headOf({ name, path, format, scope, bytes, dups, location }: GatewayRequest, { isPrivate }: Serving): Head {
+function headOf(asked: GatewayRequest, { isPrivate }: Pick<Serving, 'isPrivate'>): Head {
+  const { name, path, format, scope, bytes, dups, location, disposition } = asked
   const isRaw = format === 'raw'
   const variant = JSON.stringify([path, scope, bytes ?? null, dups])
   const mark = createHash('sha256').update(variant).digest('hex').slice(0, 16)
   return {
     'content-type': isRaw ? RAW_TYPE : `${CAR_TYPE}; version=1; order=dfs; dups=${dups ? 'y' : 'n'}`,
-    'content-disposition': `attachment; filename="${name}.${isRaw ? 'bin' : 'car'}"`,
+    'content-disposition': `attachment; ${disposition ?? `filename="${name}.${isRaw ? 'bin' : 'car'}"`}`,
     // Weak: what parts a later program makes of the same archive is its own affair.
     etag: isRaw ? `"${name}.raw"` : `W/"${name}.car.${mark}"`,
     // No cache that others use keeps what a token showed.
@@ -146,7 +142,7 @@ async function probe(exchange: Exchange, asked: GatewayRequest): Promise<void> {
   const { request, response } = exchange
   const isRaw = asked.format === 'raw'
   const body = isRaw ? new Uint8Array() : contentCarHeader(asked.cid)
-  const head = headOf(asked, { isPrivate: false } as Serving)
+  const head = headOf(asked, { isPrivate: false })
   response.writeHead(200, { ...head, 'content-length': body.length })
   response.end(request.method === 'HEAD' ? undefined : body)
 }
@@ -159,8 +155,10 @@ async function sendBlock(exchange: Exchange, { cid }: GatewayRequest, { shelf, c
   const { request, response, signal } = exchange
   const bytes = await shelf.read(cid, signal)
   if (bytes === undefined) return say(exchange, 404, 'not here, and nobody else is asked')
+  if (isHeld(exchange, head)) return
   const isSame = request.headers['if-range'] === undefined || request.headers['if-range'] === head.etag
-  const range = isSame ? headerRange(request.headers.range, bytes.length) : 'whole'
+  // RFC 9110 knows parts of a GET alone.
+  const range = isSame && request.method === 'GET' ? headerRange(request.headers.range, bytes.length) : 'whole'
   if (range === 'outside') {
     return say(exchange, 416, 'the block has no such bytes', { 'content-range': `bytes */${bytes.length}` })
   }
@@ -183,6 +181,7 @@ async function sendCar(exchange: Exchange, asked: GatewayRequest, { shelf, clock
   }
   if (plan === 'missing') return say(exchange, 404, 'the path leads to nothing that is here')
   if (plan === 'outside') return say(exchange, 400, 'what the path leads to has no such bytes')
+  if (isHeld(exchange, head)) return
   response.writeHead(200, head)
   if (request.method === 'HEAD') return void response.end()
   await sendPieces(exchange, clock, carPieces(shelf, plan, { ...asked, signal }))
@@ -190,6 +189,17 @@ async function sendCar(exchange: Exchange, asked: GatewayRequest, { shelf, clock
 
 async function* only(piece: Uint8Array): AsyncGenerator<Uint8Array, void> {
   yield piece
+}
+
+/**
+ * Answers whoever has it already. Only of what would have been sent: a condition makes nothing out of a path that leads nowhere
+ * (RFC 9110, 13.2.1).
+ */
+function isHeld({ request, response }: Exchange, head: Head): boolean {
+  if (!matches(request.headers['if-none-match'], head.etag)) return false
+  const kept = ['etag', 'cache-control', 'vary', 'content-location']
+  response.writeHead(304, Object.fromEntries(Object.entries(head).filter(([name]) => kept.includes(name)))).end()
+  return true
 }
 
 /** If-None-Match compares weakly. */

@@ -13,6 +13,8 @@ export const GATEWAY_LIMITS = Object.freeze({
     /** a CID, and a path whose every byte is percent-encoded */
     urlChars: 4 * KiB,
     acceptChars: 1 * KiB,
+    /** of the name that a reader wants for its file; a longer one is not used */
+    filenameChars: 255,
     acceptEntries: 16,
     requestsPerConnection: 1_000,
     headersMs: 10 * SECOND,

@@ -28,7 +28,7 @@ export function entityRange({ from, to }: EntityBytes, size: number): ByteRange 
  * 9110 lets a server send everything then. `outside` when there is no such byte.
  */
 export function headerRange(header: string | undefined, size: number): ByteRange | 'whole' | 'outside' {
-  const [, from = '', to = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header?.replaceAll(' ', '') ?? '') ?? []
+  const [, from = '', to = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header?.replaceAll(' ', '') ?? '') ?? []
   if (from === '' && to === '') return 'whole'
   if (from === '') {
     const length = Math.min(size, Number(to))

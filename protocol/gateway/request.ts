@@ -22,6 +22,8 @@ export interface GatewayRequest {
   readonly dups: boolean
   /** The address that says all of this without an Accept header; undefined when that is the one it came by. */
   readonly location: string | undefined
+  /** What the reader wants it to be called on a disk of its own, as a header says it; undefined for the CID. */
+  readonly disposition: string | undefined
 }
 
 /** Why nothing is sent. */
@@ -63,8 +65,34 @@ export function parseGatewayRequest(target: string, accept: string | undefined):
     return bad('a path goes with format=car only: ask for a block by its own CID')
   const shape = shapeOf(params)
   if ('status' in shape) return shape
-  const location = params.get('format') === format ? undefined : locationOf(place, params, chosen)
-  return { cid, name, path, format, dups, location, ...shape }
+  const location = isSaidBy(params, accept, chosen) ? undefined : locationOf(place, params, chosen)
+  return { cid, name, path, format, dups, location, disposition: dispositionOf(params.get('filename')), ...shape }
+}
+
+/** Whether the query alone says what is sent, and no Accept header another thing: a cache may then keep it under that address. */
+function isSaidBy(
+  params: URLSearchParams,
+  accept: string | undefined,
+  { format, dups }: { readonly format: Format; readonly dups: boolean }
+): boolean {
+  if (params.get('format') !== format) return false
+  const wanted = acceptedFormat(accept, { format: null, version: null, order: null, dups: null })
+  const isContradicted = !('status' in wanted) && wanted.format !== format
+  return !isContradicted && (format === 'raw' || dups === (params.get('car-dups') === 'y'))
+}
+
+/**
+ * `filename="a.bin"`, and beside it `filename*=UTF-8''…` where the name is not ASCII (RFC 6266). Attack: a name that ends the
+ * header, leads to another folder or shows itself as another one. What is not a letter, a digit or a mark that no program reads
+ * anything into is an underscore.
+ */
+function dispositionOf(filename: string | null): string | undefined {
+  if (filename === null || filename === '' || filename.length > LIMITS.gateway.filenameChars) return undefined
+  const name = filename.toWellFormed().replaceAll(/[^\p{L}\p{M}\p{N} ._()+,=@-]/gu, '_')
+  const plain = name.replaceAll(/[^\x20-\x7e]/gu, '_')
+  // Both stand for themselves in a URL, and not in a header.
+  const coded = encodeURIComponent(name).replaceAll(/[()]/g, mark => (mark === '(' ? '%28' : '%29'))
+  return name === plain ? `filename="${plain}"` : `filename="${plain}"; filename*=UTF-8''${coded}`
 }
 
 function shapeOf(params: URLSearchParams): Pick<GatewayRequest, 'scope' | 'bytes'> | Refusal {

@@ -18,6 +18,7 @@ import { packageFolder } from '../support/package-folder.ts'
 import { runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
 
+const ANY = { 'if-none-match': '*' }
 const BIG = Buffer.alloc(2 * 1024 * 1024 + 500, 'large ')
 let node: TestRunningNode
 let at: string
@@ -103,6 +104,39 @@ describe('a block', () => {
     expect((await get(`/ipfs/${leaf}?format=raw`, { range: 'bytes=0-1,5-6' })).body.length).toBe(1024 * 1024)
     const again = await get(`/ipfs/${leaf}?format=raw`, { 'if-none-match': `W/"${leaf}.raw"` })
     expect(again).toMatchObject({ status: 304, text: '' })
+    expect((await get(`/ipfs/${leaf}?format=raw`, { range: 'Bytes=10-19' })).status).toBe(206)
+    // Parts are for GET alone.
+    const head = await get(`/ipfs/${leaf}?format=raw`, { range: 'bytes=10-19' }, 'HEAD')
+    expect(head).toMatchObject({ status: 200, headers: { 'content-length': String(1024 * 1024) } })
+  })
+
+  test('is called as the reader wants, and no name ends the header or leads anywhere', async () => {
+    const nameOf = async (filename: string, format = 'raw'): Promise<string> => {
+      const query = `format=${format}&filename=${encodeURIComponent(filename)}`
+      return String((await get(`/ipfs/${root}?${query}`)).headers['content-disposition'])
+    }
+    expect(await nameOf('alpha-1.0.0 (1).car', 'car')).toBe('attachment; filename="alpha-1.0.0 (1).car"')
+    expect(await nameOf('testтест.bin')).toBe(
+      `attachment; filename="test____.bin"; filename*=UTF-8''test%D1%82%D0%B5%D1%81%D1%82.bin`
+    )
+    expect(await nameOf('a"; x="\r\nset-cookie: b=c')).toBe('attachment; filename="a__ x=___set-cookie_ b=c"')
+    expect(await nameOf('../../etc/passwd')).toBe('attachment; filename=".._.._etc_passwd"')
+    expect(await nameOf('gpj.\u202eexe')).toBe('attachment; filename="gpj._exe"')
+    expect(await nameOf('')).toBe(`attachment; filename="${root}.bin"`)
+    expect(await nameOf('a'.repeat(256))).toBe(`attachment; filename="${root}.bin"`)
+  })
+
+  test('is sent again to nobody who has it, under the address that says all', async () => {
+    const held = { accept: 'application/vnd.ipld.raw', 'if-none-match': `"${root}.raw"` }
+    const { status, headers } = await get(`/ipfs/${root}`, held)
+    expect(status).toBe(304)
+    expect(headers['content-location']).toBe(`/ipfs/${root}?format=raw`)
+    const both = await get(`/ipfs/${root}?format=car`, { accept: 'application/vnd.ipld.car;dups=y' }, 'HEAD')
+    expect(both.headers['content-location']).toBe(`/ipfs/${root}?format=car&car-dups=y`)
+    const other = await get(`/ipfs/${root}?format=car`, { accept: 'application/vnd.ipld.raw' }, 'HEAD')
+    expect(other.headers).toMatchObject({ 'content-location': `/ipfs/${root}?format=car` })
+    const same = await get(`/ipfs/${root}?format=car&car-dups=y`, { accept: '*/*' }, 'HEAD')
+    expect(same.headers).not.toHaveProperty('content-location')
   })
 
   test('HEAD says how long it is and sends nothing', async () => {
@@ -186,12 +220,14 @@ describe('what is not sent', () => {
     ['no CID', () => '/ipfs/hello?format=raw', {}, 400],
     ['a way out of the folder', () => '/ipfs/../../etc/passwd?format=raw', {}, 400],
     ['a name that no folder holds', () => `/ipfs/${root}/..?format=car`, {}, 404],
+    ['a name that no folder holds, to whoever says that he has it', () => `/ipfs/${root}/no?format=car`, ANY, 404],
     ['a path through a file', () => `/ipfs/${root}/README.md/x?format=car`, {}, 404],
     ['a path that is not UTF-8', () => `/ipfs/${root}/%ff?format=car`, {}, 400],
     ['an unknown scope', () => `/ipfs/${root}?format=car&dag-scope=some`, {}, 400],
     ['a range that is none', () => `/ipfs/${root}?format=car&entity-bytes=a:b`, {}, 400],
     ['what is not here', () => `/ipfs/${absent}?format=raw`, {}, 404],
     ['what is not here, from a cache', () => `/ipfs/${absent}?format=raw`, { 'cache-control': 'only-if-cached' }, 412],
+    ['what is not here, in capitals', () => `/ipfs/${absent}?format=raw`, { 'cache-control': 'Only-If-Cached' }, 412],
     ['bytes in the name itself', () => `/ipfs/${inline}?format=raw`, {}, 404],
     ['a name', () => '/ipns/example.org?format=ipns-record', {}, 404],
     ['an address that is too long', () => `/ipfs/${root}/${'a'.repeat(5_000)}?format=car`, {}, 414],
