@@ -14,3 +14,8 @@ export function firstFew(texts: readonly string[], most: number): string {
   if (others <= 0) return texts.join(', ')
   return `${texts.slice(0, most).join(', ')} and ${others} ${others === 1 ? 'other' : 'others'}`
 }
+
+/** `1 peer`, `4 peers`. */
+export function peersText(count: number): string {
+  return `${count} ${count === 1 ? 'peer' : 'peers'}`
+}

@@ -1,6 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import { LIMITS } from '../../protocol/limits.ts'
-import { firstFew, shortPeer } from '../../protocol/peer-text.ts'
+import { firstFew, peersText, shortPeer } from '../../protocol/peer-text.ts'
 import type { Clock } from './components.ts'
 
 /** What peers brought: every block of it was verified and is stored, and nothing else was. */
@@ -63,7 +63,7 @@ export class DagReport {
       const when = answer === 'nothing' ? ` in ${seconds} s` : ''
       return count === 0 ? '' : `, ${count} ${text}${when}`
     })
-    return `asked ${this.#answers.size} peers${counts.join('')}`
+    return `asked ${peersText(this.#answers.size)}${counts.join('')}`
   }
 
   /** `12D3…3fXk9QpZ said no, 12D3…aTq8Ywbn broke off: a peer that sends too slowly` */

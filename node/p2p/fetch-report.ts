@@ -2,14 +2,17 @@ import type { CID } from 'multiformats/cid'
 import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { firstFew, shortPeer } from '../../protocol/peer-text.ts'
+import { firstFew, peersText, shortPeer } from '../../protocol/peer-text.ts'
+
+/** `unreached`: the connection to him was gone before he said anything. */
+export type BitswapAnswer = 'nothing' | 'no' | 'unreached'
 
 /** What asking for one block came to, by each way. */
 export interface Tried {
   /** As a stream: how many were asked, and what each of them said; undefined when nobody was. */
   readonly dag: { readonly report: string; readonly answers: string } | undefined
-  /** Over bitswap: who was asked, and who of them said no. */
-  readonly bitswap: readonly { readonly peer: string; readonly refused: boolean }[]
+  /** Over bitswap: who was asked, and what became of it. */
+  readonly bitswap: readonly { readonly peer: string; readonly answer: BitswapAnswer }[]
   /** How long the block was waited for. */
   readonly ms: number
   /** Whom the DHT named; undefined when it was not asked. */
@@ -18,9 +21,11 @@ export interface Tried {
 
 /** Nobody sent it: one error that names every way, who was asked on it, and what they said. */
 export function unavailable(cid: CID, { dag, bitswap, ms, dht }: Tried, cause: unknown): RegistryError {
-  const refused = bitswap.filter(each => each.refused).length
   const seconds = Math.round(ms / 100) / 10
-  const text = `asked ${bitswap.length} peers, ${refused} said no, ${bitswap.length - refused} did not answer in ${seconds} s`
+  const count = (wanted: BitswapAnswer): number => bitswap.filter(({ answer }) => answer === wanted).length
+  const gone = count('unreached') === 0 ? '' : `, ${count('unreached')} could not be reached`
+  const said = `${count('no')} said no, ${count('nothing')} did not answer in ${seconds} s${gone}`
+  const text = `asked ${peersText(bitswap.length)}, ${said}`
   return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${cid.toString()}: ${text}`, {
     cause,
     tried: [
@@ -34,8 +39,14 @@ export function unavailable(cid: CID, { dag, bitswap, ms, dht }: Tried, cause: u
   })
 }
 
+const BITSWAP_WORDS: Readonly<Record<BitswapAnswer, string>> = {
+  nothing: 'did not answer',
+  no: 'said no',
+  unreached: 'could not be reached'
+}
+
 function bitswapText(bitswap: Tried['bitswap']): string {
-  const said = bitswap.map(({ peer, refused }) => `${shortPeer(peer)} ${refused ? 'said no' : 'did not answer'}`)
+  const said = bitswap.map(({ peer, answer }) => `${shortPeer(peer)} ${BITSWAP_WORDS[answer]}`)
   return firstFew(said, LIMITS.fetch.namedPeers)
 }
 

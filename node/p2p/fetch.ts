@@ -12,7 +12,7 @@ import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents } from './dag-fetch.ts'
 import type { DagFetched } from './dag-report.ts'
 import { unavailable } from './fetch-report.ts'
-import type { Tried } from './fetch-report.ts'
+import type { BitswapAnswer, Tried } from './fetch-report.ts'
 import type { HaveTable } from './have-table.ts'
 import { likeliest } from './likeliest.ts'
 import type { LocalStore } from './dag-lane.ts'
@@ -165,7 +165,8 @@ class Session {
       if (next !== undefined) {
         asked.add(next)
         this.#options.watch?.asked()
-        race.enter(next, signal => this.#ask(next, race.cid, signal))
+        const isHere = (): boolean => this.#components.peers.connection(next) !== undefined
+        race.enter(next, { ask: signal => this.#ask(next, race.cid, signal), isHere })
         await race.settledOr(clock, tuning.hedgeMs)
       } else if (lookup !== undefined && !isLookedUp) {
         await race.settledOr(clock, LIMITS.dht.lookupMs, lookup)
@@ -260,7 +261,7 @@ class Race {
   readonly cid: CID
   readonly signal: AbortSignal
   readonly #losers = new AbortController()
-  readonly #states = new Map<string, 'asked' | 'refused'>()
+  readonly #answers = new Map<string, BitswapAnswer>()
   #block: Answer | undefined
   #wake: () => void = () => {}
 
@@ -269,15 +270,19 @@ class Race {
     this.signal = AbortSignal.any([signal, this.#losers.signal])
   }
 
-  enter(peer: string, ask: (signal: AbortSignal) => Promise<Uint8Array>): void {
-    this.#states.set(peer, 'asked')
+  enter(
+    peer: string,
+    { ask, isHere }: { readonly ask: (signal: AbortSignal) => Promise<Uint8Array>; readonly isHere: () => boolean }
+  ): void {
+    this.#answers.set(peer, 'nothing')
     ask(this.signal).then(
       bytes => {
         this.#block ??= { bytes, peer }
         this.#wake()
       },
       () => {
-        if (!this.signal.aborted) this.#states.set(peer, 'refused')
+        // Bitswap says the same of whoever has not got it and of whoever is gone.
+        if (!this.signal.aborted) this.#answers.set(peer, isHere() ? 'no' : 'unreached')
         this.#wake()
       }
     )
@@ -288,7 +293,7 @@ class Race {
   }
 
   report(): Tried['bitswap'] {
-    return [...this.#states].map(([peer, state]) => ({ peer, refused: state === 'refused' }))
+    return [...this.#answers].map(([peer, answer]) => ({ peer, answer }))
   }
 
   /** Waits until somebody answers, the other thing ends, the time is up, or all is over. */

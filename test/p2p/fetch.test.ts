@@ -4,6 +4,7 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 import { afterEach, expect, test } from 'vitest'
 import type { Blockstore } from '../../node/p2p/components.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
+import { shortPeer } from '../../protocol/peer-text.ts'
 import { registryNamed, stopNodes, testNode } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 
@@ -92,7 +93,7 @@ test('with liars only the fetch ends at its deadline and says whom it asked', as
   session.close()
   if (!isRegistryError(error)) throw error
   expect(error.code).toBe('CONTENT_UNAVAILABLE')
-  expect(error.tried).toContain('asked 1 peers, 0 said no, 1 did not answer in 1.5 s')
+  expect(error.tried).toContain('asked 1 peer, 0 said no, 1 did not answer in 1.5 s')
   expect(await me.blocks.has(cid)).toBe(false)
 })
 
@@ -105,9 +106,24 @@ test('a neighbour that has not got it says so', async () => {
   const session = me.swarm.fetch(registry)
   await expect(session.block(rawCid(randomBytes(9)))).rejects.toMatchObject({
     code: 'CONTENT_UNAVAILABLE',
-    message: expect.stringContaining('asked 1 peers, 1 said no') as string
+    message: expect.stringContaining('asked 1 peer, 1 said no') as string
   })
   session.close()
+})
+
+test('a peer that is gone has not said no', async () => {
+  const [gone, me] = [
+    await testNode({ registries }),
+    await testNode({ registries, config: { tuning: { blockTimeoutMs: 700, hedgeMs: 100 } } })
+  ]
+  const { peerId } = gone.swarm
+  await me.swarm.connect(gone.address())
+  await gone.stop()
+  const session = me.swarm.fetch(registry, { providers: [peerId] })
+  const error: unknown = await session.block(rawCid(randomBytes(9))).catch((thrown: unknown) => thrown)
+  session.close()
+  if (!isRegistryError(error)) throw error
+  expect(error.tried).toContain(`over bitswap: ${shortPeer(peerId)} could not be reached`)
 })
 
 test('a fetch that is given up stops at once', async () => {
