@@ -1,8 +1,9 @@
-import type { CutReason, FactWay } from './p2p/components.ts'
+import type { CutReason, FactWay, GossipVerdict } from './p2p/components.ts'
 import type { Metric, Metrics } from './runtime/metrics.ts'
 
 const FACT_WAYS = ['gossip', 'sync', 'snapshot'] as const satisfies readonly FactWay[]
 const CUTS = ['invalid-facts', 'gossip-score', 'malformed-message', 'lied'] as const satisfies readonly CutReason[]
+const VERDICTS = ['accept', 'pending', 'ignore', 'reject'] as const satisfies readonly GossipVerdict[]
 const RESULTS = ['ok', 'failed'] as const
 
 type None = Record<never, never>
@@ -10,6 +11,7 @@ type None = Record<never, never>
 /** What is counted of what peers send and are sent. Labels are from closed sets; ids go to the log only. */
 export class Counts {
   readonly #facts: Metric<{ readonly way: typeof FACT_WAYS }>
+  readonly #gossip: Metric<{ readonly verdict: typeof VERDICTS }>
   readonly #sessions: Metric<None>
   readonly #missing: Metric<None>
   readonly #cuts: Metric<{ readonly reason: typeof CUTS }>
@@ -21,6 +23,9 @@ export class Counts {
     this.#facts = metrics.counter('ggen_facts_received_total', 'Facts that peers brought and that were taken', {
       way: FACT_WAYS
     })
+    this.#gossip = metrics.counter('ggen_gossip_messages_total', 'Messages of gossip by what was said of them', {
+      verdict: VERDICTS
+    })
     this.#sessions = metrics.counter('ggen_sync_sessions_total', 'Comparisons with a peer that came to their end', {})
     this.#missing = metrics.counter('ggen_sync_missing_total', 'Facts that peers named and did not deliver', {})
     this.#cuts = metrics.counter('ggen_peers_cut_total', 'Peers that were cut off', { reason: CUTS })
@@ -31,6 +36,10 @@ export class Counts {
 
   fact(way: FactWay): void {
     this.#facts.add({ way })
+  }
+
+  gossip(verdict: GossipVerdict): void {
+    this.#gossip.add({ verdict })
   }
 
   compared(missing: number): void {

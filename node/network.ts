@@ -150,6 +150,7 @@ export class Network {
     const { caughtUp, sources, changes, mirror, log, onCompared, registries, meter } = this.#components
     return {
       onFact: ({ way }) => meter.counts.fact(way),
+      onGossip: ({ verdict }) => meter.counts.gossip(verdict),
       onCut: ({ reason }) => meter.counts.cut(reason),
       onPeer: () => {
         mirror.retry()

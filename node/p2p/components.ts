@@ -206,11 +206,16 @@ export type CutReason = 'invalid-facts' | 'gossip-score' | 'malformed-message' |
 export type FactWay = 'gossip' | 'sync' | 'snapshot'
 
 /** What a swarm tells its owner. Listeners must not throw; they are called in the order of the events. */
+/** What became of a message of gossip. */
+export type GossipVerdict = 'accept' | 'pending' | 'ignore' | 'reject'
+
 export interface SwarmEvents {
   onPeer?(peer: string): void
   onPeerGone?(peer: string): void
   /** A peer says that it holds something else than before. */
   onTold?(): void
+  /** What somebody told on the topic of a registry was judged. */
+  onGossip?(message: { readonly verdict: GossipVerdict }): void
   onFact?(fact: { readonly registry: RegistryId; readonly peer: string; readonly way: FactWay }): void
   /** A peer of a private swarm is no member any more, and everything that was open to it has ended. */
   onExpelled?(peer: string): void

@@ -166,6 +166,11 @@ export class Gossip {
     return this.#components.pubsub.getSubscribers(this.#components.topicOf(registry)).map(peer => peer.toString())
   }
 
+  /** Peers to whom what is told goes at once, whatever the topic. */
+  get meshPeers(): number {
+    return new Set([...this.#internals.mesh.values()].flatMap(peers => [...peers])).size
+  }
+
   async #validate(registry: RegistryId, from: PeerId, message: Message): Promise<TopicValidatorResult> {
     const peer = from.toString()
     // A peer that was cut may have messages left in this RPC; they are worth no more work.
@@ -208,6 +213,7 @@ export class Gossip {
 
   #conclude(verdict: Verdict, registry: RegistryId, peer: string): TopicValidatorResult {
     const { peers, events, readSoon } = this.#components
+    events.onGossip?.({ verdict: verdict.verdict })
     switch (verdict.verdict) {
       case 'accept':
         events.onFact?.({ registry, peer, way: 'gossip' })
@@ -261,6 +267,8 @@ interface Internals {
   readonly topicScores: Record<string, TopicScoreParams>
   readonly score: { addIP(peer: string, ip: string): void }
   readonly streamsOutbound: ReadonlyMap<string, unknown>
+  /** By topic. */
+  readonly mesh: ReadonlyMap<string, ReadonlySet<string>>
   getScore(peer: string): number
 }
 
@@ -272,6 +280,7 @@ function internalsOf(pubsub: GossipSub): Internals {
   const allowedTopics: unknown = Reflect.get(pubsub, 'allowedTopics')
   const score: unknown = Reflect.get(pubsub, 'getScore')
   const streamsOutbound: unknown = Reflect.get(pubsub, 'streamsOutbound')
+  const mesh: unknown = Reflect.get(pubsub, 'mesh')
   const topicScores = ['opts', 'scoreParams', 'topics'].reduce<unknown>(
     (at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined),
     pubsub
@@ -279,7 +288,8 @@ function internalsOf(pubsub: GossipSub): Internals {
   const table: unknown = Reflect.get(pubsub, 'score')
   const hasAddresses = typeof table === 'object' && table !== null && typeof Reflect.get(table, 'addIP') === 'function'
   const hasScores = typeof score === 'function' && typeof topicScores === 'object' && hasAddresses
-  if (!(allowedTopics instanceof Set) || !(streamsOutbound instanceof Map) || !hasScores) {
+  const hasPeers = streamsOutbound instanceof Map && mesh instanceof Map
+  if (!(allowedTopics instanceof Set) || !hasPeers || !hasScores) {
     throw new RegistryError('INTERNAL', 'gossipsub no longer keeps its tables where they can be changed')
   }
   return {
@@ -287,6 +297,7 @@ function internalsOf(pubsub: GossipSub): Internals {
     topicScores: topicScores as Record<string, TopicScoreParams>,
     score: table as Internals['score'],
     streamsOutbound: streamsOutbound as Internals['streamsOutbound'],
+    mesh: mesh as Internals['mesh'],
     getScore: peer => Number(Reflect.apply(score, pubsub, [peer]))
   }
 }

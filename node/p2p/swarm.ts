@@ -53,6 +53,8 @@ export interface Swarm {
   heldUnder(peer: string): Uint8Array | undefined
   /** Bytes over all sockets since the start. */
   traffic(): Traffic
+  /** Peers to whom new facts are told at once. */
+  meshPeers(): number
   /**
    * Dials and waits for the introduction.
    * @throws RegistryError PEER_UNREACHABLE | PEER_SILENT | PEER_INCOMPATIBLE | NOT_AUTHORIZED
@@ -116,6 +118,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     peers: () => peerInfos(peers, gossip, meter),
     heldUnder: peer => peers.get(peer)?.under,
     traffic: () => meter.total(),
+    meshPeers: () => gossip.meshPeers,
     connect: async (address, { signal } = {}) => {
       const target = parseTarget(address)
       return await dial(host, target, {

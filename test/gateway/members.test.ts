@@ -104,6 +104,12 @@ test('numbers have an address of their own, and name no private swarm, peer or p
     expect(line).toMatch(/^(?:# (?:HELP|TYPE) .+|[a-z_0-9]+(?:\{(?:[a-z_]+="[^"\\\n]*",?)+\})? -?[0-9.e+-]+)$/)
   }
   expect(text).toMatch(/^ggen_store_facts [1-9]/m)
+  for (const what of ['blocks', 'bytes', 'contents']) {
+    expect(text).toMatch(new RegExp(`^ggen_store_${what}\\{swarm="private"\\} [1-9]`, 'm'))
+    expect(text).toContain(`ggen_store_${what}{swarm="public"} 0`)
+  }
+  expect(text).toContain('ggen_store_damaged_blocks{swarm="private"} 0')
+  expect(text).toContain('ggen_gossip_messages_total{verdict="reject"} 0')
   expect(text).toMatch(/^ggen_swarms\{swarm="private"\} 1$/m)
   expect(text).toMatch(/^ggen_gateway_answers_total\{status="2xx"\} [1-9]/m)
   expect(text).toMatch(/^ggen_cpu_seconds_total [0-9.]+$/m)

@@ -26,6 +26,8 @@ test('a fact that one node publishes reaches two others that follow the registry
   a.facts.add(fact)
   await a.swarm.publishFact(registry, fact.id, fact.bytes)
   expect(await b.events.next('onFact')).toEqual({ registry, peer: a.swarm.peerId, way: 'gossip' })
+  expect(await b.events.next('onGossip')).toEqual({ verdict: 'accept' })
+  await expect.poll(() => b.swarm.meshPeers()).toBe(2)
   expect(await c.events.next('onFact')).toEqual({ registry, peer: b.swarm.peerId, way: 'gossip' })
 })
 
