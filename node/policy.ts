@@ -1,12 +1,11 @@
 import { join } from 'node:path'
 import { verifyException } from '../attestation/sign-exception.ts'
-import type { Authority } from '../protocol/authority.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
 import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
-import { ownersAt } from '../protocol/roles.ts'
 import { firstSeen } from './first-seen.ts'
+import { ownKeys } from './own-keys.ts'
 import type { NodeParts } from './parts.ts'
 import { registryPolicies } from './registry-policies.ts'
 import { nodePolicyFile, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
@@ -36,13 +35,7 @@ export function composePolicy(parts: Composing, statements: Statements): PolicyP
 }
 
 function composeJudging(parts: Composing, statements: Statements): JudgeComponents {
-  const { clock, gate, precedence, registries, signer, view } = parts
-  const owned = new WeakMap<Authority, boolean>()
-  const isOwner = (authority: Authority): boolean => {
-    const is = owned.get(authority) ?? ownersAt(authority, authority.head).includes(signer.principal)
-    owned.set(authority, is)
-    return is
-  }
+  const { clock, precedence, registries, signer, view } = parts
   const known = (id: RegistryId) => registries.all.find(entry => entry.id === id)
   return {
     ...statements,
@@ -52,11 +45,7 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
       const isPrivate = entry !== undefined && precedence.isPrivate(entry)
       return { alias: entry?.alias ?? id, isPrivate, staleHours: entry?.made === true ? 0 : staleHours(parts, id) }
     },
-    isOwn: (registry, by) => {
-      if (by === signer.principal) return true
-      const authority = gate.state(registry)?.authority
-      return authority !== undefined && isOwner(authority)
-    },
+    ownKeys: () => ownKeys(parts.home, signer.principal),
     firstSeen: (registry, facts, observations) => firstSeen(parts, registry, facts, observations),
     policies: async (project, registries) => [
       ...(await policiesOf(parts.home, project)),

@@ -1,10 +1,11 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signException } from '../../attestation/sign-exception.ts'
 import { signReceipt } from '../../attestation/sign-receipt.ts'
 import { AttestationReader } from '../../node/services/attest/reader.ts'
 import { composeStatements } from '../../node/statements.ts'
+import { writeKey } from '../../storage/key-files.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
 import { TrustRecords } from '../../storage/trust-records.ts'
 import { composePolicy } from '../../node/policy.ts'
@@ -151,6 +152,21 @@ describe('age', () => {
     here.now -= 48 * HOUR
     expect(await denials('1.1.0')).toEqual(['release-age'])
     expect(await denials('1.1.0', nodeOf(acme.root))).toEqual([])
+  })
+
+  test('who owns a registry waits for what others publish there, and not for what he signed by another key of his', async () => {
+    const guest = person('guest')
+    const { id: head } = acme.grant(guest.did, 'publisher')
+    await tell('1.1.0', guest, head)
+    const owner = nodeOf(acme.root)
+    expect(await denials('1.1.0', owner)).toEqual(['trust-downgrade', 'release-age'])
+    await mkdir(join(home, 'keys'), { recursive: true })
+    // Attack: a key that others of this machine could have read is nobody's.
+    await writeKey(join(home, 'keys'), 'laptop', guest.secret)
+    await chmod(join(home, 'keys/laptop.pem'), 0o644)
+    expect(await denials('1.1.0', owner)).toEqual(['trust-downgrade', 'release-age'])
+    await chmod(join(home, 'keys/laptop.pem'), 0o600)
+    expect(await denials('1.1.0', owner)).toEqual([])
   })
 })
 
