@@ -67,8 +67,13 @@ test('a registry that was compared with nobody for longer than the policies bear
   expect(await warnings()).toEqual([
     'stale: acme is stale: it was compared with nobody for 10 days; what was withdrawn since is not known here'
   ])
+  expect(await at.policy.staleness(at.acme.registry)).toEqual({ hours: 240, maxHours: 24, stale: true })
   await writeFile(join(at.home, 'policy.toml'), 'version = 1\nmax-staleness = "11d"\n')
   expect(await warnings()).toEqual([])
+  expect(await at.policy.staleness(at.acme.registry)).toEqual({ hours: 240, maxHours: 264, stale: false })
+  // What can't be read is no reason to say nothing.
+  await writeFile(join(at.home, 'policy.toml'), 'version =')
+  expect(await at.policy.staleness(at.acme.registry)).toMatchObject({ maxHours: 24, stale: true })
   await writeFile(join(at.home, 'policy.toml'), 'version = 1\n')
   await at.here.read(at.acme)
   expect(await warnings()).toEqual([])
