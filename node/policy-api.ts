@@ -180,7 +180,11 @@ export async function allow(
   )
 }
 
-/** `acme:left-pad`, `acme:left-pad@1.0.0`, or `acme:*` for all of a registry. */
+/**
+ * `acme:left-pad`, `acme:left-pad@1.0.0`, or `acme:*` for all of a registry. Attack: a name that was misspelled, and that somebody takes
+ * later: what nobody has seen is excused from nothing beforehand.
+ * @throws RegistryError UNKNOWN_PACKAGE | UNKNOWN_VERSION
+ */
 async function aboutOf(
   parts: NodeParts,
   text: string
@@ -191,6 +195,12 @@ async function aboutOf(
   const { reference, registry } = await meantReference(parts, text)
   const { name, range } = reference
   const version = range === undefined ? null : orderingOf(ecosystemOf(name)).parseVersion(range)
+  const { versions } = await parts.view.package(registry.id, name)
+  if (version !== null && !versions.some(stated => stated.version === version))
+    throw new RegistryError(
+      'UNKNOWN_VERSION',
+      `${shortNameOf(name)} has no version ${version} to make an exception for`
+    )
   return { registry: registry.id, package: name, version }
 }
 

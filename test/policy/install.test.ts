@@ -54,6 +54,17 @@ describe('what a policy refuses is placed', () => {
   })
 })
 
+test('nobody is excused beforehand from what nobody has seen', async () => {
+  const folder = await tempDir('project')
+  const until = new Date(Date.now() + 7 * 24 * 60 * 60 * 1000).toISOString().slice(0, 10)
+  const allow = (reference: string) =>
+    codeOfAsync(() => acme.install(folder, ['single'], { allow: ['yanked', reference], until, reason: 'ours' }))
+  expect(await allow('acme:singel')).toBe('UNKNOWN_PACKAGE')
+  expect(await allow('acme:single@9.0.0')).toBe('UNKNOWN_VERSION')
+  expect(await readdir(folder)).toEqual([])
+  expect(await allow('acme:single@1.0.0')).toBe('none')
+})
+
 test('a registry that was compared with nobody for longer than the policies bear is called stale, with its age', async () => {
   const at = await Hearing.of(['1.0.0', '1.1.0'])
   const candidates = [await at.candidate('1.0.0')]
