@@ -256,6 +256,7 @@ async function registryStatus(parts: NodeParts, entry: FollowedRegistry): Promis
     pending: gate.pendingCount(id),
     sources: parts.sources(id),
     singleSource,
+    staleness: await parts.policy.staleness(id),
     digest: toHex(await view.digest(id))
   }
 }

@@ -24,7 +24,8 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
   return {
     registryShow: async ({ registry }) => {
       const { id, alias, isDefault, singleSource } = registries.find(registry)
-      return { ...(await showRegistry(authority, id)), alias, isDefault, sources: parts.sources(id), singleSource }
+      const known = { alias, isDefault, sources: parts.sources(id), singleSource }
+      return { ...(await showRegistry(authority, id)), ...known, staleness: await parts.policy.staleness(id) }
     },
     registryRemove: params => removeRegistry(parts, params),
     roleList: async params => {

@@ -16,9 +16,9 @@ import { judgeLock } from './policy-lock.ts'
 import { policySuggest } from './policy-suggest.ts'
 import { registryPolicyApi } from './registry-policy-api.ts'
 import { keysOf } from './services/policy/install.ts'
-import { exceptionWay, forward, referenceOf } from './services/policy/forward.ts'
+import { Ways } from './services/policy/forward.ts'
 import type { Candidate } from './services/policy/candidate.ts'
-import type { Judged, Judgement, LoadedPolicy } from './services/policy/judge.ts'
+import type { Judgement, LoadedPolicy } from './services/policy/judge.ts'
 import type {
   AllowParams,
   Difference,
@@ -27,6 +27,7 @@ import type {
   ShownRule,
   ShownVerdict
 } from './services/policy/methods.ts'
+import { shownVerdict } from './services/policy/shown.ts'
 
 /** The calls about what may be installed. */
 export function policyApi(parts: NodeParts): Pick<Api, keyof PolicyMethods> {
@@ -38,7 +39,7 @@ export function policyApi(parts: NodeParts): Pick<Api, keyof PolicyMethods> {
         policies: policies.map(shownPolicy),
         judged: judged.length,
         denied: judged.filter(({ verdict }) => verdict === 'deny').length,
-        packages: (await shownVerdicts(parts, judgement, isSaying)).filter(({ rules }) => rules.length > 0)
+        packages: (await shownVerdicts(parts, judgement)).filter(({ rules }) => rules.length > 0)
       }
     },
     policyExplain: (params, context) => explain(parts, params, context),
@@ -58,8 +59,9 @@ async function explain(
   const judgement = await parts.policy.judge(project, [candidate], signal)
   const [only] = judgement.judged
   if (only === undefined) throw new RegistryError('INTERNAL', 'nothing was judged')
+  const now = parts.clock.now()
   return {
-    ...(await shownVerdict(parts, only, judgement, { isShown: () => true, isAdvised: true })),
+    ...(await shownVerdict(only, { judgement, ways: new Ways(judgement, now), now, isShown: () => true })),
     policies: judgement.policies.map(shownPolicy)
   }
 }
@@ -94,14 +96,13 @@ async function simulate(
   const policies: readonly LoadedPolicy[] = [{ name: 'simulated', policy, isLocal: true }, ...others]
   const now = await judgeLock(parts, { project, by: parts.policy.judge, signal })
   const then = await judgeLock(parts, { project, by: parts.policy.judgeBy(policies), signal })
+  const time = parts.clock.now()
+  const showing = { judgement: then, ways: new Ways(then, time), now: time, isShown: isSaying }
   const differences: Difference[] = []
   for (const [i, one] of then.judged.entries()) {
     const before = now.judged[i]?.verdict ?? 'allow'
     if (before === one.verdict) continue
-    const { reference, rules } = await shownVerdict(parts, one, then, {
-      isShown: isSaying,
-      isAdvised: differences.length < LIMITS.policy.named
-    })
+    const { reference, rules } = await shownVerdict(one, showing)
     differences.push({ reference, now: before, then: one.verdict, rules })
   }
   return { policies: policies.map(shownPolicy), judged: then.judged.length, differences }
@@ -116,41 +117,13 @@ function isSaying({ outcome }: Pick<ShownRule, 'outcome'>): boolean {
   return outcome !== 'passed' && outcome !== 'skipped'
 }
 
-type IsShown = (rule: Pick<ShownRule, 'outcome'>) => boolean
-
-async function shownVerdicts(
-  parts: NodeParts,
-  judgement: Judgement,
-  isShown: IsShown
-): Promise<readonly ShownVerdict[]> {
-  const shown: ShownVerdict[] = []
-  // Ways forward are looked for where somebody can still read them all: each is many judgements.
-  let ways = LIMITS.policy.named
-  for (const one of judgement.judged) {
-    const isAdvised = one.verdict !== 'allow' && ways-- > 0
-    shown.push(await shownVerdict(parts, one, judgement, { isShown, isAdvised }))
-  }
-  return shown
-}
-
-async function shownVerdict(
-  { clock }: NodeParts,
-  judged: Judged,
-  judgement: Judgement,
-  { isShown, isAdvised }: { readonly isShown: IsShown; readonly isAdvised: boolean }
-): Promise<ShownVerdict> {
-  const { registry, name, version } = judged.candidate
+/** Each costs many judgements where nobody was refused for the same reason before: so they are made one after the other. */
+async function shownVerdicts({ clock }: NodeParts, judgement: Judgement): Promise<readonly ShownVerdict[]> {
   const now = clock.now()
-  const rules: ShownRule[] = []
-  for (const rule of judged.rules.filter(isShown)) {
-    const isWanted = isAdvised && (rule.outcome === 'deny' || rule.outcome === 'warn')
-    const way = isWanted ? await forward(judged, rule, judgement, now) : undefined
-    const exception = rule.outcome === 'deny' ? exceptionWay(judged, rule, judgement, now) : undefined
-    const command = exception?.startsWith('--') === true ? `ggen-node install ${exception}` : exception
-    const ways = [way, command].filter(text => text !== undefined)
-    rules.push({ ...rule, forward: ways.length === 0 ? null : ways.join('; or ') })
-  }
-  return { reference: referenceOf(judged), registry, name, version, verdict: judged.verdict, rules }
+  const showing = { judgement, ways: new Ways(judgement, now), now, isShown: isSaying }
+  const shown: ShownVerdict[] = []
+  for (const one of judgement.judged) shown.push(await shownVerdict(one, showing))
+  return shown
 }
 
 /**
@@ -207,7 +180,11 @@ export async function allow(
   )
 }
 
-/** `acme:left-pad`, `acme:left-pad@1.0.0`, or `acme:*` for all of a registry. */
+/**
+ * `acme:left-pad`, `acme:left-pad@1.0.0`, or `acme:*` for all of a registry. Attack: a name that was misspelled, and that somebody takes
+ * later: what nobody has seen is excused from nothing beforehand.
+ * @throws RegistryError UNKNOWN_PACKAGE | UNKNOWN_VERSION
+ */
 async function aboutOf(
   parts: NodeParts,
   text: string
@@ -218,6 +195,12 @@ async function aboutOf(
   const { reference, registry } = await meantReference(parts, text)
   const { name, range } = reference
   const version = range === undefined ? null : orderingOf(ecosystemOf(name)).parseVersion(range)
+  const { versions } = await parts.view.package(registry.id, name)
+  if (version !== null && !versions.some(stated => stated.version === version))
+    throw new RegistryError(
+      'UNKNOWN_VERSION',
+      `${shortNameOf(name)} has no version ${version} to make an exception for`
+    )
   return { registry: registry.id, package: name, version }
 }
 

@@ -1,18 +1,19 @@
 import { join } from 'node:path'
 import { verifyException } from '../attestation/sign-exception.ts'
-import type { Authority } from '../protocol/authority.ts'
 import type { RegistryId } from '../protocol/cid.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
-import { DEFAULT_PRESET } from '../protocol/policy/presets.ts'
-import { ownersAt } from '../protocol/roles.ts'
+import { DEFAULT_PRESET, PARAMETERS } from '../protocol/policy/presets.ts'
 import { firstSeen } from './first-seen.ts'
+import { ownKeys } from './own-keys.ts'
 import type { NodeParts } from './parts.ts'
 import { registryPolicies } from './registry-policies.ts'
 import { nodePolicyFile, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
 import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
-import type { PolicySigner, PolicyParts } from './services/policy/parts.ts'
+import type { PolicyParts, PolicySigner } from './services/policy/parts.ts'
+import type { Staleness } from './services/policy/staleness.ts'
 import type { PolicySources } from './services/policy/sources.ts'
 import type { Sources } from './sources.ts'
 
@@ -31,18 +32,13 @@ export function composePolicy(parts: Composing, statements: Statements): PolicyP
     judgeBy: policies => judge({ ...components, policies: async () => policies }),
     policies: components.policies,
     attestations: components.attestations,
+    staleness: registry => staleness(components, registry),
     signer: parts.signer
   }
 }
 
 function composeJudging(parts: Composing, statements: Statements): JudgeComponents {
-  const { clock, gate, precedence, registries, signer, view } = parts
-  const owned = new WeakMap<Authority, boolean>()
-  const isOwner = (authority: Authority): boolean => {
-    const is = owned.get(authority) ?? ownersAt(authority, authority.head).includes(signer.principal)
-    owned.set(authority, is)
-    return is
-  }
+  const { clock, precedence, registries, signer, view } = parts
   const known = (id: RegistryId) => registries.all.find(entry => entry.id === id)
   return {
     ...statements,
@@ -52,11 +48,7 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
       const isPrivate = entry !== undefined && precedence.isPrivate(entry)
       return { alias: entry?.alias ?? id, isPrivate, staleHours: entry?.made === true ? 0 : staleHours(parts, id) }
     },
-    isOwn: (registry, by) => {
-      if (by === signer.principal) return true
-      const authority = gate.state(registry)?.authority
-      return authority !== undefined && isOwner(authority)
-    },
+    ownKeys: () => ownKeys(parts.home, signer.principal),
     firstSeen: (registry, facts, observations) => firstSeen(parts, registry, facts, observations),
     policies: async (project, registries) => [
       ...(await policiesOf(parts.home, project)),
@@ -67,6 +59,25 @@ function composeJudging(parts: Composing, statements: Statements): JudgeComponen
     registryCalled: text => registries.all.find(({ id, alias }) => alias === text || id === text)?.id,
     ownKey: signer.principal,
     now: () => clock.now()
+  }
+}
+
+/** As installs see it: of several policies that are about its releases the shortest holds. */
+async function staleness({ policies, registry }: JudgeComponents, id: RegistryId): Promise<Staleness> {
+  const { staleHours } = registry(id)
+  const maxHours = await bearable(policies, id)
+  const hours = staleHours >= LIMITS.policy.neverHours ? null : staleHours
+  return { hours, maxHours, stale: staleHours >= maxHours }
+}
+
+async function bearable(policies: JudgeComponents['policies'], registry: RegistryId): Promise<number> {
+  try {
+    const inForce = await policies(undefined, new Set([registry]))
+    return Math.min(...inForce.map(({ policy }) => policy.maxStaleHours))
+  } catch (error) {
+    // Nothing is installed by a policy that can't be read, and its age is shown all the same.
+    if (isRegistryError(error)) return PARAMETERS.staleHours
+    throw error
   }
 }
 

@@ -83,6 +83,8 @@ export interface RegistryErrorOptions {
   readonly detail?: Readonly<Record<string, string | number>>
   /** What was tried before giving up, in order. */
   readonly tried?: readonly string[]
+  /** Of a refusal by rules: what they say of each thing, in the shape of `policy check`. For programs. */
+  readonly verdicts?: readonly object[]
   /** What the person can do now: one imperative sentence or a command. */
   readonly next?: string
 }
@@ -93,13 +95,19 @@ export class RegistryError extends Error {
   readonly code: ErrorCode
   readonly detail: Readonly<Record<string, string | number>>
   readonly tried: readonly string[]
+  readonly verdicts: readonly object[]
   readonly next: string | undefined
 
-  constructor(code: ErrorCode, message: string, { cause, detail = {}, tried = [], next }: RegistryErrorOptions = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { cause, detail = {}, tried = [], verdicts = [], next }: RegistryErrorOptions = {}
+  ) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.detail = detail
     this.tried = tried
+    this.verdicts = verdicts
     this.next = next
   }
 }

@@ -78,9 +78,10 @@ const NEXT: Readonly<Partial<Record<ErrorCode, string>>> = {
 /** What happened, what was tried, what to do next. Returns the exit code. */
 export function printError(error: unknown, voice: Voice): number {
   const known = isRegistryError(error) ? error : new RegistryError('INTERNAL', messageOf(error))
-  const { code, message, tried, detail } = known
+  const { code, message, tried, verdicts, detail } = known
   const next = known.next ?? NEXT[code] ?? 'ggen-node doctor looks for what is wrong here'
-  if (voice.json) printJson({ ok: false, v: JSON_VERSION, error: { code, message, tried, next, detail } })
+  const refused = verdicts.length === 0 ? {} : { verdicts }
+  if (voice.json) printJson({ ok: false, v: JSON_VERSION, error: { code, message, tried, next, detail, ...refused } })
   else {
     // styleText asks the stream: no colours into a pipe, none with NO_COLOR.
     const head = styleText('red', 'error', { stream: process.stderr })

@@ -5,7 +5,7 @@ import { roleLines } from './role.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { countParam, textParam } from './signed.ts'
-import { sourceLines, sourceNote } from './source-note.ts'
+import { sourceLines, viewNotes } from './source-note.ts'
 import { gutter, nextStep, under } from './style.ts'
 import { aliasText } from './swarm-text.ts'
 
@@ -65,7 +65,6 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
   const aside = Object.entries(shown.setAside).map(([reason, count]) => `${count} ${reason}`)
   const others = roles.filter(({ role, scope }) => role !== 'recovery' && (role !== 'owner' || scope !== '*'))
   const forks = shown.forks.open.length
-  const note = sourceNote(shown)
   return [
     ...table([
       ['Registry', `${name}, here ${alias}${isDefault ? ' (default)' : ''}`],
@@ -82,7 +81,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
       ],
       ['Digest', shown.digest]
     ]),
-    ...(note === undefined ? [] : [gutter('Note', note, 'note')]),
+    ...viewNotes(shown).map(([label, text]) => gutter(label, text, 'note')),
     ...(others.length === 0 ? [] : roleLines(others)),
     ...(shown.conflicts + forks === 0 ? [] : [nextStep(`ggen-node conflict list --registry ${alias}`)])
   ]

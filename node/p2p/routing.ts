@@ -19,33 +19,52 @@ export class ContentRouting {
   readonly #queue = new Map<string, CID>()
   readonly #abort = new AbortController()
   readonly #held: HeldRoots | undefined
+  readonly #isLeech: boolean
+  /** What was said once and is not said now: it is said again as soon as it may be. Beyond the bound, with the next round of whoever keeps it. */
+  readonly #away = new Set<string>()
   #worker: Promise<void> | undefined
   #stopListening: () => void = () => undefined
 
   constructor(
     host: Host,
-    { clock, log, held }: { readonly clock: Clock; readonly log: Log; readonly held?: HeldRoots }
+    {
+      clock,
+      log,
+      held,
+      isLeech = false
+    }: { readonly clock: Clock; readonly log: Log; readonly held?: HeldRoots; readonly isLeech?: boolean }
   ) {
     this.#host = host
     this.#clock = clock
     this.#log = log
     this.#held = held
+    this.#isLeech = isLeech
   }
 
   start(): void {
     if (this.#held === undefined) return
-    this.#stopListening = this.#held.onChange((root, isHeld) => (isHeld ? undefined : this.#withdraw(root)))
+    this.#stopListening = this.#held.onChange((root, isHeld) => (isHeld ? this.#restore(root) : this.#withdraw(root)))
   }
 
   /** The records that others have run out. */
   #withdraw(root: ContentId): void {
     const cid = toLink(root)
     this.#queue.delete(cid.toString())
+    this.#noteAway(cid)
     const { contentRouting } = this.#host
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(LIMITS.dht.provideMs)])
     contentRouting
       .cancelReprovide(cid, { signal })
       .catch((error: unknown) => this.#log.debug('not withdrawn', { cid: root, error: messageOf(error) }))
+  }
+
+  #noteAway(cid: CID): void {
+    if (!this.#isLeech && this.#away.size < LIMITS.dht.provideQueue) this.#away.add(cid.toString())
+  }
+
+  #restore(root: ContentId): void {
+    const cid = toLink(root)
+    if (this.#away.delete(cid.toString())) this.provide(cid)
   }
 
   async #isWithheld(cid: CID): Promise<boolean> {
@@ -98,7 +117,10 @@ export class ContentRouting {
       if (next === undefined) break
       const [key, cid] = next
       this.#queue.delete(key)
-      if (await this.#isWithheld(cid)) continue
+      if (await this.#isWithheld(cid)) {
+        this.#noteAway(cid)
+        continue
+      }
       const time = deadline(this.#clock, LIMITS.dht.provideMs, this.#abort.signal)
       try {
         await this.#host.contentRouting.provide(cid, { signal: time.signal })

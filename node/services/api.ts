@@ -16,6 +16,7 @@ import type { ImportResult } from './import-folders.ts'
 import type { InstallResult } from './install-result.ts'
 import type { OutdatedResult } from './project/newer.ts'
 import type { AllowParams, PolicyMethods } from './policy/methods.ts'
+import type { Staleness } from './policy/staleness.ts'
 import type { Published } from './publish.ts'
 import type { FoundPackage } from './search.ts'
 import type { StoreMethods } from './store/methods.ts'
@@ -61,6 +62,8 @@ export interface RegistryStatus {
   readonly sources: number
   /** It was made here, or somebody said that one peer is enough. */
   readonly singleSource: boolean
+  /** A view that is older than the policies of this node bear is stale: what was withdrawn since is not known here. */
+  readonly staleness: Staleness
   /** sha2-256 in hex, equal on all nodes that hold the same set. */
   readonly digest: string
 }

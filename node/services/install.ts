@@ -165,7 +165,7 @@ async function judged(
   const candidates = toCandidates(target, before, id => !isRemoval || placed.has(id))
   if (!request.offline) await askDomains(keysOf(candidates), signal)
   const judgement = await judge(request.project, candidates, signal)
-  await assertAllowed(judgement, now())
+  await assertAllowed(judgement, now(), signal)
   return judgement
 }
 

@@ -7,6 +7,12 @@ export function isDay(text: string): boolean {
   return Number.isFinite(time) && new Date(time).toISOString().startsWith(text)
 }
 
+/** A number of hours as people say it. */
+export function hoursText(hours: number): string {
+  if (hours >= 72) return `${Math.floor(hours / 24)} days`
+  return hours === 1 ? '1 hour' : `${hours} hours`
+}
+
 /** The end of a day in UTC, in milliseconds since 1970. */
 export function endOfDay(day: string): number {
   return Date.parse(`${day}T00:00:00Z`) + DAY_MS

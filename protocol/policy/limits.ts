@@ -56,6 +56,8 @@ export const POLICY_LIMITS = Object.freeze({
   receipts: 20,
   /** refused packages that an error names, and other versions that are looked at to find one that passes */
   named: 20,
+  /** refusals by one rule each that one answer tells programs of */
+  denials: 10_000,
   alternatives: 20,
   /** releases judged at a time before others get their turn */
   releasesPerTurn: 50

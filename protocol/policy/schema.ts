@@ -32,7 +32,7 @@ export const SCHEMA = {
       },
       own: {
         type: 'bool',
-        doc: 'signed by a key of this node, or in a registry that such a key owns',
+        doc: 'signed by a key of this node; what others publish in a registry of ours is theirs',
         example: 'release.own || age.hours >= 24'
       },
       locked: {

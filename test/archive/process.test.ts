@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, watch } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
@@ -107,6 +107,7 @@ describe('the process that reads an archive', () => {
   })
 
   test('does not look into what is packed twice, damaged, or cut off', async () => {
+    expect(await codeOf({ bytes: rawTar([{ name: 'a', body: 'a' }], { end: 0 }) })).toBe('MALFORMED')
     const archive = gzipSync(rawTar([{ name: 'a', body: 'a'.repeat(5_000) }]))
     expect(await codeOf({ bytes: gzipSync(archive) })).toBe('MALFORMED')
     expect(await codeOf({ bytes: archive.subarray(0, -20) })).toBe('MALFORMED')
@@ -149,11 +150,38 @@ describe('the process that reads an archive', () => {
     expect(pids).toEqual([])
   })
 
+  test('is not even started for more than an archive may have, or for what is no file', async () => {
+    const folder = await tempDir('archive')
+    const [large, pipe] = [join(folder, 'large'), join(folder, 'pipe')]
+    await writeFile(large, gzipSync('x'))
+    await truncate(large, LIMITS.foreign.fileBytes + 1)
+    await promisify(execFile)('mkfifo', [pipe])
+    for (const [file, code] of [
+      [large, 'LIMIT_EXCEEDED'],
+      [pipe, 'UNKNOWN_FILE'],
+      [folder, 'UNKNOWN_FILE']
+    ] as const) {
+      const started: number[] = []
+      const program = { root: packagePath(), onStart: (pid: number) => void started.push(pid) }
+      const order = { file, target: join(folder, 'target') }
+      const unpacking = unpackArchive({ clock: testClock(), program }, order, new AbortController().signal)
+      expect(await codeOfAsync(() => unpacking)).toBe(code)
+      expect(started).toEqual([])
+    }
+  })
+
   test.each([
     ['tells of a way out', 'escape', 'HOSTILE_PATH'],
     ['sends more than it announced', 'long', 'INTERNAL'],
     ['sends less than it announced', 'short', 'MALFORMED'],
+    ['sends a file in the middle of another', 'file early', 'INTERNAL'],
+    ['sends a folder in the middle of a file', 'folder early', 'INTERNAL'],
+    ['sends bytes of no file', 'bytes of nothing', 'INTERNAL'],
+    ['goes on after its end', 'end twice', 'INTERNAL'],
     ['sends what is no frame', 'noise', 'INTERNAL'],
+    ['ends as if all were said', 'exit 0', 'MALFORMED'],
+    ['gives up by itself', 'exit 3', 'INTERNAL'],
+    ['ends as where a signal is told by a number', 'exit 134', 'MALFORMED'],
     ['is killed', 'die', 'MALFORMED'],
     ['wants more memory than it may have', 'heap', 'MALFORMED']
   ])('that %s is believed nothing, and gone', async (_, deed, code) => {

@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { TreeWriter } from '../../node/archive/tree-writer.ts'
@@ -57,6 +57,16 @@ const REFUSED: readonly (readonly [string, readonly RawEntry[], string])[] = [
   ['an absolute path', [{ name: '/etc/passwd', body: 'x' }], 'HOSTILE_PATH'],
   ['a relative path', [{ name: '../x', body: 'x' }], 'HOSTILE_PATH'],
   ['a relative path further in', [{ name: 'a/../../x', body: 'x' }], 'HOSTILE_PATH'],
+  ['a folder with a relative path', [{ name: '../d', type: '5' }], 'HOSTILE_PATH'],
+  ['a folder with an absolute path', [{ name: '/d', type: '5' }], 'HOSTILE_PATH'],
+  [
+    'a file in the place of a folder',
+    [
+      { name: 'a', type: '5' },
+      { ...file, name: 'a' }
+    ],
+    'HOSTILE_PATH'
+  ],
   ['a symbolic link', [{ name: 'l', type: '2', link: '/etc/passwd' }], 'HOSTILE_PATH'],
   [
     'a link to a folder, and a file through it',
@@ -179,6 +189,19 @@ describe('an archive of others', () => {
       expect(await codeOfAsync(take)).toBe('LIMIT_EXCEEDED')
       await tree.close()
     }
+  })
+
+  test('is written over nothing that is there, and through no link', async () => {
+    const [root, elsewhere] = [await tempDir('archive'), await tempDir('elsewhere')]
+    await writeFile(join(elsewhere, 'kept'), 'kept')
+    await symlink(join(elsewhere, 'kept'), join(root, 'a'))
+    await symlink(join(elsewhere, 'made'), join(root, 'b'))
+    for (const path of ['a', 'b']) {
+      const tree = new TreeWriter(root)
+      await expect(tree.take({ type: 'file', path, size: 0, executable: false })).rejects.toThrow(/EEXIST/)
+    }
+    expect(await readFile(join(elsewhere, 'kept'), 'utf8')).toBe('kept')
+    expect(await readdir(elsewhere)).toEqual(['kept'])
   })
 
   test('with more headers than entries need is refused', async () => {

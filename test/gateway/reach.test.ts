@@ -153,6 +153,9 @@ test('what is in quarantine is said of to nobody, and said again once it is lift
   await expect.poll(() => provided.mock.calls.map(([cid]) => cid.toString()), { timeout: 15_000 }).toEqual([root])
   await node.call('unquarantine', { reference: 'main:zeta@1.0.0' })
   await expect.poll(told, { timeout: 15_000 }).toEqual([node.peerId])
+  await expect
+    .poll(() => provided.mock.calls.map(([cid]) => cid.toString()), { timeout: 15_000 })
+    .toEqual([root, stopped])
   vi.restoreAllMocks()
 })
 

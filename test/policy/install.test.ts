@@ -54,6 +54,17 @@ describe('what a policy refuses is placed', () => {
   })
 })
 
+test('nobody is excused beforehand from what nobody has seen', async () => {
+  const folder = await tempDir('project')
+  const until = new Date(Date.now() + 7 * 24 * 60 * 60 * 1000).toISOString().slice(0, 10)
+  const allow = (reference: string) =>
+    codeOfAsync(() => acme.install(folder, ['single'], { allow: ['yanked', reference], until, reason: 'ours' }))
+  expect(await allow('acme:singel')).toBe('UNKNOWN_PACKAGE')
+  expect(await allow('acme:single@9.0.0')).toBe('UNKNOWN_VERSION')
+  expect(await readdir(folder)).toEqual([])
+  expect(await allow('acme:single@1.0.0')).toBe('none')
+})
+
 test('a registry that was compared with nobody for longer than the policies bear is called stale, with its age', async () => {
   const at = await Hearing.of(['1.0.0', '1.1.0'])
   const candidates = [await at.candidate('1.0.0')]
@@ -67,8 +78,13 @@ test('a registry that was compared with nobody for longer than the policies bear
   expect(await warnings()).toEqual([
     'stale: acme is stale: it was compared with nobody for 10 days; what was withdrawn since is not known here'
   ])
+  expect(await at.policy.staleness(at.acme.registry)).toEqual({ hours: 240, maxHours: 24, stale: true })
   await writeFile(join(at.home, 'policy.toml'), 'version = 1\nmax-staleness = "11d"\n')
   expect(await warnings()).toEqual([])
+  expect(await at.policy.staleness(at.acme.registry)).toEqual({ hours: 240, maxHours: 264, stale: false })
+  // What can't be read is no reason to say nothing.
+  await writeFile(join(at.home, 'policy.toml'), 'version =')
+  expect(await at.policy.staleness(at.acme.registry)).toMatchObject({ maxHours: 24, stale: true })
   await writeFile(join(at.home, 'policy.toml'), 'version = 1\n')
   await at.here.read(at.acme)
   expect(await warnings()).toEqual([])

@@ -1,10 +1,11 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { signException } from '../../attestation/sign-exception.ts'
 import { signReceipt } from '../../attestation/sign-receipt.ts'
 import { AttestationReader } from '../../node/services/attest/reader.ts'
 import { composeStatements } from '../../node/statements.ts'
+import { writeKey } from '../../storage/key-files.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
 import { TrustRecords } from '../../storage/trust-records.ts'
 import { composePolicy } from '../../node/policy.ts'
@@ -15,6 +16,8 @@ import type { ShownBinding } from '../../node/services/publisher/publishers.ts'
 import type { Principal } from '../../protocol/did.ts'
 import type { Judgement } from '../../node/services/policy/judge.ts'
 import type { PolicyParts } from '../../node/services/policy/parts.ts'
+import { fromLocalError, toLocalError } from '../../node/http/local-protocol.ts'
+import type { LocalError } from '../../node/http/local-protocol.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { SignedException } from '../../protocol/policy/exception.ts'
@@ -151,6 +154,21 @@ describe('age', () => {
     here.now -= 48 * HOUR
     expect(await denials('1.1.0')).toEqual(['release-age'])
     expect(await denials('1.1.0', nodeOf(acme.root))).toEqual([])
+  })
+
+  test('who owns a registry waits for what others publish there, and not for what he signed by another key of his', async () => {
+    const guest = person('guest')
+    const { id: head } = acme.grant(guest.did, 'publisher')
+    await tell('1.1.0', guest, head)
+    const owner = nodeOf(acme.root)
+    expect(await denials('1.1.0', owner)).toEqual(['trust-downgrade', 'release-age'])
+    await mkdir(join(home, 'keys'), { recursive: true })
+    // Attack: a key that others of this machine could have read is nobody's.
+    await writeKey(join(home, 'keys'), 'laptop', guest.secret)
+    await chmod(join(home, 'keys/laptop.pem'), 0o644)
+    expect(await denials('1.1.0', owner)).toEqual(['trust-downgrade', 'release-age'])
+    await chmod(join(home, 'keys/laptop.pem'), 0o600)
+    expect(await denials('1.1.0', owner)).toEqual([])
   })
 })
 
@@ -313,6 +331,40 @@ describe('a refusal', () => {
         /^ {2}forward: take acme:lib@1\.0\.0, which passes; or wait until 2023-11-15 \d\d:\d\d UTC \(4 h\); or --allow release-age acme:lib@1\.1\.0 --until 2023-11-22 --reason WHY, and so for each$/
       )
     ])
+  })
+
+  test('tells programs of each package, rule by rule, also where people read of the first alone', async () => {
+    const many = Array.from({ length: LIMITS.policy.named + 5 }, (_, i) => `1.1.${i}`)
+    for (const version of many) await tell(version)
+    await tell('2.0.0', person('thief'), acme.grant(person('thief').did, 'publisher').id)
+    const candidates = await Promise.all([...many, '2.0.0'].map(version => candidate(version)))
+    const error = await refusalOf(await policy.judge(project, candidates, signal))
+    // As it crosses the socket to the command.
+    const { tried, verdicts } = fromLocalError(JSON.parse(JSON.stringify(toLocalError(error))) as LocalError)
+    expect(tried.at(-1)).toBe('and 7 more')
+    expect(verdicts).toHaveLength(many.length + 1)
+    expect(verdicts[0]).toMatchObject({
+      reference: 'acme:lib@1.1.0',
+      registry: acme.registry,
+      name: 'ggen/lib',
+      version: '1.1.0',
+      verdict: 'deny',
+      rules: [
+        {
+          code: 'release-age',
+          policy: 'standard',
+          outcome: 'deny',
+          facts: expect.arrayContaining([{ name: 'age.hours', value: '0' }]) as object,
+          forward: expect.stringMatching(
+            /^wait until .* \(24 h\); or ggen-node install --allow release-age acme:lib@1\.1\.0 /
+          ) as string
+        }
+      ]
+    })
+    expect(verdicts.at(-1)).toMatchObject({
+      reference: 'acme:lib@2.0.0',
+      rules: [{ code: 'trust-downgrade' }, { code: 'release-age' }]
+    })
   })
 })
 

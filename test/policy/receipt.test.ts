@@ -2,6 +2,7 @@ import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateSecret } from '../../attestation/keys.ts'
+import { signException } from '../../attestation/sign-exception.ts'
 import { signReceipt } from '../../attestation/sign-receipt.ts'
 import { verifyReceipt } from '../../attestation/verify-receipt.ts'
 import { diffReceiptFiles, verifyReceiptFile } from '../../node/receipt-files.ts'
@@ -167,7 +168,8 @@ function changed(
 
 describe('a receipt of what somebody answers for', () => {
   const RULE = '[[rule]]\nid = "small"\nrequire = "release.bytes < 1"\n'
-  const soon = new Date(Date.now() + 7 * 24 * 60 * 60 * 1000).toISOString().slice(0, 10)
+  const DAY_MS = 24 * 60 * 60 * 1000
+  const soon = new Date(Date.now() + 7 * DAY_MS).toISOString().slice(0, 10)
   const { secret } = person('liar')
 
   /** What an install leaves where every package has an exception. */
@@ -219,7 +221,73 @@ describe('a receipt of what somebody answers for', () => {
     const by = person('liar').did
     expect(codeFor({ ...receipt, by })).toBe('none')
     expect(codeFor({ ...receipt, by, ...excuseIn(receipt, { who: 'eve' }) })).toBe('MALFORMED')
+    expect(codeFor({ ...receipt, by, ...excuseIn(receipt, { reason: 'theirs' }) })).toBe('MALFORMED')
+    const later = new Date(Date.parse(soon) + DAY_MS).toISOString().slice(0, 10)
+    expect(codeFor({ ...receipt, by, ...excuseIn(receipt, { until: later }) })).toBe('MALFORMED')
+    expect(codeFor({ ...receipt, by, time: Date.parse(soon) + DAY_MS - 1 })).toBe('none')
+    expect(codeFor({ ...receipt, by, time: Date.parse(soon) + DAY_MS })).toBe('MALFORMED')
+    // Attack: one that is about something else.
+    for (const change of [{ rule: 'large' }, { registry: 'other' }, { name: 'ggen/base' }, { version: '2.0.0' }]) {
+      const policies = receipt.policies.map(one => {
+        const exceptions = one.exceptions.map(each => ({ ...each, ...change }) as typeof each)
+        return { ...one, exceptions, digest: policyDigest({ ...one, exceptions }) }
+      })
+      expect(codeFor({ ...receipt, by, policies })).toBe('MALFORMED')
+    }
   })
+
+  test('is refused with a signed exception that is about something else, or that was not signed yet', async () => {
+    const receipt = await signed()
+    const liar = person('liar')
+    const [first] = receipt.exceptions
+    if (first === undefined) throw new Error('nobody answers for it')
+    const withBody = (change: object): string => {
+      const exceptions = [signException({ ...first.body, by: liar.did, ...change }, liar.secret)]
+      return codeFor({ ...receipt, by: liar.did, exceptions, ...excuseIn(receipt, { who: liar.did }) })
+    }
+    expect(withBody({})).toBe('none')
+    for (const change of [
+      { rule: 'large' },
+      { registry: first.body.registry.replace(/.{4}$/, 'aaaa') },
+      { package: 'ggen/base' },
+      { package: 'ggen/single', version: '9.0.0' },
+      { time: receipt.time + DAY_MS }
+    ]) {
+      expect(withBody(change)).toBe('MALFORMED')
+    }
+  })
+
+  test('is refused when its policy denies, whoever installed all the same', () => {
+    const rule = { id: 'no', when: undefined, require: 'false', message: 'never', action: 'deny' } as const
+    const lying = lie(rule, { verdict: 'deny', outcome: 'deny' })
+    expect(codeFor(lying)).toBe('POLICY_DENIED')
+    expect(codeFor(lie(rule, { verdict: 'allow', outcome: 'deny' }))).toBe('MALFORMED')
+    expect(codeFor(lie(rule, { verdict: 'allow', outcome: 'passed' }))).toBe('MALFORMED')
+    // A rule of no policy, which somebody may take for one that held.
+    const rules = (one: ReceiptPackage) => [
+      ...one.rules,
+      { policy: 'strict', code: 'audit', outcome: 'passed' as const, exception: null }
+    ]
+    const packages = receipt.packages.map(one => ({ ...one, rules: rules(one) }))
+    expect(codeFor({ ...receipt, by: person('liar').did, packages })).toBe('MALFORMED')
+  })
+
+  /** One rule more in its policy, and what is said of it. */
+  function lie(
+    rule: Receipt['policies'][number]['rules'][number],
+    { verdict, outcome }: { verdict: ReceiptPackage['verdict']; outcome: 'deny' | 'passed' }
+  ): Receipt {
+    const policies = receipt.policies.map(one => {
+      const rules = [...one.rules, rule]
+      return { ...one, rules, digest: policyDigest({ ...one, rules }) }
+    })
+    const packages = receipt.packages.map(one => ({
+      ...one,
+      verdict,
+      rules: [...one.rules, { policy: 'standard', code: rule.id, outcome, exception: null }]
+    }))
+    return { ...receipt, by: person('liar').did, policies, packages }
+  }
 })
 
 test('two receipts tell what two machines do not have alike', async () => {

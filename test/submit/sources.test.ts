@@ -76,4 +76,14 @@ test('people are told in words', () => {
   expect(sourceNote({ ...shown, singleSource: true })).toBeUndefined()
   expect(sourceNote({ ...shown, facts: 0, sources: 0 })).toBeUndefined()
   expect(sourceLines([])).toEqual([])
+  const view = { ...shown, alias: 'acme', staleness: { hours: 80, maxHours: 24, stale: true } }
+  const [stale, note] = sourceLines([view])
+  expect(stale).toMatch(/Stale acme {2}compared with nobody for 3 days, of at most 24 hours: what was withdrawn/)
+  expect(note).toContain('Note acme  seen from one peer')
+  const never = { ...view, sources: 0, staleness: { hours: null, maxHours: 24, stale: true } }
+  expect(sourceLines([never])).toEqual([containing('Stale acme  not compared with any peer yet')])
+  expect(sourceLines([{ ...never, singleSource: true }])).toEqual([
+    containing('Stale acme  never compared with anybody')
+  ])
+  expect(sourceLines([{ ...never, facts: 0 }])).toEqual([])
 })

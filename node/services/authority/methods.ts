@@ -2,6 +2,7 @@ import type { NamedKey } from '../publisher/named-key.ts'
 import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Conflicts, OpenFork } from './conflicts.ts'
 import type { SignResult } from './cosign.ts'
+import type { Staleness } from '../policy/staleness.ts'
 import type { AdmittedFact } from './fact-files.ts'
 import type { Rotated } from './roles.ts'
 import type { ShownRegistry, ShownRoles } from './show.ts'
@@ -41,6 +42,7 @@ export interface AuthorityMethods {
       /** Peers with which all of it was compared to the end. */
       readonly sources: number
       readonly singleSource: boolean
+      readonly staleness: Staleness
     }
   }
   registryRemove: {

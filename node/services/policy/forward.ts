@@ -1,6 +1,7 @@
 import { shortNameOf } from '../../../protocol/package-name.ts'
 import type { ReleaseVerdict, RuleVerdict } from '../../../protocol/policy/evaluate.ts'
 import type { AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import type { Candidate } from './candidate.ts'
 import type { Judged, Judgement } from './judge.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -14,22 +15,57 @@ interface WhatIf {
   readonly text: string
 }
 
+/** What holds of the whole of what a rule reads: alike for all packages of which it reads the same. */
+type Change = string | undefined
+
 /**
- * The cheapest way past one rule that refuses a release: another version that passes, or what least has to be otherwise for it to hold. Found by asking the
- * rule itself, so that it is true of rules that anybody writes. Undefined when nothing that was tried would do.
+ * Ways past the rules that refuse releases, each looked for once: it takes many judgements, and a thousand packages that came on one
+ * day are refused for one reason.
  */
-export async function forward(
-  judged: Judged,
-  { code, policy }: RuleVerdict,
-  { asIf, another }: Judgement,
-  now: number
-): Promise<string | undefined> {
-  const holds = (facts: ReleaseFacts): boolean => passes(asIf(judged.candidate, facts), { code, policy })
-  const { facts } = judged
-  const other = await another(judged.candidate)
-  const instead = other === undefined ? undefined : `take ${nameOf(judged)}@${other}, which passes`
-  const change = waiting(facts, holds, now) ?? whatIfs(facts).find(one => holds(one.facts))?.text
-  return [instead, change].filter(text => text !== undefined).join('; or ') || undefined
+export class Ways {
+  readonly #judgement: Judgement
+  readonly #now: number
+  readonly #changes = new Map<string, Change>()
+  readonly #others = new Map<Candidate, ReturnType<Judgement['another']>>()
+
+  constructor(judgement: Judgement, now: number) {
+    this.#judgement = judgement
+    this.#now = now
+  }
+
+  /**
+   * The cheapest way past one rule that refuses a release: another version that passes, or what least has to be otherwise for it to hold. Found by
+   * asking the rule itself, so that it is true of rules that anybody writes. Undefined when nothing that was tried would do.
+   */
+  async forward(judged: Judged, rule: RuleVerdict): Promise<string | undefined> {
+    const other = await this.#another(judged.candidate)
+    const instead = other === undefined ? undefined : `take ${nameOf(judged)}@${other}, which passes`
+    return [instead, this.#change(judged, rule)].filter(text => text !== undefined).join('; or ') || undefined
+  }
+
+  #another(candidate: Candidate): ReturnType<Judgement['another']> {
+    const known = this.#others.get(candidate) ?? this.#judgement.another(candidate)
+    this.#others.set(candidate, known)
+    return known
+  }
+
+  #change({ candidate, facts }: Judged, { code, policy, facts: read }: RuleVerdict): Change {
+    // As they are, not as texts, which are cut. The key of the publisher is named in what is said.
+    const seen = read.map(({ name }) => valueAt(facts, name))
+    const key = JSON.stringify([policy, code, candidate.registry, facts.publisher.key, seen])
+    if (this.#changes.has(key)) return this.#changes.get(key)
+    const holds = (other: ReleaseFacts): boolean => passes(this.#judgement.asIf(candidate, other), { code, policy })
+    const change = waiting(facts, holds, this.#now) ?? whatIfs(facts).find(one => holds(one.facts))?.text
+    this.#changes.set(key, change)
+    return change
+  }
+}
+
+/** `age.hours`, or all of `attestations`. */
+function valueAt(facts: ReleaseFacts, path: string): unknown {
+  const [group = '', field] = path.split('.')
+  const all: unknown = Object.entries(facts).find(([name]) => name === group)?.[1]
+  return field === undefined ? all : Object.entries(Object(all) as object).find(([name]) => name === field)?.[1]
 }
 
 function passes({ rules }: ReleaseVerdict, { code, policy }: Pick<RuleVerdict, 'code' | 'policy'>): boolean {

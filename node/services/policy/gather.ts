@@ -24,7 +24,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
       bytes: content.size,
       dependencies: content.manifest.dependencies.length,
       executables: content.manifest.executables.length,
-      own: sources.isOwn(registry, by),
+      own: (await sources.ownKeys()).has(by),
       locked
     },
     registry: { id: registry, alias, private: isPrivate, staleHours },

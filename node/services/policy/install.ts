@@ -1,5 +1,6 @@
 import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
+import { hoursText } from '../../../protocol/policy/day.ts'
 import type { Warning } from '../project/lock-check.ts'
 import type { Lock, PackId } from '../project/lock-format.ts'
 import type { Target } from '../project/target.ts'
@@ -70,12 +71,8 @@ export function staleWarnings(judgement: Judgement | undefined, { lock }: Pick<T
     const since =
       registry.staleHours >= LIMITS.policy.neverHours
         ? 'it was never compared with anybody'
-        : `it was compared with nobody for ${ageText(registry.staleHours)}`
+        : `it was compared with nobody for ${hoursText(registry.staleHours)}`
     const text = `${registry.alias} is stale: ${since}; what was withdrawn since is not known here`
     return [{ code: 'stale' as const, id: pack.id, text }]
   })
-}
-
-function ageText(hours: number): string {
-  return hours < 72 ? `${hours} hours` : `${Math.floor(hours / 24)} days`
 }

@@ -121,9 +121,11 @@ export function judge(components: JudgeComponents): Judge {
 function lookingTogether(components: PolicySources): PolicySources {
   const find = lookingOnce(components.find)
   const domains = new Map<Principal, ReturnType<PolicySources['domainOf']>>()
+  let own: ReturnType<PolicySources['ownKeys']> | undefined
   return {
     ...components,
     find,
+    ownKeys: () => (own ??= components.ownKeys()),
     attestations: release => components.attestations(release, find),
     advisories: release => components.advisories(release, find),
     quarantine: release => components.quarantine(release, find),

@@ -1,14 +1,18 @@
+import { setImmediate } from 'node:timers/promises'
 import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { RuleVerdict } from '../../../protocol/policy/evaluate.ts'
-import { exceptionWay, forward, referenceOf, refusals } from './forward.ts'
+import { exceptionWay, referenceOf, refusals, Ways } from './forward.ts'
 import type { Judged, Judgement } from './judge.ts'
+import type { ShownVerdict } from './methods.ts'
+import { shownVerdict } from './shown.ts'
+import type { Showing } from './shown.ts'
 
 /**
  * Refuses the whole when one release is refused.
  * @throws RegistryError POLICY_DENIED that names, for each refused package, the rule, the facts it read and a way forward
  */
-export async function assertAllowed(judgement: Judgement, now: number): Promise<void> {
+export async function assertAllowed(judgement: Judgement, now: number, signal?: AbortSignal): Promise<void> {
   const refused = refusals(judgement)
   const [first] = refused
   if (first === undefined) return
@@ -16,17 +20,37 @@ export async function assertAllowed(judgement: Judgement, now: number): Promise<
   const shown = denials.slice(0, LIMITS.policy.named)
   const more = denials.length - shown.length
   const rules = [...new Set(denials.map(({ rule }) => rule.code))].toSorted()
+  const ways = new Ways(judgement, now)
   const told: string[] = []
-  for (const group of alike(shown)) told.push(...(await lines(group, judgement, now)))
+  for (const group of alike(shown)) told.push(...(await lines(group, { judgement, ways, now })))
   throw new RegistryError(
     'POLICY_DENIED',
     `nothing was installed: the policy refuses ${refused.length} of ${judgement.judged.length} packages`,
     {
       tried: [...told, ...(more > 0 ? [`and ${more} more`] : [])],
+      verdicts: await verdicts(refused, { judgement, ways, now, isShown: ({ outcome }) => outcome === 'deny' }, signal),
       detail: { refused: refused.length, judged: judgement.judged.length, rules: rules.join(',') },
       next: `ggen-node policy explain ${referenceOf(first)} shows every rule; who answers for it adds --allow RULE REF --until DATE --reason WHY`
     }
   )
+}
+
+/** All that is refused, for programs: people read the first of them. */
+async function verdicts(
+  refused: readonly Judged[],
+  showing: Showing,
+  signal: AbortSignal | undefined
+): Promise<readonly ShownVerdict[]> {
+  const shown: ShownVerdict[] = []
+  let rules = 0
+  for (const [i, judged] of refused.entries()) {
+    rules += denied(judged).length
+    if (rules > LIMITS.policy.denials) break
+    if (i > 0 && i % LIMITS.policy.releasesPerTurn === 0) await setImmediate()
+    signal?.throwIfAborted()
+    shown.push(await shownVerdict(judged, showing))
+  }
+  return shown
 }
 
 function denied({ rules }: Judged): readonly RuleVerdict[] {
@@ -45,14 +69,17 @@ function alike(denials: readonly Denial[]): readonly (readonly Denial[])[] {
   return [...Map.groupBy(denials, keyOf).values()]
 }
 
-async function lines(group: readonly Denial[], judgement: Judgement, now: number): Promise<readonly string[]> {
+async function lines(
+  group: readonly Denial[],
+  { judgement, ways, now }: Omit<Showing, 'isShown'>
+): Promise<readonly string[]> {
   const [first] = group
   if (first === undefined) return []
   const { judged, rule } = first
   const { code, policy, message, facts, error, exception } = rule
   const names = group.map(each => referenceOf(each.judged)).join(', ')
   const read = facts.map(({ name, value }) => `${name} is ${value}`).join('; ')
-  const way = await forward(judged, rule, judgement, now)
+  const way = await ways.forward(judged, rule)
   return [
     `${names}: ${code} (${policy}): ${error === null ? message : `the rule cannot be evaluated: ${error}`}`,
     ...(read === '' ? [] : [`  it read: ${read}`]),

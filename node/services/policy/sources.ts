@@ -49,8 +49,11 @@ export interface PolicySources {
     readonly isPrivate: boolean
     readonly staleHours: number
   }
-  /** Whether a release by this key in this registry is our own doing, or that of people whom we let publish. */
-  readonly isOwn: (registry: RegistryId, by: Principal) => boolean
+  /**
+   * The keys that this node signs with. Attack: somebody whom we let publish in a registry of ours, or who stole his key: what he
+   * publishes is by another, whoever owns the registry.
+   */
+  readonly ownKeys: () => Promise<ReadonlySet<Principal>>
   /** Since when each of these releases of a package is known. `observations`: what its registry says of that. */
   readonly firstSeen: (
     registry: RegistryId,

@@ -34,6 +34,14 @@ for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     say({ type: 'file', path: 'a', size: 2, executable: false })
     say({ type: 'end' })
   }
+  if (deed === 'file early' || deed === 'folder early') {
+    say({ type: 'file', path: 'a', size: 2, executable: false })
+    if (deed === 'file early') say({ type: 'file', path: 'b', size: 0, executable: false })
+    else say({ type: 'directory', path: 'b' })
+  }
+  if (deed === 'bytes of nothing') say({ type: 'bytes', bytes: new Uint8Array(1) })
+  if (deed === 'end twice') for (const type of ['end', 'end'] as const) say({ type })
+  if (deed.startsWith('exit ')) process.exit(Number(deed.slice(5)))
   if (deed === 'noise') process.stdout.write(Buffer.alloc(100, 0xff))
   if (deed === 'die') process.kill(process.pid, 'SIGKILL')
   if (deed === 'heap') for (const held: number[][] = []; ;) held.push(Array.from({ length: 1_000_000 }, () => 0.5))
