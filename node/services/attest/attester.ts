@@ -163,13 +163,13 @@ function readPredicate(predicateType: string, bytes: Uint8Array): JsonObject {
   } catch (cause) {
     if (!isRegistryError(cause) || cause.code !== 'MALFORMED') throw cause
     const next = 'docs/spec/attestation.md section 4 says what each kind holds'
-    throw new RegistryError('MALFORMED', cause.message, { cause, next })
+    throw new RegistryError('MALFORMED', `nothing was signed: ${cause.message}`, { cause, next })
   }
 }
 
 /** An envelope of somebody else, which says exactly this and is kept byte for byte. */
 function readForeign({ envelope, signers: named }: Extract<Saying, { envelope: unknown }>, release: Release): Made {
-  const dsse = parseDsse(envelope, LIMITS.attest.envelopeBytes)
+  const dsse = parseForeign(envelope)
   const signers = whoseHold(dsse, named)
   const statement = parseStatement(dsse.payload)
   const subject = subjectsOf(release).find(one => isAbout(statement, sha256Of(one)))
@@ -185,6 +185,20 @@ function readForeign({ envelope, signers: named }: Extract<Saying, { envelope: u
     })
   }
   return { subject, envelope, dsse, statement, signers, predicateType: statement.predicateType, content: null }
+}
+
+function parseForeign(envelope: Uint8Array): DsseEnvelope {
+  try {
+    return parseDsse(envelope, LIMITS.attest.envelopeBytes)
+  } catch (cause) {
+    if (!isRegistryError(cause)) throw cause
+    const next =
+      'an envelope is JSON with payloadType, payload and signatures; of a Sigstore bundle it is the field dsseEnvelope'
+    throw new RegistryError(cause.code, `what was signed elsewhere cannot be said here: ${cause.message}`, {
+      cause,
+      next
+    })
+  }
 }
 
 /**
