@@ -21,7 +21,7 @@ import { auditorsRegistry, auditPredicate } from './audit.ts'
 import type { NodeParts } from './parts.ts'
 import { namedKeys } from './named-keys.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
-import { addTrust, removeTrust, trusted } from './trust.ts'
+import { addTrust, removeTrust, shownTrust } from './trust.ts'
 import { verifyArchive } from './verify-archive.ts'
 import type { Api } from './services/api.ts'
 import { attest, whoseHold } from './services/attest/attester.ts'
@@ -53,7 +53,7 @@ export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
     },
     trustAdd: ({ what, purpose }) => addTrust(parts, what, purpose),
     trustRemove: ({ what, purpose }) => removeTrust(parts, what, purpose),
-    trustList: () => trusted(parts),
+    trustList: () => shownTrust(parts),
     verifyRelease: ({ reference }, { signal }) => verifyRelease(parts, reference, signal),
     verifyEnvelope: ({ file, signers = [] }) => verifyFile(parts, file, signers),
     verifyFolder: ({ folder }, { signal }) => verifyFolder(parts, folder, signal),

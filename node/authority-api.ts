@@ -24,12 +24,16 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
   return {
     registryShow: async ({ registry }) => {
       const { id, alias, isDefault, singleSource } = registries.find(registry)
-      return { ...(await showRegistry(authority, id)), alias, isDefault, sources: parts.sources(id), singleSource }
+      const found = await showRegistry(authority, id)
+      const publishers = await namedKeys(parts, [...found.owners, ...found.roles.map(({ key }) => key)])
+      return { ...found, alias, isDefault, publishers, sources: parts.sources(id), singleSource }
     },
     registryRemove: params => removeRegistry(parts, params),
     roleList: async params => {
       const { id, alias, subject } = await aboutOf(parts, params)
-      return { ...(await showRoles(authority, id, subject)), alias }
+      const found = await showRoles(authority, id, subject)
+      const publishers = await namedKeys(parts, [...found.owners, ...found.roles.map(({ key }) => key)])
+      return { ...found, alias, publishers }
     },
     roleGrant: ({ to, role, scope, expires, threshold, ...params }) =>
       authoring(parts, params, async () => [

@@ -13,7 +13,7 @@ import type { JsonObject } from '../../../protocol/attest/strict-json.ts'
 import { compareText, equalBytes, toHex } from '../../../protocol/bytes.ts'
 import { digestOf } from '../../../protocol/cid.ts'
 import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
-import { parsePrincipal } from '../../../protocol/did.ts'
+import { isPrincipal } from '../../../protocol/did.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
@@ -215,16 +215,6 @@ export function whoseHold(dsse: DsseEnvelope, named: readonly string[]): readonl
     })
   }
   return verifyEnvelope(dsse, { keys, threshold: keys.length, payloadTypes: [IN_TOTO_TYPE] })
-}
-
-function isPrincipal(text: string): text is Principal {
-  try {
-    parsePrincipal(text)
-    return true
-  } catch (error) {
-    if (isRegistryError(error)) return false
-    throw error
-  }
 }
 
 function principalFrom(text: string): Principal {
