@@ -112,6 +112,12 @@ describe('attest', () => {
     expect(await refusal(bob.node.call('attest', { reference: 'acme:alpha', registry: 'audits' }))).toMatchObject({
       code: 'USAGE'
     })
+    for (const concluded of ['MIT OR', '(MIT', 'Nothing-Known-1.0']) {
+      const licence = await file('licence.json', { concluded })
+      expect(await refusal(bob.node.call('attest', { ...order, type: 'licence', predicate: licence }))).toMatchObject({
+        code: 'INVALID_LICENCE'
+      })
+    }
   })
 
   test('a predicate of 100 KB is content, one of 1 MB is refused', async () => {

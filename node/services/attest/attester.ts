@@ -17,6 +17,7 @@ import { isPrincipal } from '../../../protocol/did.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
+import { parseLicence } from '../../../protocol/policy/licence.ts'
 import { ROLES } from '../../../protocol/role.ts'
 import { standingRoles } from '../../../protocol/roles.ts'
 import { sha256Of } from '../../../protocol/subject.ts'
@@ -153,12 +154,14 @@ async function makeOwn(
 /** What is left of a fact's body for an envelope, beside the key, the head and the position. */
 const INLINE_BYTES = LIMITS.fact.bodyBytes - 2_048
 
-/** @throws RegistryError MALFORMED when it does not fit the schema of its type */
+/** @throws RegistryError MALFORMED when it does not fit the schema of its type | INVALID_LICENCE */
 function readPredicate(predicateType: string, bytes: Uint8Array): JsonObject {
   try {
     const predicate = parseStrictJson(bytes)
     if (!isJsonObject(predicate)) throw new RegistryError('MALFORMED', 'a predicate is a JSON object')
-    summarise(predicateType, predicate)
+    const summary = summarise(predicateType, predicate)
+    // A list of licences may have grown where others read; who writes one writes what this list has.
+    if (summary?.type === 'licence') parseLicence(summary.concluded)
     return predicate
   } catch (cause) {
     if (!isRegistryError(cause) || cause.code !== 'MALFORMED') throw cause
