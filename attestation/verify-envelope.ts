@@ -29,7 +29,9 @@ export function verifyEnvelope(envelope: DsseEnvelope, trust: EnvelopeTrust): re
   // Attack: a signature made for one kind of document, shown as another. The type is part of what is signed, and only types
   // that the caller reads as what they are may come.
   if (!trust.payloadTypes.includes(payloadType))
-    throw new RegistryError('MALFORMED', `the envelope holds ${JSON.stringify(payloadType.slice(0, 80))}`)
+    throw new RegistryError('MALFORMED', `the envelope holds ${JSON.stringify(payloadType.slice(0, 80))}`, {
+      next: `only envelopes of ${trust.payloadTypes.join(', ')} are read here`
+    })
   const message = signedPart(envelope)
   let tries = 0
   // Attack: one key counted twice. The threshold counts keys by their own bytes, never signatures and never what they claim.

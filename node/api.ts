@@ -30,13 +30,15 @@ import type {
   NodeStatus,
   PeerStatus,
   ProjectParams,
-  RegistryStatus
+  RegistryStatus,
+  ShownInstall
 } from './services/api.ts'
 import type { InstallRequest } from './services/install.ts'
 import type { Published } from './services/publish.ts'
 import type { Filed } from './services/authority/methods.ts'
 import type { YankResult, YankTarget } from './services/yank.ts'
 import type { ProjectCommand } from './services/project/target.ts'
+import { namedKeys } from './named-keys.ts'
 import type { NodeParts } from './parts.ts'
 import { folderOrArchive } from './archives.ts'
 import { addRegistry, createRegistry } from './registry-setup.ts'
@@ -66,14 +68,14 @@ export function createApi(parts: NodeParts): Api {
     importFolder: (params, context) => importFolder(parts, params, context),
     install: async ({ references, registry, ...params }, context) => {
       await allow(parts, params, context.signal)
-      return parts.installer(ordered({ kind: 'install', names: references, registry }, params), context)
+      return installed(parts, { kind: 'install', names: references, registry }, params, context)
     },
     update: async ({ names, ...params }, context) => {
       await allow(parts, params, context.signal)
-      return parts.installer(ordered({ kind: 'update', names, registry: undefined }, params), context)
+      return installed(parts, { kind: 'update', names, registry: undefined }, params, context)
     },
     remove: ({ names, ...params }, context) =>
-      parts.installer(ordered({ kind: 'remove', names, registry: undefined }, params), context),
+      installed(parts, { kind: 'remove', names, registry: undefined }, params, context),
     outdated: ({ project }, { signal }) => parts.outdated(project, signal),
     search: params => search(parts, params),
     show: (params, context) => show(parts, params, context),
@@ -187,6 +189,22 @@ async function importFolder(
 }
 
 /** What a person did not ask for is off. */
+/** Runs a command about a project, and says what the authors are called of what it put there. */
+async function installed(
+  parts: NodeParts,
+  command: Parameters<typeof ordered>[0],
+  params: ProjectParams & InstallOptions,
+  context: CallContext
+): Promise<ShownInstall> {
+  const result = await parts.installer(ordered(command, params), context)
+  const placed = result.installed.filter(({ action }) => action === 'added' || action === 'replaced')
+  const publishers = await namedKeys(
+    parts,
+    placed.map(({ author }) => author)
+  )
+  return { ...result, publishers }
+}
+
 function ordered(
   command: Pick<ProjectCommand, 'kind' | 'names' | 'registry'>,
   { project, ...given }: ProjectParams & InstallOptions

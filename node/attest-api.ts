@@ -1,13 +1,14 @@
 import { verifyFact } from '../attestation/sign-fact.ts'
 import { verifyAttestation } from '../attestation/verify-envelope.ts'
 import { parseDsse } from '../protocol/attest/envelope.ts'
-import { predicateTypeFrom, summarise } from '../protocol/attest/predicates.ts'
+import type { DsseEnvelope } from '../protocol/attest/envelope.ts'
+import { predicateTypesMeant, summarise } from '../protocol/attest/predicates.ts'
 import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
 import { parseStatement } from '../protocol/attest/statement.ts'
 import type { Statement } from '../protocol/attest/statement.ts'
 import { toHex, utf8 } from '../protocol/bytes.ts'
 import type { FactId } from '../protocol/cid.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { packageNameOf } from '../protocol/package-name.ts'
@@ -20,7 +21,7 @@ import { auditorsRegistry, auditPredicate } from './audit.ts'
 import type { NodeParts } from './parts.ts'
 import { namedKeys } from './named-keys.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
-import { addTrust, removeTrust, trusted } from './trust.ts'
+import { addTrust, removeTrust, shownTrust } from './trust.ts'
 import { verifyArchive } from './verify-archive.ts'
 import type { Api } from './services/api.ts'
 import { attest, whoseHold } from './services/attest/attester.ts'
@@ -36,9 +37,9 @@ export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
     attest: params => attestTo(parts, params),
     attestations: async ({ reference, type }, { signal }) => {
       const { release, shown } = await releaseMeant(parts, reference)
-      const wanted = type === undefined ? undefined : predicateTypeFrom(type)
+      const wanted = type === undefined ? undefined : predicateTypesMeant(type)
       const all = await attestationsFor(parts, release, signal)
-      return { release: shown, attestations: all.filter(one => wanted === undefined || one.predicateType === wanted) }
+      return { release: shown, attestations: all.filter(one => wanted?.includes(one.predicateType) !== false) }
     },
     audit: async params => {
       const { release, shown } = await releaseMeant(parts, params.reference)
@@ -52,7 +53,7 @@ export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
     },
     trustAdd: ({ what, purpose }) => addTrust(parts, what, purpose),
     trustRemove: ({ what, purpose }) => removeTrust(parts, what, purpose),
-    trustList: () => trusted(parts),
+    trustList: () => shownTrust(parts),
     verifyRelease: ({ reference }, { signal }) => verifyRelease(parts, reference, signal),
     verifyEnvelope: ({ file, signers = [] }) => verifyFile(parts, file, signers),
     verifyFolder: ({ folder }, { signal }) => verifyFolder(parts, folder, signal),
@@ -116,11 +117,25 @@ async function sayingOf({ authority }: NodeParts, params: AttestMethods['attest'
   if (envelope !== undefined) {
     if (type !== undefined || predicate !== undefined)
       throw new RegistryError('USAGE', 'an envelope has its type and its predicate inside')
-    return { envelope: await authority.files.read(envelope, LIMITS.attest.envelopeBytes), signers }
+    return { envelope: await readBounded(authority.files, envelope, LIMITS.attest.envelopeBytes), signers }
   }
   if (type === undefined) throw new RegistryError('USAGE', 'say what kind of statement it is: --type TYPE')
-  const bytes = predicate === undefined ? NOTHING : await authority.files.read(predicate, LIMITS.attest.predicateBytes)
-  return { type, predicate: bytes }
+  if (predicate === undefined) return { type, predicate: NOTHING }
+  return { type, predicate: await readBounded(authority.files, predicate, LIMITS.attest.predicateBytes) }
+}
+
+async function readBounded(
+  files: NodeParts['authority']['files'],
+  path: string,
+  maxBytes: number
+): Promise<Uint8Array> {
+  try {
+    return await files.read(path, maxBytes)
+  } catch (cause) {
+    if (!isRegistryError(cause) || cause.code !== 'LIMIT_EXCEEDED') throw cause
+    const next = 'say what matters of it, and by URI and digest where the rest is'
+    throw new RegistryError('LIMIT_EXCEEDED', cause.message, { cause, next })
+  }
 }
 
 /** Attack: a disk that was changed under a node that is stopped. What was verified once is verified again, from the bytes. */
@@ -159,7 +174,7 @@ async function verifyFile(
   file: string,
   named: readonly string[]
 ): Promise<AttestMethods['verifyEnvelope']['result']> {
-  const dsse = parseDsse(await parts.authority.files.read(file, LIMITS.attest.fileBytes))
+  const dsse = await envelopeIn(parts, file)
   const signers = whoseHold(dsse, named)
   // Nobody reads a payload before its envelope holds.
   const statement = parseStatement(dsse.payload)
@@ -173,6 +188,20 @@ async function verifyFile(
     unknown: Math.max(0, dsse.signatures.length - signers.length),
     releases,
     summary: summarise(predicateType, predicate) ?? null
+  }
+}
+
+/** @throws RegistryError MALFORMED | LIMIT_EXCEEDED, in words for whoever named a file and may never have heard of envelopes */
+async function envelopeIn({ authority }: NodeParts, file: string): Promise<DsseEnvelope> {
+  try {
+    return parseDsse(await authority.files.read(file, LIMITS.attest.fileBytes))
+  } catch (cause) {
+    if (!isRegistryError(cause) || !['MALFORMED', 'LIMIT_EXCEEDED'].includes(cause.code)) throw cause
+    throw new RegistryError(cause.code, `${file} is neither an archive nor a signed statement that can be read`, {
+      cause,
+      tried: ['an archive: its first bytes are not those of one', `a DSSE envelope in JSON: ${cause.message}`],
+      next: 'verify takes an archive (.tar, .tar.gz), a DSSE envelope, a package folder, or [registry:]name[@version]'
+    })
   }
 }
 

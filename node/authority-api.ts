@@ -24,13 +24,17 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
   return {
     registryShow: async ({ registry }) => {
       const { id, alias, isDefault, singleSource } = registries.find(registry)
+      const found = await showRegistry(authority, id)
+      const publishers = await namedKeys(parts, [...found.owners, ...found.roles.map(({ key }) => key)])
       const known = { alias, isDefault, sources: parts.sources(id), singleSource }
-      return { ...(await showRegistry(authority, id)), ...known, staleness: await parts.policy.staleness(id) }
+      return { ...found, ...known, publishers, staleness: await parts.policy.staleness(id) }
     },
     registryRemove: params => removeRegistry(parts, params),
     roleList: async params => {
       const { id, alias, subject } = await aboutOf(parts, params)
-      return { ...(await showRoles(authority, id, subject)), alias }
+      const found = await showRoles(authority, id, subject)
+      const publishers = await namedKeys(parts, [...found.owners, ...found.roles.map(({ key }) => key)])
+      return { ...found, alias, publishers }
     },
     roleGrant: ({ to, role, scope, expires, threshold, ...params }) =>
       authoring(parts, params, async () => [

@@ -1,4 +1,6 @@
 import type { FactId, RegistryId } from '../protocol/cid.ts'
+import { isPrincipal } from '../protocol/did.ts'
+import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -11,13 +13,20 @@ import type { FollowedRegistry } from '../storage/records.ts'
 import { filing } from './authority-api.ts'
 import { meantReference, ownReference } from './meant.ts'
 import type { Meant } from './meant.ts'
+import { namedKeys } from './named-keys.ts'
 import type { NodeParts } from './parts.ts'
 import type { Api } from './services/api.ts'
 import { placeOf } from './services/authority/place.ts'
 import * as catalogue from './services/documents/catalogue.ts'
 import { edit, editsToward, nameFor, rollOver } from './services/documents/editor.ts'
 import type { Edited, Planned } from './services/documents/editor.ts'
-import type { CatalogueParams, DocumentEdited, DocumentMethods, EditOrder } from './services/documents/methods.ts'
+import type {
+  CatalogueParams,
+  DocumentConflict,
+  DocumentEdited,
+  DocumentMethods,
+  EditOrder
+} from './services/documents/methods.ts'
 import { historyOf, saidIn, shownDocument } from './services/documents/shown.ts'
 import type { ShownDocument } from './services/documents/methods.ts'
 
@@ -76,12 +85,10 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
     document: async ({ reference }) => {
       const { registry, name } = packageOf(await meantReference(parts, reference))
       await parts.view.package(registry.id, name)
-      return {
-        name,
-        registry: registry.id,
-        alias: registry.alias,
-        document: await documentOf(parts, registry.id, name)
-      }
+      const document = await documentOf(parts, registry.id, name)
+      const keys = [...speakers(document?.conflicts ?? []), ...maintainersIn(document)]
+      const publishers = await namedKeys(parts, keys)
+      return { name, registry: registry.id, alias: registry.alias, document, publishers }
     },
     history: async ({ reference, limit }) => {
       const { registry, name } = packageOf(await meantReference(parts, reference))
@@ -89,7 +96,11 @@ function packageCalls(parts: NodeParts): Pick<Api, 'edit' | 'rollover' | 'docume
       const standings = await documents.standings(registry.id, name)
       const { facts } = await placeOf(gate, registry.id, name)
       const history = historyOf(facts, standings, Math.min(limit, LIMITS.document.historyEntries))
-      return { name, registry: registry.id, alias: registry.alias, ...history }
+      const publishers = await namedKeys(
+        parts,
+        history.entries.map(({ by }) => by)
+      )
+      return { name, registry: registry.id, alias: registry.alias, ...history, publishers }
     }
   }
 }
@@ -116,11 +127,9 @@ function bundleCalls(parts: NodeParts): Pick<Api, 'bundleCreate' | 'bundleAdd' |
       const known = await catalogueHere(parts, id)
       const bundles = name === undefined ? known.bundles : [catalogue.bundleNamed(known, name)]
       const { facts } = await placeOf(parts.gate, id, 'registry')
-      return {
-        registry: id,
-        alias,
-        bundles: bundles.map(bundle => ({ ...bundle, conflicts: saidIn(bundle.conflicts, facts) }))
-      }
+      const shown = bundles.map(bundle => ({ ...bundle, conflicts: saidIn(bundle.conflicts, facts) }))
+      const publishers = await namedKeys(parts, speakers(shown.flatMap(({ conflicts }) => conflicts)))
+      return { registry: id, alias, bundles: shown, publishers }
     }
   }
 }
@@ -142,7 +151,9 @@ function catalogueCalls(
       const { categories, conflicts } = await catalogueHere(parts, id)
       const { facts } = await placeOf(parts.gate, id, 'registry')
       const own = conflicts.filter(({ path }) => path[0] === 'categories')
-      return { registry: id, alias, categories, conflicts: saidIn(own, facts) }
+      const said = saidIn(own, facts)
+      const publishers = await namedKeys(parts, speakers(said))
+      return { registry: id, alias, categories, conflicts: said, publishers }
     },
     announce: async ({ text, ...params }) => {
       const id = nameFor(text, parts.clock.now())
@@ -161,9 +172,24 @@ function catalogueCalls(
         const found = facts.find(known => known.id === fact)
         return found === undefined ? [] : { id, text, by: found.body.author, time: found.body.time }
       })
-      return { registry, alias, announcements: said.toSorted((a, b) => b.time - a.time || (a.id < b.id ? -1 : 1)) }
+      const publishers = await namedKeys(
+        parts,
+        said.map(({ by }) => by)
+      )
+      const newest = said.toSorted((a, b) => b.time - a.time || (a.id < b.id ? -1 : 1))
+      return { registry, alias, announcements: newest, publishers }
     }
   }
+}
+
+/** Keys to which a document gives a name of its own. Whoever wrote it may have written no key. */
+export function maintainersIn(document: ShownDocument | null): readonly Principal[] {
+  return (document?.maintainers ?? []).flatMap(({ key }) => (isPrincipal(key) ? [key] : []))
+}
+
+/** Who contradict each other. */
+function speakers(conflicts: readonly DocumentConflict[]): readonly Principal[] {
+  return conflicts.flatMap(({ values }) => values.map(({ by }) => by))
 }
 
 interface EditPlace {

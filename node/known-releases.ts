@@ -22,12 +22,13 @@ export async function attestationsFor(
   const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
   const taken = await trusted(parts)
   const issuers = records.map(({ issuer }) => issuer)
-  const domains = new Map((await namedKeys(parts, issuers)).map(({ key, domain }) => [key, domain]))
+  const publishers = new Map((await namedKeys(parts, issuers)).map(one => [one.key, one]))
   return records.map(record => {
     const about = taken.filter(({ who }) => who === record.registry || who === record.issuer)
     const alias = aliases.get(record.registry) ?? record.registry
-    const domain = domains.get(record.issuer) ?? null
-    return { ...record, alias, domain, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
+    const publisher = publishers.get(record.issuer) ?? null
+    const domain = publisher?.domain ?? null
+    return { ...record, alias, domain, publisher, trusted: [...new Set(about.map(({ purpose }) => purpose))] }
   })
 }
 

@@ -3,7 +3,7 @@ import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { packageNameOf } from '../protocol/package-name.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
-import { documentOf } from './document-api.ts'
+import { documentOf, maintainersIn } from './document-api.ts'
 import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import { namedKeys } from './named-keys.ts'
@@ -33,14 +33,18 @@ export function choosing({ precedence }: Pick<NodeParts, 'precedence'>): ChooseR
 }
 
 /** Everything that is followed, or the one registry that was named. */
-export function search(
-  { registries, view, precedence }: NodeParts,
+export async function search(
+  parts: NodeParts,
   { query, registry, limit }: ApiMethods['search']['params']
 ): Promise<ApiMethods['search']['result']> {
+  const { registries, view, precedence } = parts
   // With nothing followed there is an error rather than nothing found.
   const named = registries.find(registry)
   const looked = registry === undefined ? registries.all : [named]
-  return searchAll({ view, precedence }, { query, limit, registries: looked })
+  const found = await searchAll({ view, precedence }, { query, limit, registries: looked })
+  const authors = found.map(({ by }) => by)
+  const publishers = new Map((await namedKeys(parts, authors)).map(one => [one.key, one]))
+  return found.map(one => ({ ...one, publisher: publishers.get(one.by) ?? null }))
 }
 
 /** All that one registry says of a package, and which others have one of that name. */
@@ -64,7 +68,12 @@ export async function show(
     keys.map(key => ({ registry: registry.id, key })),
     signal
   )
-  return { ...shown(found, registry), document, others, publishers: await namedKeys(parts, keys) }
+  return {
+    ...shown(found, registry),
+    document,
+    others,
+    publishers: await namedKeys(parts, [...keys, ...maintainersIn(document)])
+  }
 }
 
 /** Versions are shown whatever became of the words: `document` and `history` say why there are none. */

@@ -15,6 +15,7 @@ import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { Changes } from './changes.ts'
 import type { OwnSigner } from './identity.ts'
 import { ownReference } from './meant.ts'
+import { namedKeys } from './named-keys.ts'
 import type { NodeParts } from './parts.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Api, WaitingSubmission } from './services/api.ts'
@@ -166,7 +167,8 @@ async function nameAndRegistry(
   })
 }
 
-async function waitingIn({ registries, desk }: NodeParts, alias: string | undefined): Promise<WaitingSubmission[]> {
+async function waitingIn(parts: NodeParts, alias: string | undefined): Promise<WaitingSubmission[]> {
+  const { registries, desk } = parts
   const wanted = alias === undefined ? registries.all : [registries.find(alias)]
   const lists = wanted.map(async registry =>
     Promise.all(
@@ -178,6 +180,7 @@ async function waitingIn({ registries, desk }: NodeParts, alias: string | undefi
         name: body.name,
         by: author,
         keys: body.keys,
+        publishers: await namedKeys(parts, [author, ...body.keys]),
         threshold: body.threshold,
         note: body.note,
         arrived

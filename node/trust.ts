@@ -1,8 +1,10 @@
-import { parsePrincipal } from '../protocol/did.ts'
+import { isPrincipal, parsePrincipal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
+import { namedKeys } from './named-keys.ts'
 import type { NodeParts } from './parts.ts'
 import { TRUST_PURPOSES } from './services/attest/methods.ts'
 import type { Trusted, TrustPurpose } from './services/attest/methods.ts'
+import type { NamedKey } from './services/publisher/named-key.ts'
 
 /** Whose word is taken, by name: for people, and for policies. */
 export async function trusted({
@@ -15,6 +17,14 @@ export async function trusted({
     const known = TRUST_PURPOSES.find(one => one === purpose)
     return known === undefined ? [] : [{ purpose: known, who, alias: aliases.get(who) ?? null, time }]
   })
+}
+
+/** The same for people: keys with the domains that name them. */
+export async function shownTrust(parts: NodeParts): Promise<readonly (Trusted & { publisher: NamedKey | null })[]> {
+  const all = await trusted(parts)
+  const keys = all.flatMap(({ who }) => (isPrincipal(who) ? [who] : []))
+  const publishers = await namedKeys(parts, keys)
+  return all.map(one => ({ ...one, publisher: publishers.find(({ key }) => key === one.who) ?? null }))
 }
 
 /** @throws RegistryError UNKNOWN_REGISTRY | USAGE | LIMIT_EXCEEDED */

@@ -1,6 +1,6 @@
 import { base58btc } from 'multiformats/bases/base58'
 import type { Brand } from './brand.ts'
-import { RegistryError } from './errors.ts'
+import { isRegistryError, RegistryError } from './errors.ts'
 
 /**
  * An Ed25519 public key as a `did:key` (W3C CCG did:key, section 3.1.3): `did:key:z6Mk…`, 56 characters.
@@ -21,6 +21,16 @@ export function formatPrincipal(publicKey: Uint8Array): Principal {
 export function parsePrincipal(text: string): Principal {
   if (formatPrincipal(publicKeyOf(text as Principal)) !== text) throw new RegistryError('MALFORMED', 'not a did:key')
   return text as Principal
+}
+
+export function isPrincipal(text: string): text is Principal {
+  try {
+    parsePrincipal(text)
+    return true
+  } catch (error) {
+    if (isRegistryError(error)) return false
+    throw error
+  }
 }
 
 /** The 32 bytes of the key. @throws RegistryError MALFORMED */

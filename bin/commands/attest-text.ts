@@ -2,6 +2,7 @@ import type { ShownAttestation, ShownRelease } from '../../node/services/attest/
 import { summaryText } from '../../protocol/attest/summary-text.ts'
 import type { Summary } from '../../protocol/attest/summary.ts'
 import { cut, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { gutter, under } from './style.ts'
 
 export function releaseText({ name, version }: Pick<ShownRelease, 'name' | 'version'>): string {
@@ -17,13 +18,13 @@ export function summaryLine(summary: Summary): string {
 
 /** One statement: what it says, who says it and where, and what speaks against it. */
 export function attestationLines(one: ShownAttestation): readonly string[] {
-  const { type, predicateType, summary, issuer, domain, alias, roles, marks, counts, time, content, trusted } = one
+  const { type, predicateType, summary, issuer, publisher, alias, roles, marks, counts, time, content, trusted } = one
   const said = summary === null ? safe(predicateType) : summaryLine(summary)
   const against = marks.filter(mark => mark !== 'unknown-type')
   return [
     gutter(verbOf(type), said, counts ? 'done' : 'note'),
     under(
-      `by ${domain === null ? issuer : `${domain} (${issuer})`} in ${safe(alias)}${roles.length === 0 ? '' : ` as ${roles.join(', ')}`}, ${dateText(time)}`
+      `by ${keyText(issuer, publisher === null ? [] : [publisher])} in ${safe(alias)}${roles.length === 0 ? '' : ` as ${roles.join(', ')}`}, ${dateText(time)}`
     ),
     ...(trusted.length === 0 ? [] : [under(`trusted for ${trusted.join(', ')}`)]),
     ...(content === null ? [] : [under(`in full: ${content.cid}`)]),

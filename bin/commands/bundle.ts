@@ -1,4 +1,5 @@
 import type { ShownBundle } from '../../node/services/documents/methods.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { conflictLines, editedLines, settleCatalogue, valueText } from './document-text.ts'
 import { installPackages, installLines } from './install.ts'
@@ -56,16 +57,19 @@ export async function list(session: Session, args: readonly string[], options: O
   report(session, result, () =>
     result.bundles.length === 0
       ? [`No bundle in ${safe(result.alias)}`, nextStep('ggen-node bundle create NAME --title TEXT')]
-      : result.bundles.flatMap(bundleLines)
+      : result.bundles.flatMap(bundle => bundleLines(bundle, result.publishers))
   )
 }
 
-export function bundleLines({ name, title, minScore, members, conflicts }: ShownBundle): readonly string[] {
+export function bundleLines(
+  { name, title, minScore, members, conflicts }: ShownBundle,
+  publishers: readonly NamedKey[] = []
+): readonly string[] {
   const score = minScore === null ? '' : `  minimum score ${minScore}`
   return [
     gutter('Bundle', `${safe(name)}  ${valueText(title)}${score}`),
     ...members.map(member => under(safe(memberText(member)))),
-    ...conflictLines(conflicts, settleCatalogue)
+    ...conflictLines(conflicts, settleCatalogue, publishers)
   ]
 }
 

@@ -1,6 +1,7 @@
 import type { DocumentMethods } from '../../node/services/documents/methods.ts'
 import { conflictLines, editedLines, settleCatalogue, timeText, valueText } from './document-text.ts'
 import { cut, report, safe, table } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { signingParams, textParam } from './signed.ts'
@@ -32,13 +33,14 @@ export async function listCategories(session: Session, options: Options): Promis
 export function categoryLines({
   alias,
   categories,
-  conflicts
+  conflicts,
+  publishers
 }: DocumentMethods['categoryList']['result']): readonly string[] {
   if (categories.length + conflicts.length === 0) {
     return [`No category in ${safe(alias)}`, nextStep('ggen-node category add NAME --description TEXT')]
   }
   const rows = categories.map(({ name, description }) => [safe(name), cut(safe(description), ANNOUNCED_CHARS)])
-  return [...table([['CATEGORY', 'DESCRIPTION'], ...rows]), ...conflictLines(conflicts, settleCatalogue)]
+  return [...table([['CATEGORY', 'DESCRIPTION'], ...rows]), ...conflictLines(conflicts, settleCatalogue, publishers)]
 }
 
 /** `ggen-node announce`. */
@@ -67,11 +69,12 @@ export async function listAnnouncements(session: Session, options: Options): Pro
 
 export function announcementLines({
   alias,
-  announcements
+  announcements,
+  publishers
 }: DocumentMethods['announceList']['result']): readonly string[] {
   if (announcements.length === 0) return [`Nothing is announced in ${safe(alias)}`]
   return announcements.flatMap(({ id, text, by, time }) => [
-    gutter('Announced', `${timeText(time)} by ${by}`),
+    gutter('Announced', `${timeText(time)} by ${keyText(by, publishers)}`),
     under(`"${cut(safe(text), ANNOUNCED_CHARS)}"`),
     under(safe(id))
   ])

@@ -17,7 +17,7 @@ export async function list(session: Session, options: Options): Promise<void> {
   report(session, found, () => conflictLines(found, found.publishers))
 }
 
-function conflictLines({ versions, forks }: Conflicts, publishers: readonly NamedKey[]): readonly string[] {
+export function conflictLines({ versions, forks }: Conflicts, publishers: readonly NamedKey[]): readonly string[] {
   if (versions.length + forks.length === 0) return [gutter('Clean', 'no version and no place is in conflict', 'same')]
   return [
     ...versions.flatMap(({ name, version, contents }) => [

@@ -1,5 +1,6 @@
 import type { WaitingSubmission } from '../../node/services/api.ts'
 import { countOf, report, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { gutter, nextStep, under } from './style.ts'
@@ -11,7 +12,7 @@ export async function list(session: Session, options: Options): Promise<void> {
     waiting.length === 0
       ? ['Nobody waits for a name']
       : [
-          ...waiting.flatMap(linesOf),
+          ...waiting.flatMap(waitingLines),
           nextStep('ggen-node curate grant NAME, or ggen-node curate deny NAME --reason TEXT')
         ]
   )
@@ -42,12 +43,13 @@ function within(options: Options): { readonly registry?: string } {
 }
 
 /** A stranger wrote name and note: nothing in them may move the cursor. */
-function linesOf({
+export function waitingLines({
   id,
   alias,
   name,
   by,
   keys,
+  publishers,
   threshold,
   note,
   arrived,
@@ -57,8 +59,8 @@ function linesOf({
   return [
     gutter('Waits', `${shortOf(name)} in ${alias}  since ${new Date(arrived).toISOString()}`, 'note'),
     under(id),
-    under(`by ${by}`),
-    ...others.map(key => under(`with ${key}`)),
+    under(`by ${keyText(by, publishers)}`),
+    ...others.map(key => under(`with ${keyText(key, publishers)}`)),
     ...(similar.length === 0 ? [] : [under(`looks like ${similar.map(shortOf).join(', ')}`)]),
     ...(threshold > 1 ? [under(`${countOf(threshold, 'owner')} must sign`)] : []),
     ...(note === '' ? [] : [under(`"${safe(note)}"`)])

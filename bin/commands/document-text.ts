@@ -4,10 +4,12 @@ import type {
   DocumentEdited,
   EditOrder
 } from '../../node/services/documents/methods.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { compareText } from '../../protocol/bytes.ts'
 import { keyOf } from '../../protocol/document/edits.ts'
 import type { DocumentValue, Path } from '../../protocol/document/edits.ts'
 import { countOf, cut, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { fileLines } from './signed.ts'
 import { gutter, nextStep, under } from './style.ts'
 
@@ -76,13 +78,14 @@ export function orderText({ op, path, value }: EditOrder): string {
 /** Each value of each conflict, with who said it and when, and the command that settles it. */
 export function conflictLines(
   conflicts: readonly DocumentConflict[],
-  settle: (path: Path) => string
+  settle: (path: Path) => string,
+  publishers: readonly NamedKey[] = []
 ): readonly string[] {
   return conflicts.flatMap(({ path, values }) => [
     gutter('Conflict', `${placeText(path)}  ${countOf(values.length, 'value')}, the first is shown elsewhere`, 'bad'),
     ...values.flatMap(({ value, by, time, fact }) => [
       under(valueText(value)),
-      under(`  by ${by} at ${timeText(time)}`),
+      under(`  by ${keyText(by, publishers)} at ${timeText(time)}`),
       under(`  ${fact}`)
     ]),
     nextStep(`${safe(settle(path))} settles it`)

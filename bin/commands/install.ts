@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import type { InstallResult, InstalledPackage, LockChange } from '../../node/services/install-result.ts'
-import type { ProjectParams } from '../../node/services/api.ts'
+import type { ProjectParams, ShownInstall } from '../../node/services/api.ts'
 import type { AllowParams } from '../../node/services/policy/methods.ts'
 import { bytesText, countOf, report, safe } from './print.ts'
+import { domainText } from './publisher-text.ts'
 import { listOption, textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { drawTree, gutter, nextStep, under } from './style.ts'
@@ -18,7 +19,7 @@ export async function installPackages(
   session: Session,
   references: readonly string[],
   options: Options
-): Promise<InstallResult> {
+): Promise<ShownInstall> {
   const registry = textOption(options, 'registry')
   const params = {
     ...paramsOf(options),
@@ -28,7 +29,7 @@ export async function installPackages(
     noDeps: options['deps'] === false,
     ...(registry === undefined ? {} : { registry })
   }
-  const call = (network: boolean, quiet: Partial<ProjectParams> = {}): Promise<InstallResult> =>
+  const call = (network: boolean, quiet: Partial<ProjectParams> = {}): Promise<ShownInstall> =>
     withProgress(session, onProgress =>
       withNode(session, { network, create: true }, client =>
         client.call('install', { ...params, ...quiet }, { signal: session.signal, onProgress })
@@ -74,8 +75,8 @@ export async function remove(session: Session, names: readonly string[], options
  */
 async function upToDate(
   { home, signal }: Session,
-  look: () => Promise<InstallResult>
-): Promise<InstallResult | undefined> {
+  look: () => Promise<ShownInstall>
+): Promise<ShownInstall | undefined> {
   const [{ daemonAddress }, { homePath }] = await Promise.all([
     import('../../node/open-client.ts'),
     import('../../node/config.ts')
@@ -113,8 +114,11 @@ function allowOf(options: Options): AllowParams {
   }
 }
 
+/** `publishers`: what authors are shown as. */
+type Told = InstallResult & Partial<Pick<ShownInstall, 'publishers'>>
+
 /** What an install, an update or a removal did. */
-export function installLines(result: InstallResult): readonly string[] {
+export function installLines(result: Told): readonly string[] {
   const {
     installed,
     changes,
@@ -176,17 +180,19 @@ function sourced({ id, name, alias }: Pick<LockChange, 'alias' | 'id' | 'name'>,
 
 function packageLine(
   one: InstalledPackage,
-  { dryRun, severalRegistries }: Pick<InstallResult, 'dryRun' | 'severalRegistries'>
+  { dryRun, severalRegistries, publishers = [] }: Pick<Told, 'dryRun' | 'publishers' | 'severalRegistries'>
 ): readonly string[] {
-  const { version, was, path, action, from, bytes, ms } = one
+  const { version, was, path, action, author, from, bytes, ms } = one
   const name = sourced(one, severalRegistries)
   if (action === 'unchanged') return []
   if (action === 'left') return [gutter('Left', `${name} ${version}  ${path}`, 'same')]
+  const publisher = publishers.find(({ key }) => key === author)
+  const by = publisher === undefined ? '' : `  by ${domainText(publisher)}`
   const isUpdate = was !== null && was !== version
   const what = isUpdate ? `${name} ${was} -> ${version}` : `${name} ${version}`
-  if (dryRun) return [gutter(isUpdate ? 'Would update' : 'Would add', `${what}  ${path}`)]
+  if (dryRun) return [gutter(isUpdate ? 'Would update' : 'Would add', `${what}  ${path}${by}`)]
   const source = from.length === 0 ? 'was here' : `${bytesText(bytes)} from ${from.map(short).join(', ')} in ${ms} ms`
-  return [gutter(isUpdate ? 'Updated' : 'Installed', `${what}  ${source}`)]
+  return [gutter(isUpdate ? 'Updated' : 'Installed', `${what}  ${source}${by}`)]
 }
 
 function countText(packages: readonly InstalledPackage[], isOneOfSeveral: boolean): string {

@@ -2,6 +2,7 @@ import type { ApiMethods } from '../../node/services/api.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { cut, report, safe, table } from './print.ts'
+import { domainText } from './publisher-text.ts'
 import { textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { fit } from './style.ts'
@@ -33,10 +34,11 @@ function isRanked({ hides, hiddenBy }: Found): boolean {
 }
 
 /** `acme:tool@1.2.0 (hides main:tool)`: where there are several registries, the source is shown. */
-function rowOf(found: Found, isMany: boolean): readonly string[] {
-  const { version, title, description, yanked, alias, hides, hiddenBy } = found
+export function rowOf(found: Found, isMany: boolean): readonly string[] {
+  const { version, title, description, yanked, alias, hides, hiddenBy, publisher } = found
   const name = found.name.replace(/^ggen\//, '')
   const marks = [
+    ...(publisher === null ? [] : [`by ${domainText(publisher)}`]),
     ...(yanked ? ['yanked'] : []),
     ...hides.map(other => `hides ${other}:${name}`),
     ...(hiddenBy === null ? [] : [`${hiddenBy}:${name} hides it`])

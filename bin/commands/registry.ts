@@ -1,6 +1,7 @@
 import type { ApiMethods } from '../../node/services/api.ts'
 import type { ShownRole } from '../../node/services/authority/show.ts'
 import { countOf, report, table } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { roleLines } from './role.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
@@ -61,7 +62,8 @@ export async function show(session: Session, args: readonly string[]): Promise<v
 }
 
 function showLines(shown: ApiMethods['registryShow']['result']): readonly string[] {
-  const { registry, name, alias, isDefault, admission, visibility, owners, threshold, roles, recovery } = shown
+  const { registry, name, alias, isDefault, admission, visibility, owners, threshold, roles, recovery, publishers } =
+    shown
   const aside = Object.entries(shown.setAside).map(([reason, count]) => `${count} ${reason}`)
   const others = roles.filter(({ role, scope }) => role !== 'recovery' && (role !== 'owner' || scope !== '*'))
   const forks = shown.forks.open.length
@@ -70,7 +72,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
       ['Registry', `${name}, here ${alias}${isDefault ? ' (default)' : ''}`],
       ['Id', registry],
       ['Names', `${admission}, ${visibility}`],
-      ...owners.map(key => ['Owner', `${key}${expiredOwner(roles, key)}`]),
+      ...owners.map(key => ['Owner', `${keyText(key, publishers)}${expiredOwner(roles, key)}`]),
       ['Signs', `${threshold} of ${countOf(owners.length, 'owner')}`],
       ['Recovery', recovery],
       ['Holds', `${countOf(shown.packages, 'package')}, ${countOf(shown.releases, 'release')}`],
@@ -82,7 +84,7 @@ function showLines(shown: ApiMethods['registryShow']['result']): readonly string
       ['Digest', shown.digest]
     ]),
     ...viewNotes(shown).map(([label, text]) => gutter(label, text, 'note')),
-    ...(others.length === 0 ? [] : roleLines(others)),
+    ...(others.length === 0 ? [] : roleLines(others, publishers)),
     ...(shown.conflicts + forks === 0 ? [] : [nextStep(`ggen-node conflict list --registry ${alias}`)])
   ]
 }

@@ -1,7 +1,9 @@
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import type { Authored } from '../../node/services/authority/methods.ts'
 import type { ShownRole, ShownRoles } from '../../node/services/authority/show.ts'
 import type { NodeClient } from '../../node/services/api.ts'
 import { report, safe, table } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { aboutParams, authoredLines, countParam, signingParams, textParam } from './signed.ts'
@@ -12,13 +14,18 @@ export async function list(session: Session, args: readonly string[], options: O
   const reference = args[0]
   const params = { ...textParam(options, 'registry'), ...(reference === undefined ? {} : { package: reference }) }
   const shown = await withNode(session, { network: false }, client => client.call('roleList', params))
-  report(session, shown, () => roleLines(shown.roles))
+  report(session, shown, () => roleLines(shown.roles, shown.publishers))
 }
 
-export function roleLines(roles: readonly ShownRole[]): readonly string[] {
+export function roleLines(roles: readonly ShownRole[], publishers: readonly NamedKey[] = []): readonly string[] {
   return table([
     ['ROLE', 'SCOPE', 'EXPIRES', 'KEY'],
-    ...roles.map(({ role, scope, expires, expired, key }) => [role, scope, expiryText(expires, expired), key])
+    ...roles.map(({ role, scope, expires, expired, key }) => [
+      role,
+      scope,
+      expiryText(expires, expired),
+      keyText(key, publishers)
+    ])
   ])
 }
 
@@ -91,12 +98,19 @@ export async function rotate(session: Session, args: readonly string[], options:
 export async function owners(session: Session, options: Options): Promise<void> {
   const params = { ...textParam(options, 'registry'), ...textParam(options, 'package') }
   const shown = await withNode(session, { network: false }, client => client.call('roleList', params))
-  const { registry, alias, subject, owners: keys, threshold } = shown
-  report(session, { registry, alias, subject, owners: keys, threshold }, () => ownerLines(shown))
+  const { registry, alias, subject, owners: keys, threshold, publishers } = shown
+  report(session, { registry, alias, subject, owners: keys, threshold, publishers }, () => ownerLines(shown))
 }
 
-export function ownerLines({ owners: keys, threshold }: Pick<ShownRoles, 'owners' | 'threshold'>): readonly string[] {
-  return [...keys.map(key => gutter('Owner', key)), gutter('Signs', `${threshold} of ${keys.length}`, 'same')]
+export function ownerLines({
+  owners: keys,
+  threshold,
+  publishers = []
+}: Pick<ShownRoles, 'owners' | 'threshold'> & { readonly publishers?: readonly NamedKey[] }): readonly string[] {
+  return [
+    ...keys.map(key => gutter('Owner', keyText(key, publishers))),
+    gutter('Signs', `${threshold} of ${keys.length}`, 'same')
+  ]
 }
 
 /** `ggen-node transfer`. */

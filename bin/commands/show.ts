@@ -1,5 +1,6 @@
 import type { ShownPackage } from '../../node/services/api.ts'
 import type { HistoryEntry, ShownDocument } from '../../node/services/documents/methods.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { deprecationsOf } from '../../protocol/document/deprecation.ts'
 import type { FactStatus } from '../../protocol/document/document.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -24,12 +25,12 @@ export async function show(session: Session, args: readonly string[], options: O
 
 async function showConflicts(session: Session, reference: string): Promise<void> {
   const found = await withNode(session, { network: false }, client => client.call('document', { reference }))
-  const { name, registry, alias, document } = found
+  const { name, registry, alias, document, publishers } = found
   const conflicts = document?.conflicts ?? []
-  report(session, { name, registry, alias, conflicts }, () =>
+  report(session, { name, registry, alias, conflicts, publishers }, () =>
     conflicts.length === 0
       ? [gutter('Clean', `nobody contradicts anybody about ${safe(reference)}`, 'same')]
-      : conflictLines(conflicts, settlePackage(reference))
+      : conflictLines(conflicts, settlePackage(reference), publishers)
   )
 }
 
@@ -46,15 +47,21 @@ async function showHistory(session: Session, reference: string, options: Options
 /** Newest first: when, who, what, and what became of it. */
 export function historyLines({
   entries,
-  total
+  total,
+  publishers = []
 }: {
   readonly entries: readonly HistoryEntry[]
   readonly total: number
+  readonly publishers?: readonly NamedKey[]
 }): readonly string[] {
   if (entries.length === 0) return ['Nobody edited it yet']
   return [
     ...entries.flatMap(({ fact, by, time, status, edits }) => [
-      gutter(OUTCOMES[status].verb, `${timeText(time)} by ${by}${OUTCOMES[status].why}`, OUTCOMES[status].tone),
+      gutter(
+        OUTCOMES[status].verb,
+        `${timeText(time)} by ${keyText(by, publishers)}${OUTCOMES[status].why}`,
+        OUTCOMES[status].tone
+      ),
       ...edits.map(order => under(orderText(order))),
       under(fact)
     ]),
@@ -116,15 +123,8 @@ function seenLines({ versions, observations }: ShownPackage): readonly string[] 
   )
 }
 
-function factRows({
-  name,
-  alias,
-  owners,
-  manifest,
-  document,
-  others,
-  publishers
-}: ShownPackage): readonly (readonly string[])[] {
+function factRows(shown: ShownPackage): readonly (readonly string[])[] {
+  const { name, alias, owners, manifest, document, others, publishers } = shown
   const rows: (readonly string[])[] = [['Package', `${name} in ${alias}`]]
   for (const other of others) {
     const why = other.hidden ? ', which the name alone does not mean' : ', which the name alone means'
@@ -139,9 +139,10 @@ function factRows({
   const keywords = said.length > 0 ? said : (manifest?.keywords ?? [])
   if (keywords.length > 0) rows.push(['Keywords', safe(keywords.join(', '))])
   for (const owner of owners) rows.push(['Owner', keyText(owner, publishers)])
-  const authors = publishers.filter(({ key }) => !owners.includes(key))
+  const released = new Set(shown.versions.flatMap(({ contents }) => contents.map(({ by }) => by)))
+  const authors = publishers.filter(({ key }) => released.has(key) && !owners.includes(key))
   for (const { key } of authors) rows.push(['Publisher', keyText(key, publishers)])
-  if (document !== null) rows.push(...documentRows(document))
+  if (document !== null) rows.push(...documentRows(document, publishers))
   for (const { name: needed, range, kind, optional } of manifest?.dependencies ?? []) {
     rows.push([
       'Needs',
@@ -157,14 +158,14 @@ const TAG_STATES: Readonly<Record<ShownDocument['tags'][number]['state'], string
   'unknown-version': ' (no such version here)'
 }
 
-function documentRows(document: ShownDocument): readonly (readonly string[])[] {
+function documentRows(document: ShownDocument, publishers: readonly NamedKey[]): readonly (readonly string[])[] {
   const { categories, links, tags, deprecated, maintainers } = document
   return [
     ...(categories.length === 0 ? [] : [['Categories', safe(categories.join(', '))]]),
     ...Object.entries(links).map(([name, url]) => ['Link', safe(`${name} ${url}`)]),
     ...tags.map(({ tag, version, state }) => ['Tag', safe(`${tag} ${version}${TAG_STATES[state]}`)]),
     ...deprecated.map(({ range, text }) => ['Deprecated', safe(`${range}: ${text}`)]),
-    ...maintainers.map(({ key, name }) => ['Maintainer', safe(`${name} ${key}`)])
+    ...maintainers.map(({ key, name }) => ['Maintainer', safe(`${name} ${keyText(key, publishers)}`)])
   ]
 }
 

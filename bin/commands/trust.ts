@@ -1,5 +1,8 @@
+import type { ApiMethods } from '../../node/services/api.ts'
 import type { Trusted } from '../../node/services/attest/methods.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { report, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { argument, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { gutter } from './style.ts'
@@ -27,14 +30,18 @@ export async function list(session: Session): Promise<void> {
   report(session, { trusted }, () =>
     trusted.length === 0
       ? [gutter('Nobody', 'is trusted beyond what each registry says of itself', 'same')]
-      : trusted.map(one => gutter('Trusted', textOf(one)))
+      : trusted.map(trustedLine)
   )
+}
+
+export function trustedLine(one: ApiMethods['trustList']['result'][number]): string {
+  return gutter('Trusted', textOf(one, one.publisher === null ? [] : [one.publisher]))
 }
 
 function paramsOf(args: readonly string[], options: Options): { what: string; purpose: string } {
   return { what: argument(args, 0), purpose: textOption(options, 'for') ?? 'audits' }
 }
 
-function textOf({ who, alias, purpose }: Trusted): string {
-  return `${alias === null ? who : `${safe(alias)} (${who})`} for ${purpose}`
+function textOf({ who, alias, purpose }: Trusted, publishers: readonly NamedKey[] = []): string {
+  return `${alias === null ? keyText(who, publishers) : `${safe(alias)} (${who})`} for ${purpose}`
 }

@@ -211,6 +211,8 @@ export interface WaitingSubmission {
   readonly by: Principal
   readonly keys: readonly Principal[]
   readonly threshold: number
+  /** What those of `by` and `keys` are shown as that a domain names. */
+  readonly publishers: readonly NamedKey[]
   /** Names of others that this one would be taken for. */
   readonly similar: readonly PackageName[]
   /** A stranger's words. */
@@ -223,6 +225,11 @@ export interface RegistryRecord {
   readonly id: RegistryId
   readonly alias: string
   readonly isDefault: boolean
+}
+
+/** What an install did, and what the authors of what it placed are shown as. */
+export interface ShownInstall extends InstallResult {
+  readonly publishers: readonly NamedKey[]
 }
 
 /** Every call the daemon answers: the same table serves the local socket and a node that lives in the command's process. */
@@ -249,11 +256,11 @@ export interface ApiMethods
   /** Adds what `references` name to a project, or with none makes the project's folders what its lockfile says. */
   install: {
     params: ProjectParams & InstallOptions & AllowParams & { readonly references: readonly string[] }
-    result: InstallResult
+    result: ShownInstall
   }
   /** Resolves again within the project's ranges: everything, or what is named. */
-  update: { params: ProjectParams & AllowParams & { readonly names: readonly string[] }; result: InstallResult }
-  remove: { params: ProjectParams & { readonly names: readonly string[] }; result: InstallResult }
+  update: { params: ProjectParams & AllowParams & { readonly names: readonly string[] }; result: ShownInstall }
+  remove: { params: ProjectParams & { readonly names: readonly string[] }; result: ShownInstall }
   outdated: { params: { readonly project: string }; result: OutdatedResult }
   search: { params: { query: string; registry?: string; limit: number }; result: readonly FoundPackage[] }
   show: { params: { reference: string }; result: ShownPackage }

@@ -1,4 +1,5 @@
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
+import type { Principal } from '../../protocol/did.ts'
 import type { LeftOut, Overridden } from '../../protocol/solver/tree.ts'
 import type { Version } from '../../protocol/version.ts'
 import type { Warning } from './project/lock-check.ts'
@@ -14,6 +15,8 @@ export interface InstalledPackage {
   /** The version that was locked before; null for a package that was not. */
   readonly was: Version | null
   readonly cid: ContentId
+  /** Who released it. */
+  readonly author: Principal
   readonly path: string
   /** `left`: it holds somebody's edits, and this command was not about it. */
   readonly action: 'added' | 'left' | 'replaced' | 'unchanged'

@@ -295,6 +295,7 @@ function installedOf({ pack, path, action, was }: Step, arrived: Arrived | undef
     version: pack.version,
     was: was ?? null,
     cid: pack.cid,
+    author: pack.author,
     path,
     action: ACTIONS[action],
     from: arrived?.from ?? [],

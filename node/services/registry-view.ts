@@ -2,6 +2,7 @@ import { isOpen } from '../../protocol/fold-versions.ts'
 import type { DigestView } from '../../protocol/attest/fold.ts'
 import { compareText } from '../../protocol/bytes.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
+import type { Principal } from '../../protocol/did.ts'
 import { openState } from '../../protocol/document/saved.ts'
 import { wordsOf } from '../../protocol/document/words.ts'
 import type { PackageWords } from '../../protocol/document/words.ts'
@@ -39,6 +40,8 @@ const NO_DOCUMENTS: StateReader = { async *states() {}, settled: async () => {} 
 export interface PackageSummary {
   readonly name: PackageName
   readonly version: Version
+  /** Who released that version. */
+  readonly by: Principal
   readonly title: string
   readonly description: string
   readonly yanked: boolean
@@ -200,7 +203,8 @@ export function summarise(view: PackageView, said?: PackageWords): PackageSummar
   if (best === undefined || content === undefined) return undefined
   const title = said?.title ?? content.manifest.title ?? ''
   const description = said?.description ?? content.manifest.description ?? ''
-  return { name: view.name, version: best.version, title, description, yanked: best.yanks.length > 0 }
+  const { by } = content
+  return { name: view.name, version: best.version, by, title, description, yanked: best.yanks.length > 0 }
 }
 
 /** What a package is found under, beside its name and its texts. */

@@ -3,6 +3,7 @@ import type { RegistryId } from '../../protocol/cid.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { PackageName } from '../../protocol/package-name.ts'
 import type { Followed, Precedence } from './precedence.ts'
+import type { NamedKey } from './publisher/named-key.ts'
 import type { PackageSummary, RegistryView } from './registry-view.ts'
 
 /** A package that was found, and which registry it is of. */
@@ -13,7 +14,12 @@ export interface FoundPackage extends PackageSummary {
   readonly hides: readonly string[]
   /** The alias of the registry whose package the name alone means instead; null when it means this one, or nobody's. */
   readonly hiddenBy: string | null
+  /** What `by` is shown as, where a domain names it. */
+  readonly publisher: NamedKey | null
 }
+
+/** Who looks for packages asks nobody what their authors are called. */
+type Unnamed = Omit<FoundPackage, 'publisher'>
 
 export interface SearchComponents {
   readonly view: Pick<RegistryView, 'ranked'>
@@ -33,7 +39,7 @@ export interface SearchRequest {
 export async function searchAll(
   { view, precedence }: SearchComponents,
   { query, limit, registries }: SearchRequest
-): Promise<readonly FoundPackage[]> {
+): Promise<readonly Unnamed[]> {
   const bound = Math.max(0, Math.min(limit, LIMITS.search.results))
   const found = await Promise.all(
     registries.map(async (registry, order) =>
@@ -44,7 +50,7 @@ export async function searchAll(
     .flat()
     .toSorted((a, b) => b.score - a.score || compareText(a.summary.name, b.summary.name) || a.order - b.order)
   const listed = new Set(sorted.map(({ summary, registry }) => `${registry.id} ${summary.name}`))
-  const rows: FoundPackage[] = []
+  const rows: Unnamed[] = []
   for (const { summary, registry } of sorted) {
     if (rows.length >= bound) break
     const { hides, meant } = await rankOf(precedence, summary.name, registry)

@@ -2,6 +2,7 @@ import { fieldOf } from '../attest/predicate-fields.ts'
 import { isJsonObject } from '../attest/strict-json.ts'
 import type { JsonObject } from '../attest/strict-json.ts'
 import { LIMITS } from '../limits.ts'
+import { baseScoreV4 } from './cvss4.ts'
 
 /** The least first. */
 export const SEVERITIES = ['unknown', 'low', 'medium', 'high', 'critical'] as const
@@ -31,7 +32,7 @@ function wordIn(specific: unknown): Severity {
 function ratingOf(entry: unknown): Severity {
   const score = isJsonObject(entry) ? fieldOf(entry, 'score') : undefined
   if (typeof score !== 'string' || score.length > 256) return 'unknown'
-  const base = baseScore(score)
+  const base = baseScore(score) ?? newestScore(score)
   if (base !== undefined) return severityOfScore(base)
   const older = baseScoreV2(score)
   // The scale of v2 ends with high.
@@ -45,6 +46,7 @@ export function severityOfScore(score: number): Severity {
   return score < 9 ? 'high' : 'critical'
 }
 
+const V4_PREFIX = 'CVSS:4.0/'
 const V3_PREFIX = /^CVSS:3\.[01]\//
 const V3 = {
   AV: { N: 0.85, A: 0.62, L: 0.55, P: 0.2 },
@@ -58,10 +60,13 @@ const V3 = {
 /** Where what is attacked and what is hit are not the same, privileges count for less. */
 const PR_CHANGED: Readonly<Record<string, number>> = { N: 0.85, L: 0.68, H: 0.5 }
 
-/**
- * The base score of a CVSS v3.0 or v3.1 vector (first.org/cvss/v3-1/specification-document, section 7.1); undefined for anything else,
- * v4 among it, whose scores are a table of 270 entries: such records are read by the word beside the vector.
- */
+/** The base score of a CVSS v4.0 vector; undefined for anything else. */
+function newestScore(vector: string): number | undefined {
+  const metrics = vector.startsWith(V4_PREFIX) ? metricsIn(vector.slice(V4_PREFIX.length).split('/')) : undefined
+  return metrics === undefined ? undefined : baseScoreV4(metrics)
+}
+
+/** The base score of a CVSS v3.0 or v3.1 vector (first.org/cvss/v3-1/specification-document, section 7.1); undefined for anything else. */
 export function baseScore(vector: string): number | undefined {
   if (!V3_PREFIX.test(vector)) return undefined
   const metrics = metricsIn(vector.split('/').slice(1))

@@ -54,10 +54,19 @@ const SCHEMAS: readonly PredicateSchema[] = [
   },
   {
     type: 'sbom',
-    uris: ['https://cyclonedx.org/bom', 'https://cyclonedx.org/bom/v1.6'],
+    uris: [
+      'https://cyclonedx.org/bom',
+      'https://cyclonedx.org/bom/v1.6',
+      'https://cyclonedx.org/bom/v1.5',
+      'https://cyclonedx.org/bom/v1.4'
+    ],
     summarise: summariseCycloneDx
   },
-  { type: 'sbom', uris: ['https://spdx.dev/Document', 'https://spdx.dev/Document/v2.3'], summarise: summariseSpdx },
+  {
+    type: 'sbom',
+    uris: ['https://spdx.dev/Document', 'https://spdx.dev/Document/v2.3', 'https://spdx.dev/Document/v2.2'],
+    summarise: summariseSpdx
+  },
   { type: 'test', uris: ['https://in-toto.io/attestation/test-result/v0.1'], summarise: test },
   { type: 'benchmark', uris: ['urn:ggen:attestation:benchmark:1'], summarise: benchmark },
   { type: 'review', uris: ['urn:ggen:attestation:review:1'], summarise: review },
@@ -256,4 +265,16 @@ export function predicateTypeFrom(text: string): string {
   throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not a type of statement`, {
     next: `use ${[...TYPE_NAMES.keys()].join(', ')} or the URI of another one`
   })
+}
+
+/**
+ * Every URI that somebody may mean who asks for a kind: other tools write older versions of some, and a bill of materials has two
+ * formats. A URI means itself.
+ * @throws RegistryError USAGE
+ */
+export function predicateTypesMeant(text: string): readonly string[] {
+  const uri = predicateTypeFrom(text)
+  if (uri === text) return [uri]
+  const isMeant = ({ type, uris }: PredicateSchema): boolean => uris[0] === uri || (text === 'sbom' && type === 'sbom')
+  return SCHEMAS.filter(isMeant).flatMap(({ uris }) => uris)
 }

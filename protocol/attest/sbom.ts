@@ -2,6 +2,7 @@ import { toHex } from '../bytes.ts'
 import type { ContentId } from '../cid.ts'
 import type { Manifest } from '../manifest.ts'
 import { shortNameOf } from '../package-name.ts'
+import { isLicence } from '../policy/licence.ts'
 import { purlOf } from './release-subjects.ts'
 import type { ReleaseBytes } from './release-subjects.ts'
 
@@ -54,7 +55,7 @@ function cycloneDxComponent(one: Component): unknown {
     ],
     ...(license === undefined
       ? {}
-      : { licenses: [isExpression(license) ? { expression: license } : { license: { name: license } }] }),
+      : { licenses: [isLicence(license) ? { expression: license } : { license: { name: license } }] }),
     purl: urlOf(one),
     properties: [{ name: 'ggen:root', value: root }]
   }
@@ -74,6 +75,7 @@ export function toSpdx({ itself, others, time, tool }: Materials): string {
     creationInfo: { created: dateOf(time), creators: [`Tool: ggen-node-${tool}`] },
     documentDescribes: [idOf(urlOf(itself))],
     packages: all.map(one => spdxPackage(one, idOf(urlOf(one)))),
+    ...extracted(all),
     relationships: [
       { spdxElementId: 'SPDXRef-DOCUMENT', relationshipType: 'DESCRIBES', relatedSpdxElement: idOf(urlOf(itself)) },
       ...all.flatMap(one =>
@@ -90,12 +92,13 @@ export function toSpdx({ itself, others, time, tool }: Materials): string {
 function spdxPackage(one: Component, id: string): unknown {
   const { version, digests, manifest, root } = one
   const { description, license } = manifest
-  const declared = license !== undefined && isExpression(license) ? license : 'NOASSERTION'
+  const declared = license !== undefined && isSpdxHere(license) ? license : 'NOASSERTION'
   return {
     SPDXID: id,
     name: shortNameOf(one.name),
     versionInfo: version,
-    downloadLocation: `ipfs://${root}`,
+    // Where it is from is below: readers of SPDX take ipfs: for no location.
+    downloadLocation: 'NOASSERTION',
     filesAnalyzed: false,
     ...(description === undefined ? {} : { description }),
     licenseConcluded: 'NOASSERTION',
@@ -106,27 +109,43 @@ function spdxPackage(one: Component, id: string): unknown {
       { algorithm: 'SHA256', checksumValue: toHex(digests.sha256) },
       { algorithm: 'SHA512', checksumValue: toHex(digests.sha512) }
     ],
-    externalRefs: [{ referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: urlOf(one) }]
+    externalRefs: [
+      { referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: urlOf(one) },
+      { referenceCategory: 'OTHER', referenceType: 'ipfs', referenceLocator: `ipfs://${root}` }
+    ]
   }
+}
+
+/** Whether a licence can be said in this document: the licences of another one would have to be described there. */
+function isSpdxHere(license: string): boolean {
+  return isLicence(license) && !license.includes('DocumentRef-')
+}
+
+const OWN_LICENCE = /LicenseRef-[A-Za-z0-9.-]+/g
+
+/** Licences that no list has must be described in the document that names them; all that a manifest says of one is its name. */
+function extracted(all: readonly Component[]): object {
+  const named = all.flatMap(({ manifest: { license = '' } }) =>
+    isSpdxHere(license) ? (license.match(OWN_LICENCE) ?? []) : []
+  )
+  const infos = [...new Set(named)].toSorted().map(licenseId => ({
+    licenseId,
+    name: licenseId.slice('LicenseRef-'.length),
+    extractedText: 'The text is in the files of the package that names it.'
+  }))
+  return infos.length === 0 ? {} : { hasExtractedLicensingInfos: infos }
 }
 
 export function urlOf({ name, version }: Pick<ReleaseBytes, 'name' | 'version'>): string {
   return purlOf(name, version)
 }
 
-/** Whether a text has the form of an SPDX expression; whether its licences exist is for whoever reads it. */
-function isExpression(license: string): boolean {
-  const words = license
-    .replaceAll(/[()]/g, ' ')
-    .split(' ')
-    .filter(word => word !== '')
-  const isInPlace = (word: string, i: number): boolean =>
-    i % 2 === 0 ? /^[A-Za-z0-9.+:-]+$/.test(word) : /^(?:AND|OR|WITH)$/.test(word)
-  return words.length % 2 === 1 && words.every(isInPlace)
-}
+/** The last second that both formats can write. */
+const LAST = Date.UTC(9999, 11, 31, 23, 59, 59)
 
+/** Attack: a release from a year that no calendar has. */
 function dateOf(time: number): string {
-  return new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z')
+  return new Date(Math.min(Math.max(time, 0), LAST)).toISOString().replace(/\.\d{3}Z$/, 'Z')
 }
 
 /** A UUID (RFC 9562, version 8) out of the archive's digest: nobody needs to roll dice for a name of what is known. */

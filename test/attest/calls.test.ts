@@ -112,6 +112,12 @@ describe('attest', () => {
     expect(await refusal(bob.node.call('attest', { reference: 'acme:alpha', registry: 'audits' }))).toMatchObject({
       code: 'USAGE'
     })
+    for (const concluded of ['MIT OR', '(MIT', 'Nothing-Known-1.0']) {
+      const licence = await file('licence.json', { concluded })
+      expect(await refusal(bob.node.call('attest', { ...order, type: 'licence', predicate: licence }))).toMatchObject({
+        code: 'INVALID_LICENCE'
+      })
+    }
   })
 
   test('a predicate of 100 KB is content, one of 1 MB is refused', async () => {
@@ -148,9 +154,16 @@ describe('verify', () => {
     expect(await refusal(bob.node.call('verifyFolder', { folder: files }))).toMatchObject({ code: 'NO_MANIFEST' })
   })
 
-  test('a file that is no envelope', async () => {
-    const bad = await file('none.json', { a: 1 })
-    expect(await refusal(bob.node.call('verifyEnvelope', { file: bad }))).toMatchObject({ code: 'MALFORMED' })
+  test.each<[string, unknown, string]>([
+    ['prose', Buffer.from('# a readme\n'), 'MALFORMED'],
+    ['JSON of another kind', { a: 1 }, 'MALFORMED'],
+    ['nothing', Buffer.of(), 'MALFORMED'],
+    ['half a megabyte of anything', Buffer.alloc(600_000, 1), 'LIMIT_EXCEEDED']
+  ])('a file of %s is said to be neither archive nor statement, with what verify takes', async (name, bytes, code) => {
+    const path = await file(name, bytes)
+    const refused = await refusal(bob.node.call('verifyEnvelope', { file: path }))
+    expect(refused).toMatchObject({ code, message: expect.stringMatching(/neither an archive nor a signed statement/) })
+    expect(refused.next).toMatch(/archive .*envelope, a package folder, or \[registry:\]name/)
   })
 })
 
@@ -172,6 +185,8 @@ describe('sbom', () => {
       expect(attestations.map(({ counts, summary: said }) => ({ counts, said }))).toEqual([
         { counts: true, said: summary }
       ])
+      const both = await bob.node.call('attestations', { reference: 'acme:alpha', type: 'sbom' })
+      expect(both.attestations.map(({ predicateType }) => predicateType)).toContain(uri)
     }
   )
 

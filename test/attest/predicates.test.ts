@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { predicateTypeFrom, summarise, TYPE_NAMES, typeOf } from '../../protocol/attest/predicates.ts'
+import {
+  predicateTypeFrom,
+  predicateTypesMeant,
+  summarise,
+  TYPE_NAMES,
+  typeOf
+} from '../../protocol/attest/predicates.ts'
 import { parseStatement, STATEMENT_TYPE } from '../../protocol/attest/statement.ts'
 import { packageIn, purlOf } from '../../protocol/attest/release-subjects.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
@@ -175,6 +181,15 @@ const GOOD: readonly (readonly [string, Fields, Fields])[] = [
 describe('a predicate', () => {
   test.each(GOOD)('%s is read', (name, predicate, summary) => {
     expect(summarise(predicateTypeFrom(name), predicate)).toEqual(summary)
+  })
+
+  test('of an older version, as other tools write it, is found by the name of its kind', () => {
+    expect(predicateTypesMeant('vulns')).toContain('https://in-toto.io/attestation/vulns/v0.1')
+    expect(predicateTypesMeant('cyclonedx')).toContain('https://cyclonedx.org/bom/v1.5')
+    expect(predicateTypesMeant('cyclonedx')).not.toContain('https://spdx.dev/Document')
+    expect(predicateTypesMeant('sbom')).toEqual([...predicateTypesMeant('cyclonedx'), ...predicateTypesMeant('spdx')])
+    expect(predicateTypesMeant('https://cyclonedx.org/bom')).toEqual(['https://cyclonedx.org/bom'])
+    for (const uri of predicateTypesMeant('sbom')) expect(typeOf(uri)).toBe('sbom')
   })
 
   test('every kind has a schema that was read above', () => {

@@ -107,3 +107,61 @@ describe('SPDX', () => {
     })
   })
 })
+
+/** What validators of both formats refuse (cyclonedx-python-lib 11.12 by its JSON schema, spdx-tools 0.8.5 by its rules). */
+describe('a bill of materials that other tools read', () => {
+  interface Licensed {
+    readonly licenses: readonly unknown[]
+  }
+  const both = (license: string, time = materials.time) => {
+    const one = { itself: component('a', license), others: [], time, tool: '1.0.0' }
+    const bom = read(toCycloneDx(one)) as { metadata: { component: Licensed; timestamp: string } }
+    const document = read(toSpdx(one)) as {
+      packages: readonly [Readonly<Record<string, unknown>>]
+      hasExtractedLicensingInfos?: readonly unknown[]
+      creationInfo: { created: string }
+    }
+    return { licenses: bom.metadata.component.licenses, bom, spdx: document.packages[0], document }
+  }
+
+  test.each(['Foo-1.0', '(MIT', 'MIT)', 'MIT AND', 'MIT OR Nothing-Known', 'do what you like'])(
+    'calls no expression what is none: %s',
+    license => {
+      const { licenses, spdx, document } = both(license)
+      expect(licenses).toEqual([{ license: { name: license } }])
+      expect(spdx).toMatchObject({ licenseDeclared: 'NOASSERTION', licenseComments: license })
+      expect(document).not.toHaveProperty('hasExtractedLicensingInfos')
+    }
+  )
+
+  test('describes licences that are on no list, where it names them', () => {
+    const license = 'MIT AND (LicenseRef-Own OR LicenseRef-a.b) AND LicenseRef-Own'
+    const { licenses, spdx, document } = both(license)
+    expect(licenses).toEqual([{ expression: license }])
+    expect(spdx).toMatchObject({ licenseDeclared: license })
+    expect(document.hasExtractedLicensingInfos).toMatchObject([
+      { licenseId: 'LicenseRef-Own', name: 'Own' },
+      { licenseId: 'LicenseRef-a.b', name: 'a.b' }
+    ])
+    // Those of another document it does not have, and a description of them would be made up.
+    expect(both('DocumentRef-x:LicenseRef-y').spdx).toMatchObject({ licenseDeclared: 'NOASSERTION' })
+  })
+
+  test('says where the bytes are in a field that takes it', () => {
+    const { spdx } = both('MIT')
+    expect(spdx['downloadLocation']).toBe('NOASSERTION')
+    expect(spdx['externalRefs']).toContainEqual({
+      referenceCategory: 'OTHER',
+      referenceType: 'ipfs',
+      referenceLocator: `ipfs://${contentIdOf('a')}`
+    })
+  })
+
+  test('is written whatever year its author says that it is', () => {
+    for (const time of [Number.MAX_SAFE_INTEGER, 8.64e15]) {
+      const { bom, document } = both('MIT', time)
+      expect(bom.metadata.timestamp).toBe('9999-12-31T23:59:59Z')
+      expect(document.creationInfo.created).toBe('9999-12-31T23:59:59Z')
+    }
+  })
+})

@@ -237,12 +237,12 @@ describe('a catalogue', () => {
 
   test('categories and announcements', () => {
     const category = { name: 'web', description: 'for the web' }
-    expect(categoryLines({ registry, alias: 'acme', categories: [category], conflicts: [] })).toEqual([
+    expect(categoryLines({ registry, alias: 'acme', categories: [category], conflicts: [], publishers: [] })).toEqual([
       'CATEGORY  DESCRIPTION',
       'web       for the web'
     ])
     const announcement = { id: 'a1', text: 'new rules', by: ann, time: TIME }
-    expect(announcementLines({ registry, alias: 'acme', announcements: [announcement] })).toEqual([
+    expect(announcementLines({ registry, alias: 'acme', announcements: [announcement], publishers: [] })).toEqual([
       `   Announced 2026-01-02T03:04:05.000Z by ${ann}`,
       '             "new rules"',
       '             a1'
@@ -297,12 +297,14 @@ test('nothing that a stranger wrote moves the cursor, turns text round or begins
       registry,
       alias: HOSTILE,
       categories: [{ name: HOSTILE, description: HOSTILE }],
-      conflicts: [conflict]
+      conflicts: [conflict],
+      publishers: []
     }),
     ...announcementLines({
       registry,
       alias: HOSTILE,
-      announcements: [{ id: HOSTILE, text: HOSTILE, by: ann, time: TIME }]
+      announcements: [{ id: HOSTILE, text: HOSTILE, by: ann, time: TIME }],
+      publishers: []
     })
   ]
   expect(lines.length).toBeGreaterThan(40)

@@ -95,11 +95,26 @@ describe('a publisher', () => {
       advisories: [{ by: key }],
       publishers: [{ key, domain: 'example.org' }]
     })
+    expect(await node.call('search', { query: 'lib', limit: 1 })).toMatchObject([
+      { publisher: { domain: 'example.org' } }
+    ])
+    await node.call('edit', { reference: 'lib', edits: [{ op: 'put', path: ['title'], value: 'A lib' }] })
+    await node.call('announce', { text: 'rules' })
+    await node.call('trustAdd', { what: key, purpose: 'reviews' })
+    expect(await node.call('trustList', {})).toMatchObject([{ who: key, publisher: { domain: 'example.org' } }])
+    const named = { publishers: [{ key, domain: 'example.org' }] }
+    expect(await node.call('history', { reference: 'lib', limit: 1 })).toMatchObject(named)
+    expect(await node.call('announceList', {})).toMatchObject(named)
+    expect(await node.call('roleList', {})).toMatchObject(named)
+    expect(await node.call('registryShow', {})).toMatchObject(named)
     const project = await tempDir('project')
     const explained = await node.call('policyExplain', { reference: 'lib', project })
     expect(explained.verdict).toBe('allow')
     expect(await node.parts.publishers.domainOf(key)).toMatchObject({ domain: 'example.org', age: 'fresh' })
-    await node.call('install', { project, references: ['lib'] })
+    expect(await node.call('install', { project, references: ['lib'] })).toMatchObject({
+      installed: [{ author: key }],
+      ...named
+    })
     expect(dns.asked).toEqual([])
   })
 

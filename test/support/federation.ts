@@ -110,7 +110,7 @@ export class Federation {
     return new TestProject(this)
   }
 
-  search(query: string, limit = 20): Promise<readonly FoundPackage[]> {
+  search(query: string, limit = 20): ReturnType<typeof searchAll> {
     const { view, precedence } = this
     return searchAll({ view, precedence }, { query, limit, registries: this.registries.all })
   }

@@ -13,10 +13,11 @@ import type { JsonObject } from '../../../protocol/attest/strict-json.ts'
 import { compareText, equalBytes, toHex } from '../../../protocol/bytes.ts'
 import { digestOf } from '../../../protocol/cid.ts'
 import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
-import { parsePrincipal } from '../../../protocol/did.ts'
+import { isPrincipal } from '../../../protocol/did.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import { isRegistryError, RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
+import { parseLicence } from '../../../protocol/policy/licence.ts'
 import { ROLES } from '../../../protocol/role.ts'
 import { standingRoles } from '../../../protocol/roles.ts'
 import { sha256Of } from '../../../protocol/subject.ts'
@@ -153,23 +154,25 @@ async function makeOwn(
 /** What is left of a fact's body for an envelope, beside the key, the head and the position. */
 const INLINE_BYTES = LIMITS.fact.bodyBytes - 2_048
 
-/** @throws RegistryError MALFORMED when it does not fit the schema of its type */
+/** @throws RegistryError MALFORMED when it does not fit the schema of its type | INVALID_LICENCE */
 function readPredicate(predicateType: string, bytes: Uint8Array): JsonObject {
   try {
     const predicate = parseStrictJson(bytes)
     if (!isJsonObject(predicate)) throw new RegistryError('MALFORMED', 'a predicate is a JSON object')
-    summarise(predicateType, predicate)
+    const summary = summarise(predicateType, predicate)
+    // A list of licences may have grown where others read; who writes one writes what this list has.
+    if (summary?.type === 'licence') parseLicence(summary.concluded)
     return predicate
   } catch (cause) {
     if (!isRegistryError(cause) || cause.code !== 'MALFORMED') throw cause
     const next = 'docs/spec/attestation.md section 4 says what each kind holds'
-    throw new RegistryError('MALFORMED', cause.message, { cause, next })
+    throw new RegistryError('MALFORMED', `nothing was signed: ${cause.message}`, { cause, next })
   }
 }
 
 /** An envelope of somebody else, which says exactly this and is kept byte for byte. */
 function readForeign({ envelope, signers: named }: Extract<Saying, { envelope: unknown }>, release: Release): Made {
-  const dsse = parseDsse(envelope, LIMITS.attest.envelopeBytes)
+  const dsse = parseForeign(envelope)
   const signers = whoseHold(dsse, named)
   const statement = parseStatement(dsse.payload)
   const subject = subjectsOf(release).find(one => isAbout(statement, sha256Of(one)))
@@ -187,6 +190,20 @@ function readForeign({ envelope, signers: named }: Extract<Saying, { envelope: u
   return { subject, envelope, dsse, statement, signers, predicateType: statement.predicateType, content: null }
 }
 
+function parseForeign(envelope: Uint8Array): DsseEnvelope {
+  try {
+    return parseDsse(envelope, LIMITS.attest.envelopeBytes)
+  } catch (cause) {
+    if (!isRegistryError(cause)) throw cause
+    const next =
+      'an envelope is JSON with payloadType, payload and signatures; of a Sigstore bundle it is the field dsseEnvelope'
+    throw new RegistryError(cause.code, `what was signed elsewhere cannot be said here: ${cause.message}`, {
+      cause,
+      next
+    })
+  }
+}
+
 /**
  * Keys that have signed an envelope: of those that are named, all must have; where none is, of those that it names itself as did:key.
  * @throws RegistryError BAD_SIGNATURE | USAGE
@@ -201,16 +218,6 @@ export function whoseHold(dsse: DsseEnvelope, named: readonly string[]): readonl
     })
   }
   return verifyEnvelope(dsse, { keys, threshold: keys.length, payloadTypes: [IN_TOTO_TYPE] })
-}
-
-function isPrincipal(text: string): text is Principal {
-  try {
-    parsePrincipal(text)
-    return true
-  } catch (error) {
-    if (isRegistryError(error)) return false
-    throw error
-  }
 }
 
 function principalFrom(text: string): Principal {

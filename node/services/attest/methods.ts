@@ -50,6 +50,8 @@ export interface ShownAttestation extends AttestationRecord {
   readonly alias: string
   /** That names the issuer as its own. */
   readonly domain: string | null
+  /** The same, and how long ago the domain said so. */
+  readonly publisher: NamedKey | null
   readonly trusted: readonly TrustPurpose[]
 }
 
@@ -156,7 +158,11 @@ export interface AttestMethods {
   /** Takes the word of a registry that is followed, or of a key, for something. */
   trustAdd: { params: { what: string; purpose: string }; result: Trusted & { readonly isNew: boolean } }
   trustRemove: { params: { what: string; purpose: string }; result: Trusted & { readonly wasThere: boolean } }
-  trustList: { params: Record<string, never>; result: readonly Trusted[] }
+  trustList: {
+    params: Record<string, never>
+    /** `publisher`: what a key is shown as, where a domain names it. */
+    result: readonly (Trusted & { readonly publisher: NamedKey | null })[]
+  }
   /** A bill of materials of a release and what it needs, as the bytes of a document. */
   sbom: {
     params: { reference: string; format: string }

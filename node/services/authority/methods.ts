@@ -38,6 +38,8 @@ export interface AuthorityMethods {
     params: { registry?: string }
     result: ShownRegistry & {
       readonly alias: string
+      /** What those of its keys are shown as that a domain names. */
+      readonly publishers: readonly NamedKey[]
       readonly isDefault: boolean
       /** Peers with which all of it was compared to the end. */
       readonly sources: number
@@ -54,7 +56,10 @@ export interface AuthorityMethods {
       readonly newDefault: string | null
     }
   }
-  roleList: { params: { registry?: string; package?: string }; result: ShownRoles & { readonly alias: string } }
+  roleList: {
+    params: { registry?: string; package?: string }
+    result: ShownRoles & { readonly alias: string; readonly publishers: readonly NamedKey[] }
+  }
   roleGrant: {
     params: AboutParams & { to: string; role: string; scope?: string; expires?: string; threshold?: number }
     result: Authored

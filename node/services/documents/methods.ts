@@ -4,6 +4,7 @@ import type { FactStatus } from '../../../protocol/document/document.ts'
 import type { DocumentValue, Path } from '../../../protocol/document/edits.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
+import type { NamedKey } from '../publisher/named-key.ts'
 
 /** One edit as a caller orders it: the value is null exactly when `op` is `delete`. */
 export interface EditOrder {
@@ -141,6 +142,8 @@ export interface DocumentMethods {
       readonly registry: RegistryId
       readonly alias: string
       readonly document: ShownDocument | null
+      /** What those are shown as that a domain names, of who contradict each other and of the maintainers. */
+      readonly publishers: readonly NamedKey[]
     }
   }
   /** The newest statements about the document of a package, newest first. */
@@ -153,6 +156,7 @@ export interface DocumentMethods {
       readonly entries: readonly HistoryEntry[]
       /** How many there are, beyond the limit too. */
       readonly total: number
+      readonly publishers: readonly NamedKey[]
     }
   }
   /** Says a bundle, or title and score of one that is there anew. Without `minScore` the score stays as it is. */
@@ -173,7 +177,12 @@ export interface DocumentMethods {
   /** By name; with `name` that one. @throws RegistryError UNKNOWN_ENTRY when it is not there */
   bundleList: {
     params: { readonly registry?: string; readonly name?: string }
-    result: { readonly registry: RegistryId; readonly alias: string; readonly bundles: readonly ShownBundle[] }
+    result: {
+      readonly registry: RegistryId
+      readonly alias: string
+      readonly bundles: readonly ShownBundle[]
+      readonly publishers: readonly NamedKey[]
+    }
   }
   /** Says a category, or says it anew with another description. */
   categoryAdd: {
@@ -192,6 +201,7 @@ export interface DocumentMethods {
       readonly alias: string
       readonly categories: readonly { readonly name: string; readonly description: string }[]
       readonly conflicts: readonly DocumentConflict[]
+      readonly publishers: readonly NamedKey[]
     }
   }
   announce: {
@@ -216,6 +226,7 @@ export interface DocumentMethods {
         readonly by: Principal
         readonly time: number
       }[]
+      readonly publishers: readonly NamedKey[]
     }
   }
 }
