@@ -150,12 +150,11 @@ test('what is in quarantine is said of to nobody, and said again once it is lift
   expect(late.swarm.holders(stopped)).toEqual([])
   const provided = vi.spyOn(contentRouting, 'provide').mockResolvedValue()
   for (const each of [stopped, root]) node.parts.network().provide(toLink(each))
-  await expect.poll(() => provided.mock.calls.map(([cid]) => cid.toString()), { timeout: 15_000 }).toEqual([root])
+  const again = () => provided.mock.calls.map(([cid]) => cid.toString())
+  await expect.poll(again, { timeout: 15_000 }).toEqual([root])
   await node.call('unquarantine', { reference: 'main:zeta@1.0.0' })
   await expect.poll(told, { timeout: 15_000 }).toEqual([node.peerId])
-  await expect
-    .poll(() => provided.mock.calls.map(([cid]) => cid.toString()), { timeout: 15_000 })
-    .toEqual([root, stopped])
+  await expect.poll(again, { timeout: 15_000 }).toEqual([root, stopped])
   vi.restoreAllMocks()
 })
 
