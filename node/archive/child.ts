@@ -1,11 +1,12 @@
 import { createGunzip } from 'node:zlib'
 import { isRegistryError, RegistryError } from '../../protocol/errors.ts'
-import { formatFrame, REFUSALS } from '../../protocol/foreign/frames.ts'
+import { formatFrame, LENGTH_BYTES, parseLength, REFUSALS } from '../../protocol/foreign/frames.ts'
 import type { Frame } from '../../protocol/foreign/frames.ts'
 import { kindOf } from '../../protocol/foreign/kind.ts'
 import { TarReader } from '../../protocol/foreign/tar-reader.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { drained } from './drained.ts'
+import { Input } from './input.ts'
 
 /*
  * The program of the process that reads an archive of others: the archive on standard input, frames on standard output. It
@@ -19,7 +20,14 @@ const GZIP_FAULTS: readonly (readonly [code: RegExp, what: string])[] = [
 const { frameBytes, freeBytes, ratio, unpackedBytes } = LIMITS.foreign
 
 try {
-  await readArchive()
+  const input = new Input(process.stdin)
+  const length = parseLength(await input.whole(LENGTH_BYTES))
+  await readArchive(input.next(length), () => undefined)
+  say({ type: 'listed' })
+  await readArchive(input.next(length), chunk => {
+    for (let at = 0; at < chunk.length; at += frameBytes)
+      say({ type: 'bytes', bytes: chunk.subarray(at, at + frameBytes) })
+  })
   say({ type: 'end' })
 } catch (error) {
   const refusal = refusalOf(error)
@@ -28,19 +36,20 @@ try {
   say(refusal)
 }
 
-async function readArchive(): Promise<void> {
+/** The archive comes twice: once for what is in it, and when that is well for the bytes. Neither process could hold it meanwhile. */
+async function readArchive(
+  archive: AsyncGenerator<Uint8Array, void, void>,
+  onBytes: (chunk: Uint8Array) => void
+): Promise<void> {
   const tar = new TarReader({
     entry: ({ kind, path, size, executable }) =>
       say(kind === 'file' ? { type: 'file', path, size, executable } : { type: 'directory', path }),
-    bytes: chunk => {
-      for (let at = 0; at < chunk.length; at += frameBytes)
-        say({ type: 'bytes', bytes: chunk.subarray(at, at + frameBytes) })
-    }
+    bytes: onBytes
   })
   let taken = 0
   let unpacked = 0
   const packed = async function* (): AsyncGenerator<Uint8Array, void, void> {
-    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    for await (const chunk of archive) {
       taken += chunk.length
       yield chunk
     }

@@ -8,6 +8,36 @@ import type { Frame } from '../../protocol/foreign/frames.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 
 type EntryFrame = Extract<Frame, { readonly type: 'directory' | 'file' | 'bytes' }>
+type FileFrame = Extract<Frame, { readonly type: 'file' }>
+
+/**
+ * What an archive would put below a folder, before anything of it is there. Attack: as many files as a package may have, and the
+ * one too many, or the one that leads elsewhere, as the last.
+ */
+export class TreePlan {
+  readonly #limits: ContentLimits
+  readonly #paths: PathSet
+  #bytes = 0
+
+  constructor(limits: ContentLimits = LIMITS.content) {
+    this.#limits = limits
+    this.#paths = new PathSet(limits)
+  }
+
+  /** @throws RegistryError HOSTILE_PATH | LIMIT_EXCEEDED | INTERNAL for bytes, which nobody wants yet */
+  take(frame: EntryFrame): void {
+    if (frame.type === 'bytes') throw notAsSaid()
+    this.#paths.add(frame.path, frame.type)
+    if (frame.type === 'directory') return
+    const { path, size } = frame
+    const { fileBytes, packageBytes } = this.#limits
+    if (size > fileBytes)
+      throw new RegistryError('LIMIT_EXCEEDED', `${showPath(path)} has more than ${fileBytes} bytes`)
+    this.#bytes += size
+    if (this.#bytes > packageBytes)
+      throw new RegistryError('LIMIT_EXCEEDED', `the files together have more than ${packageBytes} bytes`)
+  }
+}
 
 /**
  * Writes what an archive holds below a folder of ours.
@@ -15,23 +45,20 @@ type EntryFrame = Extract<Frame, { readonly type: 'directory' | 'file' | 'bytes'
  * Invariants:
  * 1. No path is used before it passed the rules for packages, and no two are the same file anywhere.
  * 2. Files and folders are made, always new ones: there is never a link in the folder that could lead out of it.
- * 3. Not a byte more is written than the limits of a package allow, whatever was announced.
+ * 3. Not a byte more is written than the limits of a package allow, whatever was announced, now or when it was listed.
  */
 export class TreeWriter {
   readonly #root: string
-  readonly #limits: ContentLimits
-  readonly #paths: PathSet
+  readonly #plan: TreePlan
   readonly #folders = new Set<string>()
   #handle: FileHandle | undefined
   #path = ''
   #left = 0
-  #bytes = 0
   #files = 0
 
   constructor(root: string, limits: ContentLimits = LIMITS.content) {
     this.#root = root
-    this.#limits = limits
-    this.#paths = new PathSet(limits)
+    this.#plan = new TreePlan(limits)
   }
 
   get files(): number {
@@ -49,10 +76,11 @@ export class TreeWriter {
         return
       case 'directory':
         if (this.#left > 0) throw notAsSaid()
-        this.#paths.add(frame.path, 'directory')
+        this.#plan.take(frame)
         return this.#folder(frame.path)
       case 'file':
         if (this.#left > 0) throw notAsSaid()
+        this.#plan.take(frame)
         return this.#file(frame)
     }
   }
@@ -70,14 +98,7 @@ export class TreeWriter {
     await handle?.close()
   }
 
-  async #file({ path, size, executable }: Extract<Frame, { readonly type: 'file' }>): Promise<void> {
-    this.#paths.add(path, 'file')
-    const { fileBytes, packageBytes } = this.#limits
-    if (size > fileBytes)
-      throw new RegistryError('LIMIT_EXCEEDED', `${showPath(path)} has more than ${fileBytes} bytes`)
-    this.#bytes += size
-    if (this.#bytes > packageBytes)
-      throw new RegistryError('LIMIT_EXCEEDED', `the files together have more than ${packageBytes} bytes`)
+  async #file({ path, size, executable }: FileFrame): Promise<void> {
     const folder = dirname(path)
     if (folder !== '.') await this.#folder(folder)
     this.#files += 1

@@ -3,16 +3,17 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
+import { equalBytes } from '../../protocol/bytes.ts'
 import { showPath } from '../../protocol/content-path.ts'
 import { messageOf, RegistryError } from '../../protocol/errors.ts'
-import { FrameReader } from '../../protocol/foreign/frames.ts'
+import { formatLength, FrameReader } from '../../protocol/foreign/frames.ts'
 import { kindOf } from '../../protocol/foreign/kind.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { drained } from './drained.ts'
 import { notStarted, startReader } from './reader-process.ts'
 import type { Ending, ReaderProcess, ReaderProgram } from './reader-process.ts'
-import { TreeWriter } from './tree-writer.ts'
+import { TreePlan, TreeWriter } from './tree-writer.ts'
 
 /** What unpacking uses of the node. */
 export interface UnpackComponents {
@@ -57,7 +58,11 @@ export async function unpackArchive(
     abort.addEventListener('abort', kill, { once: true })
     if (abort.aborted) kill()
     const tree = new TreeWriter(target)
-    const [fed, read] = await Promise.allSettled([feed(handle, reader.input), take(reader, tree)])
+    const listed = Promise.withResolvers<void>()
+    const taken = take(reader, tree, listed.resolve)
+    // However it ends: who waits to send the archive again need not.
+    taken.then(listed.resolve, listed.resolve)
+    const [fed, read] = await Promise.allSettled([feed(handle, reader.input, listed.promise), taken])
     abort.throwIfAborted()
     // A file that cannot be read to its end says nothing of what is in it.
     if (fed.status === 'rejected') throw asError(fed.reason)
@@ -97,44 +102,73 @@ async function openArchive(file: string): Promise<FileHandle> {
   }
 }
 
-/** Reads the file to its end, whether or not the reader listens so long: its digest is that of all of it. */
-async function feed(handle: FileHandle, input: Writable): Promise<Pick<UnpackedArchive, 'sha256' | 'bytes'>> {
-  const hash = createHash('sha256')
-  let bytes = 0
+type Digested = Pick<UnpackedArchive, 'sha256' | 'bytes'>
+
+/** Sends the archive, and when all that is in it was listed once more. */
+async function feed(handle: FileHandle, input: Writable, listed: Promise<void>): Promise<Digested> {
   try {
-    for (;;) {
-      const chunk = Buffer.allocUnsafeSlow(LIMITS.foreign.frameBytes)
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, bytes)
-      if (bytesRead === 0) break
-      bytes += bytesRead
-      if (bytes > LIMITS.foreign.fileBytes)
-        throw new RegistryError('FILE_CHANGED', 'the archive grew while it was being read')
-      const part = chunk.subarray(0, bytesRead)
-      hash.update(part)
-      if (input.destroyed) continue
-      input.write(part)
-      await drained(input)
-    }
+    const { size } = await handle.stat()
+    input.write(formatLength(size))
+    const first = await send(handle, input, size)
+    await listed
+    if (input.destroyed) return first
+    const second = await send(handle, input, size)
+    // Attack: other files behind the names that were looked at. They are looked at again, and are not those that this digest is of.
+    if (!equalBytes(first.sha256, second.sha256)) throw changed()
+    return first
   } finally {
     // Also after a failure: the reader would wait for more.
     input.end()
   }
+}
+
+/** Reads the file to its end, whether or not the reader listens so long: its digest is that of all of it. */
+async function send(handle: FileHandle, input: Writable, size: number): Promise<Digested> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for (;;) {
+    const chunk = Buffer.allocUnsafeSlow(LIMITS.foreign.frameBytes)
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, bytes)
+    if (bytesRead === 0) break
+    bytes += bytesRead
+    if (bytes > size) break
+    const part = chunk.subarray(0, bytesRead)
+    hash.update(part)
+    if (input.destroyed) continue
+    input.write(part)
+    await drained(input)
+  }
+  if (bytes !== size) throw changed()
   return { sha256: new Uint8Array(hash.digest()), bytes }
 }
 
-async function take(reader: ReaderProcess, tree: TreeWriter): Promise<void> {
+function changed(): RegistryError {
+  return new RegistryError('FILE_CHANGED', 'the archive changed while it was being read')
+}
+
+/**
+ * Takes the list, and only when all of it may be written the files.
+ * Attack: a reader that lists what is harmless and sends something else, which is why both are looked at.
+ */
+async function take(reader: ReaderProcess, tree: TreeWriter, onListed: () => void): Promise<void> {
   const frames = new FrameReader()
-  let isWhole = false
+  const plan = new TreePlan()
+  let at: 'end' | 'files' | 'list' = 'list'
   try {
     for await (const chunk of reader.output as AsyncIterable<Buffer>) {
       for (const frame of frames.read(chunk)) {
         if (frame.type === 'refused') throw new RegistryError(frame.code, frame.message, { next: LOOK })
-        if (isWhole) throw new RegistryError('INTERNAL', 'the process that reads archives went on after the end')
-        if (frame.type === 'end') isWhole = true
+        if (at === 'end') throw new RegistryError('INTERNAL', 'the process that reads archives went on after the end')
+        if (frame.type === 'listed' || frame.type === 'end') {
+          if ((frame.type === 'listed') !== (at === 'list'))
+            throw new RegistryError('INTERNAL', 'the process that reads archives did not list what is in one')
+          if (frame.type === 'listed') onListed()
+          at = frame.type === 'listed' ? 'files' : 'end'
+        } else if (at === 'list') plan.take(frame)
         else await tree.take(frame)
       }
     }
-    if (!isWhole) throw earlyEnd(await reader.end())
+    if (at !== 'end') throw earlyEnd(await reader.end())
     await tree.end()
   } finally {
     await tree.close()

@@ -6,11 +6,15 @@ import { LIMITS } from '../limits.ts'
 export const REFUSALS = ['MALFORMED', 'HOSTILE_PATH', 'LIMIT_EXCEEDED'] as const
 export type Refusal = (typeof REFUSALS)[number]
 
-/** What the process that reads an archive tells the one that started it: entries, each file followed by its bytes. */
+/**
+ * What the process that reads an archive tells the one that started it: all entries, then that this was all of them, then
+ * the same again, each file followed by its bytes.
+ */
 export type Frame =
   | { readonly type: 'directory'; readonly path: string }
   | { readonly type: 'file'; readonly path: string; readonly size: number; readonly executable: boolean }
   | { readonly type: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly type: 'listed' }
   | { readonly type: 'end' }
   | { readonly type: 'refused'; readonly code: Refusal; readonly message: string }
 
@@ -19,6 +23,7 @@ const FILE = 2
 const BYTES = 3
 const END = 4
 const REFUSED = 5
+const LISTED = 6
 const HEAD = 5
 
 /** `type (1 byte) | length (4 bytes, big-endian) | payload`. */
@@ -36,12 +41,31 @@ export function formatFrame(frame: Frame): Uint8Array {
     }
     case 'bytes':
       return framed(BYTES, frame.bytes)
+    case 'listed':
+      return framed(LISTED, new Uint8Array(0))
     case 'end':
       return framed(END, new Uint8Array(0))
     case 'refused':
       return framed(REFUSED, utf8(`${frame.code} ${frame.message.slice(0, LIMITS.foreign.messageChars)}`))
   }
 }
+
+/** How many bytes the archive has, before it is sent, and sent again. */
+export function formatLength(bytes: number): Uint8Array {
+  const out = new Uint8Array(LENGTH_BYTES)
+  new DataView(out.buffer).setFloat64(0, bytes)
+  return out
+}
+
+/** @throws RegistryError INTERNAL for what is no length of an archive */
+export function parseLength(head: Uint8Array): number {
+  const bytes =
+    head.length !== LENGTH_BYTES ? -1 : new DataView(head.buffer, head.byteOffset, head.byteLength).getFloat64(0)
+  if (Number.isSafeInteger(bytes) && bytes >= 0 && bytes <= LIMITS.foreign.fileBytes) return bytes
+  throw new RegistryError('INTERNAL', 'an archive was announced with a length that none has')
+}
+
+export const LENGTH_BYTES = 8
 
 function framed(type: number, payload: Uint8Array): Uint8Array {
   const out = new Uint8Array(HEAD + payload.length)
@@ -92,9 +116,10 @@ function parseFrame(type: number, payload: Uint8Array): Frame {
       // Attack: nothing, again and again, until the time is over.
       if (payload.length === 0) throw noFrame()
       return { type: 'bytes', bytes: payload }
+    case LISTED:
     case END:
       if (payload.length > 0) throw noFrame()
-      return { type: 'end' }
+      return { type: type === END ? 'end' : 'listed' }
     case REFUSED: {
       const [, given, message = ''] = /^([A-Z_]+) (.*)$/s.exec(textOf(payload)) ?? []
       const code = REFUSALS.find(one => one === given)

@@ -24,6 +24,7 @@ describe('frames of the process that reads archives', () => {
       { type: 'file', path: 'd/ü', size: 2 ** 40, executable: true },
       { type: 'bytes', bytes: Uint8Array.of(1, 2, 3) },
       { type: 'refused', code: 'HOSTILE_PATH', message: 'it leads out' },
+      { type: 'listed' },
       { type: 'end' }
     ]
     const bytes = Buffer.concat(frames.map(formatFrame))
@@ -39,6 +40,7 @@ describe('frames of the process that reads archives', () => {
     ['of no kind', raw(9, Buffer.from('x'))],
     ['longer than any may be', raw(3, Buffer.alloc(0), LIMITS.foreign.metaBytes + 100)],
     ['with no bytes', raw(3, Buffer.alloc(0))],
+    ['that says that all was listed, and more', raw(6, Buffer.from('x'))],
     ['that ends and says something', raw(4, Buffer.from('x'))],
     ['of a file without a size', raw(2, Buffer.alloc(8))],
     ['of a file that is more than executable', file(2, 1)],

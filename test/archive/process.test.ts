@@ -11,7 +11,7 @@ import { unpackArchive } from '../../node/archive/unpack.ts'
 import type { UnpackedArchive } from '../../node/archive/unpack.ts'
 import { packagePath } from '../../node/package-root.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { FrameReader } from '../../protocol/foreign/frames.ts'
+import { formatLength, FrameReader } from '../../protocol/foreign/frames.ts'
 import type { Frame } from '../../protocol/foreign/frames.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
@@ -96,14 +96,22 @@ describe('the process that reads an archive', () => {
     const { target, done } = await start({ bytes: gzipSync(archive) })
     expect(await codeOfAsync(() => done)).toBe('HOSTILE_PATH')
     expect(existsSync(join(target, '..', 'escaped'))).toBe(false)
+    expect(await readdir(target)).toEqual([])
   })
 
   test('gives up a bomb before it has gone off', async () => {
     const zeros = rawTar([{ name: 'zeros', body: Buffer.alloc(16 * 1024 * 1024) }])
     const { target, done } = await start({ bytes: gzipSync(zeros) })
     expect(await codeOfAsync(() => done)).toBe('LIMIT_EXCEEDED')
-    const written = existsSync(join(target, 'zeros')) ? (await readFile(join(target, 'zeros'))).length : 0
-    expect(written).toBeLessThan(4 * 1024 * 1024)
+    expect(await readdir(target)).toEqual([])
+  })
+
+  test('counts more files and folders than a package may have before the first is made', async () => {
+    const deep = '/d'.repeat(LIMITS.content.depth - 2)
+    const entries = Array.from({ length: 1_800 }, (_, i) => ({ name: `${i}${deep}/f`, body: '' }))
+    const { target, done } = await start({ bytes: gzipSync(rawTar(entries), { level: 1 }) })
+    expect(await codeOfAsync(() => done)).toBe('LIMIT_EXCEEDED')
+    expect(await readdir(target)).toEqual([])
   })
 
   test('does not look into what is packed twice, damaged, or cut off', async () => {
@@ -132,7 +140,8 @@ describe('the process that reads an archive', () => {
     const { input, output, gone } = startReader({ root: packagePath(), file: USAGE }, await tempDir('archive'))
     const [frames, reader]: [Frame[], FrameReader] = [[], new FrameReader()]
     output.on('data', (chunk: Buffer) => frames.push(...reader.read(chunk)))
-    input.end(gzipSync(rawTar(entries)))
+    const archive = gzipSync(rawTar(entries))
+    input.end(Buffer.concat([formatLength(archive.length), archive, archive]))
     await gone
     const last = frames.at(-1)
     const kiB = Number(last?.type === 'directory' ? last.path : undefined)
@@ -178,6 +187,9 @@ describe('the process that reads an archive', () => {
     ['sends a folder in the middle of a file', 'folder early', 'INTERNAL'],
     ['sends bytes of no file', 'bytes of nothing', 'INTERNAL'],
     ['goes on after its end', 'end twice', 'INTERNAL'],
+    ['lists nothing', 'no list', 'INTERNAL'],
+    ['lists twice', 'listed twice', 'INTERNAL'],
+    ['sends bytes before it has listed all', 'bytes in the list', 'INTERNAL'],
     ['sends what is no frame', 'noise', 'INTERNAL'],
     ['ends as if all were said', 'exit 0', 'MALFORMED'],
     ['gives up by itself', 'exit 3', 'INTERNAL'],
@@ -202,15 +214,31 @@ describe('the process that reads an archive', () => {
     expect(await codeOf(program === undefined ? archive : { ...archive, program })).toBe('INTERNAL')
   })
 
+  test('is sent an archive that is another one the second time, and is not believed', async () => {
+    const folder = await tempDir('archive')
+    const [file, target] = [join(folder, 'archive'), join(folder, 'target')]
+    await Promise.all([writeFile(file, order('changed')), mkdir(target)])
+    let pid = 0
+    const program = { root: packagePath(), file: WORST, onStart: (started: number) => void (pid = started) }
+    const isSent = once(process, 'SIGUSR2')
+    const done = unpackArchive({ clock: testClock(), program }, { file, target }, new AbortController().signal)
+    const code = codeOfAsync(() => done)
+    await isSent
+    await writeFile(file, order('CHANGED'))
+    process.kill(pid, 'SIGUSR2')
+    expect(await code).toBe('FILE_CHANGED')
+  })
+
   test('ends by itself when nobody is there any more who asked', async () => {
     const { input, gone } = startReader({ root: packagePath() }, await tempDir('archive'))
-    input.write(rawTar([{ name: 'half', body: 'x' }]).subarray(0, 512))
+    input.write(Buffer.concat([formatLength(2_048), rawTar([{ name: 'half', body: 'x' }]).subarray(0, 512)]))
     input.destroy()
     expect(await gone).toEqual({ code: 0 })
 
     const deaf = startReader({ root: packagePath() }, await tempDir('archive'))
     deaf.output.destroy()
-    deaf.input.write(rawTar([{ name: 'much', body: Buffer.alloc(MiB) }]))
+    const much = rawTar([{ name: 'much', body: Buffer.alloc(MiB) }])
+    deaf.input.write(Buffer.concat([formatLength(much.length), much, much]))
     expect((await deaf.gone).code).not.toBe(0)
   })
 

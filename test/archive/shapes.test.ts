@@ -13,7 +13,7 @@ import { tempDir } from '../support/temp-dir.ts'
 /** Reads and writes as the two processes do, in one: `chunkBytes` at a time. */
 async function unpack(archive: Uint8Array, chunkBytes = archive.length, limits = LIMITS.foreign): Promise<string> {
   const root = join(await tempDir('archive'), 'root')
-  const frames: Exclude<Frame, { type: 'end' | 'refused' }>[] = []
+  const frames: Exclude<Frame, { type: 'end' | 'listed' | 'refused' }>[] = []
   const reader = new TarReader(
     {
       entry: ({ kind, path, size, executable }) =>
