@@ -102,7 +102,7 @@ async function fetchFrom(
   const kept: { cid: CID; bytes: Uint8Array }[] = []
   const plan = new DagPlan({ root, size })
   const put = async (cid: CID, bytes: Uint8Array): Promise<void> => void kept.push({ cid, bytes })
-  const writer = new BlockWriter(put, { onRoom: () => undefined, onFailed: error => void lane.fail(error) })
+  const writer = new BlockWriter(put, { onRoom: () => undefined, onFailed: error => lane.fail(error) })
   const clock = { now: () => 0, after: () => () => undefined }
   const connection = { remotePeer: { toString: () => 'peer' }, newStream: async () => mine } as unknown as Connection
   const lane = new DagLane(connection, {
