@@ -39,13 +39,13 @@ async function addMirror(
   const change = await parts.pins.mirror(pin, policy)
   const mirror = found(parts, pin)
   parts.keeper.changed()
-  const { kept, held } = await parts.mirrors.survey(mirror)
+  const { kept, held, leftOut } = await parts.mirrors.survey(mirror)
   // A collection that runs has read the pins before this one was written.
   for (const { root } of kept) parts.spaces.of(mirror.registry).inUse.wanted(root)
   parts.mirrors.noted(mirror.registry)
   parts.observing.noted(mirror.registry, 'registry')
   const here = kept.filter(({ root }) => held.has(root)).length
-  return { ...shown(parts, mirror), change, roots: kept.length, held: here }
+  return { ...shown(parts, mirror), change, roots: kept.length, held: here, leftOut: leftOut.length }
 }
 
 /** A registry id that is not followed yet is, as `registry add` follows it. */

@@ -204,8 +204,19 @@ export const LIMITS = Object.freeze({
   }),
   bitswap: Object.freeze({
     messageBytes: 4 * MiB - 18,
-    /** js bitswap reads all that a peer wants into memory before it sends the first of it: 1 MiB each */
-    wantsPerPeer: 256,
+    /** wants of one peer that are remembered; beyond them those go first that are not here */
+    wantsPerPeer: 1_024,
+    /** what is read for one peer and sent before the next is, and for how many at once; for those who read slowly, for few */
+    batchBytes: MiB,
+    batches: 12,
+    slowBatches: 4,
+    /** below that rate, and after that time, somebody is slow */
+    bytesPerSecond: 16 * KiB,
+    graceMs: 2 * SECOND,
+    /** nothing is sent twice to one peer within that time */
+    resendMs: 5 * SECOND,
+    /** a block that is smaller than this is sent to who asks whether it is here */
+    inlineBytes: KiB,
     cidBytes: 168,
     /** fields in one message; one with 1,024 wants has 6,200 */
     fields: 8_192

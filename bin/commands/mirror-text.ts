@@ -6,12 +6,15 @@ import { gutter, nextStep, under } from './style.ts'
 type Result<M extends keyof ApiMethods> = ApiMethods[M]['result']
 
 export function addedMirrorLines(added: Result<'mirrorAdd'>): readonly string[] {
-  const { what, change, roots, held } = added
+  const { what, change, roots, held, leftOut } = added
   const verb = { new: 'Mirroring', changed: 'Changed', same: 'Unchanged' }[change]
   return [
     gutter(verb, `${safe(what)}  ${held} of ${countOf(roots, 'content')} here`, change === 'same' ? 'same' : 'done'),
     ...policyText(added).map(text => under(text)),
-    ...(held < roots || roots === 0 ? [under('what is missing is fetched while a node runs: ggen-node start')] : [])
+    ...(held < roots || roots + leftOut === 0 ? [under('what is missing is fetched while a node runs')] : []),
+    ...(leftOut === 0
+      ? []
+      : [under(`the quota has no room for ${countOf(leftOut, 'content')}: ggen-node mirror status says which`)])
   ]
 }
 

@@ -175,12 +175,12 @@ function toldOfPeers(
 }
 
 function heliaOf(
-  { blocks, sight, throttles, isLeech = false, log }: SwarmComponents,
+  { blocks, sight, throttles, isLeech = false, clock, log }: SwarmComponents,
   host: Host,
   datastore: Datastore
 ): HeliaHost {
   const blockstore = bitswapBlocks(blocks, { sight, isLeech, upload: throttles?.upload })
-  return createHelia(host, { datastore, blockstore, logger: componentLogger(log) })
+  return createHelia(host, { datastore, blockstore, logger: componentLogger(log), clock, log })
 }
 
 function furtherOf(

@@ -5,29 +5,43 @@ import type { ComponentLogger, PeerInfo } from '@libp2p/interface'
 import { peerIdFromCID } from '@libp2p/peer-id'
 import { createHeliaLight } from 'helia'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Blockstore, Datastore } from './components.ts'
+import { boundBitswap } from './bitswap-serving.ts'
+import type { Blockstore, Clock, Datastore, Log } from './components.ts'
 import type { Host } from './libp2p.ts'
 
 export type HeliaHost = Helia & { readonly libp2p: Host }
 
+export interface HeliaInit {
+  readonly datastore: Datastore
+  readonly blockstore: Blockstore
+  readonly logger: ComponentLogger
+  readonly clock: Pick<Clock, 'now'>
+  readonly log: Pick<Log, 'debug'>
+}
+
 /** Helia over our own host: its light form, because the full one adds public gateways, routers and bootstrap peers. */
-export function createHelia(
-  host: Host,
-  stores: { readonly datastore: Datastore; readonly blockstore: Blockstore; readonly logger: ComponentLogger }
-): HeliaHost {
+export function createHelia(host: Host, { clock, log, ...stores }: HeliaInit): HeliaHost {
   const helia = createHeliaLight({ ...stores, codecs: [dagCbor] })
   const { streams, bitswap } = LIMITS
   const networked = withLibp2p(helia, host)
   // Helia's defaults are 1,024 streams each way, and each size falls back to the default of the other.
-  withBitswap(networked as unknown as Parameters<typeof withBitswap>[0], {
+  const settings = {
     maxInboundStreams: streams.bitswap,
     maxOutboundStreams: streams.bitswap,
     maxIncomingMessageSize: bitswap.messageBytes,
     maxOutgoingMessageSize: bitswap.messageBytes,
     // Fewer than streams: what comes while all are busy is merged into one message instead of failing for want of a stream.
     messageSendConcurrency: streams.bitswap / 2,
-    maxWantlistSize: bitswap.wantsPerPeer
-  })
+    // As its types spell it, and as its code does.
+    maxWantlistSize: bitswap.wantsPerPeer,
+    maxWantListSize: bitswap.wantsPerPeer
+  }
+  withBitswap(networked as unknown as Parameters<typeof withBitswap>[0], settings)
+  const add = networked.addBlockBroker.bind(networked)
+  networked.addBlockBroker = broker => {
+    boundBitswap(broker, { blocks: stores.blockstore, clock, log })
+    add(broker)
+  }
   return networked
 }
 

@@ -2,9 +2,12 @@ import type { StreamMiddleware } from '@libp2p/interface'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 
-/** Field numbers of a protobuf message that are messages themselves, and what is in those. Other fields are passed over. */
+/**
+ * Field numbers of a protobuf message that are messages themselves, and what is in those; of others, how long they may be.
+ * What is not named is passed over.
+ */
 interface Shape {
-  readonly [field: number]: Shape
+  readonly [field: number]: Shape | number
 }
 
 interface Rules {
@@ -17,11 +20,14 @@ interface Rules {
 const LEAF: Shape = Object.freeze({})
 const { bitswap, dht, gossip } = LIMITS
 
-/** wantlist {entries}, blocks, presences */
+/**
+ * wantlist {entries {cid}}, blocks {prefix}, presences {cid}. Attack: a want is remembered by its CID, and an identity CID is
+ * as long as a message.
+ */
 const BITSWAP: Rules = {
   bytes: bitswap.messageBytes,
   fields: bitswap.fields,
-  shape: { 1: { 1: LEAF }, 3: LEAF, 4: LEAF }
+  shape: { 1: { 1: { 1: bitswap.cidBytes } }, 3: { 1: bitswap.cidBytes }, 4: { 1: bitswap.cidBytes } }
 }
 /** record, closer peers, providers */
 const KAD: Rules = { bytes: dht.messageBytes, fields: dht.fields, shape: { 3: LEAF, 8: LEAF, 9: LEAF } }
@@ -106,7 +112,8 @@ export class MessageScreen {
         return
       case 'size': {
         const inner = this.#top().shape[this.#field]
-        if (inner !== undefined) return this.#enter(value, inner)
+        if (typeof inner === 'object') return this.#enter(value, inner)
+        if (inner !== undefined && value > inner) throw exceeded(`a field of ${value} bytes`)
         this.#skipOver(value)
       }
     }

@@ -64,7 +64,14 @@ describe('a mirror with a quota', () => {
       let b = await follower(registry, a)
       await caughtUp(b, registry, a)
       const added = await b.call('mirrorAdd', { what: 'tool', quotaBytes: 30_000 })
-      expect(added).toMatchObject({ what: 'main:tool', change: 'new', roots: 1, held: 0, quotaBytes: 30_000 })
+      expect(added).toMatchObject({
+        what: 'main:tool',
+        change: 'new',
+        roots: 1,
+        held: 0,
+        leftOut: 1,
+        quotaBytes: 30_000
+      })
       await caughtUp(b, registry, a)
       expect(await Promise.all([old, mid, other].map(root => holds(b, root)))).toEqual([false, true, false])
       expect(await statusOf(b)).toMatchObject({

@@ -74,6 +74,17 @@ test.each([
   expect(screened(protocol, framed(message).subarray(0, message.length - 10), 65_536)).toBe('LIMIT_EXCEEDED')
 })
 
+test.each([
+  ['a want', (cid: Buffer) => field(1, field(1, field(1, cid)))],
+  ['a presence', (cid: Buffer) => field(4, field(1, cid))],
+  ['a block', (cid: Buffer) => field(3, Buffer.concat([field(1, cid), field(2, randomBytes(9_000))]))]
+])('a CID as long as a message does not pass, before it is here: of %s', (_, message) => {
+  const { cidBytes } = LIMITS.bitswap
+  expect(screened(BITSWAP, framed(message(randomBytes(cidBytes))), 7)).toBe('none')
+  const long = framed(message(randomBytes(cidBytes + 1)))
+  expect(screened(BITSWAP, long.subarray(0, 20), 7)).toBe('LIMIT_EXCEEDED')
+})
+
 test('many empty messages at once are as many as one with many fields', () => {
   expect(screened(BITSWAP, Buffer.alloc(LIMITS.bitswap.fields + 1), 65_536)).toBe('LIMIT_EXCEEDED')
   expect(screened(BITSWAP, Buffer.alloc(LIMITS.bitswap.fields + 1), 1_024)).toBe('none')

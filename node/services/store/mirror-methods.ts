@@ -81,7 +81,13 @@ export interface MirrorMethods {
       peer?: string
       alias?: string
     }
-    result: ShownMirror & { readonly change: 'new' | 'changed' | 'same'; readonly roots: number; readonly held: number }
+    /** `roots`: what is to be here; `held`: what of it is. `leftOut`: contents for which the quota has no room. */
+    result: ShownMirror & {
+      readonly change: 'new' | 'changed' | 'same'
+      readonly roots: number
+      readonly held: number
+      readonly leftOut: number
+    }
   }
   mirrorRemove: { params: { what: string }; result: { readonly what: string; readonly roots: number } }
   mirrorList: { params: Record<string, never>; result: readonly ShownMirror[] }
