@@ -64,6 +64,12 @@ export const DAG_LIMITS = Object.freeze({
     namedDialsAtOnce: 3,
     namedDialMs: 3 * SECOND,
 
+    /** who broke off is sought again: so often, so many at once, after a pause that doubles, and so long a dial on a busy machine */
+    lostTries: 3,
+    lostAtOnce: 4,
+    lostPauseMs: SECOND,
+    lostDialMs: 10 * SECOND,
+
     /** another peer is asked too after so many times what four in five answers took, and not sooner than this */
     hedgeFactor: 4,
     hedgeLeastMs: 100,
