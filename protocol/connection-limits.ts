@@ -33,11 +33,14 @@ export const CONNECTION_LIMITS = Object.freeze({
   /** so often at that pace, two minutes, before the pauses get longer: a split heals as soon as it can */
   redialsInARow: 24,
   redialMaxMs: 2 * MINUTE,
-  /** each connection is asked so often whether it is alive */
-  aliveEveryMs: 30 * SECOND,
-  /** a machine that is busy answers late; cutting it costs both sides a new handshake, which makes it no less busy */
-  aliveMinMs: 15 * SECOND,
-  aliveMaxMs: 30 * SECOND,
+  /** each side of a connection asks so often whether the other is alive */
+  aliveEveryMs: 10 * SECOND,
+  /**
+   * and looks so often whether anything has come; after so many looks in a row at which nothing had, the connection is over. A machine
+   * that is busy answers late, and cutting it costs both sides a new handshake, which makes it no less busy
+   */
+  aliveLookMs: 5 * SECOND,
+  aliveLooks: 9,
   closeMs: SECOND,
   /** connections that one call to a peer tries: the other side may have opened one, or one may be as old as its reason */
   helloTries: 3,

@@ -133,7 +133,7 @@ export async function compose(whole: Whole): Promise<Parts> {
     host,
     have,
     shown,
-    further: furtherOf(whole, host, { routing, peers }),
+    further: furtherOf(whole, host, { routing, peers, remembered }),
     helia: heliaOf(components, host, quota),
     quota,
     peerCache,
@@ -186,7 +186,11 @@ function heliaOf(
 function furtherOf(
   { checked, components: { clock, log, membership } }: Whole,
   host: Host,
-  { routing, peers }: { readonly routing: ContentRouting; readonly peers: Peers }
+  {
+    routing,
+    peers,
+    remembered
+  }: { readonly routing: ContentRouting; readonly peers: Peers; readonly remembered: RememberedPeers }
 ): Further {
   return furtherPeers({
     routing,
@@ -194,6 +198,7 @@ function furtherOf(
     clock,
     log,
     internet: checked.internet,
+    addressesOf: peer => remembered.addressesOf(peer),
     dial: async (peer, addresses, signal) => {
       const target = addresses.length > 0 ? [...addresses] : peerIdFromString(peer)
       await dial(host, target, { membership, signal })

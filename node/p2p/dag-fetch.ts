@@ -7,41 +7,14 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import { BlockWriter } from './block-writer.ts'
-import type { Clock, FetchWatch, Log, SwarmTuning, Throttle } from './components.ts'
+import type { DagFetchComponents, DagFetchOptions } from './dag-fetch-options.ts'
 import { DagLane } from './dag-lane.ts'
-import type { LaneEnd, LocalStore } from './dag-lane.ts'
+import type { LaneEnd } from './dag-lane.ts'
 import { Keepers } from './dag-keepers.ts'
+import { Lost } from './dag-lost.ts'
 import { DagReport } from './dag-report.ts'
 import type { DagFetched } from './dag-report.ts'
 import { Waits } from './dag-waits.ts'
-import type { Further } from './further.ts'
-import type { Peers } from './peers.ts'
-import type { Shown } from './shown.ts'
-
-export interface DagFetchComponents {
-  readonly peers: Pick<Peers, 'connection' | 'blame'>
-  readonly clock: Clock
-  readonly log: Log
-  readonly tuning: SwarmTuning
-  readonly shown: Shown
-  /** What an operator bounds the bytes to that come. */
-  readonly throttle: Throttle | undefined
-  readonly further: Further
-  /** From 0 to below 1, each time another one. */
-  readonly random?: () => number
-}
-
-export interface DagFetchOptions {
-  readonly local: LocalStore
-  readonly signal: AbortSignal
-  /** Who may be asked, the likeliest first; `named` are those that others have named for it. */
-  readonly candidates: (named: ReadonlySet<string>) => readonly string[]
-  /** Whether somebody who is here may have it, as far as anybody says. */
-  readonly isHopeful: () => boolean
-  /** A peer had something of it, or nothing. */
-  readonly onProved?: (peer: string, hadIt: boolean) => void
-  readonly watch?: FetchWatch | undefined
-}
 
 /**
  * Brings what is missing below a root over `/ggen/dag/1`: from the likeliest peer, from others as soon as it is silent for
@@ -70,6 +43,10 @@ class DagFetch {
   readonly #lanes = new Map<DagLane, Promise<void>>()
   /** Who is asked no more. */
   readonly #over = new Set<string>()
+  /** Who of them broke off, and did not lie; and who has answered at all. */
+  readonly #broken = new Set<string>()
+  readonly #answered = new Set<string>()
+  readonly #lost: Lost
   /** Who had no room, or no more of it so far. */
   readonly #waits: Waits
   /** Who was named for it by somebody without room, or by the DHT. */
@@ -94,6 +71,7 @@ class DagFetch {
     this.#plan = new DagPlan(content)
     this.#report = new DagReport(components.clock)
     this.#keepers = new Keepers(this.#plan, components.clock)
+    this.#lost = new Lost({ ...components, isHere: peer => components.peers.connection(peer) !== undefined })
     this.#waits = new Waits({
       clock: components.clock,
       onDue: peer => this.#onDue(peer)
@@ -116,6 +94,7 @@ class DagFetch {
       while (this.#failure === undefined && !this.#plan.isComplete) {
         this.#startLanes()
         if (this.#isStuck && this.#found === undefined) this.#find()
+        if (this.#isStuck) this.#seekLost()
         if (this.#isHopeless) break
         await this.#bell.heard()
       }
@@ -240,9 +219,11 @@ class DagFetch {
     const { peers, log } = this.#components
     const { peer } = lane
     const { onProved } = this.#options
+    if (lane.hasAnswered) this.#answered.add(peer)
     if (lane.blocks > 0) {
       this.#proved.add(peer)
       this.#waits.forget(peer)
+      this.#lost.forget(peer)
     }
     switch (end.type) {
       case 'idle':
@@ -266,15 +247,38 @@ class DagFetch {
         this.#fail(end.error)
         break
       case 'failed':
-        // In a crowd everybody is slow: whoever did not lie is asked again, as if he had had no room.
-        if (end.lie !== undefined || this.#receiving.size === 0 || !this.#waits.add(peer, this.#plan.fetched))
-          this.#over.add(peer)
+        if (end.lie !== undefined || !this.#comesBack(lane)) this.#over.add(peer)
         if (lane.hasAnswered || end.lie !== undefined) this.#report.said(peer, 'failed', messageOf(end.error))
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
         if (end.lie === 'lied') peers.blame(peer, end.lie, LIMITS.dag.lieStrikes)
         else if (end.lie !== undefined) peers.blame(peer, end.lie)
     }
     this.#bell.ring()
+  }
+
+  /** In a crowd everybody is slow: whoever did not lie is asked again, as if he had had no room. Whoever broke off is sought. */
+  #comesBack(lane: DagLane): boolean {
+    const { peer } = lane
+    const isHere = this.#components.peers.connection(peer) !== undefined
+    if (isHere && this.#receiving.size > 0) return this.#waits.add(peer, this.#plan.fetched)
+    if (!isHere || !lane.wasTooSlow) this.#broken.add(peer)
+    return false
+  }
+
+  /** Nobody sends any of it: who broke off, or is not here any more, is asked again. */
+  #seekLost(): void {
+    const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
+    const isLonely = !this.#options.candidates(this.#named).some(peer => this.#isHere(peer))
+    for (const peer of this.#report.peers) {
+      const isGone = this.#components.peers.connection(peer) === undefined && !this.#over.has(peer)
+      // Who has said nothing at all may be dead, and is waited for by whoever has nobody else.
+      const isWanted = (isGone || this.#broken.has(peer)) && (isLonely || this.#answered.has(peer))
+      if (!isWanted || running.has(peer) || !this.#plan.hasWorkFor(peer) || !this.#lost.isDue(peer)) continue
+      const sought = this.#lost.seek(peer, this.#stop.signal).then(isBack => {
+        if (isBack && this.#broken.delete(peer)) this.#over.delete(peer)
+      })
+      this.#wait(sought)
+    }
   }
 
   /** Goes where it was told to go. Attack: addresses without end. A fetch dials a few of them. */

@@ -66,6 +66,8 @@ export class DagLane implements Holder {
   readonly peer: string
   /** Sends less than it must: what it was asked for may be asked of others. */
   isSlow = false
+  /** It was left because it sent less than it must. */
+  wasTooSlow = false
   /** Whether anything at all was answered. */
   hasAnswered = false
   /** Blocks that it has sent. */
@@ -150,7 +152,9 @@ export class DagLane implements Holder {
     if (this.isSlow && !this.hasAnswered) this.#components.shown.silent(this.peer)
     this.#bytes = 0
     this.#wasHeldBack = this.#stream?.readStatus === 'paused'
-    if (this.#slowMs >= windowMs) this.fail(new RegistryError('TIMEOUT', 'a peer that sends too slowly'))
+    if (this.#slowMs < windowMs) return
+    this.wasTooSlow = true
+    this.fail(new RegistryError('TIMEOUT', 'a peer that sends too slowly'))
   }
 
   /** There is room for what was held back. */

@@ -53,9 +53,10 @@ async function serve(
   let upload: Upload | undefined
   let letGo: (() => void) | undefined
   let isWhole = false
+  const { firstMs, idleMs } = LIMITS.dag
   try {
     for (let served = 0; served < LIMITS.dag.requestsPerStream; served++) {
-      const request = await readRequest(components, io)
+      const request = await readRequest(components, io, upload === undefined ? firstMs : idleMs)
       if (request === undefined) {
         isWhole &&= served > 0
         break
@@ -88,8 +89,12 @@ async function serve(
   }
 }
 
-async function readRequest({ clock }: DagServerComponents, io: FramedStream): Promise<DagRequest | undefined> {
-  const time = deadline(clock, LIMITS.dag.idleMs)
+async function readRequest(
+  { clock }: DagServerComponents,
+  io: FramedStream,
+  ms: number
+): Promise<DagRequest | undefined> {
+  const time = deadline(clock, ms)
   try {
     const bytes = await io.read(LIMITS.dag.requestBytes, time.signal)
     return bytes === undefined ? undefined : decodeDagRequest(bytes)

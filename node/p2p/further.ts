@@ -18,6 +18,8 @@ export interface Further {
   find(root: ContentId, signal: AbortSignal): Promise<readonly string[]>
   /** Connects to a peer that somebody has named. */
   reach(peer: NamedPeer, signal: AbortSignal): Promise<void>
+  /** Connects to a peer that was here before, where it was; resolves to whether it is here. */
+  again(peer: string, signal: AbortSignal): Promise<boolean>
 }
 
 export interface FurtherComponents {
@@ -27,6 +29,8 @@ export interface FurtherComponents {
   readonly log: Log
   /** See CheckedConfig: on the internet a private address that somebody names is not dialled. */
   readonly internet: boolean
+  /** Where a peer was that was here, without its id at the end; nowhere for one that is not to be looked for. */
+  readonly addressesOf: (peer: string) => readonly string[]
   /** Dials and waits for the introduction; without addresses those that are known of the peer. */
   readonly dial: (peer: string, addresses: readonly Multiaddr[], signal: AbortSignal) => Promise<void>
 }
@@ -35,10 +39,15 @@ export interface FurtherComponents {
  * The way to peers that are not here and may have some content: those that the DHT names, and those that a peer without
  * room names. Who is dialled proves who it is in the handshake, and is introduced like anybody.
  */
-export function furtherPeers({ routing, peers, clock, log, internet, dial }: FurtherComponents): Further {
-  const reach = async (peer: string, addresses: readonly Multiaddr[], signal: AbortSignal): Promise<void> => {
+export function furtherPeers(components: FurtherComponents): Further {
+  const { routing, peers, clock, log, internet, dial } = components
+  const reach = async (
+    peer: string,
+    addresses: readonly Multiaddr[],
+    { signal, ms = LIMITS.dag.namedDialMs }: { readonly signal: AbortSignal; readonly ms?: number }
+  ): Promise<void> => {
     if (peers.connection(peer) !== undefined) return
-    const time = deadline(clock, LIMITS.dag.namedDialMs, signal)
+    const time = deadline(clock, ms, signal)
     try {
       await dial(peer, addresses, time.signal)
     } catch (error) {
@@ -57,12 +66,17 @@ export function furtherPeers({ routing, peers, clock, log, internet, dial }: Fur
       // With nobody there is no DHT either, and to wait for one would only make a person wait.
       if (peers.all().length === 0) return []
       const found = await routing.findProviders(toLink(root), signal)
-      await Promise.all(found.slice(0, LIMITS.dag.namedDials).map(async peer => await reach(peer, [], signal)))
+      await Promise.all(found.slice(0, LIMITS.dag.namedDials).map(async peer => await reach(peer, [], { signal })))
       return found
     },
     reach: async ({ id, addresses }, signal) => {
       const usable = addresses.flatMap(text => parsed(`${text}/p2p/${id}`) ?? []).filter(isUsable)
-      if (isPeerId(id) && usable.length > 0) await reach(id, usable, signal)
+      if (isPeerId(id) && usable.length > 0) await reach(id, usable, { signal })
+    },
+    again: async (peer, signal) => {
+      const known = components.addressesOf(peer).flatMap(text => parsed(`${text}/p2p/${peer}`) ?? [])
+      if (known.length > 0) await reach(peer, known, { signal, ms: LIMITS.dag.lostDialMs })
+      return peers.connection(peer) !== undefined
     }
   }
 }

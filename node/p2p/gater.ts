@@ -2,6 +2,8 @@ import type { ConnectionGater } from '@libp2p/interface'
 import { LIMITS } from '../../protocol/limits.ts'
 import { firstIpOf, ipOf, isPrivateIp, needsDns, relayOf, subnetOf } from './address.ts'
 import type { HasComponents } from './address.ts'
+import { endWhenSilent } from './alive.ts'
+import type { Heard } from './alive.ts'
 import type { Bans } from './bans.ts'
 import type { Clock, SwarmTuning } from './components.ts'
 import type { RawConnection, SocketMeter } from './meter.ts'
@@ -20,7 +22,7 @@ export interface GaterComponents {
   readonly isBarred?: (peer: string) => boolean
 }
 
-type Raw = RawConnection & { readonly remoteAddr: HasComponents }
+type Raw = RawConnection & Heard & { readonly remoteAddr: HasComponents }
 
 /**
  * Who may connect. Addresses are checked before the handshake (rate, ban) and after it (caps), because only the
@@ -59,11 +61,13 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
       const isExempt = allowPeers.has(id) || components.isMember?.(id) === true
       if (!isExempt && !caps.take(connection)) return true
       meter.track(id, connection)
+      endWhenSilent(connection, clock)
       return false
     },
     denyOutboundEncryptedConnection: (peer, connection) => {
       if (isKeptOut(peer.toString())) return true
       meter.track(peer.toString(), connection)
+      endWhenSilent(connection, clock)
       return false
     },
     // What a stranger says of himself ends up in the peer store and is dialled later.

@@ -76,10 +76,8 @@ export async function createHost(components: HostComponents): Promise<Host> {
     streamMuxers: [muxer()],
     connectionGater: gater,
     connectionManager: connectionLimits(components.tuning),
-    connectionMonitor: {
-      pingInterval: LIMITS.connections.aliveEveryMs,
-      pingTimeout: { minTimeout: LIMITS.connections.aliveMinMs, maxTimeout: LIMITS.connections.aliveMaxMs }
-    },
+    // It cuts whoever answers late: alive.ts does this.
+    connectionMonitor: { enabled: false },
     peerDiscovery: checked.mdns ? [neighbours(components)] : [],
     services: services(components)
   })

@@ -7,6 +7,8 @@ import { LIMITS } from '../../protocol/limits.ts'
 export function muxer(): () => StreamMuxerFactory {
   const { streams } = LIMITS
   const factory = yamux({
+    // What comes of it is what alive.ts looks for.
+    keepAliveInterval: LIMITS.connections.aliveEveryMs,
     maxInboundStreams: streams.yamuxInbound,
     maxOutboundStreams: streams.yamuxOutbound,
     streamOptions: {

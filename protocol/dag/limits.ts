@@ -49,7 +49,8 @@ export const DAG_LIMITS = Object.freeze({
     /** below this rate a peer is passed over after a look, and left after the window */
     bytesPerSecond: 16 * KiB,
     windowMs: 10 * SECOND,
-    openMs: 5 * SECOND,
+    /** until a stream is open: others are asked meanwhile, and one that is given up was work for nothing on both sides */
+    openMs: 15 * SECOND,
     /** what is told of why a peer was left */
     reasonChars: 80,
     /** strikes for bytes that are not the block they stand for: enough to be cut at once */
@@ -63,6 +64,12 @@ export const DAG_LIMITS = Object.freeze({
     namedDials: 16,
     namedDialsAtOnce: 3,
     namedDialMs: 3 * SECOND,
+
+    /** who broke off is sought again: so often, so many at once, after a pause that doubles, and so long a dial on a busy machine */
+    lostTries: 3,
+    lostAtOnce: 4,
+    lostPauseMs: SECOND,
+    lostDialMs: 10 * SECOND,
 
     /** another peer is asked too after so many times what four in five answers took, and not sooner than this */
     hedgeFactor: 4,
@@ -95,8 +102,10 @@ export const DAG_LIMITS = Object.freeze({
     throttleSlackMs: 100,
     /** a block above this is read from the disk without holding up anybody else */
     readNowBytes: 64 * KiB,
+    /** until the first request on a stream, which has no place before: who has just opened it may have much else to do */
+    firstMs: 30 * SECOND,
     /** between two requests on a stream, and what is added to the time that a piece may take */
-    idleMs: 5 * SECOND,
+    idleMs: 10 * SECOND,
     /** how long a request waits to learn what of it may be sent, after a start with many packages */
     lookMs: 5 * SECOND,
     /** roots of which it is remembered who got what of them from here; of each so many leaves, and leaves that were kept from somebody */

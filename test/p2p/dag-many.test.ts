@@ -89,12 +89,14 @@ describe('whoever has no room', () => {
 
   test('sends a few copies however many ask at once, who send it to each other', async () => {
     const dag = file(LIMITS.dag.crowdBytes + 2 * MiB)
-    const source = await memoryNode({ registries })
+    // Whoever is lonely for ten seconds goes back to the source. On a machine with much else to do that is anybody, so these are long ones.
+    const clock: Clock = { ...realClock, now: () => Math.floor(Date.now() / 10) }
+    const source = await memoryNode({ registries, clock })
     await store(source, dag.blocks)
-    const nodes = await Promise.all(Array.from({ length: 6 }, async () => await memoryNode({ registries })))
+    const nodes = await Promise.all(Array.from({ length: 6 }, async () => await memoryNode({ registries, clock })))
     for (const node of nodes) await node.swarm.connect(source.address())
     await expect.poll(() => source.swarm.peers().length, { timeout: 20_000 }).toBe(nodes.length)
-    const signal = AbortSignal.timeout(50_000)
+    const signal = AbortSignal.timeout(100_000)
     const fetch = async (node: TestNode): Promise<void> => {
       // What has not come after long stays missing, and is asked for anew: on a machine with much else to do.
       for (let left = 3; left > 0; left--) {
@@ -108,7 +110,7 @@ describe('whoever has no room', () => {
       for (const { cid } of dag.blocks.map.values()) expect(await node.blocks.has(cid)).toBe(true)
     // Three have places; others get a part when one of them breaks off before it is known that this is much.
     expect(source.swarm.traffic().bytesOut).toBeLessThan(5 * dag.size)
-  }, 60_000)
+  }, 120_000)
 
   test('and says that others have every leaf, without end, keeps nothing from who asks others', async () => {
     const dag = file(6 * MiB)

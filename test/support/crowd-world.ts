@@ -178,6 +178,7 @@ export class CrowdWorld {
       random: () => this.#random(),
       further: {
         find: async () => [],
+        again: async () => false,
         reach: async ({ id }: { readonly id: string }) => await this.#dial(node, id)
       }
     }
