@@ -124,6 +124,8 @@ export const LIMITS = Object.freeze({
     forks: 256,
     factsPerFork: 8
   }),
+  /** Rows that are kept as they were read: so many, so many bytes of them, and none that is larger than that. */
+  openRows: Object.freeze({ rows: 1_024, bytes: 1 * MiB, rowBytes: 64 * KiB }),
   admission: Object.freeze({
     factsPerBatch: 256,
     queuedBatches: 64,
