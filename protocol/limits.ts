@@ -302,6 +302,8 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,
+    /** single reads that go to the disk as one */
+    readsTogether: 64,
     readAheadEntries: 1_000,
     readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,
