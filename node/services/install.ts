@@ -1,6 +1,7 @@
 import type { RegistryId } from '../../protocol/cid.ts'
 import { deprecationsOf } from '../../protocol/document/deprecation.ts'
 import { isRegistryError, RegistryError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
 import type { ReadWords } from './documents/words.ts'
 import type { DeprecatedVersion, InstalledPackage, InstallResult, LockChange } from './install-result.ts'
@@ -18,7 +19,7 @@ import type { Arrived, ExecuteContext, PackageContent } from './project/execute.
 import { wantedIds } from './project/graph.ts'
 import type { Warning } from './project/lock-check.ts'
 import { formatLock } from './project/lock-format.ts'
-import type { Lock, PackId } from './project/lock-format.ts'
+import type { Lock, LockedPack, PackId } from './project/lock-format.ts'
 import { journalPaths, makePlan, toPlace } from './project/plan.ts'
 import type { Plan, Step } from './project/plan.ts'
 import type { ProjectStore } from './project/project.ts'
@@ -266,15 +267,24 @@ async function resultOf(
 /** What is about to be put in its place and somebody advises against. A document that can't be made keeps nobody from installing. */
 async function deprecatedIn(steps: readonly Step[], words: ReadWords): Promise<readonly DeprecatedVersion[]> {
   const found: DeprecatedVersion[] = []
-  for (const { pack } of steps) {
-    const said = await words(pack.registry, pack.name).catch((error: unknown) => {
-      if (isRegistryError(error)) return undefined
-      throw error
-    })
-    const about = deprecationsOf(pack.name, said?.deprecated ?? [])(pack.version)
-    found.push(...about.map(({ text }) => ({ name: shortNameOf(pack.name), version: pack.version, text })))
+  const { releasesPerTurn } = LIMITS.policy
+  for (let at = 0; at < steps.length; at += releasesPerTurn) {
+    const some = steps.slice(at, at + releasesPerTurn).map(({ pack }) => deprecatedOf(pack, words))
+    found.push(...(await Promise.all(some)).flat())
   }
   return found
+}
+
+async function deprecatedOf(
+  { registry, name, version }: LockedPack,
+  words: ReadWords
+): Promise<readonly DeprecatedVersion[]> {
+  const said = await words(registry, name).catch((error: unknown) => {
+    if (isRegistryError(error)) return undefined
+    throw error
+  })
+  const about = deprecationsOf(name, said?.deprecated ?? [])(version)
+  return about.map(({ text }) => ({ name: shortNameOf(name), version, text }))
 }
 
 /** One peer alone may keep back what it likes, a yank above all: whoever installs something is told once per registry. */
