@@ -146,7 +146,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     policy,
     desk: submissions.desk,
     submit: submissions.submit,
-    installer: (request, context) => keeper.installing(() => install(request, context)),
+    installer: (request, context) => keeper.installing(() => inQuiet(core, () => install(request, context))),
     outdated: newerFinder(installing)
   }
 }
@@ -183,6 +183,16 @@ function provideIn({ swarms }: Pick<Core, 'swarms'>): (registry: RegistryId, roo
 function provideLater(core: Pick<Core, 'clock' | 'stopping' | 'swarms'>): ReturnType<typeof provideIn> {
   const provide = provideIn(core)
   return (registry, root) => core.clock.after(LIMITS.dht.provideAfterMs, () => provide(registry, root), core.stopping)
+}
+
+/** Nor does he with a DHT that is still being told of what was installed before. */
+async function inQuiet<T>({ swarms }: Pick<Core, 'swarms'>, run: () => Promise<T>): Promise<T> {
+  const holds = swarms.all.map(swarm => swarm.holdProviding())
+  try {
+    return await run()
+  } finally {
+    for (const letGo of holds) letGo()
+  }
 }
 
 /** What signs facts of ours, and what publishing and changing who may do what need of it. */

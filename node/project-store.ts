@@ -7,12 +7,13 @@ import { LIMITS } from '../protocol/limits.ts'
 import { syncPackage } from '../storage/content/export-folder.ts'
 import { discardFolder, recoverFolder } from '../storage/content/place-folder.ts'
 import { codeOf, isDiskFull } from '../storage/disk-errors.ts'
-import { isTemporary, replaceFile, writeDurably } from '../storage/durable.ts'
+import { isTemporary, replaceFile, writeAllDurably } from '../storage/durable.ts'
 import { readSmallFile } from '../storage/small-file.ts'
 import { NEW_PROJECT, GGEN_TABLES, OWN_TABLES, editProjectFile, hasPacks, parseProjectFile } from './project-file.ts'
 import type { ProjectTables } from './project-file.ts'
 import { dropJournal, formatJournal, parseJournal } from './project-journal.ts'
 import { ProjectLocks } from './project-locks.ts'
+import { readFolder } from './project-folder.ts'
 import { formatState, isPackPath, isUntouched, parseState, recordFolder } from './project-state.ts'
 import type { FolderRecord, FolderRecords } from './project-state.ts'
 import { EMPTY_LOCK, formatLock, parseLock } from './services/project/lock-format.ts'
@@ -25,7 +26,8 @@ import type {
   PlacedFolder,
   ProjectFile,
   ProjectStore,
-  WantChange
+  WantChange,
+  Writing
 } from './services/project/project.ts'
 
 const LOCK = '.ggen/packs.lock'
@@ -71,6 +73,11 @@ interface ProjectContext {
   readonly synced: () => Promise<void>
 }
 
+interface ProjectText {
+  readonly path: string
+  readonly text: string
+}
+
 interface Edited {
   readonly changes: readonly WantChange[]
   readonly tables: ProjectTables
@@ -111,16 +118,19 @@ class ProjectFolder implements ProjectStore {
     return parseProjectFile(text ?? '', tables)
   }
 
-  async changeWants(changes: readonly WantChange[], write: boolean): Promise<boolean> {
-    if (changes.length === 0) return false
+  async changesWants(changes: readonly WantChange[]): Promise<boolean> {
+    return (await this.#edit(changes)) !== undefined
+  }
+
+  /** The project file as these changes make it; undefined when they change nothing. */
+  async #edit(changes: readonly WantChange[]): Promise<ProjectText | undefined> {
+    if (changes.length === 0) return undefined
     const { text, tables } = await this.#projectFile()
     const known = this.#edited
     const isKnown = known?.changes === changes && known.tables === tables && known.text === text
     const after = isKnown ? known.after : editProjectFile(text ?? NEW_PROJECT, tables, changes)
     this.#edited = { changes, tables, text, after }
-    if (after === text) return false
-    if (write) await this.#write(tables.file, after)
-    return true
+    return after === text ? undefined : { path: tables.file, text: after }
   }
 
   async readLock(): Promise<Lock> {
@@ -128,9 +138,16 @@ class ProjectFolder implements ProjectStore {
     return text === undefined ? EMPTY_LOCK : parseLock(text)
   }
 
-  async writeLock(lock: Lock): Promise<void> {
-    const text = formatLock(lock)
-    if (text !== (await this.#read(LOCK, LIMITS.install.lockfileBytes))) await this.#write(LOCK, text)
+  async writeDown({ wants, lock }: Writing): Promise<void> {
+    const files: ProjectText[] = []
+    const edited = await this.#edit(wants)
+    if (edited !== undefined) files.push(edited)
+    const text = lock === undefined ? undefined : formatLock(lock)
+    const isNew = text !== undefined && text !== (await this.#read(LOCK, LIMITS.install.lockfileBytes))
+    // The wish before the lock: a crash between the two leaves a wish that the next install fulfils.
+    if (isNew) files.push({ path: LOCK, text })
+    const last = files.at(-1)
+    if (last !== undefined) await this.#write(last.path, files)
   }
 
   async readJournal(): Promise<Journal> {
@@ -141,7 +158,7 @@ class ProjectFolder implements ProjectStore {
   async writeJournal(packs: Journal['packs']): Promise<void> {
     const before = await this.readJournal()
     const all = new Map([...before.packs, ...packs].map(pack => [`${pack.path} ${pack.cid}`, pack]))
-    await this.#write(JOURNAL, formatJournal([...all.values()], 'placing').text)
+    await this.#write(JOURNAL, [{ path: JOURNAL, text: formatJournal([...all.values()], 'placing').text }])
   }
 
   async synced(): Promise<void> {
@@ -359,10 +376,10 @@ class ProjectFolder implements ProjectStore {
     return bytes.toString('utf8')
   }
 
-  async #write(path: string, text: string): Promise<void> {
+  async #write(path: string, texts: readonly ProjectText[]): Promise<void> {
     await this.#writing(path, async () => {
       await mkdir(dirname(this.#path(path)), { recursive: true })
-      await writeDurably(this.#path(path), text, { mode: 0o644 })
+      await writeAllDurably(texts.map(one => ({ file: this.#path(one.path), text: one.text, mode: 0o644 })))
     })
   }
 
@@ -379,22 +396,5 @@ class ProjectFolder implements ProjectStore {
         next: 'check the permissions and the file system of the project folder'
       })
     }
-  }
-}
-
-async function readFolder(
-  folder: string,
-  signal: AbortSignal,
-  onFile?: (file: string, cid: CID) => void
-): Promise<FolderState> {
-  // Loaded when it is needed: `list` and its like read no package.
-  const { importFolder } = await import('../storage/content/import-folder.ts')
-  try {
-    const { root } = await importFolder(folder, { put: (cid: CID) => cid }, { signal, isInstalled: true, onFile })
-    return { type: 'folder', root }
-  } catch (cause) {
-    if (!isRegistryError(cause)) throw cause
-    if (cause.code === 'UNKNOWN_FILE') return { type: 'missing' }
-    return { type: 'strange', why: cause.message }
   }
 }

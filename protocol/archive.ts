@@ -92,22 +92,33 @@ function splitForUstar(path: string): { name: string; prefix: string } | undefin
   return { name: path.slice(slash + 1), prefix: path.slice(0, slash) }
 }
 
-function ustarHeader({ name, prefix }: { name: string; prefix: string }, size: number, type: '0' | 'x'): Uint8Array {
+/** What all headers have in common. */
+const COMMON_HEADER: Uint8Array = (() => {
   const header = new Uint8Array(BLOCK)
   const put = (offset: number, text: string): void => header.set(utf8(text), offset)
-  put(0, name)
   put(100, '0000644\0')
   put(108, '0000000\0')
   put(116, '0000000\0')
-  put(124, `${size.toString(8).padStart(11, '0')}\0`)
   put(136, '00000000000\0')
   put(148, '        ')
-  put(156, type)
   put(257, 'ustar\x0000')
   put(329, '0000000\0')
   put(337, '0000000\0')
+  return header
+})()
+
+function ustarHeader({ name, prefix }: { name: string; prefix: string }, size: number, type: '0' | 'x'): Uint8Array {
+  const header = COMMON_HEADER.slice()
+  // ASCII, all of it: `splitForUstar` lets nothing else in here.
+  const put = (offset: number, text: string): void => {
+    for (let i = 0; i < text.length; i++) header[offset + i] = text.charCodeAt(i)
+  }
+  put(0, name)
+  put(124, `${size.toString(8).padStart(11, '0')}\0`)
+  put(156, type)
   put(345, prefix)
-  const sum = header.reduce((total, byte) => total + byte, 0)
+  let sum = 0
+  for (const byte of header) sum += byte
   put(148, `${sum.toString(8).padStart(6, '0')}\0 `)
   return header
 }

@@ -18,6 +18,8 @@ export const DHT_LIMITS = Object.freeze({
     /** what was installed is announced so long after that */
     provideAfterMs: 2_000,
     provideMs: 30 * SECOND,
+    /** so long somebody may keep a node from announcing anything new */
+    holdMs: 30 * SECOND,
     lookupMs: 3 * SECOND,
     messageBytes: 256 * KiB,
     /** fields in one message; one with 20 closer peers and 20 providers, 16 addresses each, has 800 */

@@ -124,6 +124,8 @@ export const LIMITS = Object.freeze({
     forks: 256,
     factsPerFork: 8
   }),
+  /** Rows that are kept as they were read: so many, so many bytes of them, and none that is larger than that. */
+  openRows: Object.freeze({ rows: 1_024, bytes: 1 * MiB, rowBytes: 64 * KiB }),
   admission: Object.freeze({
     factsPerBatch: 256,
     queuedBatches: 64,
@@ -311,6 +313,8 @@ export const LIMITS = Object.freeze({
   storage: Object.freeze({
     /** facts that are read before others have a turn */
     readAtOnce: 128,
+    /** single reads that go to the disk as one */
+    readsTogether: 64,
     readAheadEntries: 1_000,
     readAheadBytes: 128 * KiB,
     headFileBytes: 1 * KiB,

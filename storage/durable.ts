@@ -59,13 +59,7 @@ export async function writeDurably(
   const dir = dirname(file)
   const temporary = join(dir, temporaryName())
   try {
-    const handle = await open(temporary, 'wx', mode)
-    try {
-      await handle.writeFile(bytes)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    await writeSynced(temporary, bytes, mode)
     // A link refuses what a rename replaces; both are one step.
     if (exclusive) await link(temporary, file)
     else await rename(temporary, file)
@@ -73,6 +67,45 @@ export async function writeDurably(
     await rm(temporary, { force: true })
   }
   await syncDir(dir)
+}
+
+/** A file that is to be written as a whole. */
+export interface WholeFile {
+  readonly file: string
+  readonly text: string
+  readonly mode: number
+}
+
+/**
+ * The same for several files, which wait for the disk together: the bytes of all are on it before the first of them appears, and
+ * they appear in this order. A process that ends leaves the new ones of the first few and the old ones of the others, and so does a
+ * power cut, as far as the file system keeps two renames in one folder in their order: those are waited for once.
+ */
+export async function writeAllDurably(files: readonly WholeFile[]): Promise<void> {
+  const steps = files.map(one => ({ ...one, temporary: join(dirname(one.file), temporaryName()) }))
+  try {
+    const written = await Promise.allSettled(
+      steps.map(({ temporary, text, mode }) => writeSynced(temporary, text, mode))
+    )
+    for (const one of written) if (one.status === 'rejected') throw one.reason
+    for (const [i, { temporary, file }] of steps.entries()) {
+      await rename(temporary, file)
+      const next = steps[i + 1]
+      if (next === undefined || dirname(next.file) !== dirname(file)) await syncDir(dirname(file))
+    }
+  } finally {
+    await Promise.all(steps.map(({ temporary }) => rm(temporary, { force: true })))
+  }
+}
+
+async function writeSynced(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  const handle = await open(file, 'wx', mode)
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 /**

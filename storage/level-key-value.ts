@@ -4,6 +4,7 @@ import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 import { checkBatch, checkKey, checkRange } from './key-value.ts'
 import type { KeyRange, KeyValue, KeyValueOp } from './key-value.ts'
 import { forgetStarts, noteStarts, startsOf } from './store-starts.ts'
+import { ReadsTogether } from './reads-together.ts'
 import { contentOf, finishRebuild, newDatabase, rebuildFiles, repairFiles, seal } from './level-repair.ts'
 import type { Database } from './level-repair.ts'
 
@@ -62,18 +63,25 @@ async function* inPieces<T>(iterator: Pieces<T>): AsyncGenerator<T> {
 class LevelStore implements LevelKeyValue {
   readonly #db: Database
   readonly #dir: string
+  readonly #reads: ReadsTogether
   #failure: RegistryError | undefined
   #recovering: Promise<void> | undefined
 
   constructor(db: Database, dir: string) {
     this.#db = db
     this.#dir = dir
+    const get = async (key: string): Promise<Uint8Array | undefined> => {
+      // It may have been closed to be opened again between the question and its turn.
+      await this.#recovering
+      return this.#db.get(key)
+    }
+    this.#reads = new ReadsTogether({ getMany: keys => this.#db.getMany([...keys]), get })
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
     checkKey(key)
     await this.#recovering
-    return unseal(key, await reading(() => this.#db.get(key)))
+    return unseal(key, await reading(() => this.#reads.get(key)))
   }
 
   async getMany(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {

@@ -12,8 +12,12 @@ export interface ProcessIdentity {
 }
 
 export function currentProcess(): ProcessIdentity {
-  return { pid: process.pid, start: startOf(process.pid) ?? '' }
+  own ??= { pid: process.pid, start: startOf(process.pid) ?? '' }
+  return own
 }
+
+/** Never changes, and asking the system for it takes a while where it has much to do. */
+let own: ProcessIdentity | undefined
 
 /**
  * Whether the process still runs. A process in another container on the same disk looks dead from here: against that the
@@ -36,10 +40,19 @@ export function isAlive({ pid, start }: ProcessIdentity): boolean {
  * for it, in steps that no clock's drift crosses often; a step too many costs one more look at some files.
  */
 export function currentBoot(): string {
+  boot ??= bootId()
+  // Without a name it is reckoned anew each time: the clock may be set.
+  return boot ?? String(Math.round((Date.now() - uptime() * 1000) / 60_000))
+}
+
+/** No process sees two. */
+let boot: string | undefined
+
+function bootId(): string | undefined {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   } catch {
-    return String(Math.round((Date.now() - uptime() * 1000) / 60_000))
+    return undefined
   }
 }
 
@@ -48,8 +61,8 @@ function startOf(pid: number): string | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     // proc(5): the name in brackets may hold anything, so fields are counted from the last bracket; 22 is the start time.
     const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-    return ticks === undefined ? undefined : `${ticks}@${boot}`
+    boot ??= bootId()
+    return ticks === undefined || boot === undefined ? undefined : `${ticks}@${boot}`
   } catch {
     return undefined
   }

@@ -23,6 +23,8 @@ export class ContentRouting {
   /** What was said once and is not said now: it is said again as soon as it may be. Beyond the bound, with the next round of whoever keeps it. */
   readonly #away = new Set<string>()
   #worker: Promise<void> | undefined
+  #holds = 0
+  #free: PromiseWithResolvers<void> | undefined
   #stopListening: () => void = () => undefined
 
   constructor(
@@ -87,6 +89,27 @@ export class ContentRouting {
     this.#worker ??= this.#work()
   }
 
+  /**
+   * Announces nothing new until it is let go: somebody waits for what this processor does. What has begun ends. Bound: whoever
+   * takes longer than `holdMs` shares the processor.
+   */
+  hold(): () => void {
+    this.#holds += 1
+    this.#free ??= Promise.withResolvers()
+    let isHeld = true
+    const letGo = (): void => {
+      if (!isHeld) return
+      isHeld = false
+      cancel()
+      this.#holds -= 1
+      if (this.#holds > 0) return
+      this.#free?.resolve()
+      this.#free = undefined
+    }
+    const cancel = this.#clock.after(LIMITS.dht.holdMs, letGo)
+    return letGo
+  }
+
   /** Peers that say they have the content, as many as come within the deadline. */
   async findProviders(cid: CID, signal: AbortSignal): Promise<readonly string[]> {
     const found = new Set<string>()
@@ -108,11 +131,13 @@ export class ContentRouting {
     this.#stopListening()
     this.#abort.abort(new RegistryError('CANCELLED', 'the network stops'))
     this.#queue.clear()
+    this.#free?.resolve()
     await this.#worker
   }
 
   async #work(): Promise<void> {
     for (;;) {
+      while (this.#free !== undefined && !this.#abort.signal.aborted) await this.#free.promise
       const next = this.#queue.entries().next().value
       if (next === undefined) break
       const [key, cid] = next

@@ -86,6 +86,8 @@ export interface Swarm {
   ): Promise<ReadonlyMap<string, Uint8Array>>
   /** Says in the DHT, later and in turn, that this node has a content root. */
   provide(cid: CID): void
+  /** Says nothing new in the DHT until the returned function is called, or for a while. */
+  holdProviding(): () => void
   /** Peers that are here and say that they hold a root as a whole. */
   holders(root: ContentId): readonly string[]
   /** Counts up whenever a peer says that it holds something else than before. */
@@ -154,6 +156,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
       return await fetchTogether({ ...own, neighbours: () => neighbours(peers, gossip, registry) }, orders, options)
     },
     provide: cid => (components.isLeech === true ? undefined : routing.provide(cid)),
+    holdProviding: () => routing.hold(),
     holders: root => have.table.holders(root),
     haveChanges: () => have.table.changes,
     findProviders: async (cid, { signal } = {}) =>

@@ -1,9 +1,11 @@
 import type { RegistryId } from '../../protocol/cid.ts'
 import { deprecationsOf } from '../../protocol/document/deprecation.ts'
 import { isRegistryError, RegistryError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { shortNameOf } from '../../protocol/package-name.ts'
 import type { ReadWords } from './documents/words.ts'
 import type { DeprecatedVersion, InstalledPackage, InstallResult, LockChange } from './install-result.ts'
+import { fanOut } from '../runtime/queue.ts'
 import { similarNames } from './project/similar-names.ts'
 import type { FindSimilar } from './project/similar-names.ts'
 import type { Place } from './publisher/publishers.ts'
@@ -17,7 +19,7 @@ import type { Arrived, ExecuteContext, PackageContent } from './project/execute.
 import { wantedIds } from './project/graph.ts'
 import type { Warning } from './project/lock-check.ts'
 import { formatLock } from './project/lock-format.ts'
-import type { Lock, PackId } from './project/lock-format.ts'
+import type { Lock, LockedPack, PackId } from './project/lock-format.ts'
 import { journalPaths, makePlan, toPlace } from './project/plan.ts'
 import type { Plan, Step } from './project/plan.ts'
 import type { ProjectStore } from './project/project.ts'
@@ -127,7 +129,7 @@ async function prepare(components: InstallComponents, { request, store, signal }
   const target = await findTarget(request, before, { ...components, precedence })
   signal.throwIfAborted()
   const lockChanged = differs(before.lock, target.lock)
-  const projectChanged = await store.changeWants(target.wantChanges, false)
+  const projectChanged = await store.changesWants(target.wantChanges)
   if (request.frozen && (lockChanged || projectChanged)) throw outdated(before.lock, target, projectChanged)
   const options = { force: request.force, named: request.noDeps ? namedIds(request, target) : undefined }
   const { find, content } = components
@@ -193,19 +195,24 @@ async function execute(work: Work, { components, request, store, context }: Exec
   const arrived = await fetchAll(steps, executing)
   context.signal.throwIfAborted()
   const placed = steps.length + plan.removals.length === 0 ? [] : await placeAll({ ...plan, steps }, store, executing)
-  // The wish before the lock: a crash between the two leaves a wish that the next install fulfils.
-  if (work.projectChanged) await store.changeWants(target.wantChanges, true)
-  if (work.lockChanged) {
-    await store.writeLock({ ...target.lock, updatedAt: new Date(now()).toISOString(), ggenVersion: version })
-  }
+  const lock = { ...target.lock, updatedAt: new Date(now()).toISOString(), ggenVersion: version }
   const kept = plan.steps.filter(({ action }) => action === 'keep')
   const known = kept.map(({ path, pack }) => ({ path, cid: pack.cid, files: undefined }))
-  await components.onInstalled(store.folder, target.lock)
-  await store.remember([...known, ...placed], plan.removals)
+  // Reads only, while the disk is waited for.
+  const result = resultOf(work, { components, request }, arrived)
+  result.catch(() => undefined)
+  // None of these needs what another of them writes. Crash state in all of them: the journal says that this was interrupted, and the
+  // next command looks at the folders, writes what is missing here, and pins and remembers what is there.
+  const writes = [
+    () => store.writeDown({ wants: target.wantChanges, lock: work.lockChanged ? lock : undefined }),
+    () => components.onInstalled(store.folder, target.lock),
+    () => store.remember([...known, ...placed], plan.removals)
+  ]
+  await fanOut(writes, { concurrency: writes.length }, write => write())
   try {
     // When all is in its place: it says what was done, not what was about to be.
     const receipt = await receiptOf(work, { components, request }, arrived)
-    return { ...(await resultOf(work, { components, request }, arrived)), receipt }
+    return { ...(await result), receipt }
   } finally {
     // The disk is busy from then on. Crash state before it: the next command looks at what was placed once more.
     await store.finish()
@@ -260,15 +267,24 @@ async function resultOf(
 /** What is about to be put in its place and somebody advises against. A document that can't be made keeps nobody from installing. */
 async function deprecatedIn(steps: readonly Step[], words: ReadWords): Promise<readonly DeprecatedVersion[]> {
   const found: DeprecatedVersion[] = []
-  for (const { pack } of steps) {
-    const said = await words(pack.registry, pack.name).catch((error: unknown) => {
-      if (isRegistryError(error)) return undefined
-      throw error
-    })
-    const about = deprecationsOf(pack.name, said?.deprecated ?? [])(pack.version)
-    found.push(...about.map(({ text }) => ({ name: shortNameOf(pack.name), version: pack.version, text })))
+  const { releasesPerTurn } = LIMITS.policy
+  for (let at = 0; at < steps.length; at += releasesPerTurn) {
+    const some = steps.slice(at, at + releasesPerTurn).map(({ pack }) => deprecatedOf(pack, words))
+    found.push(...(await Promise.all(some)).flat())
   }
   return found
+}
+
+async function deprecatedOf(
+  { registry, name, version }: LockedPack,
+  words: ReadWords
+): Promise<readonly DeprecatedVersion[]> {
+  const said = await words(registry, name).catch((error: unknown) => {
+    if (isRegistryError(error)) return undefined
+    throw error
+  })
+  const about = deprecationsOf(name, said?.deprecated ?? [])(version)
+  return about.map(({ text }) => ({ name: shortNameOf(name), version, text }))
 }
 
 /** One peer alone may keep back what it likes, a yank above all: whoever installs something is told once per registry. */

@@ -20,6 +20,7 @@ import type { DigestSubject } from '../../protocol/subject.ts'
 import { orderingOf } from '../../protocol/version.ts'
 import type { Version } from '../../protocol/version.ts'
 import { openDigestRow, openPackageRow, sealedHash, viewDigest } from '../../protocol/view-row.ts'
+import { OpenRows } from './open-rows.ts'
 
 /** What reading views needs of the store. */
 export interface RowReader {
@@ -56,6 +57,7 @@ export interface RankedSummary {
 export class RegistryView {
   readonly #rows: RowReader
   readonly #documents: StateReader
+  readonly #open = new OpenRows()
 
   constructor(rows: RowReader, documents: StateReader = NO_DOCUMENTS) {
     this.#rows = rows
@@ -65,7 +67,7 @@ export class RegistryView {
   /** Undefined when no fact of the registry is about that name. */
   async find(registry: RegistryId, name: PackageName): Promise<PackageView | undefined> {
     const sealed = await this.#rows.row(registry, name)
-    return sealed === undefined ? undefined : openPackageRow(sealed)
+    return sealed === undefined ? undefined : this.#open.open(registry, name, sealed)
   }
 
   /** @throws RegistryError UNKNOWN_PACKAGE with what comes near */

@@ -73,11 +73,14 @@ export class AttestationReader {
     const found: SaidOf[] = []
     for (const registry of this.#components.registries.ids) {
       const state = this.#components.gate.state(registry)
-      if (state?.authority === undefined) continue
-      for (const subject of subjectsOf(release)) {
+      const authority = state?.authority
+      if (state === undefined || authority === undefined) continue
+      // One after the other: many releases are read at once, and many registries may be followed.
+      const asked = subjectsOf(release).map(async (subject): Promise<SaidOf> => {
         const { set, cut } = await state.known(subject)
-        if (set.length + cut.length > 0) found.push({ registry, authority: state.authority, subject, set, cut })
-      }
+        return { registry, authority, subject, set, cut }
+      })
+      found.push(...(await Promise.all(asked)).filter(({ set, cut }) => set.length + cut.length > 0))
     }
     return found
   }

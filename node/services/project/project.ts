@@ -26,6 +26,12 @@ export interface WantChange {
   readonly range: string | undefined
 }
 
+/** What a command writes down when all is in its place; what is the same already is not written. */
+export interface Writing {
+  readonly wants: readonly WantChange[]
+  readonly lock: Lock | undefined
+}
+
 /** Work that was begun: after a crash the next install knows its own doing from somebody's edits. */
 export interface Journal {
   /** Paths below the project, and the content that may lie there. */
@@ -64,11 +70,11 @@ export interface ProjectStore {
   /** Equal twice: no command has changed anything in between. */
   stamp(): Promise<string>
   readProject(): Promise<ProjectFile>
-  /** The text of the project file with these changes, or undefined when they change nothing. */
-  changeWants(changes: readonly WantChange[], write: boolean): Promise<boolean>
+  /** Whether these changes make another project file of the one that is there. Writes nothing. */
+  changesWants(changes: readonly WantChange[]): Promise<boolean>
   readLock(): Promise<Lock>
-  /** Replaces the lock durably. */
-  writeLock(lock: Lock): Promise<void>
+  /** Replaces project file and lock durably, in that order. */
+  writeDown(writing: Writing): Promise<void>
   readJournal(): Promise<Journal>
   writeJournal(packs: Journal['packs']): Promise<void>
   /** All is in its place. The journal goes when it is on the disk too, which is not waited for. */

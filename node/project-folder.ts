@@ -1,0 +1,21 @@
+import type { CID } from 'multiformats/cid'
+import { isRegistryError } from '../protocol/errors.ts'
+import type { FolderState } from './services/project/project.ts'
+
+/** What is in a folder where a package may be; reads every file. */
+export async function readFolder(
+  folder: string,
+  signal: AbortSignal,
+  onFile?: (file: string, cid: CID) => void
+): Promise<FolderState> {
+  // Loaded when it is needed: `list` and its like read no package.
+  const { importFolder } = await import('../storage/content/import-folder.ts')
+  try {
+    const { root } = await importFolder(folder, { put: (cid: CID) => cid }, { signal, isInstalled: true, onFile })
+    return { type: 'folder', root }
+  } catch (cause) {
+    if (!isRegistryError(cause)) throw cause
+    if (cause.code === 'UNKNOWN_FILE') return { type: 'missing' }
+    return { type: 'strange', why: cause.message }
+  }
+}
