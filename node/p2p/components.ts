@@ -120,6 +120,8 @@ export interface HeldRoots {
 
 /** Bytes a second, for everybody who shares it. */
 export interface Throttle {
+  /** The bound itself. */
+  readonly bytesPerSecond: number
   /** Takes so many bytes, and says how many milliseconds to wait before the next. */
   owe(bytes: number): number
   /** Resolves when everything that was taken before has had its time; then so many bytes are taken. */

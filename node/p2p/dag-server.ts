@@ -10,6 +10,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { RAW, parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import type { UnixfsNode } from '../../protocol/unixfs-node.ts'
 import type { Clock, Log, ServedBlocks, Sight, Throttle } from './components.ts'
+import { Pieces } from './dag-pieces.ts'
 import { isBlockOf } from './dag-lane.ts'
 import { StreamSight } from './dag-sight.ts'
 import { Uploads } from './dag-uploads.ts'
@@ -198,61 +199,5 @@ async function readBlock(blocks: ServedBlocks, cid: CID, lastBytes: number): Pro
   } catch {
     // Not here, damaged and set aside just now, or withheld: to the asker it is all one.
     return undefined
-  }
-}
-
-/** Gathers what is sent into pieces. While one is on its way the next is made; a reader too slow for it loses the stream. */
-class Pieces {
-  readonly #clock: Clock
-  readonly #throttle: Throttle | undefined
-  readonly #io: FramedStream
-  #parts: Uint8Array[] = []
-  #bytes = 0
-  #sending: Promise<void> = Promise.resolve()
-
-  constructor({ clock, throttle }: Pick<DagServerComponents, 'clock' | 'throttle'>, io: FramedStream) {
-    this.#clock = clock
-    this.#throttle = throttle
-    this.#io = io
-  }
-
-  async add(parts: readonly Uint8Array[]): Promise<void> {
-    for (const part of parts) {
-      this.#parts.push(part)
-      this.#bytes += part.length
-    }
-    if (this.#bytes >= LIMITS.dag.pieceBytes) await this.#send()
-  }
-
-  async end(parts: readonly Uint8Array[]): Promise<void> {
-    await this.add(parts)
-    await this.#send()
-    await this.#sending
-  }
-
-  async #send(): Promise<void> {
-    const piece = concatBytes(this.#parts)
-    this.#parts = []
-    this.#bytes = 0
-    await this.#sending
-    if (piece.length === 0) return
-    this.#sending = this.#throttle === undefined ? this.#write(piece) : this.#trickle(piece, this.#throttle)
-    // A failure is thrown when the next piece is sent; until then it must not end the process as an unhandled one.
-    this.#sending.catch(() => undefined)
-  }
-
-  async #write(piece: Uint8Array): Promise<void> {
-    const time = deadline(this.#clock, LIMITS.dag.idleMs + (piece.length / LIMITS.dag.bytesPerSecond) * 1_000)
-    await this.#io.writeRaw(piece, time.signal).finally(time.clear)
-  }
-
-  /** In little bits: who reads must not take a pause for silence. */
-  async #trickle(piece: Uint8Array, throttle: Throttle): Promise<void> {
-    const { throttledBytes } = LIMITS.dag
-    for (let at = 0; at < piece.length; at += throttledBytes) {
-      const bit = piece.subarray(at, at + throttledBytes)
-      await throttle.turn(bit.length)
-      await this.#write(bit)
-    }
   }
 }

@@ -51,14 +51,19 @@ export class FramedStream {
   /** Bytes without a frame around them. */
   async writeRaw(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
+    if (!this.post(bytes)) await this.sent(signal)
+  }
+
+  /** The same without waiting: whether all of it is on its way. If not, nothing more may be written before `sent`. */
+  post(bytes: Uint8Array): boolean {
     this.stream.send(bytes)
-    await this.#sent(signal)
+    return this.stream.writeBufferLength === 0
   }
 
   async write(message: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     this.stream.send(encodeFrame(message))
-    await this.#sent(signal)
+    await this.sent(signal)
   }
 
   async end(signal: AbortSignal): Promise<void> {
@@ -97,7 +102,7 @@ export class FramedStream {
    * Waits until everything is on its way. A stream says that it may be written to as soon as the other side takes a little:
    * who writes more each time than was taken overruns the buffer before long, and loses the stream.
    */
-  #sent(signal: AbortSignal): Promise<void> {
+  sent(signal: AbortSignal): Promise<void> {
     const { stream } = this
     return new Promise((resolve, reject) => {
       const done = (settle: () => void): void => {

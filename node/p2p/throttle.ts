@@ -7,20 +7,20 @@ import type { Clock, Throttle } from './components.ts'
  * was not taken in the last moments may be taken after them, so that the mean is the bound and not half of it.
  */
 export class SharedThrottle implements Throttle {
-  readonly #bytesPerMs: number
+  readonly bytesPerSecond: number
   readonly #clock: Clock
   /** When all that was taken has had its time. */
   #freeAt = 0
 
   constructor(bytesPerSecond: number, clock: Clock) {
-    this.#bytesPerMs = bytesPerSecond / 1_000
+    this.bytesPerSecond = bytesPerSecond
     this.#clock = clock
   }
 
   owe(bytes: number): number {
     const now = this.#clock.now()
     // What was left over before that, while nobody took anything, is gone.
-    this.#freeAt = Math.max(now - LIMITS.dag.throttleSlackMs, this.#freeAt) + bytes / this.#bytesPerMs
+    this.#freeAt = Math.max(now - LIMITS.dag.throttleSlackMs, this.#freeAt) + (bytes * 1_000) / this.bytesPerSecond
     return this.#freeAt - now
   }
 

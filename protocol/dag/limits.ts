@@ -96,8 +96,11 @@ export const DAG_LIMITS = Object.freeze({
     streams: 8,
     /** small blocks are gathered into pieces of about so much */
     pieceBytes: 256 * KiB,
-    /** the same where an operator bounds what is sent */
+    /** which are sent in bits of so much: with the header of a frame of yamux they fill one message of noise */
+    bitBytes: 65_519 - 12,
+    /** where an operator bounds what is sent: so much at once, or what goes in so many milliseconds where that is more */
     throttledBytes: 32 * KiB,
+    throttledMs: 10,
     /** what may be sent after its time: how much later than they were set timers are in a process that has much to do */
     throttleSlackMs: 100,
     /** a block above this is read from the disk without holding up anybody else */

@@ -258,6 +258,7 @@ describe('an operator', () => {
     let counted = 0
     const inner = new SharedThrottle(8 * MiB, realClock)
     const throttle: Throttle = {
+      bytesPerSecond: inner.bytesPerSecond,
       owe: bytes => {
         counted += bytes
         return inner.owe(bytes)
