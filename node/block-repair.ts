@@ -1,6 +1,7 @@
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { shortPeer } from '../protocol/peer-text.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { fetchInto } from './content.ts'
 import type { FetchComponents } from './content.ts'
@@ -64,7 +65,7 @@ export async function repairSpace(
   const progress = new FetchProgress({ now: () => clock.now(), total, isRelayed })
   for (const [done, root] of broken.entries()) {
     signal.throwIfAborted()
-    const { trail, end } = progress.begin(root)
+    const { trail, end } = progress.begin(shortPeer(root))
     const tell = (): void => onProgress({ ...progress.read(), done, of: broken.length })
     const repairing = repairOne(components, space, { root, found: known.get(root), signal, trail }).finally(end)
     const reason = await tellingOf(repairing, tell)

@@ -14,6 +14,8 @@ export interface ProgressOutput {
 /** Nothing that is quicker than this shows any progress. */
 const PATIENCE_MS = 500
 const REDRAW_MS = 500
+/** What is left of a name at least */
+const LEAST_HEAD = 12
 /** Into a log file goes a line now and then. */
 const LOG_LINE_MS = 5_000
 
@@ -42,9 +44,9 @@ export class ProgressLine {
     if (this.#isShown && now - this.#last < pause) return
     this.#last = now
     this.#isShown = true
-    const text = this.#format(progress)
-    if (this.#out.isTTY) this.#out.write(`\r\u001b[K${text.slice(0, Math.max(1, this.#out.columns - 1))}`)
-    else this.#out.write(`${text}\n`)
+    const { head, tail } = this.#format(progress)
+    if (this.#out.isTTY) this.#out.write(`\r\u001b[K${fitted(head, tail, Math.max(1, this.#out.columns - 1))}`)
+    else this.#out.write(`${head}${tail}\n`)
   }
 
   /** Leaves an empty line behind for what comes next. */
@@ -52,13 +54,21 @@ export class ProgressLine {
     if (this.#isShown && this.#out.isTTY) this.#out.write('\r\u001b[K')
   }
 
-  #format(progress: Progress): string {
+  #format(progress: Progress): { readonly head: string; readonly tail: string } {
     const { text, done, of, bytes, total } = progress
     const head = [safe(text)]
     if (done !== undefined && of !== undefined && of !== 1) head.push(`${done}/${of}`)
     const line = head.join('  ')
-    return bytes === undefined || total === undefined ? line : `${line}: ${comingText(progress, bytes, total)}`
+    const isComing = bytes !== undefined && total !== undefined
+    return { head: line, tail: isComing ? `: ${comingText(progress, bytes, total)}` : '' }
   }
+}
+
+/** On one line: how much, how fast and from whom say more than the end of a long name. */
+function fitted(head: string, tail: string, columns: number): string {
+  const room = columns - tail.length
+  const isCut = head.length > room && room > LEAST_HEAD
+  return (isCut ? `${head.slice(0, room - 1)}…${tail}` : `${head}${tail}`).slice(0, columns)
 }
 
 /** `12.3 of 40.0 MiB, 8.1 MiB/s from 12D3…3fXk9QpZ (relay) and 2 others` */

@@ -99,7 +99,7 @@ interface Serving {
 }
 
 async function serve(exchange: Exchange, asked: GatewayRequest, serving: Serving): Promise<void> {
-  const { request, response, signal } = exchange
+  const { request, signal } = exchange
   if (asked.cid.toString() === PROBE) return probe(exchange, asked)
   const sight = await serving.shelf.look(asked.cid, signal)
   const isCacheOnly = /(?:^|[,\s])only-if-cached(?:$|[,\s])/i.test(request.headers['cache-control'] ?? '')

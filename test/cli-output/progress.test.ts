@@ -45,6 +45,18 @@ test('a terminal gets one line that is redrawn twice a second, with bytes, rate 
   ])
 })
 
+test('where a name leaves no room for who sends and how fast, the name is cut', () => {
+  const { written, clock, out } = output({ columns: 80 })
+  const line = new ProgressLine({ json: false }, out)
+  clock.ms = 1000
+  const from = { name: '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN', relayed: false, others: 1 }
+  const coming = { bytes: 0, total: 2 ** 20, bytesPerSecond: 2048, peers: 2, from }
+  line.onProgress({ text: `fetching acme:${'long-name-'.repeat(6)}@1.2.0`, ...coming })
+  const shown = written[0]?.replace('\r\u001b[K', '') ?? ''
+  expect(shown).toBe('fetching acme:long-n…: 0 B of 1.0 MiB, 2.0 KiB/s from 12D3…4kx6nXTN and 1 other')
+  expect(shown.length).toBeLessThan(80)
+})
+
 test('a narrow terminal gets no line that wraps', () => {
   const { written, clock, out } = output({ columns: 10 })
   const line = new ProgressLine({ json: false }, out)

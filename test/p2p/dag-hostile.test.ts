@@ -175,7 +175,7 @@ describe('a slow peer', () => {
   })
 })
 
-describe('content that could not have been published is refused, and nobody is struck for it:', () => {
+describe('content that could not have been published', () => {
   const leaf = (blocks: DagBlocks): CID => blocks.raw(randomBytes(10))
   const hashed = (code: number): CID => CID.createV1(0x55, createDigest(code, randomBytes(32)))
   const deep = (blocks: DagBlocks): CID => {
@@ -192,7 +192,7 @@ describe('content that could not have been published is refused, and nobody is s
     ],
     ['a link by an unknown hash', b => b.folder({ a: hashed(0x13) }), 'MALFORMED'],
     ['files of more than it declares', b => b.file(randomBytes(3 * 2 ** 20), 2 ** 20), 'LIMIT_EXCEEDED']
-  ])('%s', async (_, make, code) => {
+  ])('is refused, and nobody is struck for it: %s', async (_, make, code) => {
     const me = await memoryNode({ registries })
     const blocks = new DagBlocks()
     const root = rootOf(make(blocks))

@@ -2,6 +2,7 @@ import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
 import { RegistryError } from '../../../protocol/errors.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
+import { shortNameOf } from '../../../protocol/package-name.ts'
 import type { ArchiveDigests } from '../../../protocol/payload.ts'
 import { fanOut, Queue } from '../../runtime/queue.ts'
 import { FetchProgress, tellingOf } from '../fetch-progress.ts'
@@ -92,7 +93,7 @@ export async function fetchAll(
       const whole = await lanes.run(async () => {
         const started = now()
         const received = traffic.begin()
-        const shown = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
+        const shown = progress.begin(calledOf(pack), resolveMs)
         const { trail } = shown
         const coming = content.fetch(order, abort, trail)
         try {
@@ -128,6 +129,11 @@ export async function fetchAll(
   return arrived
 }
 
+/** As a person wrote it, or could have: the id of a registry leaves no room for who sends and how fast. */
+function calledOf({ alias, name, version }: Step['pack']): string {
+  return `${alias}:${shortNameOf(name)}@${version}`
+}
+
 interface FetchTools {
   readonly traffic: TrafficShare
   readonly progress: FetchProgress
@@ -143,7 +149,7 @@ async function fetchTogether(
   if (small.length < 2) return small
   const started = now()
   const coming = small.map(({ pack, release }) => {
-    const { trail, end } = progress.begin(`${pack.id}@${pack.version}`, resolveMs)
+    const { trail, end } = progress.begin(calledOf(pack), resolveMs)
     return {
       id: pack.id,
       registry: pack.registry,
