@@ -26,7 +26,7 @@ class Looks {
   }
 
   async look(meanwhile: () => void = () => undefined): Promise<void> {
-    for (const task of [...this.due]) task()
+    for (const task of this.due) task()
     meanwhile()
     await new Promise(resolve => setImmediate(resolve))
   }
