@@ -40,7 +40,7 @@ export const CONNECTION_LIMITS = Object.freeze({
    * that is busy answers late, and cutting it costs both sides a new handshake, which makes it no less busy
    */
   aliveLookMs: 5 * SECOND,
-  aliveLooks: 9,
+  aliveLooks: 12,
   closeMs: SECOND,
   /** connections that one call to a peer tries: the other side may have opened one, or one may be as old as its reason */
   helloTries: 3,

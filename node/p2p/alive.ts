@@ -21,8 +21,8 @@ export interface Heard {
  * Looks are counted and not time: a process that did not run for a minute has looked once, and before it says that nothing came
  * it has read what was waiting for it.
  */
-export function endWhenSilent(connection: Heard, { after }: Pick<Clock, 'after'>): void {
-  const { aliveLookMs, aliveLooks } = LIMITS.connections
+export function endWhenSilent(connection: Heard, lookMs: number, after: Clock['after'] = afterReal): void {
+  const { aliveLooks } = LIMITS.connections
   let left: number = aliveLooks
   let isOver = false
   let cancel: () => void = () => undefined
@@ -33,7 +33,7 @@ export function endWhenSilent(connection: Heard, { after }: Pick<Clock, 'after'>
     connection.abort(new RegistryError('TIMEOUT', 'nothing came any more'))
   }
   // Timers run before sockets are read, and this after it.
-  const next = (): void => void (cancel = after(aliveLookMs, () => setImmediate(judge)))
+  const next = (): void => void (cancel = after(lookMs, () => setImmediate(judge)))
   connection.addEventListener('message', () => (left = aliveLooks))
   connection.addEventListener(
     'close',
@@ -44,4 +44,10 @@ export function endWhenSilent(connection: Heard, { after }: Pick<Clock, 'after'>
     { once: true }
   )
   next()
+}
+
+/** A socket knows no other time than that of the machine: a clock that is moved says nothing of what comes on it. */
+function afterReal(ms: number, task: () => void): () => void {
+  const timer = setTimeout(task, ms)
+  return () => clearTimeout(timer)
 }

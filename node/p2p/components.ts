@@ -164,6 +164,7 @@ export interface SwarmComponents {
 /** Numbers that a test, a bench or an operator may set; `protocol/limits.ts` has the defaults. */
 export interface SwarmTuning {
   readonly helloTimeoutMs: number
+  readonly aliveLookMs: number
   readonly syncIntervalMs: number
   readonly syncSoonMs: number
   readonly syncListenMs: number

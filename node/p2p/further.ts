@@ -71,7 +71,7 @@ export function furtherPeers(components: FurtherComponents): Further {
     },
     reach: async ({ id, addresses }, signal) => {
       const usable = addresses.flatMap(text => parsed(`${text}/p2p/${id}`) ?? []).filter(isUsable)
-      if (isPeerId(id) && usable.length > 0) await reach(id, usable, { signal })
+      if (isPeerId(id) && usable.length > 0) await reach(id, usable, { signal, ms: LIMITS.dag.crowdDialMs })
     },
     again: async (peer, signal) => {
       const known = components.addressesOf(peer).flatMap(text => parsed(`${text}/p2p/${peer}`) ?? [])

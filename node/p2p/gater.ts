@@ -61,13 +61,13 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
       const isExempt = allowPeers.has(id) || components.isMember?.(id) === true
       if (!isExempt && !caps.take(connection)) return true
       meter.track(id, connection)
-      endWhenSilent(connection, clock)
+      endWhenSilent(connection, components.tuning.aliveLookMs)
       return false
     },
     denyOutboundEncryptedConnection: (peer, connection) => {
       if (isKeptOut(peer.toString())) return true
       meter.track(peer.toString(), connection)
-      endWhenSilent(connection, clock)
+      endWhenSilent(connection, components.tuning.aliveLookMs)
       return false
     },
     // What a stranger says of himself ends up in the peer store and is dialled later.

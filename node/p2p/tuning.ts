@@ -5,6 +5,7 @@ import type { SwarmTuning } from './components.ts'
 export function tuningOf(overrides: Partial<SwarmTuning> = {}): SwarmTuning {
   return {
     helloTimeoutMs: LIMITS.hello.timeoutMs,
+    aliveLookMs: LIMITS.connections.aliveLookMs,
     syncIntervalMs: LIMITS.sync.intervalMs,
     syncSoonMs: LIMITS.sync.soonMs,
     syncListenMs: LIMITS.sync.listenMs,

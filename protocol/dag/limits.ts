@@ -59,11 +59,15 @@ export const DAG_LIMITS = Object.freeze({
     busyMs: SECOND / 2,
     busyMostMs: 4 * SECOND,
     busyGiveUpMs: 60 * SECOND,
-    /** peers that were named by those without room: in all, how many are dialled, in all and of one answer, and for how long */
+    /**
+     * peers that were named: in all, how many are dialled, in all and of one answer, and for how long; those whom somebody without room
+     * names are here, and as busy as he is
+     */
     namedPeers: 64,
     namedDials: 16,
     namedDialsAtOnce: 3,
     namedDialMs: 3 * SECOND,
+    crowdDialMs: 8 * SECOND,
 
     /** who broke off is sought again: so often, so many at once, after a pause that doubles, and so long a dial on a busy machine */
     lostTries: 3,

@@ -32,7 +32,7 @@ interface Part {
   /** So much of what it says goes out at a time, each so long after the one before. */
   readonly pieceBytes: number
   readonly everyMs: number
-  answer(request: DagRequest): readonly AnswerFrame[]
+  readonly answer: (request: DagRequest) => readonly AnswerFrame[]
 }
 
 /** One asker, and peers that play their parts; time is made up, and the asker is a node's. */

@@ -265,8 +265,8 @@ export class CrowdWorld {
     this.#dials += 1
     const { machine, latencyMs } = this.#shape
     const ready = this.#cpu.take(machine?.dialMs ?? 0) - this.time.now() + 6 * latencyMs
-    const isReached = to?.isReachable === true && ready < LIMITS.dag.namedDialMs
-    await this.#wait(isReached ? ready : LIMITS.dag.namedDialMs)
+    const isReached = to?.isReachable === true && ready < LIMITS.dag.crowdDialMs
+    await this.#wait(isReached ? ready : LIMITS.dag.crowdDialMs)
     if (to !== undefined && isReached) this.#link(from, to)
   }
 
