@@ -46,7 +46,7 @@ describe('what is sent', () => {
   })
 
   test('is not copied where it is a large block', () => {
-    const block = randomBytes(1_000)
+    const block = new Uint8Array(randomBytes(1_000))
     const { bits } = cut([Uint8Array.of(0, 0, 0, 1), block], 100, true)
     expect(bits.filter(({ buffer }) => buffer === block.buffer)).toHaveLength(10)
   })
