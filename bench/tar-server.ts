@@ -10,6 +10,8 @@ const server = createServer(({ url = '/' }, response) => {
   response.writeHead(bytes === undefined ? 404 : 200, { 'content-length': bytes?.length ?? 0 })
   response.end(bytes)
 })
+// A client that comes again after a while finds its connections open, and none that is closed at that moment.
+server.keepAliveTimeout = 0
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)

@@ -1,3 +1,5 @@
+import { lstatSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import type { CID } from 'multiformats/cid'
 import { isRegistryError } from '../protocol/errors.ts'
 import type { FolderState } from './services/project/project.ts'
@@ -17,5 +19,14 @@ export async function readFolder(
     if (!isRegistryError(cause)) throw cause
     if (cause.code === 'UNKNOWN_FILE') return { type: 'missing' }
     return { type: 'strange', why: cause.message }
+  }
+}
+
+/** At once, without another thread: most packages of an install are not there yet. What can't be looked at is not there either. */
+export function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
   }
 }

@@ -13,7 +13,7 @@ import { NEW_PROJECT, GGEN_TABLES, OWN_TABLES, editProjectFile, hasPacks, parseP
 import type { ProjectTables } from './project-file.ts'
 import { dropJournal, formatJournal, parseJournal } from './project-journal.ts'
 import { ProjectLocks } from './project-locks.ts'
-import { readFolder } from './project-folder.ts'
+import { lookAt, readFolder } from './project-folder.ts'
 import { formatState, isPackPath, isUntouched, parseState, recordFolder } from './project-state.ts'
 import type { FolderRecord, FolderRecords } from './project-state.ts'
 import { EMPTY_LOCK, formatLock, parseLock } from './services/project/lock-format.ts'
@@ -264,7 +264,7 @@ class ProjectFolder implements ProjectStore {
   }
 
   async read(path: string, signal: AbortSignal): Promise<FolderState> {
-    const stats = await lstat(this.#path(path)).catch(() => undefined)
+    const stats = lookAt(this.#path(path))
     if (stats === undefined) return { type: 'missing' }
     // A link to a folder is not the folder that was put there.
     if (!stats.isDirectory()) return { type: 'strange', why: 'it is not a folder' }
