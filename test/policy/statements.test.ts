@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { predicateTypeFrom } from '../../protocol/attest/predicates.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { attestIn, envelopeBy, statementAbout } from '../support/attest.ts'
 import { person } from '../support/facts.ts'
 import { REPOSITORY } from '../support/shared.ts'
@@ -51,6 +52,31 @@ describe('an audit', () => {
     const { rules } = await at.judged()
     expect(rules.filter(({ outcome }) => outcome === 'deny').map(({ code }) => code)).toEqual(['audit-failed'])
   })
+})
+
+test('an audit that failed is heard over all that its author says before', async () => {
+  const at = await Hearing.of(['1.0.0'])
+  const lab = await at.speaker('lab')
+  await at.follows(lab)
+  const bytes = await at.bytes('1.0.0')
+  const predicateType = predicateTypeFrom('review')
+  for (let i = 0; i < LIMITS.policy.listed; i++)
+    attestIn(at.acme, bytes, { said: { predicateType, predicate: { score: 5, text: `good, ${i}` } } })
+  await at.here.read(at.acme)
+  // After all of them, by the word of who says it.
+  await at.audits(lab, '1.0.0', { result: 'fail', at: { time: 1_700_000_500_000 } })
+  const { rules, facts } = await at.judged()
+  expect(facts.attestations).toHaveLength(LIMITS.policy.listed + 1)
+  expect(rules.filter(({ outcome }) => outcome === 'deny').map(({ code }) => code)).toEqual(['audit-failed'])
+})
+
+test('malware is heard over all that else is known against a version', async () => {
+  const harmless = Array.from({ length: LIMITS.policy.listed }, (_, i) => {
+    return { id: `OSV-${i}`, severity: 'low', malware: false, fixed: '' }
+  })
+  const advisories = async () => [...harmless, { id: 'MAL-1', severity: 'unknown', malware: true, fixed: '' }]
+  const at = await Hearing.of(['1.0.0'], { advisories })
+  expect(await at.allows()).toBe(false)
 })
 
 describe('what never passes', () => {

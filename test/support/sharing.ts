@@ -6,6 +6,7 @@
 export const ALONE = [
   'architecture',
   'admission/flood',
+  'archive/mutations',
   'archive/process',
   'archive/verify',
   'authority/conflicts',

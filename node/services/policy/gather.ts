@@ -1,9 +1,9 @@
 import type { VersionView } from '../../../protocol/fold-versions.ts'
-import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
+import type { AdvisoryFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Candidate } from './candidate.ts'
 import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
-import type { PolicySources, ReleaseId } from './sources.ts'
+import type { AttestationView, PolicySources, ReleaseId } from './sources.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 
@@ -13,7 +13,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
   const [seen] = await sources.firstSeen(registry, [fact], view?.observations ?? [])
-  const views = (await sources.attestations(candidate, sources.find)).toSorted((a, b) => a.time - b.time)
+  const views = (await sources.attestations(candidate, sources.find)).toSorted(weightFirst)
   const domain = await sources.domainOf(by)
   const { alias, isPrivate, staleHours } = sources.registry(registry)
   const release = { candidate, views, domain }
@@ -38,10 +38,31 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
       observers: seen?.observers ?? 0,
       basis: seen?.basis ?? 'first-seen'
     },
-    advisories: await sources.advisories(candidate),
+    advisories: (await sources.advisories(candidate)).toSorted((a, b) => gravityOf(b) - gravityOf(a)),
     quarantine: await sources.quarantine(candidate),
     reviews: reviewFacts(views)
   }
+}
+
+/**
+ * What speaks against a release first, then what those say who are followed, then the oldest. Attack: a rule sees the first entries of a
+ * list alone, so its author says a lot about it before an auditor says that it is bad.
+ */
+function weightFirst(a: AttestationView, b: AttestationView): number {
+  return weightOf(b) - weightOf(a) || a.time - b.time
+}
+
+function weightOf({ followed, type, passed, marks }: AttestationView): number {
+  if (!followed) return 0
+  if (type !== 'audit') return 1
+  return marks.includes('failed') ? 3 : passed ? 2 : 1
+}
+
+const SEVERITIES = ['unknown', 'low', 'medium', 'high', 'critical']
+
+/** Attack: known problems without end, of which none matters, before the one that says that it is malware. */
+function gravityOf({ malware, severity }: AdvisoryFacts): number {
+  return malware ? SEVERITIES.length : SEVERITIES.indexOf(severity)
 }
 
 function hoursSince(time: number | undefined, now: number): number {
