@@ -5,6 +5,8 @@ import type { DsseEnvelope } from '../protocol/attest/envelope.ts'
 import { predicateTypeFrom, predicateTypesMeant, summarise } from '../protocol/attest/predicates.ts'
 import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
 import { parseStatement } from '../protocol/attest/statement.ts'
+import type { JsonObject } from '../protocol/attest/strict-json.ts'
+import type { Summary } from '../protocol/attest/summary.ts'
 import type { Statement } from '../protocol/attest/statement.ts'
 import { toHex, utf8 } from '../protocol/bytes.ts'
 import type { FactId } from '../protocol/cid.ts'
@@ -193,7 +195,7 @@ async function verifyFile(
     publishers: await namedKeys(parts, signers),
     unknown: Math.max(0, dsse.signatures.length - signers.length),
     releases,
-    summary: summarise(predicateType, predicate) ?? null
+    summary: saidBy(predicateType, predicate)
   }
 }
 
@@ -207,6 +209,20 @@ async function envelopeIn({ authority }: NodeParts, file: string): Promise<DsseE
       cause,
       tried: ['an archive: its first bytes are not those of one', `a DSSE envelope in JSON: ${cause.message}`],
       next: 'verify takes an archive (.tar, .tar.gz), a DSSE envelope, a package folder, or [registry:]name[@version]'
+    })
+  }
+}
+
+/** What a statement says whose signatures hold. @throws RegistryError MALFORMED where it is not of its kind */
+function saidBy(predicateType: string, predicate: JsonObject): Summary | null {
+  try {
+    return summarise(predicateType, predicate) ?? null
+  } catch (cause) {
+    if (!isRegistryError(cause)) throw cause
+    const next = `docs/spec/attestation.md section 4 says what ${predicateType} holds`
+    throw new RegistryError(cause.code, `the signatures hold, and it counts for nothing: ${cause.message}`, {
+      cause,
+      next
     })
   }
 }
