@@ -4,7 +4,7 @@ import * as ed25519 from '@noble/ed25519'
 import { base58btc } from 'multiformats/bases/base58'
 import type { Brand } from '../protocol/brand.ts'
 import { concatBytes } from '../protocol/bytes.ts'
-import { formatPrincipal } from '../protocol/did.ts'
+import { formatPrincipal, publicKeyOf } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
@@ -195,4 +195,21 @@ function isBelowGroupOrder(scalar: Uint8Array): boolean {
     if (difference !== 0) return difference < 0
   }
   return false
+}
+
+/** A public key as other tools take it: SubjectPublicKeyInfo in PEM (RFC 8410). */
+export function publicPem(principal: Principal): string {
+  const base64 = Buffer.concat([SPKI_PREFIX, publicKeyOf(principal)]).toString('base64')
+  return `-----BEGIN PUBLIC KEY-----\n${base64}\n-----END PUBLIC KEY-----\n`
+}
+
+/** The Ed25519 key in PEM that holds that and nothing else. @throws RegistryError MALFORMED */
+export function principalFromPem(text: string): Principal {
+  const [, base64 = ''] =
+    /^-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----\s*$/.exec(text) ?? []
+  const bytes = Buffer.from(base64, 'base64')
+  const isEd25519 =
+    bytes.length === SPKI_PREFIX.length + 32 && bytes.subarray(0, SPKI_PREFIX.length).equals(SPKI_PREFIX)
+  if (!isEd25519) throw new RegistryError('MALFORMED', 'this is not an Ed25519 public key in PEM')
+  return formatPrincipal(Uint8Array.from(bytes.subarray(SPKI_PREFIX.length)))
 }

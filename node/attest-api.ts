@@ -2,9 +2,11 @@ import { verifyFact } from '../attestation/sign-fact.ts'
 import { verifyAttestation } from '../attestation/verify-envelope.ts'
 import { parseDsse } from '../protocol/attest/envelope.ts'
 import type { DsseEnvelope } from '../protocol/attest/envelope.ts'
-import { predicateTypesMeant, summarise } from '../protocol/attest/predicates.ts'
+import { predicateTypeFrom, predicateTypesMeant, summarise } from '../protocol/attest/predicates.ts'
 import { matches, packageIn } from '../protocol/attest/release-subjects.ts'
 import { parseStatement } from '../protocol/attest/statement.ts'
+import type { JsonObject } from '../protocol/attest/strict-json.ts'
+import type { Summary } from '../protocol/attest/summary.ts'
 import type { Statement } from '../protocol/attest/statement.ts'
 import { toHex, utf8 } from '../protocol/bytes.ts'
 import type { FactId } from '../protocol/cid.ts'
@@ -22,6 +24,7 @@ import type { NodeParts } from './parts.ts'
 import { namedKeys } from './named-keys.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
 import { addTrust, removeTrust, shownTrust } from './trust.ts'
+import { writeEnvelopes } from './envelope-files.ts'
 import { verifyArchive } from './verify-archive.ts'
 import type { Api } from './services/api.ts'
 import { attest, whoseHold } from './services/attest/attester.ts'
@@ -35,11 +38,13 @@ import { verified } from './services/registry-state.ts'
 export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
   return {
     attest: params => attestTo(parts, params),
-    attestations: async ({ reference, type }, { signal }) => {
+    attestations: async ({ reference, type, out }, { signal }) => {
       const { release, shown } = await releaseMeant(parts, reference)
       const wanted = type === undefined ? undefined : predicateTypesMeant(type)
       const all = await attestationsFor(parts, release, signal)
-      return { release: shown, attestations: all.filter(one => wanted?.includes(one.predicateType) !== false) }
+      const attestations = all.filter(one => wanted?.includes(one.predicateType) !== false)
+      const files = out === undefined ? [] : await writeEnvelopes(parts, attestations, out)
+      return { release: shown, attestations, files }
     },
     audit: async params => {
       const { release, shown } = await releaseMeant(parts, params.reference)
@@ -111,6 +116,9 @@ async function say(
 }
 
 const NOTHING = utf8('{}')
+const STAR = predicateTypeFrom('star')
+/** The bindings of in-toto refuse a predicate without a field. */
+const A_STAR = utf8('{"star":true}')
 
 async function sayingOf({ authority }: NodeParts, params: AttestMethods['attest']['params']): Promise<Saying> {
   const { type, predicate, envelope, signers = [] } = params
@@ -120,7 +128,7 @@ async function sayingOf({ authority }: NodeParts, params: AttestMethods['attest'
     return { envelope: await readBounded(authority.files, envelope, LIMITS.attest.envelopeBytes), signers }
   }
   if (type === undefined) throw new RegistryError('USAGE', 'say what kind of statement it is: --type TYPE')
-  if (predicate === undefined) return { type, predicate: NOTHING }
+  if (predicate === undefined) return { type, predicate: predicateTypeFrom(type) === STAR ? A_STAR : NOTHING }
   return { type, predicate: await readBounded(authority.files, predicate, LIMITS.attest.predicateBytes) }
 }
 
@@ -187,7 +195,7 @@ async function verifyFile(
     publishers: await namedKeys(parts, signers),
     unknown: Math.max(0, dsse.signatures.length - signers.length),
     releases,
-    summary: summarise(predicateType, predicate) ?? null
+    summary: saidBy(predicateType, predicate)
   }
 }
 
@@ -201,6 +209,20 @@ async function envelopeIn({ authority }: NodeParts, file: string): Promise<DsseE
       cause,
       tried: ['an archive: its first bytes are not those of one', `a DSSE envelope in JSON: ${cause.message}`],
       next: 'verify takes an archive (.tar, .tar.gz), a DSSE envelope, a package folder, or [registry:]name[@version]'
+    })
+  }
+}
+
+/** What a statement says whose signatures hold. @throws RegistryError MALFORMED where it is not of its kind */
+function saidBy(predicateType: string, predicate: JsonObject): Summary | null {
+  try {
+    return summarise(predicateType, predicate) ?? null
+  } catch (cause) {
+    if (!isRegistryError(cause)) throw cause
+    const next = `docs/spec/attestation.md section 4 says what ${predicateType} holds`
+    throw new RegistryError(cause.code, `the signatures hold, and it counts for nothing: ${cause.message}`, {
+      cause,
+      next
     })
   }
 }

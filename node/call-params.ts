@@ -173,7 +173,7 @@ const PARAMS: {
     envelope: 'path?',
     signers: 'texts?'
   },
-  attestations: { reference: 'text', type: 'text?' },
+  attestations: { reference: 'text', type: 'text?', out: 'path?' },
   audit: {
     ...SIGNING,
     reference: 'text',

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { admitKey, generateSecret, parseSecret, principalOf } from '../attestation/keys.ts'
+import { admitKey, generateSecret, parseSecret, principalFromPem, principalOf, publicPem } from '../attestation/keys.ts'
 import { publicKeyOf } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { homePaths, prepareHome } from '../storage/home.ts'
 import { exportKey, importKey } from '../storage/key-export.ts'
 import { listKeys as listKeyFiles, readKey, writeKey } from '../storage/key-files.ts'
+import { readSmallFile } from '../storage/small-file.ts'
 import { homePath } from './config.ts'
 import { readSecretText, writeSecretText } from './secret-file.ts'
 
@@ -24,6 +25,25 @@ export async function listKeys(flag: string | undefined): Promise<readonly Named
 
 export async function showKey(flag: string | undefined, name: string): Promise<NamedKey> {
   return { name, key: await principalIn(homePaths(homePath(flag)).keys, name) }
+}
+
+/** The same key for other tools: SubjectPublicKeyInfo in PEM. */
+export function pemOf({ key }: NamedKey): string {
+  return publicPem(key)
+}
+
+/** A signer as people name it: a did:key, or a file with a public key in PEM. @throws RegistryError UNKNOWN_FILE | MALFORMED */
+export async function signerFrom(text: string): Promise<string> {
+  // Who knows keys says whether this is one.
+  if (text.startsWith('did:')) return text
+  try {
+    const bytes = await readSmallFile(text, { maxBytes: LIMITS.attest.pemBytes, followLinks: true })
+    return principalFromPem(bytes.toString('latin1'))
+  } catch (cause) {
+    const next = 'a signer is did:key:z6Mk…, or a file with an Ed25519 public key in PEM'
+    if (isRegistryError(cause)) throw new RegistryError(cause.code, `${text}: ${cause.message}`, { cause, next })
+    throw new RegistryError('UNKNOWN_FILE', `${text} can't be read`, { cause, next })
+  }
 }
 
 export async function createKey(flag: string | undefined, name: string): Promise<NamedKey> {

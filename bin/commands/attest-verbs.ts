@@ -11,7 +11,10 @@ export function addAttestVerbs(program: Command): void {
     .option('--type <type>', 'audit, provenance, sbom, review, … or the URI of another kind of statement')
     .option('--predicate <file>', 'what is said, in JSON (default: nothing beside the type)')
     .option('--envelope <file>', 'what somebody else signed, instead')
-    .option('--signer <did...>', 'with --envelope: the keys that signed it, where it does not say so itself')
+    .option(
+      '--signer <key...>',
+      'with --envelope: who signed it, where it does not say so: did:key:z6Mk… or a PEM file'
+    )
     .option('--registry <alias>', 'where it is said (default: the registry of the release)')
     .action(action(async (session, { args, options }) => (await import('./attest.ts')).attest(session, args, options)))
   program
@@ -19,6 +22,7 @@ export function addAttestVerbs(program: Command): void {
     .description('what the registries that are followed say of a release')
     .argument('<reference>', '[registry:]name[@version]')
     .option('--type <type>', 'only this kind')
+    .option('--out <folder>', 'a new folder for the envelopes, byte for byte, for other tools')
     .action(
       action(async (session, { args, options }) => (await import('./attest.ts')).attestations(session, args, options))
     )

@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { ApiMethods } from '../../node/services/api.ts'
 import type { ShownAttestation, ShownRelease } from '../../node/services/attest/methods.ts'
+import { signerFrom } from '../../node/key-ring.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { kindOf } from '../../protocol/foreign/kind.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -22,7 +23,7 @@ export async function attest(session: Session, args: readonly string[], options:
     ...textParam(options, 'registry'),
     ...pathParam(options, 'predicate'),
     ...pathParam(options, 'envelope'),
-    signers: listOption(options, 'signer')
+    signers: await signersIn(options)
   }
   reportSaid(session, await withNode(session, { network: false }, client => client.call('attest', params)))
 }
@@ -56,9 +57,13 @@ function reportSaid(session: Session, result: ApiMethods['attest']['result']): v
 
 /** `ggen-node attestations`. */
 export async function attestations(session: Session, args: readonly string[], options: Options): Promise<void> {
-  const params = { reference: argument(args, 0), ...textParam(options, 'type') }
+  const params = { reference: argument(args, 0), ...textParam(options, 'type'), ...pathParam(options, 'out') }
   const result = await withNode(session, { network: false }, client => client.call('attestations', params))
-  report(session, result, () => [headText(result.release), ...saidLines(result.attestations)])
+  report(session, result, () => [
+    headText(result.release),
+    ...saidLines(result.attestations),
+    ...result.files.map(file => gutter('Wrote', safe(file)))
+  ])
 }
 
 /** `ggen-node sbom`: the document and nothing else, so that it can be piped and signed. */
@@ -91,7 +96,7 @@ async function verifyReference(session: Session, reference: string): Promise<voi
 }
 
 async function verifyFile(session: Session, file: string, options: Options): Promise<void> {
-  const params = { file, signers: listOption(options, 'signer') }
+  const params = { file, signers: await signersIn(options) }
   const result = await withNode(session, { network: false }, client => client.call('verifyEnvelope', params))
   report(session, result, () => envelopeLines(file, result))
 }
@@ -180,6 +185,11 @@ function saidLines(said: readonly ShownAttestation[]): readonly string[] {
 
 function shortOf(name: string): string {
   return name.replace(/^ggen\//, '')
+}
+
+/** Read here: a daemon need not see the files of whoever asks it. */
+async function signersIn(options: Options): Promise<readonly string[]> {
+  return Promise.all(listOption(options, 'signer').map(signerFrom))
 }
 
 /** A path as the daemon, which has a folder of its own, needs it. */

@@ -1,4 +1,4 @@
-import { createKey, exportKeyFile, importKeyFile, listKeys, showKey } from '../../node/key-ring.ts'
+import { createKey, exportKeyFile, importKeyFile, listKeys, pemOf, showKey } from '../../node/key-ring.ts'
 import { passphraseFor } from './passphrase.ts'
 import { report, table } from './print.ts'
 import { argument } from './run.ts'
@@ -19,9 +19,10 @@ export async function create(session: Session, args: readonly string[]): Promise
 }
 
 /** `ggen-node key show`. */
-export async function show(session: Session, args: readonly string[]): Promise<void> {
+export async function show(session: Session, args: readonly string[], options: Options): Promise<void> {
   const shown = await showKey(session.home, argument(args, 0))
-  report(session, shown, () => [shown.key])
+  const pem = pemOf(shown)
+  report(session, { ...shown, pem }, () => [options['pem'] === true ? pem.trimEnd() : shown.key])
 }
 
 /** `ggen-node key export`. */

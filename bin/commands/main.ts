@@ -197,8 +197,9 @@ key
 key
   .command('show')
   .argument('[name]', 'which key', 'default')
+  .option('--pem', 'in PEM, as other tools take it')
   .description('the public key as did:key')
-  .action(action(async (session, { args }) => (await import('./key.ts')).show(session, args)))
+  .action(action(async (session, { args, options }) => (await import('./key.ts')).show(session, args, options)))
 key
   .command('export')
   .argument('<name>')

@@ -54,7 +54,7 @@ function addReadingVerbs(program: Command): void {
       'compare installed files with the lockfile; of a folder, a file or a release, what it is and who says so'
     )
     .argument('[what]', 'a package folder, an archive, an envelope in a file, or [registry:]name[@version]')
-    .option('--signer <did...>', 'of an envelope: the keys that signed it')
+    .option('--signer <key...>', 'of an envelope: who signed it, did:key:z6Mk… or a PEM file')
     .action(
       action(async (session, { args: [what], options }) =>
         what === undefined

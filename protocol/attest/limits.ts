@@ -7,6 +7,8 @@ export const ATTEST_LIMITS = Object.freeze({
     envelopeBytes: 64 * KiB,
     fileBytes: 512 * KiB,
     signatures: 16,
+    /** a file with one public key */
+    pemBytes: 4 * KiB,
     /** signatures that are tried, each under each key that it may be of */
     tries: 64,
     keyidChars: 256,

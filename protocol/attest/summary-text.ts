@@ -30,7 +30,7 @@ export function summaryText(summary: Summary): string {
     case 'verification':
       return `${summary.result} for ${summary.resource} by ${summary.verifier}${listed(summary.levels)}`
     case 'vulnerabilities':
-      return `${summary.count === 0 ? 'nothing' : summary.count} found by ${summary.scanner}${listed(summary.found.map(({ id }) => id))}`
+      return `${summary.count === 0 ? 'nothing' : summary.count} found by ${summary.scanner}${listed(summary.found.map(({ id, severity }) => (severity === null ? id : `${id} (${severity})`)))}`
   }
 }
 

@@ -110,8 +110,13 @@ export interface AttestMethods {
   }
   /** Everything that any registry that is followed says of a release. */
   attestations: {
-    params: { reference: string; type?: string }
-    result: { readonly release: ShownRelease; readonly attestations: readonly ShownAttestation[] }
+    params: { reference: string; type?: string; out?: string }
+    result: {
+      readonly release: ShownRelease
+      readonly attestations: readonly ShownAttestation[]
+      /** Envelopes that were written to the folder `out`, byte for byte as they were signed, and predicates that are content. */
+      readonly files: readonly string[]
+    }
   }
   /** The same, with each signature checked again from the bytes on the disk. */
   verifyRelease: {
