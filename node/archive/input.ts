@@ -31,7 +31,8 @@ export class Input {
 
   async #chunk(): Promise<Uint8Array | undefined> {
     if (this.#held.length > 0) return this.#held
-    const { done, value } = await this.#chunks.next()
-    return done === true ? undefined : value
+    const result = await this.#chunks.next()
+    if (result.done === true) return undefined
+    return result.value
   }
 }
