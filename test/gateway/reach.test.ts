@@ -146,9 +146,8 @@ test('what is in quarantine is said of to nobody, and said again once it is lift
   expect(withdrawn.mock.calls.map(([cid]) => cid.toString())).toEqual([stopped])
   const late = await testNode({ registries: [registry] })
   await late.swarm.connect(node.address)
-  await expect
-    .poll(() => [root, stopped].map(each => late.swarm.holders(each)), { timeout: 15_000 })
-    .toEqual([[node.peerId], []])
+  const heard = () => [root, stopped].map(each => late.swarm.holders(each))
+  await expect.poll(heard, { timeout: 15_000 }).toEqual([[node.peerId], []])
   const provided = vi.spyOn(contentRouting, 'provide').mockResolvedValue()
   for (const each of [stopped, root]) node.parts.network().provide(toLink(each))
   const again = () => provided.mock.calls.map(([cid]) => cid.toString())
