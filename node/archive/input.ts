@@ -31,7 +31,7 @@ export class Input {
 
   async #chunk(): Promise<Uint8Array | undefined> {
     if (this.#held.length > 0) return this.#held
-    const { done, value } = await this.#chunks.next()
-    return done === true ? undefined : value
+    const next = await this.#chunks.next()
+    return next.done === true ? undefined : next.value
   }
 }

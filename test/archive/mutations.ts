@@ -18,22 +18,32 @@ export type Tree = ReadonlyMap<string, string>
 
 const NAMES: readonly [string, ...string[]] = [
   'a',
-  ...['b', 'A', 'a/b', 'a/c', './a', './', 'd/', 'd/e/', 'a//b', 'a/./b', '.', 'package.toml', 'n'.repeat(99)],
-  ...[
-    '../x',
-    '/x',
-    'a/../../x',
-    '..',
-    'C:\\x',
-    'a\\b',
-    'con',
-    '.git/config',
-    '\u00e9',
-    'e\u0301',
-    'a\u202eb',
-    'a\nb',
-    ''
-  ]
+  'b',
+  'A',
+  'a/b',
+  'a/c',
+  './a',
+  './',
+  'd/',
+  'd/e/',
+  'a//b',
+  'a/./b',
+  '.',
+  'package.toml',
+  'n'.repeat(99),
+  '../x',
+  '/x',
+  'a/../../x',
+  '..',
+  'C:\\x',
+  'a\\b',
+  'con',
+  '.git/config',
+  '\u00e9',
+  'e\u0301',
+  'a\u202eb',
+  'a\nb',
+  ''
 ]
 const SIZES = [' ', '7', '00000000010\0', '00000000010 ', '0000000001\x003', '-1', '99999999999', '77777777777']
 type Over = readonly [at: number, bytes: string | Uint8Array]
