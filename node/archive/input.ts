@@ -31,8 +31,7 @@ export class Input {
 
   async #chunk(): Promise<Uint8Array | undefined> {
     if (this.#held.length > 0) return this.#held
-    const result = await this.#chunks.next()
-    if (result.done === true) return undefined
-    return result.value
+    const next = await this.#chunks.next()
+    return next.done === true ? undefined : next.value
   }
 }
