@@ -7,6 +7,7 @@ import type { Notes, Table } from './manifest-notes.ts'
 import { dependencyFault, isExternalName, isExternalRange, normaliseRange } from './manifest-range.ts'
 import { ggenNameFault, isEcosystem } from './package-name.ts'
 import type { Ecosystem } from './package-name.ts'
+import { quoted } from './strange-text.ts'
 
 /** The generator itself, its parts and this program: they have to be there, no registry installs them. */
 const TOOLS: ReadonlySet<string> = new Set(['ggen', 'ggen-ai', 'ggen-cli', 'ggen-core', 'ggen-node'])
@@ -173,7 +174,7 @@ function take(rawName: string, rawRange: string, context: Context): void {
   const { name, ecosystem, external } = classify(rawName.trim(), context)
   const range = external ? rawRange.trim() : normaliseRange(rawRange)
   if (range === undefined || (external && !isExternalRange(range))) {
-    throw invalid(field, `has ${JSON.stringify(rawRange.slice(0, 80))}, which is not a version range`)
+    throw invalid(field, `has ${quoted(rawRange)}, which is not a version range`)
   }
   if (name !== rawName && !rawName.includes('/'))
     notes.add(field, 'the name was normalised', { from: rawName, to: name })
@@ -214,12 +215,12 @@ function classify(name: string, { ecosystem, field }: Context): Class {
 function ggen(name: string, field: string): Class {
   const lower = name.toLowerCase()
   const fault = ggenNameFault(lower)
-  if (fault !== undefined) throw invalid(field, `${JSON.stringify(name.slice(0, 80))} is not a package name: ${fault}`)
+  if (fault !== undefined) throw invalid(field, `${quoted(name)} is not a package name: ${fault}`)
   return { name: lower, ecosystem: undefined, external: false }
 }
 
 function externalName(name: string, field: string): string {
-  if (!isExternalName(name)) throw invalid(field, `${JSON.stringify(name.slice(0, 80))} is not a name`)
+  if (!isExternalName(name)) throw invalid(field, `${quoted(name)} is not a name`)
   return name
 }
 

@@ -3,6 +3,7 @@ import type { Brand } from './brand.ts'
 import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { Ecosystem } from './package-name.ts'
+import { quoted } from './strange-text.ts'
 
 /** A version in the one spelling of its ecosystem. ggen: semver 2.0.0 without build metadata, `1.2.3-rc.1`. */
 export type Version = Brand<string, 'Version'>
@@ -33,7 +34,7 @@ export const SEMVER_ORDERING: Ordering = {
     const options = { includePrerelease: prereleases }
     const range = text.length > LIMITS.names.rangeChars ? null : semver.validRange(text, options)
     if (range === null) {
-      throw new RegistryError('INVALID_VERSION', `${JSON.stringify(text.slice(0, 80))} is not a version range`)
+      throw new RegistryError('INVALID_VERSION', `${quoted(text)} is not a version range`)
     }
     const parsed = new semver.Range(range, options)
     return version => parsed.test(version)
@@ -49,10 +50,7 @@ export function parseSemver(text: string): Version {
   const parsed = text.length > LIMITS.names.versionChars ? null : semver.parse(text)
   // One spelling: "v1.0.0", "=1.0.0", " 1.0.0" and build metadata (which semver orders as equal) all fail here.
   if (parsed === null || parsed.version !== text) {
-    throw new RegistryError(
-      'INVALID_VERSION',
-      `${JSON.stringify(text.slice(0, 80))} is not a version like 1.2.3 or 1.2.3-rc.1`
-    )
+    throw new RegistryError('INVALID_VERSION', `${quoted(text)} is not a version like 1.2.3 or 1.2.3-rc.1`)
   }
   return text as Version
 }

@@ -29,6 +29,7 @@ import type {
   VerificationSummary,
   VulnerabilitiesSummary
 } from './summary.ts'
+import { quoted } from '../strange-text.ts'
 
 /** The name of a kind of statement, as commands and rules write it. */
 export type KnownType = Summary['type']
@@ -262,7 +263,7 @@ export function predicateTypeFrom(text: string): string {
   const known = TYPE_NAMES.get(text)
   if (known !== undefined) return known
   if (/^[a-z][a-z0-9+.-]*:[\x21-\x7e]+$/i.test(text)) return text
-  throw new RegistryError('USAGE', `${JSON.stringify(text.slice(0, 80))} is not a type of statement`, {
+  throw new RegistryError('USAGE', `${quoted(text)} is not a type of statement`, {
     next: `use ${[...TYPE_NAMES.keys()].join(', ')} or the URI of another one`
   })
 }

@@ -5,6 +5,7 @@ import { acceptedFormat } from './accept.ts'
 import type { Format } from './accept.ts'
 import { parseEntityBytes } from './ranges.ts'
 import type { EntityBytes } from './ranges.ts'
+import { quoted } from '../strange-text.ts'
 
 /** How much of what a path leads to is sent. */
 export type DagScope = 'block' | 'entity' | 'all'
@@ -49,7 +50,7 @@ export function parseGatewayRequest(target: string, accept: string | undefined):
   const [place, query] = mark < 0 ? [target, ''] : [target.slice(0, mark), target.slice(mark + 1)]
   const [, , name = '', ...rest] = place.split('/')
   const cid = parseAnyCid(name)
-  if (cid === undefined) return bad(`${JSON.stringify(name.slice(0, 80))} is no content identifier`)
+  if (cid === undefined) return bad(`${quoted(name)} is no content identifier`)
   const path = pathOf(rest)
   if (path === undefined) return bad('the path is not percent-encoded UTF-8')
   const params = new URLSearchParams(query)

@@ -2,6 +2,7 @@ import deprecated from 'spdx-license-ids/deprecated.json' with { type: 'json' }
 import current from 'spdx-license-ids/index.json' with { type: 'json' }
 import { RegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import { quoted } from '../strange-text.ts'
 
 type Expression =
   | { readonly type: 'licence'; readonly name: string }
@@ -126,7 +127,7 @@ function satisfies(tree: Expression, accepted: ReadonlySet<string>): boolean {
 }
 
 function invalid(text: string): RegistryError {
-  return new RegistryError('INVALID_LICENCE', `${JSON.stringify(text.slice(0, 80))} is no SPDX licence expression`, {
+  return new RegistryError('INVALID_LICENCE', `${quoted(text)} is no SPDX licence expression`, {
     next: 'write it as https://spdx.org/licenses has it, for example MIT OR Apache-2.0'
   })
 }

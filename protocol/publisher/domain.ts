@@ -1,6 +1,7 @@
 import type { Brand } from '../brand.ts'
 import { RegistryError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import { quoted } from '../strange-text.ts'
 
 /**
  * A domain that somebody can own, in its one spelling:
@@ -81,7 +82,7 @@ function isShared(text: string, labels: readonly string[]): boolean {
 export function parseDomain(text: string): Domain {
   const fault = domainFault(text)
   if (fault === undefined) return text as Domain
-  throw new RegistryError('MALFORMED', `${JSON.stringify(text.slice(0, 80))} is not a domain: ${fault}`)
+  throw new RegistryError('MALFORMED', `${quoted(text)} is not a domain: ${fault}`)
 }
 
 export function isDomain(text: string): text is Domain {

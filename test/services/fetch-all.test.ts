@@ -19,7 +19,10 @@ const { signal } = new AbortController()
 const around = { now: () => 0, signal, onProgress: () => undefined }
 
 function steps(sizes: readonly number[]): readonly Step[] {
-  const all = sizes.map((size, i) => ({ pack: { id: `p${i}`, cid: `c${i}` }, release: { size } }))
+  const all = sizes.map((size, i) => ({
+    pack: { id: `p${i}`, cid: `c${i}`, name: `ggen/p${i}`, alias: 'acme', version: '1.0.0' },
+    release: { size }
+  }))
   return all as unknown as Step[]
 }
 
