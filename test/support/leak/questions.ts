@@ -213,7 +213,8 @@ async function askOwn<T>(
   request: Uint8Array,
   decode: (bytes: Uint8Array) => T
 ): Promise<T | undefined> {
-  const bytes = await exchange(connection, protocol, [encodeFrame(request)])
+  // It is answered always, if only by a refusal: on a busy machine later than others are quiet.
+  const bytes = await exchange(connection, protocol, [encodeFrame(request)], OPEN_MS)
   if (bytes === undefined || bytes.length < FRAME_HEADER_BYTES) return undefined
   return decode(bytes.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + frameLength(bytes)))
 }
@@ -222,13 +223,15 @@ async function askOwn<T>(
 async function exchange(
   connection: Connection,
   protocol: string,
-  pieces: readonly Uint8Array[]
+  pieces: readonly Uint8Array[],
+  /** How long the first of it may take. */
+  firstMs = QUIET_MS
 ): Promise<Uint8Array | undefined> {
   try {
     const stream = await connection.newStream(protocol, { signal: AbortSignal.timeout(OPEN_MS) })
     const { promise, resolve } = Promise.withResolvers<undefined>()
     const chunks: Uint8Array[] = []
-    let timer = setTimeout(() => resolve(undefined), QUIET_MS)
+    let timer = setTimeout(() => resolve(undefined), firstMs)
     stream.addEventListener('message', ({ data }) => {
       chunks.push(data.subarray())
       clearTimeout(timer)
