@@ -20,7 +20,7 @@ export function muxer(): () => StreamMuxerFactory {
   return () => {
     const inner = factory()
     const create = inner.createStreamMuxer.bind(inner)
-    inner.createStreamMuxer = connection => sparing(silentOnceClosed(create(connection)))
+    inner.createStreamMuxer = connection => heldBack(sparing(silentOnceClosed(create(connection))))
     return inner
   }
 }
@@ -46,9 +46,11 @@ function silentOnceClosed<M extends { send(data: never): boolean }>(made: M): M 
 /** What the library keeps of a stream's window: what it may have at most, and what the other side may send still. */
 interface Windowed {
   readonly state: number
+  readonly readStatus: string
   readonly recvWindow: number
   readonly recvWindowCapacity: number
   sendWindowUpdate(): void
+  sendResume(): void
 }
 
 /** The library's `StreamState.Established`: neither side waits for a flag in the next update. */
@@ -68,6 +70,25 @@ function sparing<M>(made: M): M {
     stream.sendWindowUpdate = () => {
       if (stream.state === ESTABLISHED && stream.recvWindowCapacity > stream.recvWindow / 2) return
       update()
+    }
+    return stream
+  }
+  return made
+}
+
+/**
+ * A stream that goes on hands on what came meanwhile, and then gives window back. Whoever pauses it again while that is
+ * handed on was paused no more at the other side (@libp2p/utils 7, `resume`): it sent on without end, until what nobody had read was
+ * too much and the stream was lost.
+ */
+function heldBack<M>(made: M): M {
+  const inner = made as M & { _newStream(...about: unknown[]): Windowed }
+  const open = inner._newStream.bind(made)
+  inner._newStream = (...about) => {
+    const stream = open(...about)
+    const resume = stream.sendResume.bind(stream)
+    stream.sendResume = () => {
+      if (stream.readStatus !== 'paused') resume()
     }
     return stream
   }

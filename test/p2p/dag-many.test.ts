@@ -279,6 +279,8 @@ describe('an operator', () => {
     await fetchContent(me, { ...dag, registry })
     expect(performance.now() - started).toBeGreaterThan(500)
     expect(counted).toBeGreaterThan(dag.size)
+    // Whoever holds back bytes loses none of them.
+    expect(me.swarm.traffic().bytesIn).toBeLessThan(1.1 * dag.size)
     // And what goes over bitswap, which is not asked for twice.
     const other = new DagBlocks()
     const cid = other.raw(randomBytes(100_000))

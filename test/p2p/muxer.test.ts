@@ -1,6 +1,7 @@
 import { PING_PROTOCOL } from '@libp2p/ping'
 import { afterEach, expect, test } from 'vitest'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { stopNodes, testNode } from '../support/swarm-node.ts'
 
 afterEach(stopNodes)
@@ -51,4 +52,44 @@ test('a receiver gives the window of a stream back in large parts, and the sende
   await all
   // One for each frame would be 30 bytes with its encryption, 256 times.
   expect(b.swarm.traffic().bytesOut - before).toBeLessThan(FRAMES * 15)
+})
+
+test('who pauses a stream again while it goes on is sent no more than its window, and loses nothing', async () => {
+  const [a, b] = [await testNode(), await testNode()]
+  await b.swarm.connect(a.address())
+  await a.events.next('onPeer')
+  const { promise: full, resolve: onFull } = Promise.withResolvers<void>()
+  const { promise: all, resolve: onAll } = Promise.withResolvers<void>()
+  const most = 8 * LIMITS.streams.yamuxWindowBytes
+  let came = 0
+  let largest = 0
+  let goOn: () => void = () => undefined
+  await b.swarm.libp2p.handle('/test/slow/1', stream => {
+    goOn = () => stream.resume()
+    stream.addEventListener('message', ({ data }) => {
+      largest = Math.max(largest, data.byteLength)
+      came += data.byteLength
+      if (came === most) return onAll()
+      stream.pause()
+      onFull()
+    })
+  })
+  const [connection] = a.swarm.libp2p.getConnections()
+  const stream = await connection?.newStream('/test/slow/1')
+  if (stream === undefined) throw new Error('they are connected')
+  const io = new FramedStream(stream)
+  const sending = (async () => {
+    for (let sent = 0; sent < most; sent += FRAME_BYTES)
+      await io.writeRaw(new Uint8Array(FRAME_BYTES), AbortSignal.timeout(20_000))
+  })()
+  await full
+  // What came while it was paused is handed on, in one piece, and pauses it again.
+  const timer = setInterval(() => goOn(), 20)
+  try {
+    await Promise.all([sending, all])
+  } finally {
+    clearInterval(timer)
+  }
+  // Without a bound it is all that there is to send.
+  expect(largest).toBeLessThanOrEqual(LIMITS.streams.yamuxWindowBytes)
 })
