@@ -20,7 +20,7 @@ export function muxer(): () => StreamMuxerFactory {
   return () => {
     const inner = factory()
     const create = inner.createStreamMuxer.bind(inner)
-    inner.createStreamMuxer = connection => heldBack(sparing(silentOnceClosed(create(connection))))
+    inner.createStreamMuxer = connection => withStreams(silentOnceClosed(create(connection)))
     return inner
   }
 }
@@ -56,41 +56,40 @@ interface Windowed {
 /** The library's `StreamState.Established`: neither side waits for a flag in the next update. */
 const ESTABLISHED = 3
 
-/**
- * yamux 8.0.3 gives window back after every frame: a message of its own to encrypt and a write to the socket for each 32 KiB,
- * a seventh of what a receiver does. As in other implementations half of the window is used up before the rest is given back:
- * the sender always has the other half.
- */
-function sparing<M>(made: M): M {
+/** The streams of a connection, each changed as soon as it is made. */
+function withStreams<M>(made: M): M {
   const inner = made as M & { _newStream(...about: unknown[]): Windowed }
   const open = inner._newStream.bind(made)
   inner._newStream = (...about) => {
     const stream = open(...about)
-    const update = stream.sendWindowUpdate.bind(stream)
-    stream.sendWindowUpdate = () => {
-      if (stream.state === ESTABLISHED && stream.recvWindowCapacity > stream.recvWindow / 2) return
-      update()
-    }
+    giveBackSparingly(stream)
+    stayPaused(stream)
     return stream
   }
   return made
 }
 
 /**
- * A stream that goes on hands on what came meanwhile, and then gives window back. Whoever pauses it again while that is
- * handed on was paused no more at the other side (@libp2p/utils 7, `resume`): it sent on without end, until what nobody had read was
- * too much and the stream was lost.
+ * yamux 8.0.3 gives window back after every frame: a message of its own to encrypt and a write to the socket for each 32 KiB,
+ * a seventh of what a receiver does. As in other implementations half of the window is used up before the rest is given back:
+ * the sender always has the other half.
  */
-function heldBack<M>(made: M): M {
-  const inner = made as M & { _newStream(...about: unknown[]): Windowed }
-  const open = inner._newStream.bind(made)
-  inner._newStream = (...about) => {
-    const stream = open(...about)
-    const resume = stream.sendResume.bind(stream)
-    stream.sendResume = () => {
-      if (stream.readStatus !== 'paused') resume()
-    }
-    return stream
+function giveBackSparingly(stream: Windowed): void {
+  const update = stream.sendWindowUpdate.bind(stream)
+  stream.sendWindowUpdate = () => {
+    if (stream.state === ESTABLISHED && stream.recvWindowCapacity > stream.recvWindow / 2) return
+    update()
   }
-  return made
+}
+
+/**
+ * A stream that goes on hands on what came meanwhile, and then gives window back. Whoever pauses it again while that is
+ * handed on was paused no more at the other side (@libp2p/utils 7.4.1, `resume`): it sent on without end, until what nobody had
+ * read was too much and the stream was lost.
+ */
+function stayPaused(stream: Windowed): void {
+  const resume = stream.sendResume.bind(stream)
+  stream.sendResume = () => {
+    if (stream.readStatus !== 'paused') resume()
+  }
 }
