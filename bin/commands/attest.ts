@@ -88,7 +88,10 @@ async function verifyReference(session: Session, reference: string): Promise<voi
   const result = await withNode(session, { network: false }, client => client.call('verifyRelease', { reference }))
   const { release, by, publishers, signatures, attestations: said } = result
   report(session, result, () => [
-    gutter('Verified', `${releaseText(release)}  ${countOf(signatures, 'signature')} hold`),
+    gutter(
+      'Verified',
+      `${releaseText(release)}  ${countOf(signatures, 'signature')} ${signatures === 1 ? 'holds' : 'hold'}`
+    ),
     under(release.cid),
     under(`released by ${keyText(by, publishers)}`),
     ...saidLines(said)
