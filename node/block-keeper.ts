@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { DigestView } from '../protocol/attest/fold.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { PackageView } from '../protocol/fold.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { BlockMarks } from '../storage/block-marks.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { DiskGuard } from './disk-guard.ts'
@@ -135,6 +136,19 @@ export class BlockKeeper {
     const settled = run.catch(() => undefined)
     this.#collecting.set(space.name, settled)
     return run
+  }
+
+  /**
+   * After a write that found the disk full: what it left half written goes, with all else that nothing refers to. Otherwise a
+   * package that did not fit would itself be what keeps the disk full. Fails for nobody; what stays is there for the next one.
+   */
+  async tidyAfter(error: unknown, space: Space, signal: AbortSignal): Promise<void> {
+    if (!isRegistryError(error) || error.code !== 'DISK_FULL' || signal.aborted) return
+    try {
+      await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isDry: false, signal })
+    } catch (cause) {
+      this.#init.log.warn({ error: cause }, 'what a write left on the full disk could not be deleted')
+    }
   }
 
   async #collect(space: Space, order: Omit<CollectOrder, 'pinned'>): Promise<Collected> {

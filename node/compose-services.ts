@@ -137,7 +137,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     observer,
     observing,
     keeps,
-    publish: publisher({ ...publishing, ...publishingOf(core, names), documents }),
+    publish: publisher({ ...publishing, ...publishingOf({ ...core, keeper }, names), documents }),
     yanker: yanker(publishing),
     quarantiner: quarantiner(publishing),
     authority,
@@ -170,7 +170,7 @@ function gateOver(
 }
 
 /** What publishing reads and tells beside facts. */
-function publishingOf(core: Core, names: Submissions['names']) {
+function publishingOf(core: Core & Pick<Services, 'keeper'>, names: Submissions['names']) {
   return { taken: names.taken.bind(names), content: contentSource(core), provide: provideIn(core) }
 }
 

@@ -19,17 +19,19 @@ import type { Swarms } from './swarms.ts'
 
 export interface SourceComponents {
   readonly spaces: Spaces
-  readonly disk: DiskGuard
+  readonly disk: Pick<DiskGuard, 'assertWritable' | 'note'>
+  readonly keeper: Pick<BlockKeeper, 'tidyAfter'>
 }
 
 /** Reads folders for `publish`: blocks are durable before it returns. */
-export function contentSource({ spaces, disk }: SourceComponents): ContentSource {
+export function contentSource({ spaces, disk, keeper }: SourceComponents): ContentSource {
   return {
     readManifest,
     async importFolder(folder, { registry, signal }) {
       disk.assertWritable()
       const { takedowns } = spaces
-      const { blocks, markKept, inUse } = spaces.of(registry)
+      const space = spaces.of(registry)
+      const { blocks, markKept, inUse } = space
       // Nothing refers to these blocks until the last of them is written: a collection must know of each.
       const write = inUse.write()
       const sink: BlockSink = {
@@ -47,6 +49,11 @@ export function contentSource({ spaces, disk }: SourceComponents): ContentSource
         await markKept(imported.root, { pinned: true })
         inUse.wanted(imported.root)
         return imported
+      } catch (error) {
+        disk.note(error)
+        write.end()
+        await keeper.tidyAfter(error, space, signal)
+        throw error
       } finally {
         write.end()
       }

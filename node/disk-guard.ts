@@ -30,7 +30,7 @@ export class DiskGuard {
   }
 
   get isReadOnly(): boolean {
-    return this.#isFull || this.#failed !== undefined
+    return this.#isFull || this.#refusal !== undefined
   }
 
   async start(): Promise<void> {
@@ -60,11 +60,19 @@ export class DiskGuard {
 
   /** @throws RegistryError DISK_FULL | READ_ONLY */
   assertWritable(): void {
-    if (this.#failed !== undefined) throw this.#failed
+    if (this.#refusal !== undefined) throw this.#refusal
     if (!this.#isFull) return
     throw new RegistryError('DISK_FULL', 'the disk is nearly full, so nothing new is written', {
       next: 'free some space; reading and serving go on meanwhile'
     })
+  }
+
+  /**
+   * A failure that lasts. The store's own is one of them until it is opened again: whoever wrote bytes before he met it would
+   * leave them behind at each try, until the space that came back is gone.
+   */
+  get #refusal(): RegistryError | undefined {
+    return this.#failed ?? this.#init.store.failure()
   }
 
   /** The gate for our own facts: refuses before signing, and learns from what fails. */
