@@ -30,10 +30,10 @@ const COURSES: Readonly<Record<string, Course>> = {
   }
 }
 
-/** What content costs on its own stream, against a raw stream of the same bytes and against bitswap; two processes. */
+/** What content costs on its own stream, against a raw stream of the same bytes and against bitswap of Helia as it comes; two processes. */
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   for (const [bench, course] of Object.entries(COURSES)) {
-    const names = [bench, `${bench}-bitswap`, `${bench}-plain`]
+    const names = [bench, `${bench}-bitswap`, `${bench}-own-bitswap`, `${bench}-plain`]
     if (names.some(name => workbench.wants(name))) yield* run(workbench, bench, course)
   }
   yield* crowdFigures(workbench)
@@ -46,17 +46,17 @@ async function* run(workbench: Workbench, bench: string, course: Course): AsyncG
   const shape = workbench.isQuick ? course.quick : course.shape
   const folder = await workbench.tempDir()
   const served = await source.order(0, 'serve', { folder, shape })
-  const speeds: Record<Road, number[]> = { dag: [], bitswap: [], raw: [], plain: [] }
+  const speeds: Record<Road, number[]> = { dag: [], helia: [], bitswap: [], raw: [], plain: [] }
   const runs = workbench.isQuick ? 1 : MIN_RUNS
-  let unanswered = 0
+  const unanswered = { helia: 0, bitswap: 0 }
   // The first round warms both processes up. Roads take turns, so that a slow minute of the machine is nobody's alone.
   for (let round = 0; round <= runs; round++) {
     for (const road of ROADS) {
       const target = join(await workbench.tempDir(), 'node')
       const { ms } = await receiver.order(0, 'get', { folder: target, served, road }).catch((error: unknown) => {
         // Bitswap gives up a block now and then where the machine has other work. That says nothing of its speed.
-        if (road !== 'bitswap') throw error
-        unanswered += 1
+        if (road !== 'bitswap' && road !== 'helia') throw error
+        unanswered[road] += 1
         return { ms: undefined }
       })
       if (round > 0 && ms !== undefined) speeds[road].push(served.size / 1_000 / ms)
@@ -71,8 +71,11 @@ async function* run(workbench: Workbench, bench: string, course: Course): AsyncG
     input
   })
   yield above(figure(bench, 'raw'), course.ofRaw, 'ratio')
-  const bitswap = figure(`${bench}-bitswap`, 'bitswap')
-  const gaveUp = unanswered === 0 ? '' : `; bitswap gave up ${unanswered} of ${runs + 1} times`
-  if (speeds.bitswap.length > 0) yield above({ ...bitswap, input: `${input}${gaveUp}` }, course.ofBitswap, 'ratio')
+  const against = (name: string, road: keyof typeof unanswered) => {
+    const gaveUp = unanswered[road] === 0 ? '' : `; bitswap gave up ${unanswered[road]} of ${runs + 1} times`
+    return { ...figure(name, road), input: `${input}${gaveUp}` }
+  }
+  if (speeds.helia.length > 0) yield above(against(`${bench}-bitswap`, 'helia'), course.ofBitswap, 'ratio')
+  if (speeds.bitswap.length > 0) yield informative(against(`${bench}-own-bitswap`, 'bitswap'))
   yield informative(figure(`${bench}-plain`, 'plain'))
 }

@@ -22,13 +22,17 @@ import { importFolder } from '../../storage/content/import-folder.ts'
 import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
 import { serveOrders } from '../fleet/remote.ts'
 import type { Order } from '../fleet/remote.ts'
+import { openHelia } from './helia.ts'
 import type { Orders, Part, Road, Served } from './orders.ts'
 
+interface Running {
+  stop(): Promise<void>
+}
+
 /** A process with one swarm: the one that has the bytes, or the one that gets them. */
-interface Open {
+interface Open extends Running {
   readonly swarm: Swarm
   readonly blocks: VerifiedBlocks
-  stop(): Promise<void>
 }
 
 const RAW = '/ggen/bench/raw/1'
@@ -36,6 +40,7 @@ const PIECE_BYTES = 2 ** 20
 const PATIENCE_MS = 60_000
 const MB = 1_000_000
 const running = new Set<Open>()
+const helias = new Set<Running>()
 const signal = new AbortController().signal
 
 const clock: Clock = {
@@ -156,7 +161,16 @@ async function serve({ folder, shape, upload }: Orders['serve']['params']): Prom
   const next = await importFolder(content, blocks, { signal })
   hold(root)
   await swarm.libp2p.handle(RAW, stream => void sendAll(stream, all))
-  return { address: swarm.addresses()[0] ?? '', root, next: next.root, size: shape.files * shape.fileBytes }
+  const helia = await openHelia(blocks)
+  helias.add(helia)
+  const heliaAddress = helia.address()
+  return {
+    address: swarm.addresses()[0] ?? '',
+    heliaAddress,
+    root,
+    next: next.root,
+    size: shape.files * shape.fileBytes
+  }
 }
 
 async function joinIn({ folder, served, as, upload }: Orders['join']['params']): Promise<{ readonly address: string }> {
@@ -238,6 +252,7 @@ async function sendAll(stream: Stream, file: string): Promise<void> {
 }
 
 async function get({ folder, served, road }: Orders['get']['params']): Promise<{ ms: number }> {
+  if (road === 'helia') return getByHelia(folder, served)
   const receiver = await openSwarm(folder)
   try {
     const peer = await receiver.swarm.connect(served.address)
@@ -249,6 +264,25 @@ async function get({ folder, served, road }: Orders['get']['params']): Promise<{
     // The folder stays until the end: ext4 takes its time over new files where many were deleted a moment ago.
     await receiver.stop()
   }
+}
+
+async function getByHelia(folder: string, served: Served): Promise<{ ms: number }> {
+  await mkdir(folder, { recursive: true })
+  const blocks = await openBlocks(join(folder, 'blocks'))
+  const helia = await openHelia(blocks)
+  try {
+    const remote = helia.from(await helia.connect(served.heliaAddress))
+    const started = performance.now()
+    await fetchAllOf({ local: blocks, remote }, served)
+    return { ms: performance.now() - started }
+  } finally {
+    await helia.stop()
+  }
+}
+
+async function fetchAllOf(from: { local: VerifiedBlocks; remote: RemoteBlocks }, served: Served): Promise<void> {
+  const { fetched } = await fetchContent(from, { registry: undefined, ...served }, signal)
+  if (fetched < served.size) throw new Error(`only ${fetched} bytes came`)
 }
 
 /** Bitswap asks nobody of whom identify has not told it that he speaks it. */
@@ -265,18 +299,15 @@ interface Journey {
   readonly file: string
 }
 
-async function travel(road: Road, { swarm, blocks }: Open, { served, peer, file }: Journey): Promise<void> {
+async function travel(
+  road: Exclude<Road, 'helia'>,
+  { swarm, blocks }: Open,
+  { served, peer, file }: Journey
+): Promise<void> {
   switch (road) {
     case 'dag':
-    case 'bitswap': {
-      const { fetched } = await fetchContent(
-        { local: blocks, remote: remoteOf(swarm, road) },
-        { registry: undefined, ...served },
-        signal
-      )
-      if (fetched < served.size) throw new Error(`only ${fetched} bytes came`)
-      return
-    }
+    case 'bitswap':
+      return await fetchAllOf({ local: blocks, remote: remoteOf(swarm, road) }, served)
     case 'raw':
     case 'plain': {
       const stream = await swarm.libp2p.dialProtocol(peerIdFromString(peer), RAW)
@@ -341,6 +372,6 @@ serveOrders<Orders>(
     }
   },
   async () => {
-    for (const open of running) await open.stop()
+    for (const open of [...running, ...helias]) await open.stop()
   }
 )

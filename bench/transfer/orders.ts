@@ -1,10 +1,11 @@
 import type { ContentId } from '../../protocol/cid.ts'
 
 /** How the same bytes go from one process to the other. */
-export const ROADS = ['dag', 'bitswap', 'raw', 'plain'] as const
+export const ROADS = ['dag', 'helia', 'bitswap', 'raw', 'plain'] as const
 
 /**
- * `dag` and `bitswap` are what an install does, from the first request to the flush. `raw` is one libp2p stream over the same
+ * `dag` is what an install does, from the first request to the flush, and `bitswap` what it does where nobody speaks that: with
+ * bounds of our own. `helia` is bitswap of Helia and libp2p as they come, over the same stores. `raw` is one libp2p stream over the same
  * kind of connection whose receiver hashes and stores all bytes in one file, durable at the end; `plain` one whose receiver
  * throws them away.
  */
@@ -58,6 +59,8 @@ export interface Orders {
 
 export interface Served {
   readonly address: string
+  /** Of Helia as it comes, in the same process, over the same store. */
+  readonly heliaAddress: string
   readonly root: ContentId
   /** The same with one file in a hundred changed. */
   readonly next: ContentId

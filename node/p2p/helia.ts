@@ -1,7 +1,7 @@
 import type { Helia, Router } from '@helia/interface'
 import { withBitswap } from '@helia/bitswap'
 import * as dagCbor from '@ipld/dag-cbor'
-import type { ComponentLogger, PeerInfo } from '@libp2p/interface'
+import type { ComponentLogger, Libp2p, PeerInfo } from '@libp2p/interface'
 import { peerIdFromCID } from '@libp2p/peer-id'
 import { createHeliaLight } from 'helia'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -45,13 +45,14 @@ export function createHelia(host: Host, { clock, log, ...stores }: HeliaInit): H
   return networked
 }
 
-function withLibp2p(helia: Helia, libp2p: Host): HeliaHost {
+/** Helia with a host. */
+export function withLibp2p<H extends Libp2p>(helia: Helia, libp2p: H): Helia & { readonly libp2p: H } {
   helia.addRouter(libp2pRouter(libp2p))
   helia.addMixin({ name: 'libp2p', start: async () => await libp2p.start(), stop: async () => await libp2p.stop() })
   return Object.assign(helia, { libp2p })
 }
 
-function libp2pRouter(libp2p: Host): Router {
+function libp2pRouter(libp2p: Libp2p): Router {
   const name = 'libp2p-router'
   const toPeer = (info: PeerInfo) => ({ ...info, id: info.id.toCID(), router: name })
   return {
