@@ -34,7 +34,7 @@ export interface RemoteBlocks {
       content: PlannedContent,
       local: ReadableStore,
       options: { signal: AbortSignal }
-    ): Promise<{ readonly stored: readonly CID[]; readonly bytes: number }>
+    ): Promise<{ readonly stored: readonly CID[]; readonly bytes: number; readonly isAll?: boolean }>
     block(cid: CID, options: { signal: AbortSignal }): Promise<Uint8Array>
     close(): void
   }
@@ -79,6 +79,12 @@ export async function fetchContent(
     return bytes
   }
   const running = new Set<Promise<unknown>>()
+  const durable = async (cids: readonly CID[], bytes: number): Promise<{ readonly fetched: number }> => {
+    trail?.stored()
+    await local.flush(cids)
+    trail?.flushed()
+    return { fetched: bytes }
+  }
   try {
     if (session !== undefined) {
       const store: ReadableStore = {
@@ -86,7 +92,9 @@ export async function fetchContent(
         put: (cid, block) => local.put(cid, block, { atOnce: true }),
         read: cid => readLocal(local, cid)
       }
-      const { stored, bytes } = await session.content({ root, size }, store, { signal: both })
+      const { stored, bytes, isAll = false } = await session.content({ root, size }, store, { signal: both })
+      // Nothing is left to look for, and what has just been verified is not read again.
+      if (isAll) return await durable(stored, bytes)
       stored.forEach(keep)
       fetched += bytes
     }
@@ -100,10 +108,7 @@ export async function fetchContent(
       if (running.size >= LIMITS.fetch.concurrentBlocks) await Promise.race(running)
     }
     await Promise.all(running)
-    trail?.stored()
-    await local.flush([...got.values()])
-    trail?.flushed()
-    return { fetched }
+    return await durable([...got.values()], fetched)
   } catch (error) {
     abort.abort(error)
     await Promise.allSettled(running)

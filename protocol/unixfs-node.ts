@@ -1,9 +1,10 @@
-import { decode, encode } from '@ipld/dag-pb'
+import { decode } from '@ipld/dag-pb'
 import type { PBLink, PBNode } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import type { CID } from 'multiformats/cid'
 import type { ContentLimits } from './content-path.ts'
 import { equalBytes } from './bytes.ts'
+import { isCanonical } from './canonical-node.ts'
 import { RegistryError } from './errors.ts'
 
 export const RAW = 0x55
@@ -51,8 +52,8 @@ export function checkContentCid(cid: CID): void {
 
 /**
  * Reads a dag-pb block as the one thing that profile unixfs-v1-2025 would have written there: a flat directory, a shard
- * of a directory, or the only inner node of a file. Decode, encode again, compare: another field order, a mode, a
- * modification time, an unknown field, unsorted links or a symbolic link all fail.
+ * of a directory, or the only inner node of a file. Another field order, a mode, a modification time, an unknown field,
+ * unsorted links or a symbolic link all fail.
  *
  * @throws RegistryError MALFORMED | LIMIT_EXCEEDED
  */
@@ -88,7 +89,7 @@ export function parseUnixfsNode(bytes: Uint8Array, limits: ContentLimits): Unixf
 function decodeNode(bytes: Uint8Array): PBNode {
   try {
     const node = decode(bytes)
-    if (equalBytes(encode(node), bytes)) return node
+    if (isCanonical(bytes, node)) return node
   } catch (cause) {
     throw malformed('bytes are not dag-pb', cause)
   }

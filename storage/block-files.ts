@@ -16,6 +16,7 @@ import { NextToLast } from 'blockstore-fs/sharding'
 import { CID } from 'multiformats/cid'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { folderNumber, numberOfFolder } from './block-folder.ts'
 import { BlockUsage } from './block-usage.ts'
 import type { BlockCount } from './block-usage.ts'
 import { codeOf, toWriteError } from './disk-errors.ts'
@@ -42,8 +43,8 @@ export class BlockFiles {
   readonly #dir: string
   readonly #quarantine: Quarantine
   readonly #layout = new NextToLast()
-  /** At most 1,024 names of two base32 characters. */
-  readonly #folders = new Set<string>()
+  /** Those that are there, by their numbers. What would be in another one is not here: that takes no look at the disk. */
+  readonly #folders = new Set<number>()
   readonly #turn: Turn
   readonly #ahead = new SyncAhead()
   readonly usage = new BlockUsage(
@@ -61,12 +62,13 @@ export class BlockFiles {
     this.#turn = turn
   }
 
-  /** 1,024 folders at most: 85 ms for 100,000 blocks. Whoever opens the folder holds the lock, so nobody is writing. */
+  /** 128 folders at most: 85 ms for 100,000 blocks. Whoever opens the folder holds the lock, so nobody is writing. */
   async recover(): Promise<void> {
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 })
       for (const folder of await this.#listFolders()) {
-        this.#folders.add(folder)
+        const number = numberOfFolder(basename(folder))
+        if (number !== undefined) this.#folders.add(number)
         const leftovers = (await readdir(folder)).filter(isTemporary)
         for (const name of leftovers) await rm(join(folder, name), { force: true })
       }
@@ -89,7 +91,7 @@ export class BlockFiles {
     const folder = dirname(file)
     const temporary = join(folder, temporaryName())
     try {
-      await this.#make(folder)
+      await this.#make(cid, folder)
       const handle = await open(temporary, 'wx', 0o600)
       try {
         await handle.writeFile(bytes)
@@ -124,8 +126,8 @@ export class BlockFiles {
     const folder = dirname(file)
     const temporary = join(folder, temporaryName())
     try {
-      if (!this.#folders.has(folder)) mkdirSync(folder, { recursive: true, mode: 0o700 })
-      this.#folders.add(folder)
+      if (!this.#hasFolder(cid)) mkdirSync(folder, { recursive: true, mode: 0o700 })
+      this.#folders.add(folderNumber(cid))
       writeFileSync(temporary, bytes, { flag: 'wx', mode: 0o600 })
       renameSync(temporary, file)
       this.#written(file, existing, bytes)
@@ -154,6 +156,7 @@ export class BlockFiles {
   }
 
   readNow(cid: CID): Uint8Array | undefined {
+    if (!this.#hasFolder(cid)) return undefined
     const file = this.#fileOf(cid)
     try {
       // Most that are looked for are not here, and that an error says so costs more than the look.
@@ -165,7 +168,7 @@ export class BlockFiles {
 
   /** False says for certain that no file of ours is there. */
   mayHave(cid: CID): boolean {
-    return this.#folders.size > 0 && this.#folders.has(dirname(this.#fileOf(cid))) && this.sizeOf(cid) !== undefined
+    return this.sizeOf(cid) !== undefined
   }
 
   /** What a block is called here. */
@@ -176,6 +179,7 @@ export class BlockFiles {
   async has(cid: CID, { signal }: AbortOptions = {}): Promise<boolean> {
     signal?.throwIfAborted()
     await this.#turn.rest()
+    if (!this.#hasFolder(cid)) return false
     try {
       return statSync(this.#fileOf(cid), { throwIfNoEntry: false }) !== undefined
     } catch (error) {
@@ -221,6 +225,7 @@ export class BlockFiles {
   }
 
   sizeOf(cid: CID): number | undefined {
+    if (!this.#hasFolder(cid)) return undefined
     try {
       return statSync(this.#fileOf(cid), { throwIfNoEntry: false })?.size
     } catch {
@@ -293,10 +298,14 @@ export class BlockFiles {
     return join(this.#dir, dir, file)
   }
 
-  async #make(folder: string): Promise<void> {
-    if (this.#folders.has(folder)) return
+  #hasFolder(cid: CID): boolean {
+    return this.#folders.has(folderNumber(cid))
+  }
+
+  async #make(cid: CID, folder: string): Promise<void> {
+    if (this.#hasFolder(cid)) return
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    this.#folders.add(folder)
+    this.#folders.add(folderNumber(cid))
   }
 
   /** Folders whose names blocks could be in: `.quarantine` and an operator's own are left alone. */

@@ -3,6 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { concatBytes, equalBytes } from '../protocol/bytes.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { isProven } from '../protocol/proven-block.ts'
 import type { BlockCount } from './block-usage.ts'
 
 const SHA2_256 = 0x12
@@ -121,9 +122,9 @@ export function verifiedBlocks(core: BlockCore): VerifiedBlocks {
         detail: { hash: code, size }
       })
     }
-    const bytes = await gather(input)
+    const bytes = input instanceof Uint8Array ? checkSize(input.length, input) : await gather(input)
     signal?.throwIfAborted()
-    if (!isBlock(cid, bytes)) {
+    if (!isProven(cid, bytes) && !isBlock(cid, bytes)) {
       throw new RegistryError('CORRUPT_BLOCK', `bytes to be stored do not match ${cid.toString()}`, detailOf(cid))
     }
     await core.write(cid, bytes, { atOnce })
@@ -214,8 +215,7 @@ function detailOf(cid: CID): { readonly detail: { readonly cid: string } } {
   return { detail: { cid: cid.toString() } }
 }
 
-async function gather(input: BlockInput): Promise<Uint8Array> {
-  if (input instanceof Uint8Array) return checkSize(input.length, input)
+async function gather(input: Exclude<BlockInput, Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let size = 0
   for await (const part of input) {

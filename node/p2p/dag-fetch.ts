@@ -123,10 +123,11 @@ class DagFetch {
 
   #outcome(): DagFetched {
     const asked = this.#report.peers
-    const { isComplete } = this.#plan
+    const { isComplete, isAllNew, fetched } = this.#plan
     return {
       stored: this.#writer.written,
-      bytes: this.#plan.fetched,
+      bytes: fetched,
+      isAll: isAllNew,
       lacking: isComplete ? [] : asked.filter(peer => !this.#plan.hasWorkFor(peer)),
       found: this.#found,
       report: asked.length === 0 ? undefined : this.#report.toString(),

@@ -10,6 +10,7 @@ import type { DagPlan, Holder } from '../../protocol/dag/plan.ts'
 import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
 import { encodeFrame } from '../../protocol/frame.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { noteProven } from '../../protocol/proven-block.ts'
 import { RAW, parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { Bell } from './bell.ts'
 import type { BlockWriter } from './block-writer.ts'
@@ -324,6 +325,7 @@ export class DagLane implements Holder {
     if (cid === undefined) throw unsolicited()
     if (!isBlockOf(cid, bytes))
       throw new RegistryError('PEER_LIED', `bytes that are not ${cid.toString()}`, { detail: { cid: cid.toString() } })
+    noteProven(cid, bytes)
     this.#onAnswer()
     this.blocks += 1
     const isWanted = this.#onContent(() => {

@@ -7,6 +7,8 @@ import type { Clock } from './components.ts'
 export interface DagFetched {
   readonly stored: readonly CID[]
   readonly bytes: number
+  /** All of it is in `stored`: nothing is missing, and nothing was here before. */
+  readonly isAll: boolean
   /** Peers that were asked and had not got all of what is missing still. */
   readonly lacking: readonly string[]
   /** Whom the DHT has named for it; undefined when it was not asked. */

@@ -8,6 +8,7 @@ import { BlockOrder, maxBytesOf } from '../../protocol/dag/order.ts'
 import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError, messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { noteProven } from '../../protocol/proven-block.ts'
 import { BlockWriter } from './block-writer.ts'
 import type { PutBlock } from './block-writer.ts'
 import type { FetchWatch } from './components.ts'
@@ -233,6 +234,7 @@ class Answer {
   #takeBlock(cid: CID, bytes: Uint8Array): void {
     if (!isBlockOf(cid, bytes))
       throw new RegistryError('PEER_LIED', `bytes that are not ${cid.toString()}`, { detail: { cid: cid.toString() } })
+    noteProven(cid, bytes)
     const next = this.#wanted.get(cid.toString())
     if (next !== undefined) this.#ownBytes = 0
     this.#of = next ?? this.#of

@@ -59,6 +59,7 @@ export class DagPlan {
   /** The part of the leaves that is asked for last: 0 where they are asked for in their order. */
   #startAt = 0
   #fetched = 0
+  #arrived = 0
   /** Whether some of what the root names is here: then each node is asked for alone, once it is known not to be here. */
   #isPartlyHere: boolean | undefined
 
@@ -71,6 +72,11 @@ export class DagPlan {
 
   get isComplete(): boolean {
     return this.#nodes.size === 0 && this.#leaves.size === 0
+  }
+
+  /** Every block of it came from a peer just now: none was here before, so none of them may be damaged there. */
+  get isAllNew(): boolean {
+    return this.isComplete && this.#arrived === this.#named.size
   }
 
   /** Bytes of all blocks that were missing and came. */
@@ -108,6 +114,7 @@ export class DagPlan {
     if (!this.isMissing(cid)) return false
     this.#fetched += bytes.length
     if (this.#fetched > allowedBytes(this.#size)) throw this.#tooLarge()
+    this.#arrived += 1
     this.here(cid, node, coming)
     return true
   }

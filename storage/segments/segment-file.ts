@@ -158,12 +158,8 @@ export class SegmentFile {
     const length = parts.reduce((sum, part) => sum + part.length, 0)
     const fd = this.#open()
     try {
-      let left: readonly Uint8Array[] = parts
-      let done = 0
-      while (done < length) {
-        done += writevSync(fd, left, at + done)
-        left = [Buffer.concat(parts).subarray(done)]
-      }
+      let done = writevSync(fd, parts, at)
+      while (done < length) done += writevSync(fd, [Buffer.concat(parts).subarray(done)], at + done)
     } catch (cause) {
       this.#cutOff(fd, at)
       throw cause

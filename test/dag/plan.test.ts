@@ -47,3 +47,23 @@ test('what a peer has not got is asked of it again only when that is forgiven, a
   plan.forgive('a')
   expect(wants(plan.next({ peer: 'a' }, 1, MANY * LEAF))).toEqual(leaves.slice(1))
 })
+
+test('all of it is new only where every block came, and none was here', () => {
+  const blocks = new DagBlocks()
+  const root = rootOf(blocks.folder({ a: blocks.file(randomBytes(10), LEAF), b: blocks.file(randomBytes(10), LEAF) }))
+  const bytesOf = (key: string): Uint8Array => blocks.map.get(key)?.bytes ?? new Uint8Array()
+  const isNew = (isHere: boolean): readonly boolean[] => {
+    const plan = new DagPlan({ root, size: 20 })
+    const [top] = plan.missingNodes
+    if (top === undefined) throw new Error('a plan begins with its root')
+    const node = parseUnixfsNode(bytesOf(root), LIMITS.content)
+    plan.arrived(top, bytesOf(root), { node })
+    return (plan.next({ peer: 'a' })?.wants ?? []).map((cid, i) => {
+      if (isHere && i === 0) plan.here(cid)
+      else plan.arrived(cid, bytesOf(cid.toString()))
+      return plan.isAllNew
+    })
+  }
+  expect(isNew(false)).toEqual([false, true])
+  expect(isNew(true)).toEqual([false, false])
+})

@@ -4,6 +4,7 @@ import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { LIMITS } from '../../protocol/limits.ts'
+import { noteProven } from '../../protocol/proven-block.ts'
 import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
 
 /** A raw block of the bytes, or one of another codec or hash code. */
@@ -32,6 +33,16 @@ export function verifiedBlocksContract(name: string, open: () => Promise<Verifie
       const forHelia: Pick<Helia['blockstore'], 'put' | 'get' | 'getMany' | 'putMany' | 'has' | 'delete' | 'getAll'> =
         blocks
       expect(forHelia).toBe(blocks)
+    })
+
+    test('bytes that were proven to be one block are no other, and a copy of them is hashed', async () => {
+      const [{ cid, bytes }, other] = [blockOf(filled(10)), blockOf(filled(10, 2))]
+      noteProven(cid, bytes)
+      await expect(blocks.put(other.cid, bytes)).rejects.toMatchObject({ code: 'CORRUPT_BLOCK' })
+      const changed = Uint8Array.from(bytes, (byte, i) => (i === 3 ? byte + 1 : byte))
+      await expect(blocks.put(cid, changed)).rejects.toMatchObject({ code: 'CORRUPT_BLOCK' })
+      expect(await blocks.has(other.cid)).toBe(false)
+      expect(await blocks.has(cid)).toBe(false)
     })
 
     test.each([0, 1, 70_000, LIMITS.content.chunkBytes])('returns a block of %d bytes', async size => {
