@@ -83,7 +83,7 @@ class Writer {
   #map(map: Readonly<Record<string, unknown>>): void {
     const keys = Object.keys(map)
     this.#head(5, keys.length)
-    for (const key of keys.sort(byKey)) {
+    for (const key of inOrder(keys)) {
       this.#text(key)
       this.item(map[key])
     }
@@ -168,9 +168,16 @@ class Writer {
   }
 }
 
-/** The order of their bytes, shorter ones first. Of ASCII, that is the order of texts. */
-function byKey(a: string, b: string): number {
-  if (isAscii(a) && isAscii(b)) return a.length - b.length || (a < b ? -1 : 1)
+/** By their bytes, shorter ones first. Of ASCII, that is the order of texts. */
+function inOrder(keys: string[]): readonly string[] {
+  return keys.sort(keys.every(isAscii) ? byText : byBytes)
+}
+
+function byText(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : 1)
+}
+
+function byBytes(a: string, b: string): number {
   const [x, y] = [utf8(a), utf8(b)]
   return x.length - y.length || compareBytes(x, y)
 }

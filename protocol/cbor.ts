@@ -1,4 +1,5 @@
 import { CID } from 'multiformats/cid'
+import { Digest } from 'multiformats/hashes/digest'
 import { compareBytes, equalBytes, fromUtf8 } from './bytes.ts'
 import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
@@ -18,10 +19,16 @@ export function decodeCbor(bytes: Uint8Array, depth: number, items: number = LIM
 }
 
 const LINK = 42
+const SHA2_256 = 0x12
 /** A text that begins so reads as another one in decoders that take this for a mark of the byte order. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
 /** Longer ones are left to the platform. */
 const SHORT_TEXT = 64
+
+/** Keys that were read, each at a place that follows from a few of its bytes. */
+const KEYS = 509
+const KEY_CHARS = 24
+const keys: string[] = Array.from({ length: KEYS }, () => '')
 
 class Reader {
   readonly #bytes: Uint8Array
@@ -126,6 +133,26 @@ class Reader {
     return text
   }
 
+  /** A text that was probably read before: the same string again is made faster, and is a faster key. */
+  #key(count: number | bigint): string {
+    const from = this.#at
+    const length = Number(count)
+    if (length === 0 || length > KEY_CHARS || length > this.left) return this.#text(count)
+    const bytes = this.#bytes
+    const place = (length + 31 * (bytes[from] ?? 0) + 7 * (bytes[from + length - 1] ?? 0)) % KEYS
+    const known = keys[place] ?? ''
+    let at = known.length === length ? 0 : -1
+    while (at >= 0 && at < length) at = known.charCodeAt(at) === bytes[from + at] ? at + 1 : -1
+    if (at === length) {
+      this.#at += length
+      return known
+    }
+    const key = this.#text(count)
+    // Where two have one place the later one has it: a stranger's keys make nothing slower than it would be without this.
+    if (key.length === length) keys[place] = key
+    return key
+  }
+
   #list(count: number, depth: number): unknown[] {
     const list: unknown[] = []
     for (let i = 0; i < count; i++) list.push(this.item(depth))
@@ -141,7 +168,7 @@ class Reader {
       if (head >> 5 !== 3) throw malformed('a key is not text')
       const length = this.#argument(head & 31)
       const from = this.#at
-      const key = this.#text(length)
+      const key = this.#key(length)
       const to = this.#at
       if (before !== undefined && !this.#isAscending(before, { from, to })) throw malformed('keys are out of order')
       before = { from, to }
@@ -168,6 +195,8 @@ class Reader {
     const bytes = this.#take(this.#argument(head & 31))
     if (bytes[0] !== 0) throw malformed('a link that does not begin with 0')
     const binary = bytes.subarray(1)
+    // Nearly all links are of this one form, and it has nothing that would have to be looked at.
+    if (isPlain(binary)) return plainCid(binary)
     let cid: CID
     try {
       cid = CID.decode(binary)
@@ -189,6 +218,16 @@ class Reader {
     if (!Number.isFinite(value) || Number.isSafeInteger(value)) throw malformed('an integer as a float, or no number')
     return value
   }
+}
+
+/** CIDv1, a codec of one byte, 32 bytes of sha2-256. */
+function isPlain(cid: Uint8Array): boolean {
+  const [version, codec = 0x80, hash, length] = cid
+  return cid.length === 36 && version === 1 && codec < 0x80 && hash === SHA2_256 && length === 32
+}
+
+function plainCid(bytes: Uint8Array): CID {
+  return new CID(1, bytes[1] ?? 0, new Digest(SHA2_256, 32, bytes.subarray(4), bytes.subarray(2)), bytes)
 }
 
 function atLeast(value: number, least: number): number {

@@ -7,6 +7,7 @@ import type { Principal } from '../../protocol/did.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope } from '../../protocol/fact.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { SyncState } from '../../protocol/sync/state.ts'
 import { namedKeys } from '../../protocol/payload.ts'
 import { Evildoer } from './evildoer.ts'
 import { documentFault, readDocuments } from './document-check.ts'
@@ -62,6 +63,7 @@ export class Watch implements Observer {
   readonly #named = new Set<Principal>()
   readonly #suspects = new Set<SimNode>()
   readonly #digests = new Map<string, string>()
+  readonly #states = new Map<SimNode, SyncState>()
   readonly #writes = new Map<string, number>()
   #acknowledged: Acknowledged[] = []
 
@@ -113,8 +115,13 @@ export class Watch implements Observer {
     for (const node of this.#nodes.values()) {
       const { running } = node
       if (running === undefined || node instanceof Evildoer) continue
-      if (!isBounded(running.driver.state)) throw new Violation('bounds', `the sync state of ${node.name}`)
-      if (!isAskedInSession(running.driver.state)) throw new Violation('asked', node.name)
+      const { state } = running.driver
+      // A step makes a new state and never changes one.
+      if (this.#states.get(node) !== state) {
+        if (!isBounded(state)) throw new Violation('bounds', `the sync state of ${node.name}`)
+        if (!isAskedInSession(state)) throw new Violation('asked', node.name)
+        this.#states.set(node, state)
+      }
       if (this.#writes.get(node.name) === node.home.disk.writes) continue
       this.#writes.set(node.name, node.home.disk.writes)
       if (running.gate.pendingCount(this.#registry) > LIMITS.pending.facts)
