@@ -1,5 +1,6 @@
 import type { Brand } from './brand.ts'
 import { isRegistryError, RegistryError } from './errors.ts'
+import { LIMITS } from './limits.ts'
 
 /**
  * An Ed25519 public key as a `did:key` (W3C CCG did:key, section 3.1.3): `did:key:z6Mk…`, 56 characters.
@@ -20,8 +21,7 @@ export function formatPrincipal(publicKey: Uint8Array): Principal {
 
 /** @throws RegistryError MALFORMED */
 export function parsePrincipal(text: string): Principal {
-  // A number has one spelling of so many digits, so nothing has to be formatted again and compared.
-  wordsOf(text)
+  keyIn(text)
   return text as Principal
 }
 
@@ -37,13 +37,26 @@ export function isPrincipal(text: string): text is Principal {
 
 /** The 32 bytes of the key. @throws RegistryError MALFORMED */
 export function publicKeyOf(principal: Principal): Uint8Array {
-  const [, ...key] = wordsOf(principal)
-  const bytes = new Uint8Array(32)
-  for (const [i, word] of key.entries()) {
-    bytes[2 * i] = word >>> 8
-    bytes[2 * i + 1] = word & 0xff
+  return keyIn(principal).slice()
+}
+
+/** Keys that were read lately: a few people say most of what there is, and all of them over and over. */
+const read = new Map<string, Uint8Array>()
+
+function keyIn(text: string): Uint8Array {
+  const before = read.get(text)
+  if (before !== undefined) return before
+  // A number has one spelling of so many digits, so nothing has to be formatted again and compared.
+  const [, ...words] = wordsOf(text)
+  const key = new Uint8Array(32)
+  for (const [i, word] of words.entries()) {
+    key[2 * i] = word >>> 8
+    key[2 * i + 1] = word & 0xff
   }
-  return bytes
+  // Attack: keys without end. They cost what they would cost without this.
+  if (read.size >= LIMITS.keys.cachedVerifiers) read.clear()
+  read.set(text, key)
+  return key
 }
 
 /*

@@ -64,6 +64,7 @@ export class Watch implements Observer {
   readonly #suspects = new Set<SimNode>()
   readonly #digests = new Map<string, string>()
   readonly #states = new Map<SimNode, SyncState>()
+  readonly #compared = new WeakMap<object, Set<string>>()
   readonly #writes = new Map<string, number>()
   #acknowledged: Acknowledged[] = []
 
@@ -139,9 +140,22 @@ export class Watch implements Observer {
     const isDoubtful = running.gate.state(this.#registry)?.isDoubtful === true
     if (isDoubtful || (await running.store.isStale(this.#registry))) return
     const sum = Buffer.from(running.store.set(this.#registry).sum()).toString('hex')
-    this.#agree(`rows ${sum}`, await new RegistryView(running.store).digest(this.#registry), node)
+    if (this.#isNews(node, `rows ${sum}`, ['view']))
+      this.#agree(`rows ${sum}`, await new RegistryView(running.store).digest(this.#registry), node)
+    if (!this.#isNews(node, `documents ${sum}`, ['doc', 'doctodo'])) return
     const documents = await running.documents.digest()
     if (documents !== undefined) this.#agree(`documents ${sum}`, documents, node)
+  }
+
+  /** Was any record of these kinds written since the same set was compared in this life of the node? Else it was looked at. */
+  #isNews(node: SimNode, what: string, kinds: readonly string[]): boolean {
+    const { disk } = node.home
+    const written = kinds.map(kind => disk.writesOf.get(kind) ?? 0)
+    const seen = `${what} ${written.join(' ')}`
+    const lives = this.#compared.get(node.running ?? {}) ?? new Set()
+    const isNews = !lives.has(seen)
+    if (node.running !== undefined) this.#compared.set(node.running, lives.add(seen))
+    return isNews
   }
 
   #agree(what: string, bytes: Uint8Array, node: SimNode): void {

@@ -78,6 +78,8 @@ export async function simulateMany(
   return { outcomes, ms: performance.now() - start }
 }
 
+const YOUNG_MB = 192
+
 export interface Lane extends Batch {
   readonly lane: number
   readonly threads: number
@@ -85,7 +87,9 @@ export interface Lane extends Batch {
 
 function inThread(lane: Lane): Promise<readonly Outcome[]> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: lane })
+    // What a run makes is soon of no use: in a small young generation most of it is looked at, and moved, in vain.
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB }
+    const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: lane, resourceLimits })
     worker.once('message', (outcomes: readonly Outcome[]) => resolve(outcomes))
     worker.once('error', reject)
     worker.once('exit', code => reject(new Error(`a simulation thread ended with ${code}`)))
