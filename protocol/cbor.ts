@@ -1,6 +1,6 @@
 import { CID } from 'multiformats/cid'
-import { Digest } from 'multiformats/hashes/digest'
 import { compareBytes, equalBytes, fromUtf8 } from './bytes.ts'
+import { isPlainLink, linkOf } from './cid.ts'
 import { RegistryError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
@@ -19,7 +19,6 @@ export function decodeCbor(bytes: Uint8Array, depth: number, items: number = LIM
 }
 
 const LINK = 42
-const SHA2_256 = 0x12
 /** A text that begins so reads as another one in decoders that take this for a mark of the byte order. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
 /** Longer ones are left to the platform. */
@@ -196,7 +195,7 @@ class Reader {
     if (bytes[0] !== 0) throw malformed('a link that does not begin with 0')
     const binary = bytes.subarray(1)
     // Nearly all links are of this one form, and it has nothing that would have to be looked at.
-    if (isPlain(binary)) return plainCid(binary)
+    if (isPlainLink(binary)) return linkOf(binary)
     let cid: CID
     try {
       cid = CID.decode(binary)
@@ -218,16 +217,6 @@ class Reader {
     if (!Number.isFinite(value) || Number.isSafeInteger(value)) throw malformed('an integer as a float, or no number')
     return value
   }
-}
-
-/** CIDv1, a codec of one byte, 32 bytes of sha2-256. */
-function isPlain(cid: Uint8Array): boolean {
-  const [version, codec = 0x80, hash, length] = cid
-  return cid.length === 36 && version === 1 && codec < 0x80 && hash === SHA2_256 && length === 32
-}
-
-function plainCid(bytes: Uint8Array): CID {
-  return new CID(1, bytes[1] ?? 0, new Digest(SHA2_256, 32, bytes.subarray(4), bytes.subarray(2)), bytes)
 }
 
 function atLeast(value: number, least: number): number {

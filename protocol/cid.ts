@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { CID } from 'multiformats/cid'
+import { Digest } from 'multiformats/hashes/digest'
 import type { Brand } from './brand.ts'
 import { RegistryError } from './errors.ts'
 
@@ -73,7 +74,18 @@ export function contentIdFromLink(link: unknown): ContentId {
 }
 
 export function toLink(id: FactId | RegistryId | ContentId): CID {
-  return CID.decode(bytesOf(id))
+  return linkOf(bytesOf(id))
+}
+
+/** CIDv1, a codec of one byte, 32 bytes of sha2-256: the one form that the links of facts have. */
+export function isPlainLink(cid: Uint8Array): boolean {
+  const [version, codec = 0x80, hash, length] = cid
+  return cid.length === ID_BYTES && version === 1 && codec < 0x80 && hash === SHA2_256 && length === 32
+}
+
+/** The link of such bytes: nothing in them has to be looked at. */
+export function linkOf(cid: Uint8Array): CID {
+  return new CID(1, cid[1] ?? 0, new Digest(SHA2_256, 32, cid.subarray(FACT_HEAD.length), cid.subarray(2)), cid)
 }
 
 function parseCid(text: string): CID {

@@ -7,6 +7,8 @@ export function memoryKeyValue(): KeyValue {
   return new MemoryKeyValue()
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 /** Changes of a batch up to which the order of the keys is kept and not made anew. */
 const INSERTED = 64
 
@@ -65,7 +67,7 @@ class MemoryKeyValue implements KeyValue {
       if (key === undefined || value === undefined) return { done: true, value: undefined }
       range.signal?.throwIfAborted()
       at += 1
-      return { done: false, value: [key, range.keysOnly === true ? new Uint8Array(0) : new Uint8Array(value)] }
+      return { done: false, value: [key, range.keysOnly === true ? NO_BYTES : new Uint8Array(value)] }
     }
     // By hand, and not a generator, which takes three turns of the queue for each entry.
     const iterator: AsyncIterableIterator<readonly [string, Uint8Array]> = {

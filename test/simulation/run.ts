@@ -37,13 +37,18 @@ async function main(): Promise<void> {
     `${outcomes.length} seeds from ${from}, ${sum(({ events }) => events)} events, ${sum(({ facts }) => facts)} facts, ` +
       `${Math.round(ms / 1_000)} s: ${found}\n`
   )
+  const simulatedMs = sum(({ weather, convergedMs }) => weather.lastsMs + convergedMs)
+  process.stdout.write(`${Math.round(simulatedMs / ms)} simulated seconds for each real one\n`)
   const again = numberOf(values.again)
   if (again > 0) await replay({ from, seeds: again, ...nodes }, outcomes)
 }
 
-/** The same seeds once more, in threads that have run other ones before: each must take the same way. */
+/**
+ * The same seeds once more, the last one first, so that each runs in a thread that has run other ones before: each must take
+ * the same way.
+ */
 async function replay(batch: Batch, before: readonly Outcome[]): Promise<void> {
-  const { outcomes } = await simulateMany(batch)
+  const { outcomes } = await simulateMany({ ...batch, isReversed: true })
   const other = outcomes.filter(({ trace }, index) => trace !== before[index]?.trace)
   for (const { seed, trace } of other) {
     process.stdout.write(`seed ${seed} went another way: trace ${trace}\n`)
@@ -65,6 +70,7 @@ export interface Batch {
   readonly from: number
   readonly seeds: number
   readonly nodes?: number
+  readonly isReversed?: boolean
 }
 
 /** Many seeds, on as many threads as there are processors, up to two. */
