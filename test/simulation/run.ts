@@ -38,7 +38,11 @@ async function main(): Promise<void> {
       `${Math.round(ms / 1_000)} s: ${found}\n`
   )
   const simulatedMs = sum(({ weather, convergedMs }) => weather.lastsMs + convergedMs)
-  process.stdout.write(`${Math.round(simulatedMs / ms)} simulated seconds for each real one\n`)
+  const { user, system } = process.cpuUsage()
+  process.stdout.write(
+    `${Math.round(simulatedMs / ms)} simulated seconds for each real one, ` +
+      `${Math.round((simulatedMs * 1_000) / (user + system))} for each of a processor\n`
+  )
   const again = numberOf(values.again)
   if (again > 0) await replay({ from, seeds: again, ...nodes }, outcomes)
 }
