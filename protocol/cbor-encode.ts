@@ -52,7 +52,9 @@ class Writer {
         return value < 0n ? this.#head(1, -1n - value) : this.#head(0, value)
       case 'object':
         return this.#object(value)
-      default:
+      case 'function':
+      case 'symbol':
+      case 'undefined':
         throw new TypeError(`dag-cbor has no ${typeof value}`)
     }
   }
