@@ -54,10 +54,17 @@ export function parseSecret(bytes: Uint8Array): Secret {
  * neutral element, because a clamped scalar is a multiple of 8 below 8L.
  */
 export function principalOf(secret: Secret): Principal {
+  const known = principals.get(secret)
+  if (known !== undefined) return known
   const publicKey = publicKeyFrom(secret)
   admitted.set(nameOf(publicKey), true)
-  return formatPrincipal(publicKey)
+  const principal = formatPrincipal(publicKey)
+  principals.set(secret, principal)
+  return principal
 }
+
+/** Asked for with every signature. */
+const principals = new WeakMap<Secret, Principal>()
 
 /**
  * The libp2p peer id of the host that has this secret (libp2p specs, peer-ids): base58btc of the identity multihash over the

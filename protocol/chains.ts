@@ -47,9 +47,9 @@ export function readChains(facts: readonly VerifiedFact[]): Chains {
   for (const fact of facts) {
     // A genesis has an empty registry, so it stands in no chain of this one: a root's first grant is no fork of it.
     if (fact.body.registry === null) continue
-    const key = `${chainKey(fact)} ${fact.body.seq}`
-    const at = positions.get(key)
-    if (at === undefined) positions.set(key, [fact])
+    const { position } = placeOf(fact)
+    const at = positions.get(position)
+    if (at === undefined) positions.set(position, [fact])
     else at.push(fact)
     const chains = chainsOf.get(fact.body.author)
     if (chains === undefined) chainsOf.set(fact.body.author, new Set([fact.body.chain]))
@@ -140,8 +140,25 @@ export function boundForks(forks: readonly Fork[], away: ReadonlySet<FactId> = N
     .map(fork => ({ ...fork, facts: fork.facts.slice(0, LIMITS.view.factsPerFork), settled: !isOpen(fork, away) }))
 }
 
-function chainKey({ body }: VerifiedFact): string {
-  return `${body.author} ${body.chain}`
+interface Place {
+  readonly chain: string
+  readonly position: string
+}
+
+/** Every fold asks for the place of every fact, and a fact never has another one. */
+const places = new WeakMap<FactBody, Place>()
+
+function placeOf({ body }: VerifiedFact): Place {
+  let place = places.get(body)
+  if (place === undefined) {
+    const chain = `${body.author} ${body.chain}`
+    places.set(body, (place = { chain, position: `${chain} ${body.seq}` }))
+  }
+  return place
+}
+
+function chainKey(fact: VerifiedFact): string {
+  return placeOf(fact).chain
 }
 
 function compareKeys(a: string, b: string): number {

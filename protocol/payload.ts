@@ -147,8 +147,7 @@ const encodedContents = new WeakMap<ReleaseContent, Uint8Array>()
 export function encodeContent(content: ReleaseContent): Uint8Array {
   const known = encodedContents.get(content)
   if (known !== undefined) return known
-  // A copy: what an encoder makes lies in a pool of 64 KiB, which a few hundred bytes would keep as long as the release.
-  const bytes = new Uint8Array(encodeCbor(contentRecord(content)))
+  const bytes = encodeCbor(contentRecord(content))
   encodedContents.set(content, bytes)
   return bytes
 }

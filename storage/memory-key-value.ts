@@ -7,10 +7,15 @@ export function memoryKeyValue(): KeyValue {
   return new MemoryKeyValue()
 }
 
+const NO_BYTES = new Uint8Array(0)
+
+/** Changes of a batch up to which the order of the keys is kept and not made anew. */
+const INSERTED = 64
+
 class MemoryKeyValue implements KeyValue {
   readonly #entries = new Map<string, Uint8Array>()
-  /** Sorted when next needed: loading n keys costs one sort and not n insertions into an array. */
-  #sorted: readonly string[] | undefined
+  /** Undefined: sorted when next needed. Loading n keys costs one sort and not n insertions into an array. */
+  #sorted: string[] | undefined
   #isOpen = true
 
   async get(key: string): Promise<Uint8Array | undefined> {
@@ -31,22 +36,49 @@ class MemoryKeyValue implements KeyValue {
   async batch(ops: readonly KeyValueOp[]): Promise<void> {
     this.#mustBeOpen()
     checkBatch(ops)
+    if (ops.length > INSERTED) this.#sorted = undefined
     for (const op of ops) {
-      if (op.type === 'del') this.#entries.delete(op.key)
-      else this.#entries.set(op.key, Uint8Array.from(op.value))
+      if (op.type === 'del') {
+        if (this.#entries.delete(op.key)) this.#order(op.key, { isGone: true })
+      } else {
+        if (!this.#entries.has(op.key)) this.#order(op.key, { isGone: false })
+        this.#entries.set(op.key, new Uint8Array(op.value))
+      }
     }
-    this.#sorted = undefined
   }
 
-  async *iterate(range: KeyRange = {}): AsyncGenerator<readonly [string, Uint8Array]> {
-    this.#mustBeOpen()
+  /** Keeps the order where a few keys come or go. */
+  #order(key: string, { isGone }: { readonly isGone: boolean }): void {
+    const sorted = this.#sorted
+    if (sorted === undefined) return
+    const at = firstIndex(sorted, other => other >= key)
+    if (isGone) sorted.splice(at, 1)
+    else sorted.splice(at, 0, key)
+  }
+
+  iterate(range: KeyRange = {}): AsyncIterableIterator<readonly [string, Uint8Array]> {
     // The snapshot: later batches replace values and never change them in place.
-    const entries = this.#keysIn(checkRange(range)).map(key => [key, this.#entries.get(key)] as const)
-    for (const [key, value] of entries) {
-      range.signal?.throwIfAborted()
+    let entries: readonly (readonly [string, Uint8Array | undefined])[] | undefined
+    let at = 0
+    const next = async (): Promise<IteratorResult<readonly [string, Uint8Array], undefined>> => {
       this.#mustBeOpen()
-      if (value !== undefined) yield [key, range.keysOnly === true ? new Uint8Array(0) : Uint8Array.from(value)]
+      entries ??= this.#keysIn(checkRange(range)).map(key => [key, this.#entries.get(key)] as const)
+      const [key, value] = entries[at] ?? []
+      if (key === undefined || value === undefined) return { done: true, value: undefined }
+      range.signal?.throwIfAborted()
+      at += 1
+      return { done: false, value: [key, range.keysOnly === true ? NO_BYTES : new Uint8Array(value)] }
     }
+    // By hand, and not a generator, which takes three turns of the queue for each entry.
+    const iterator: AsyncIterableIterator<readonly [string, Uint8Array]> = {
+      next,
+      return: async () => {
+        entries = []
+        return { done: true, value: undefined }
+      },
+      [Symbol.asyncIterator]: () => iterator
+    }
+    return iterator
   }
 
   async close(): Promise<void> {
@@ -82,5 +114,5 @@ function firstIndex(sorted: readonly string[], passes: (key: string) => boolean)
 
 // Callers own what they are given: a stored value that somebody changes in place would be a store that lies.
 function copyOf(value: Uint8Array | undefined): Uint8Array | undefined {
-  return value === undefined ? undefined : Uint8Array.from(value)
+  return value === undefined ? undefined : new Uint8Array(value)
 }

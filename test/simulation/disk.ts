@@ -39,6 +39,8 @@ export class SimDisk {
   #isBroken = false
   /** Batches that landed, for those who want to know whether anything changed. */
   writes = 0
+  /** The same of those that changed a record of these kinds. */
+  readonly writesOf = new Map<string, number>()
 
   constructor(rng: Rng) {
     this.#rng = rng
@@ -116,6 +118,8 @@ export class SimDisk {
     await memory.batch(owned)
     this.#unsynced.push({ ops: owned })
     this.writes += 1
+    for (const kind of new Set(owned.map(({ key }) => key.slice(0, key.indexOf('!')))))
+      this.writesOf.set(kind, (this.writesOf.get(kind) ?? 0) + 1)
     if (sync) this.#settle()
     if (fault === 'answer-lost') throw new RegistryError('DISK_FULL', 'landed, and the answer was lost')
     if (fault === 'dies-after') {

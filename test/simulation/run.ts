@@ -37,13 +37,22 @@ async function main(): Promise<void> {
     `${outcomes.length} seeds from ${from}, ${sum(({ events }) => events)} events, ${sum(({ facts }) => facts)} facts, ` +
       `${Math.round(ms / 1_000)} s: ${found}\n`
   )
+  const simulatedMs = sum(({ weather, convergedMs }) => weather.lastsMs + convergedMs)
+  const { user, system } = process.cpuUsage()
+  process.stdout.write(
+    `${Math.round(simulatedMs / ms)} simulated seconds for each real one, ` +
+      `${Math.round((simulatedMs * 1_000) / (user + system))} for each of a processor\n`
+  )
   const again = numberOf(values.again)
   if (again > 0) await replay({ from, seeds: again, ...nodes }, outcomes)
 }
 
-/** The same seeds once more, in threads that have run other ones before: each must take the same way. */
+/**
+ * The same seeds once more, the last one first, so that each runs in a thread that has run other ones before: each must take
+ * the same way.
+ */
 async function replay(batch: Batch, before: readonly Outcome[]): Promise<void> {
-  const { outcomes } = await simulateMany(batch)
+  const { outcomes } = await simulateMany({ ...batch, isReversed: true })
   const other = outcomes.filter(({ trace }, index) => trace !== before[index]?.trace)
   for (const { seed, trace } of other) {
     process.stdout.write(`seed ${seed} went another way: trace ${trace}\n`)
@@ -65,6 +74,7 @@ export interface Batch {
   readonly from: number
   readonly seeds: number
   readonly nodes?: number
+  readonly isReversed?: boolean
 }
 
 /** Many seeds, on as many threads as there are processors, up to two. */
@@ -78,6 +88,8 @@ export async function simulateMany(
   return { outcomes, ms: performance.now() - start }
 }
 
+const YOUNG_MB = 192
+
 export interface Lane extends Batch {
   readonly lane: number
   readonly threads: number
@@ -85,7 +97,9 @@ export interface Lane extends Batch {
 
 function inThread(lane: Lane): Promise<readonly Outcome[]> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: lane })
+    // What a run makes is soon of no use: in a small young generation most of it is looked at, and moved, in vain.
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB }
+    const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: lane, resourceLimits })
     worker.once('message', (outcomes: readonly Outcome[]) => resolve(outcomes))
     worker.once('error', reject)
     worker.once('exit', code => reject(new Error(`a simulation thread ended with ${code}`)))

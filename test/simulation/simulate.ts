@@ -2,7 +2,6 @@ import { Author } from '../../node/services/author.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
 import type { Envelope } from '../../protocol/fact.ts'
-import { person } from '../support/facts.ts'
 import { SimDisk } from './disk.ts'
 import { Evildoer } from './evildoer.ts'
 import { signerOf } from './home.ts'
@@ -12,9 +11,11 @@ import type { Invariant } from './invariants.ts'
 import { Network } from './network.ts'
 import type { Desk } from './operations.ts'
 import type { Parts } from './parts.ts'
+import { person } from './people.ts'
 import { referenceOf } from './reference.ts'
 import { Rng } from './rng.ts'
 import { EPOCH_MS, Schedule } from './schedule.ts'
+import { shareSignatures } from './signatures.ts'
 import { SimHeads } from './sim-heads.ts'
 import { SimNode } from './sim-node.ts'
 import type { World } from './sim-node.ts'
@@ -41,6 +42,8 @@ export interface Outcome {
   readonly convergedMs: number
   readonly violation?: { readonly invariant: Invariant; readonly message: string }
 }
+
+shareSignatures()
 
 /** Everything is read from the raw records after so many events. */
 const INSPECT_EVERY = 1_000

@@ -7,11 +7,12 @@ import { simulate } from './simulate.ts'
 const HUNT_SEEDS = 60
 const HUNT_MS = 300_000
 
-test('150 seeds break no invariant, and 30 of 30 replay exactly', { timeout: 900_000 }, async () => {
-  const { code, output } = await run(['test/simulation/run.ts', '--seeds', '150', '--again', '30'])
-  expect(output).toContain('150 seeds from 1')
+test('500 seeds break no invariant, and 100 of 100 replay exactly', { timeout: 1_200_000 }, async () => {
+  const { code, output } = await run(['test/simulation/run.ts', '--seeds', '500', '--again', '100'])
+  process.stdout.write(output)
+  expect(output).toContain('500 seeds from 1')
   expect(output).toContain('no invariant broken')
-  expect(output).toContain('30 of 30 seeds replay exactly')
+  expect(output).toContain('100 of 100 seeds replay exactly')
   expect(code).toBe(0)
 })
 

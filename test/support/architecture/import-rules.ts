@@ -54,7 +54,6 @@ const ZONES: Readonly<Record<string, Zone>> = {
   protocol: {
     own: [],
     packages: [
-      '@ipld/dag-cbor',
       '@ipld/dag-pb',
       '@marcbachmann/cel-js',
       '@noble/ed25519',
