@@ -36,7 +36,8 @@ class Reader {
   #items: number
 
   constructor(bytes: Uint8Array, items: number) {
-    this.#bytes = bytes
+    // A Buffer too, whose `slice` would be no copy.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#items = items
   }

@@ -32,6 +32,7 @@ function agree(bytes: Uint8Array): void {
   if (ours !== undefined) expect(toHex(encodeCbor(ours.value))).toBe(toHex(bytes))
 }
 
+const LINK = CID.decode(concatBytes([Uint8Array.of(1, 0x71, 0x12, 32), new Uint8Array(32)]))
 const raw = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
   .map(digest => CID.decode(concatBytes([Uint8Array.of(1, 0x71, 0x12, 32), digest])))
@@ -149,4 +150,12 @@ test('counts the heads of items, keys and links among them', () => {
   expect(decodeCbor(bytes, 3, 6)).toHaveProperty('a')
   expect(() => decodeCbor(bytes, 3, 5)).toThrow('too many items')
   expect(() => decodeCbor(bytes, 2, 6)).toThrow('nested too deeply')
+})
+
+test('what is read of a buffer shares no memory with it', () => {
+  const bytes = Buffer.from(encodeCbor({ a: Uint8Array.of(1, 2), b: LINK }))
+  const value = decodeCbor(bytes, 4) as { readonly a: Uint8Array; readonly b: CID }
+  bytes.fill(0xff)
+  expect(value).toEqual({ a: Uint8Array.of(1, 2), b: LINK })
+  expect(Buffer.isBuffer(value.a)).toBe(false)
 })
