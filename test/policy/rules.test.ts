@@ -98,7 +98,11 @@ describe('a rule', () => {
     ['that walks over the lists of each entry of a list', 'attestations.map(a, a.marks).size() == 1', 'list of lists'],
     ['that makes a map', '{"a": 1}["a"] == 1', 'a map'],
     ['that takes many steps', many('attestations.exists(a, attestations.exists(b, a.marks == b.marks))'), 'steps'],
-    ['that takes many steps in a function', many('attestations.all(a, a.marks.all(b, issuers(attestations) > 0))'), 'steps'],
+    [
+      'that takes many steps in a function',
+      many('attestations.all(a, a.marks.all(b, issuers(attestations) > 0))'),
+      'steps'
+    ],
     ['that is too deep', `${'('.repeat(60)}true${')'.repeat(60)}`.replaceAll('(', '!('), ''],
     ['with too many nodes', Array.from({ length: 300 }, () => 'true').join('&&'), ''],
     ['with a licence that is none', 'licence.anyOf(["MIT", "Apache2"])', 'no SPDX'],
@@ -115,7 +119,9 @@ describe('a rule', () => {
   })
 
   test('adds numbers, wherever they come from', () => {
-    expect(judge(ruleOf('attestations.exists(a, a.marks.size() + 1 >= 1 && age.hours + 24 > 24)')).verdict).toBe('allow')
+    expect(judge(ruleOf('attestations.exists(a, a.marks.size() + 1 >= 1 && age.hours + 24 > 24)')).verdict).toBe(
+      'allow'
+    )
     expect(judge(ruleOf('[1, 2].map(x, x + age.hours).exists(x, x > 2)')).verdict).toBe('allow')
   })
 
