@@ -29,8 +29,21 @@ export function verifyReceipt({ payload, receipt, signature }: SignedReceipt): v
     if (policyDigest(policy) !== policy.digest)
       throw wrong(`the policy ${policy.name} has not the digest that is named`)
   }
+  assertNamedOnce(receipt)
   for (const one of receipt.packages) verifyStatement(one)
   verifyVerdicts(receipt)
+}
+
+/**
+ * Attack: two policies under one name, so that an exception which one of them takes excuses from the other; a policy of a registry that
+ * is said to stand in a file here, from which the node may excuse itself; a package that is there twice, of which a reader sees one.
+ */
+function assertNamedOnce({ policies, packages }: Receipt): void {
+  const isTwice = (names: readonly string[]): boolean => new Set(names).size < names.length
+  if (isTwice(policies.map(({ name }) => name))) throw wrong('two of its policies have one name')
+  if (isTwice(packages.map(packageKey))) throw wrong('a package is in it twice')
+  const odd = policies.find(({ local, registry }) => local && registry !== null)
+  if (odd !== undefined) throw wrong(`the policy ${odd.name} is said to be that of a registry and of a file`)
 }
 
 /** Attack: a release that nobody published, or other bytes under the name of one that somebody did. */

@@ -104,6 +104,20 @@ describe('a receipt', () => {
       ({ packages }) => changed(packages, first => ({ ...first, rules: first.rules.slice(1) }))
     ],
     [
+      'two policies of one name, of which one takes exceptions that the other does not',
+      ({ policies, packages }) => ({
+        policies: [...policies, ...policies],
+        packages: packages.map(one => ({ ...one, rules: [...one.rules, ...one.rules] }))
+      })
+    ],
+    ['one package twice', ({ packages }) => ({ packages: [...packages, ...packages.slice(0, 1)] })],
+    [
+      'a file of that machine that is a policy of a registry',
+      ({ policies, packages: [first] }) => ({
+        policies: policies.map(policy => ({ ...policy, registry: first?.registry ?? null }))
+      })
+    ],
+    [
       'rules beside the digest of others',
       ({ policies }) => ({
         policies: policies.map(policy => ({
