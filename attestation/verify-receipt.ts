@@ -158,12 +158,31 @@ export interface ReceiptDiff {
   readonly onlyInB: readonly ReceiptPackage[]
   readonly different: readonly { readonly a: ReceiptPackage; readonly b: ReceiptPackage }[]
   /** Policies that one of them did not have in force. */
-  readonly policies: { readonly a: readonly string[]; readonly b: readonly string[] }
+  readonly policies: OnlyIn<string>
+  /** What one of them took on somebody's word, and the other did not. */
+  readonly exceptions: OnlyIn<ExcusedPackage>
+}
+
+interface OnlyIn<T> {
+  readonly a: readonly T[]
+  readonly b: readonly T[]
+}
+
+/** A package that a rule was not applied to. */
+export interface ExcusedPackage extends Pick<ReceiptPackage, 'name' | 'registry' | 'version'> {
+  readonly policy: string
+  readonly rule: string
+  readonly until: string
+  readonly who: string
+  readonly reason: string
 }
 
 export function diffReceipts(a: Receipt, b: Receipt): ReceiptDiff {
   const [inA, inB] = [a, b].map(({ packages }) => new Map(packages.map(one => [packageKey(one), one])))
   const digests = ({ policies }: Receipt): readonly string[] => policies.map(({ name, digest }) => `${name} ${digest}`)
+  const excused = [a, b].map(receipt => new Map(excusedIn(receipt).map(one => [JSON.stringify(one), one])))
+  const only = (at: number): readonly ExcusedPackage[] =>
+    [...(excused[at] ?? [])].flatMap(([key, one]) => (excused[1 - at]?.has(key) === true ? [] : [one]))
   return {
     onlyInA: a.packages.filter(one => inB?.has(packageKey(one)) !== true),
     onlyInB: b.packages.filter(one => inA?.has(packageKey(one)) !== true),
@@ -175,8 +194,19 @@ export function diffReceipts(a: Receipt, b: Receipt): ReceiptDiff {
     policies: {
       a: digests(a).filter(each => !digests(b).includes(each)),
       b: digests(b).filter(each => !digests(a).includes(each))
-    }
+    },
+    exceptions: { a: only(0), b: only(1) }
   }
+}
+
+function excusedIn({ packages }: Receipt): readonly ExcusedPackage[] {
+  return packages.flatMap(({ registry, name, version, rules }) =>
+    rules.flatMap(({ policy, code: rule, outcome, exception }) => {
+      if (outcome !== 'excepted' || exception === null) return []
+      const { until, who, reason } = exception
+      return [{ registry, name, version, policy, rule, until, who, reason }]
+    })
+  )
 }
 
 function wrong(message: string): RegistryError {
