@@ -29,8 +29,21 @@ export function verifyReceipt({ payload, receipt, signature }: SignedReceipt): v
     if (policyDigest(policy) !== policy.digest)
       throw wrong(`the policy ${policy.name} has not the digest that is named`)
   }
+  assertNamedOnce(receipt)
   for (const one of receipt.packages) verifyStatement(one)
   verifyVerdicts(receipt)
+}
+
+/**
+ * Attack: two policies under one name, so that an exception which one of them takes excuses from the other; a policy of a registry that
+ * is said to stand in a file here, from which the node may excuse itself; a package that is there twice, of which a reader sees one.
+ */
+function assertNamedOnce({ policies, packages }: Receipt): void {
+  const isTwice = (names: readonly string[]): boolean => new Set(names).size < names.length
+  if (isTwice(policies.map(({ name }) => name))) throw wrong('two of its policies have one name')
+  if (isTwice(packages.map(packageKey))) throw wrong('a package is in it twice')
+  const odd = policies.find(({ local, registry }) => local && registry !== null)
+  if (odd !== undefined) throw wrong(`the policy ${odd.name} is said to be that of a registry and of a file`)
 }
 
 /** Attack: a release that nobody published, or other bytes under the name of one that somebody did. */
@@ -145,12 +158,31 @@ export interface ReceiptDiff {
   readonly onlyInB: readonly ReceiptPackage[]
   readonly different: readonly { readonly a: ReceiptPackage; readonly b: ReceiptPackage }[]
   /** Policies that one of them did not have in force. */
-  readonly policies: { readonly a: readonly string[]; readonly b: readonly string[] }
+  readonly policies: OnlyIn<string>
+  /** What one of them took on somebody's word, and the other did not. */
+  readonly exceptions: OnlyIn<ExcusedPackage>
+}
+
+interface OnlyIn<T> {
+  readonly a: readonly T[]
+  readonly b: readonly T[]
+}
+
+/** A package that a rule was not applied to. */
+export interface ExcusedPackage extends Pick<ReceiptPackage, 'name' | 'registry' | 'version'> {
+  readonly policy: string
+  readonly rule: string
+  readonly until: string
+  readonly who: string
+  readonly reason: string
 }
 
 export function diffReceipts(a: Receipt, b: Receipt): ReceiptDiff {
   const [inA, inB] = [a, b].map(({ packages }) => new Map(packages.map(one => [packageKey(one), one])))
   const digests = ({ policies }: Receipt): readonly string[] => policies.map(({ name, digest }) => `${name} ${digest}`)
+  const excused = [a, b].map(receipt => new Map(excusedIn(receipt).map(one => [JSON.stringify(one), one])))
+  const only = (at: number): readonly ExcusedPackage[] =>
+    [...(excused[at] ?? [])].flatMap(([key, one]) => (excused[1 - at]?.has(key) === true ? [] : [one]))
   return {
     onlyInA: a.packages.filter(one => inB?.has(packageKey(one)) !== true),
     onlyInB: b.packages.filter(one => inA?.has(packageKey(one)) !== true),
@@ -162,8 +194,19 @@ export function diffReceipts(a: Receipt, b: Receipt): ReceiptDiff {
     policies: {
       a: digests(a).filter(each => !digests(b).includes(each)),
       b: digests(b).filter(each => !digests(a).includes(each))
-    }
+    },
+    exceptions: { a: only(0), b: only(1) }
   }
+}
+
+function excusedIn({ packages }: Receipt): readonly ExcusedPackage[] {
+  return packages.flatMap(({ registry, name, version, rules }) =>
+    rules.flatMap(({ policy, code: rule, outcome, exception }) => {
+      if (outcome !== 'excepted' || exception === null) return []
+      const { until, who, reason } = exception
+      return [{ registry, name, version, policy, rule, until, who, reason }]
+    })
+  )
 }
 
 function wrong(message: string): RegistryError {

@@ -35,7 +35,10 @@ export async function attestationViews(
   if (release === undefined) return []
   const hear = await hearing(parts)
   const heard = await hear(release)
-  const standing = new Set(standingAudits(audits(heard, { isFollowed: false })).map(({ id }) => id))
+  const standing = new Set(
+    // Attack: a thief of an auditor's key, who takes back in a registry of his own what was said where he has no say any more.
+    [true, false].flatMap(isFollowed => standingAudits(audits(heard, { isFollowed })).map(({ id }) => id))
+  )
   const founded = await foundations(release, { view, heard, hear })
   return heard.map(one => toView(one, saidBy(one, { standing, founded })))
 }
@@ -61,11 +64,16 @@ function purposeOf(type: AttestationRecord['type']): TrustPurpose {
   return type === 'review' || type === 'star' ? 'reviews' : 'audits'
 }
 
-/** Audits as the fold of chains takes them. `isFollowed`: those alone whose authors are followed. */
+/**
+ * Audits as the fold of chains takes them: those whose authors are followed, or the others. Attack: an old statement of an auditor who has
+ * found something since, which somebody else shows again, with a time of his own choice. It tells nothing of when it was made: what its
+ * author brought himself is newer.
+ */
 function audits(heard: readonly Heard[], { isFollowed }: { readonly isFollowed: boolean }): readonly HeardAudit[] {
-  return heard.flatMap(({ record: { fact, issuer, summary, time }, followed }) => {
-    if (summary?.type !== 'audit' || (isFollowed && !followed)) return []
+  return heard.flatMap(({ record: { fact, issuer, marks, summary, time: told }, followed }) => {
+    if (summary?.type !== 'audit' || followed !== isFollowed) return []
     const { criteria, result, from } = summary
+    const time = marks.includes('relayed') ? Number.NEGATIVE_INFINITY : told
     return [{ id: fact, issuer, time, passed: result === 'pass', criteria, from: from?.sha256 ?? null }]
   })
 }

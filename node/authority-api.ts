@@ -1,6 +1,8 @@
 import type { RegistryId } from '../protocol/cid.ts'
 import { parseFactId } from '../protocol/cid.ts'
 import type { FactId } from '../protocol/cid.ts'
+import { isPrincipal } from '../protocol/did.ts'
+import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { parseSemver } from '../protocol/version.ts'
 import { ownReference, ownReferenceIn } from './meant.ts'
@@ -10,6 +12,7 @@ import { namedKeys } from './named-keys.ts'
 import type { Api } from './services/api.ts'
 import { conflictsIn, proofOf, resolveFork, resolveVersion } from './services/authority/conflicts.ts'
 import { signToo } from './services/authority/cosign.ts'
+import type { Cosigned } from './services/authority/cosign.ts'
 import { admitFile, bundleOf } from './services/authority/fact-files.ts'
 import type { Bundle } from './services/authority/fact-files.ts'
 import type { AboutParams, Authored, AuthorityMethods, Filed, SigningParams } from './services/authority/methods.ts'
@@ -72,14 +75,21 @@ export function authorityApi(parts: NodeParts): Pick<Api, keyof AuthorityMethods
 function signingApi(parts: NodeParts): Pick<Api, 'sign' | 'admitFile'> {
   const { authority, registries } = parts
   return {
-    sign: ({ fact, file, registry, key, out, dryRun }) => {
+    sign: async ({ fact, file, registry, key, out, dryRun }) => {
       if ((fact === undefined) === (file === undefined)) throw new RegistryError('USAGE', 'sign one fact or one file')
       const which = registry === undefined ? undefined : registries.find(registry).id
       const what = file === undefined ? { fact: factFrom(fact ?? ''), registry: which } : { file }
-      return signToo(authority, { what, key, out, isDryRun: dryRun })
+      const result = await signToo(authority, { what, key, out, isDryRun: dryRun })
+      return { ...result, publishers: await namedKeys(parts, result.signed.flatMap(keysIn)) }
     },
     admitFile: async ({ file }) => ({ facts: (await admitFile(authority, file)).facts })
   }
+}
+
+/** Whoever signed it or may, and the keys that it is about. */
+function keysIn({ signed, open, text }: Cosigned): readonly Principal[] {
+  const about: readonly string[] = text.match(/did:key:z6Mk[1-9A-HJ-NP-Za-km-z]+/g) ?? []
+  return [...signed, ...open, ...about.filter(isPrincipal)]
 }
 
 function conflictApi(parts: NodeParts): Pick<Api, 'conflictList' | 'resolve' | 'resolveFork' | 'proofExport'> {

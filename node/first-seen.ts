@@ -17,7 +17,8 @@ export interface Seeing {
  * When releases came here. What came with a registry that nobody here had seen before is no news of this hour:
  * everybody who follows a registry would have to wait otherwise. The first look ends when the registry was compared to the
  * end with somebody. Attack: a peer that never comes to an end, so that whatever it tells is part of the first look: that
- * lasts for an hour at most.
+ * lasts for an hour at most. Attack: a clock that was a year ahead when the registry came, after which all that comes in a year came before the
+ * end of that hour: nothing comes before the first fact.
  */
 export async function ownSightings(
   { clock, facts, sources }: Seeing,
@@ -28,7 +29,10 @@ export async function ownSightings(
   const looked = sources.lookedAt(registry)
   const isFirstLook = (time: number | undefined): boolean =>
     time === undefined ||
-    (genesis !== undefined && time <= genesis + LIMITS.policy.firstLookMs && (looked === undefined || time <= looked))
+    (genesis !== undefined &&
+      time >= genesis - LIMITS.clockSkewMs &&
+      time <= genesis + LIMITS.policy.firstLookMs &&
+      (looked === undefined || time <= looked))
   return ids.map((_, i) => {
     const time = seen[i]
     const since = time ?? looked ?? genesis ?? clock.now()

@@ -20,8 +20,12 @@ export async function policySuggest(
   })
 }
 
-async function auditedBefore(
-  { policy, view }: NodeParts,
+/** Other versions from which a delta would lead to this one, for these criteria. */
+export async function auditedBefore(
+  {
+    policy,
+    view
+  }: { readonly policy: Pick<NodeParts['policy'], 'attestations'>; readonly view: Pick<NodeParts['view'], 'find'> },
   candidate: Candidate,
   criteria: readonly string[]
 ): Promise<readonly Candidate[]> {
@@ -29,9 +33,11 @@ async function auditedBefore(
   const bases: Candidate[] = []
   for (const other of othersOf(candidate, await view.find(registry, name))) {
     const said = await policy.attestations(other)
-    const isGood = ({ type, followed, passed, marks }: (typeof said)[number]): boolean =>
-      type === 'audit' && followed && passed && criteria.every(mark => marks.includes(mark))
-    if (said.some(isGood)) bases.push(other)
+    const audits = said.filter(({ type, followed }) => type === 'audit' && followed)
+    const isGood = ({ passed, marks }: (typeof audits)[number]): boolean =>
+      passed && criteria.every(mark => marks.includes(mark))
+    // No chain leads through what somebody who is followed says is bad.
+    if (audits.some(isGood) && !audits.some(({ marks }) => marks.includes('failed'))) bases.push(other)
   }
   return bases
 }

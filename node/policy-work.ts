@@ -1,9 +1,10 @@
 import { isAbsolute, join, resolve } from 'node:path'
+import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { compilePolicy } from '../protocol/policy/evaluate.ts'
 import { presetPolicy } from '../protocol/policy/policy.ts'
-import type { Policy } from '../protocol/policy/policy.ts'
+import type { Policy, PolicyException, Reach } from '../protocol/policy/policy.ts'
 import { DEFAULT_PRESET, isPreset, presetRules } from '../protocol/policy/presets.ts'
 import type { Preset } from '../protocol/policy/presets.ts'
 import type { Rule } from '../protocol/policy/rule.ts'
@@ -21,7 +22,16 @@ export interface PolicyDiff {
   readonly added: readonly Rule[]
   readonly removed: readonly Rule[]
   readonly changed: readonly { readonly before: Rule; readonly after: Rule }[]
-  readonly exceptions: { readonly before: number; readonly after: number }
+  readonly exceptions: {
+    readonly before: number
+    readonly after: number
+    readonly added: readonly PolicyException[]
+    readonly removed: readonly PolicyException[]
+  }
+  /** Whose signed exceptions hold by one of them alone. */
+  readonly exceptionKeys: { readonly added: readonly Principal[]; readonly removed: readonly Principal[] }
+  readonly maxStaleHours: { readonly before: number; readonly after: number }
+  readonly reach: { readonly before: Reach; readonly after: Reach }
 }
 
 /** Compares two policies, rule by rule. Needs no node. */
@@ -38,7 +48,26 @@ export async function diffPolicies(before: string, after: string): Promise<Polic
       const other = fresh.get(rule.id)
       return other === undefined || isSame(rule, other) ? [] : [{ before: rule, after: other }]
     }),
-    exceptions: { before: a.exceptions.length, after: b.exceptions.length }
+    exceptions: {
+      before: a.exceptions.length,
+      after: b.exceptions.length,
+      ...missing(a.exceptions, b.exceptions)
+    },
+    exceptionKeys: missing(a.exceptionKeys, b.exceptionKeys),
+    maxStaleHours: { before: a.maxStaleHours, after: b.maxStaleHours },
+    reach: { before: a.reach, after: b.reach }
+  }
+}
+
+/** Attack: a change that lets somebody else make exceptions, or makes another one, beside rules that are all the same. */
+function missing<T>(
+  before: readonly T[],
+  after: readonly T[]
+): { readonly added: readonly T[]; readonly removed: readonly T[] } {
+  const [old, fresh] = [before, after].map(list => new Set(list.map(one => JSON.stringify(one))))
+  return {
+    added: after.filter(one => old?.has(JSON.stringify(one)) !== true),
+    removed: before.filter(one => fresh?.has(JSON.stringify(one)) !== true)
   }
 }
 

@@ -1,6 +1,8 @@
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { Policy } from '../protocol/policy/policy.ts'
 import { authoring } from './authority-api.ts'
+import { namedKeys } from './named-keys.ts'
 import type { NodeParts } from './parts.ts'
 import { readPolicyText } from './policy-files.ts'
 import { readPublished } from './registry-policies.ts'
@@ -30,7 +32,18 @@ export function registryPolicyApi(parts: NodeParts): Pick<Api, 'policyPublish' |
     policyShow: async ({ registry: which }) => {
       const entry = registries.find(which)
       const { policies } = authorityOf(gate, entry.id)
-      return { alias: entry.alias, registry: entry.id, policies: policies.map(one => shown(entry, one)) }
+      const publishers = await namedKeys(
+        parts,
+        policies.map(({ by }) => by)
+      )
+      const { compilePolicy } = await import('../protocol/policy/evaluate.ts')
+      const isSound = (policy: Policy): void => void compilePolicy(`registry ${entry.alias}`, policy)
+      return {
+        alias: entry.alias,
+        registry: entry.id,
+        policies: policies.map(one => shown(entry, one, isSound)),
+        publishers
+      }
     }
   }
 }
@@ -62,10 +75,17 @@ async function assertMeans(
   })
 }
 
-function shown(entry: { readonly alias: string }, one: Pick<PublishedPolicy, 'by' | 'fact' | 'text'>): PublishedPolicy {
+/** `compile`: what is found wrong only when a release is judged is told here, too. */
+function shown(
+  entry: { readonly alias: string },
+  one: Pick<PublishedPolicy, 'by' | 'fact' | 'text'>,
+  compile: (policy: Policy) => void
+): PublishedPolicy {
   if (one.text === '') return { ...one, digest: null, rules: 0, reach: 'registry', fault: null }
   try {
-    const { digest, rules, reach } = readPublished(entry, one)
+    const policy = readPublished(entry, one)
+    compile(policy)
+    const { digest, rules, reach } = policy
     return { ...one, digest, rules: rules.length, reach, fault: null }
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error

@@ -3,6 +3,7 @@ import type { RegistryId } from '../protocol/cid.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { registryNameFault } from '../protocol/payload.ts'
 import { filing } from './authority-api.ts'
+import { namedKeys } from './named-keys.ts'
 import type { NodeParts } from './parts.ts'
 import type { PrivateSwarm } from './private-swarms.ts'
 import { createRegistry } from './registry-setup.ts'
@@ -33,7 +34,10 @@ export function swarmApi(parts: NodeParts): Pick<Api, keyof SwarmMethods> {
       const { authority } = state
       const sight = { authority, members, self: parts.author.principal, now: parts.clock.now() }
       const connected = new Set(connectedTo(parts, swarm))
-      return { registry, alias, ...listMembers(sight, { facts: await state.factsOf('registry'), connected }) }
+      const found = listMembers(sight, { facts: await state.factsOf('registry'), connected })
+      const inviting = [...found.members.map(({ invite: by }) => by), ...found.invites]
+      const keys = [...found.members.map(({ key }) => key), ...inviting.flatMap(one => one?.by ?? [])]
+      return { registry, alias, ...found, publishers: await namedKeys(parts, keys) }
     },
     expel: params => expelMember(parts, params),
     swarmRotate: async ({ registry: which, overlap, key }) => {

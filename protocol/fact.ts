@@ -35,6 +35,11 @@ export const FACT_TYPES = [
 ] as const
 export type FactType = (typeof FACT_TYPES)[number]
 
+/** Whether it is remembered when facts of a type came: of releases, whose age is asked for, and of what a registry begins with. */
+export function isDatedType(type: FactType): boolean {
+  return type === 'release' || type === 'genesis'
+}
+
 /**
  * The signed body of a fact, docs/spec/fact.md section 2. `payload` is the deterministic dag-cbor of one of the
  * shapes in `payload.ts`, kept as bytes so that nobody reads it before the signature holds.

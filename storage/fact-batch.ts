@@ -6,7 +6,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import type { Item, ItemSet } from '../protocol/sync/item-set.ts'
 import { DigestSum, digestIn } from './fact-digest.ts'
 import type { FactHead } from './fact-head.ts'
-import { decodeEntry, encodeEntry, encodeNames, encodeTime, flag, KEYS, readFact } from './fact-records.ts'
+import { decodeEntry, encodeEntry, encodeNames, encodeTime, flag, isDatedFact, KEYS, readFact } from './fact-records.ts'
 import type { FactWrite } from './fact-records.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
@@ -88,23 +88,28 @@ class Plan {
   join(fact: FactWrite): void {
     this.#enter(fact)
     this.#writings(fact)
-    const { now } = this.#ground
-    if (fact.isDated !== true || now === undefined) return
-    this.#ops.push({ type: 'put', key: KEYS.seen(this.#registry, fact.id), value: encodeTime(now) })
+    if (fact.isDated === true) this.#date(fact.id)
   }
 
   async moveBack(moves: readonly FactMove[]): Promise<void> {
     if (moves.length === 0) return
     const registry = this.#registry
     const found = await this.#ground.kv.getMany(
-      moves.flatMap(move => [KEYS.cutId(registry, move.id), KEYS.cut(registry, move)])
+      moves.flatMap(move => [KEYS.cutId(registry, move.id), KEYS.cut(registry, move), KEYS.seen(registry, move.id)])
     )
     for (const [index, { id, subject }] of moves.entries()) {
-      const [entry, bytes] = [found[2 * index], found[2 * index + 1]]
+      const [entry, bytes, seen] = found.slice(3 * index, 3 * index + 3)
       if (entry === undefined || bytes === undefined) continue
       this.#forgetOutside({ id, subject }, bytes.length)
       this.#enter({ id, subject, time: decodeEntry(entry).time, bytes })
+      // Attack: who was revoked publishes on, and all of it is old when the revocation falls. What came while it was cut comes now.
+      if (seen === undefined && isDatedFact(bytes)) this.#date(id)
     }
+  }
+
+  #date(id: FactId): void {
+    const { now } = this.#ground
+    if (now !== undefined) this.#ops.push({ type: 'put', key: KEYS.seen(this.#registry, id), value: encodeTime(now) })
   }
 
   async moveOut(moves: readonly FactMove[]): Promise<void> {

@@ -3,7 +3,7 @@ import type { FactId, RegistryId } from '../protocol/cid.ts'
 import { parsePrincipal } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
 import { RegistryError } from '../protocol/errors.ts'
-import { parseEnvelope } from '../protocol/fact.ts'
+import { isDatedType, parseEnvelope } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { namedKeys, parsePayload } from '../protocol/payload.ts'
@@ -130,6 +130,16 @@ export function readFact(bytes: Uint8Array, wanted: { id: string; subject: strin
     return { id, subject, author, time, bytes, names: namedKeys(parsePayload(body)) }
   } catch (error) {
     if (error instanceof RegistryError) return undefined
+    throw error
+  }
+}
+
+/** Whether it is remembered when it came. */
+export function isDatedFact(bytes: Uint8Array): boolean {
+  try {
+    return isDatedType(parseEnvelope(bytes).body.type)
+  } catch (error) {
+    if (error instanceof RegistryError) return false
     throw error
   }
 }

@@ -11,6 +11,7 @@ import { leftText, shortKey, spanText, timeText } from './member-key.ts'
 import { countOf, report, table } from './print.ts'
 import { argument, listOption, textOption, withNode, withProgress } from './run.ts'
 import type { Options, Session } from './run.ts'
+import { namedText } from './publisher-text.ts'
 import { fileLines, signingParams, textParam } from './signed.ts'
 import { gutter, nextStep, under } from './style.ts'
 import { swarmNotes } from './swarm-text.ts'
@@ -33,7 +34,8 @@ export interface MemberTable {
 }
 
 export function memberLines(shown: ShownMembers, { swarms, now, isFull }: MemberTable): readonly string[] {
-  const keyText = isFull ? (key: string): string => key : shortKey
+  const whole = isFull ? (key: string): string => key : shortKey
+  const keyText = (key: string): string => namedText(key, whole(key), shown.publishers)
   return [
     ...table([
       ['MEMBER', 'ROLES', 'CERTIFICATE', 'SEEN', 'INVITED BY'],

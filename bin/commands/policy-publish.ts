@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { RegistryError } from '../../protocol/errors.ts'
 import { report, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { authoredLines, signingParams, textParam } from './signed.ts'
@@ -27,7 +28,7 @@ export async function show(session: Session, options: Options): Promise<void> {
   const result = await withNode(session, { network: false }, client =>
     client.call('policyShow', textParam(options, 'registry'), { signal: session.signal })
   )
-  const { alias, policies } = result
+  const { alias, policies, publishers } = result
   const inForce = policies.filter(({ text }) => text !== '')
   report(session, result, () => [
     ...(inForce.length === 0 ? [gutter('Policy', safe(`${alias} has published none`), 'same')] : []),
@@ -36,7 +37,7 @@ export async function show(session: Session, options: Options): Promise<void> {
         'Policy',
         safe(`${alias}  ${rules} rules over ${reach === 'all' ? 'all that its members install' : 'its releases'}`)
       ),
-      under(safe(`signed by ${by}`)),
+      under(safe(`signed by ${keyText(by, publishers)}`)),
       under(fact),
       ...(fault === null ? [under(`digest ${digest ?? ''}`)] : [gutter('Refused', safe(fault), 'note')]),
       ...text

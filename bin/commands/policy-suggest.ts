@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { RegistryError } from '../../protocol/errors.ts'
-import { isDay } from '../../protocol/policy/day.ts'
+import { endOfDay, isDay } from '../../protocol/policy/day.ts'
 import type { Exemption } from '../../node/policy-work.ts'
 import type { SuggestedAudit, SuggestedExemption } from '../../node/services/policy/methods.ts'
 import { countOf, report, safe } from './print.ts'
@@ -63,6 +63,7 @@ function writtenTerms(options: Options): Terms | undefined {
     })
   if (!isDay(until))
     throw new RegistryError('USAGE', `--until ${until} is not a day`, { next: 'write it as 2026-12-31' })
+  if (endOfDay(until) <= Date.now()) throw new RegistryError('USAGE', `--until ${until} is over`)
   return { until, who, reason: textOption(options, 'reason') ?? '' }
 }
 

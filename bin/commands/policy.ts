@@ -1,7 +1,10 @@
 import { resolve } from 'node:path'
 import type { ReleaseVerdict } from '../../protocol/policy/evaluate.ts'
 import { isPreset } from '../../protocol/policy/presets.ts'
+import type { PolicyException } from '../../protocol/policy/policy.ts'
 import type { Rule } from '../../protocol/policy/rule.ts'
+import { shortNameOf } from '../../protocol/package-name.ts'
+import type { PolicyDiff } from '../../node/policy-work.ts'
 import { ERROR_CODES, RegistryError } from '../../protocol/errors.ts'
 import type { ShownPolicy, ShownRule, ShownVerdict } from '../../node/services/policy/methods.ts'
 import { countOf, report, safe } from './print.ts'
@@ -72,19 +75,46 @@ export async function init(session: Session, options: Options): Promise<void> {
 export async function diff(session: Session, args: readonly string[]): Promise<void> {
   const { diffPolicies } = await import('../../node/policy-work.ts')
   const result = await diffPolicies(argument(args, 0), argument(args, 1))
-  const { added, removed, changed, exceptions } = result
-  const isSame = added.length + removed.length + changed.length === 0
-  report(session, result, () => [
+  const { added, removed, changed } = result
+  const lines = [
     ...removed.map(rule => ruleText('-', rule)),
     ...added.map(rule => ruleText('+', rule)),
-    ...changed.flatMap(({ before, after }) => [ruleText('-', before), ruleText('+', after)]),
-    ...(exceptions.before === exceptions.after ? [] : [`exceptions: ${exceptions.before} -> ${exceptions.after}`]),
-    ...(isSame ? ['The rules are the same'] : [])
-  ])
+    ...changed.flatMap(({ before, after }) => [ruleText('-', before, after), ruleText('+', after, before)]),
+    ...termLines(result)
+  ]
+  report(session, result, () => (lines.length === 0 ? ['The policies say the same'] : lines))
 }
 
-function ruleText(sign: '+' | '-', { id, action, when, require: required }: Rule): string {
-  return safe(`${sign} ${id} (${action})${when === undefined ? '' : ` where ${when}`}: ${oneLine(required)}`)
+/** What stands beside the rules: who is excused, by whom, and what is called stale. */
+function termLines({ exceptions, exceptionKeys, maxStaleHours, reach }: PolicyDiff): readonly string[] {
+  const changed = (name: string, { before, after }: { before: string; after: string }): readonly string[] =>
+    before === after ? [] : [`- ${name}: ${before}`, `+ ${name}: ${after}`]
+  return [
+    ...exceptions.removed.map(one => exceptionText('-', one)),
+    ...exceptions.added.map(one => exceptionText('+', one)),
+    ...exceptionKeys.removed.map(key => `- exceptions by ${key}`),
+    ...exceptionKeys.added.map(key => `+ exceptions by ${key}`),
+    ...changed('max-staleness', {
+      before: `${maxStaleHours.before}h`,
+      after: `${maxStaleHours.after}h`
+    }),
+    ...changed('reach', reach)
+  ]
+}
+
+function exceptionText(
+  sign: '+' | '-',
+  { rule, registry, name, version, until, who, reason }: PolicyException
+): string {
+  const about = `${registry}:${name === undefined ? '*' : shortNameOf(name)}${version === undefined ? '' : `@${version}`}`
+  return safe(`${sign} exception from ${rule} for ${about} until ${until} by ${who}: ${reason}`)
+}
+
+/** `other`: where only what it says is different, that is shown. */
+function ruleText(sign: '+' | '-', rule: Rule, other?: Rule): string {
+  const { id, action, when, require: required, message } = rule
+  const told = other !== undefined && other.message !== message ? ` (${message})` : ''
+  return safe(`${sign} ${id} (${action})${when === undefined ? '' : ` where ${when}`}: ${oneLine(required)}${told}`)
 }
 
 const VERDICTS: Readonly<Record<ReleaseVerdict['verdict'], string>> = {

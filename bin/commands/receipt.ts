@@ -29,21 +29,31 @@ export async function verify(session: Session, args: readonly string[]): Promise
 /** `ggen-node receipt diff`. */
 export async function diff(session: Session, args: readonly string[]): Promise<void> {
   const { of, ...result } = await diffReceiptFiles(argument(args, 0), argument(args, 1))
-  const { onlyInA, onlyInB, different, policies } = result
-  const isSame = [onlyInA, onlyInB, different, policies.a, policies.b].every(list => list.length === 0)
+  const { onlyInA, onlyInB, different, policies, exceptions } = result
+  const lists = [onlyInA, onlyInB, different, policies.a, policies.b, exceptions.a, exceptions.b]
+  const isSame = lists.every(list => list.length === 0)
   report(session, { same: isSame, ...result, by: of.map(({ by }) => by) }, () =>
     [
-      ...onlyInA.map(one => `- ${nameOf(one)}`),
-      ...onlyInB.map(one => `+ ${nameOf(one)}`),
+      // Attack: a package of the same name from another registry. What is called alike is told apart by the id of that.
+      ...onlyInA.map(one => `- ${nameOf(one)}  ${one.registry}`),
+      ...onlyInB.map(one => `+ ${nameOf(one)}  ${one.registry}`),
       ...different.map(({ a, b }) => `~ ${nameOf(a)} ${a.root} -> ${nameOf(b)} ${b.root}`),
       ...policies.a.map(policy => `- policy ${policy}`),
       ...policies.b.map(policy => `+ policy ${policy}`),
+      ...exceptions.a.map(one => `- ${excusedText(one)}`),
+      ...exceptions.b.map(one => `+ ${excusedText(one)}`),
       ...(isSame ? ['The same packages by the same policies'] : [])
     ].map(safe)
   )
 }
 
-function nameOf({ name, version }: ReceiptPackage): string {
+type Excused = Awaited<ReturnType<typeof diffReceiptFiles>>['exceptions']['a'][number]
+
+function excusedText({ rule, policy, until, who, reason, ...one }: Excused): string {
+  return `exception of ${nameOf(one)} from ${rule} (${policy}) until ${until} by ${who}: ${reason}`
+}
+
+function nameOf({ name, version }: Pick<ReceiptPackage, 'name' | 'version'>): string {
   return `${shortNameOf(name)}@${version}`
 }
 

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path'
 import type { AdmittedFact } from '../../node/services/authority/fact-files.ts'
 import type { SignResult } from '../../node/services/authority/cosign.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { countOf, report, safe } from './print.ts'
+import { namedIn } from './publisher-text.ts'
 import { argument, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { fileLines, neededLines, signingParams, textParam } from './signed.ts'
@@ -22,21 +24,24 @@ export async function sign(session: Session, args: readonly string[], options: O
   report(session, result, () => signLines(result, dryRun))
 }
 
-function signLines({ signed, admitted, file }: SignResult, dryRun: boolean): readonly string[] {
+export function signLines(
+  { signed, admitted, file, publishers }: SignResult & { readonly publishers: readonly NamedKey[] },
+  dryRun: boolean
+): readonly string[] {
   const waiting = signed.filter(({ counts, missing }) => !counts && missing > 0)
   return [
     ...(admitted.length === 0 ? [] : admissionLines(admitted)),
     ...signed.flatMap(({ text, fact, cosign, counts }) => [
       gutter(
         dryRun ? 'Would sign' : cosign === null ? 'Unchanged' : 'Signed',
-        safe(text),
+        namedIn(safe(text), publishers),
         cosign === null ? 'same' : 'done'
       ),
       under(fact),
       ...(counts ? [gutter('Counts', 'enough owners have signed it')] : [])
     ]),
     ...fileLines(file),
-    ...(dryRun ? [] : neededLines(waiting, file))
+    ...(dryRun ? [] : neededLines(waiting, file, publishers))
   ]
 }
 

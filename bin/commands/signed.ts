@@ -2,7 +2,9 @@ import { resolve } from 'node:path'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { Authored } from '../../node/services/authority/methods.ts'
 import type { Awaiting } from '../../node/services/authority/awaiting.ts'
+import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import { countOf, safe } from './print.ts'
+import { keyText } from './publisher-text.ts'
 import { textOption } from './run.ts'
 import type { Options } from './run.ts'
 import { gutter, under } from './style.ts'
@@ -53,7 +55,11 @@ export function fileLines(file: string | null): readonly string[] {
 }
 
 /** What is still needed, and how to get it. */
-export function neededLines(waiting: readonly Awaiting[], file: string | null): readonly string[] {
+export function neededLines(
+  waiting: readonly Awaiting[],
+  file: string | null,
+  publishers: readonly NamedKey[] = []
+): readonly string[] {
   const [first] = waiting
   if (first === undefined) return []
   const { missing, needed, open } = first
@@ -63,7 +69,7 @@ export function neededLines(waiting: readonly Awaiting[], file: string | null): 
       : `ggen-node sign ${safe(file)} on their side: send it to them`
   return [
     gutter('Needs', `${missing} more of ${needed} owners: ${how}`, 'note'),
-    ...open.slice(0, 8).map(under),
+    ...open.slice(0, 8).map(key => under(keyText(key, publishers))),
     ...(open.length > 8 ? [under(`and ${countOf(open.length - 8, 'other')}`)] : [])
   ]
 }

@@ -4,6 +4,7 @@ import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import { isEdit } from '../../protocol/document/counted.ts'
+import { isDatedType } from '../../protocol/fact.ts'
 import type { Subject } from '../../protocol/fact.ts'
 import { foldSubject } from '../../protocol/fold-subject.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -244,8 +245,7 @@ async function waitingFor({ named, registry }: Draft, store: ViewStore): Promise
 function toWrite({ fact, bytes }: AcceptedFact): FactWrite {
   const { id, body, payload } = fact
   const { type, subject, author, time } = body
-  const isDated = type === 'release' || type === 'genesis'
-  return { id, subject, author, time, bytes, names: namedKeys(payload), isDated }
+  return { id, subject, author, time, bytes, names: namedKeys(payload), isDated: isDatedType(type) }
 }
 
 function outsideOf(sides: ReadonlyMap<Subject, Known>): (item: AcceptedFact) => boolean {

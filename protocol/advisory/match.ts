@@ -1,9 +1,9 @@
-import semver from 'semver'
-import { LIMITS } from '../limits.ts'
 import type { Ecosystem } from '../package-name.ts'
 import { orderingOf } from '../version.ts'
 import type { Version } from '../version.ts'
 import type { OsvEvent, OsvRange } from './osv.ts'
+import { comparePlace, placeIn, placeOf } from './place.ts'
+import type { Place } from './place.ts'
 
 /** What a record says of one package. */
 export interface AffectedVersions {
@@ -17,8 +17,12 @@ export interface AffectedVersions {
  * here cannot order (`unordered` tells of those).
  */
 export function isAffected(version: Version, { versions, ranges }: AffectedVersions, ecosystem: Ecosystem): boolean {
-  if (versions.some(one => one === version || readVersion(one, ecosystem) === version)) return true
-  return ranges.some(range => isInRange(version, range, ecosystem))
+  const at = placeOf(version, ecosystem)
+  const isIt = (one: string): boolean => {
+    const named = placeIn(one, ecosystem)
+    return one === version || (named !== undefined && comparePlace(named, at) === 0)
+  }
+  return versions.some(isIt) || ranges.some(range => isInRange(at, range, ecosystem))
 }
 
 /** Ranges of versions that nobody here can order: they are shown and match nothing. */
@@ -32,7 +36,11 @@ export function lowestFixed(version: Version, affected: AffectedVersions, ecosys
   const fixed = affected.ranges
     .filter(({ type }) => type !== 'GIT')
     .flatMap(({ events }) => events)
-    .flatMap(([kind, at]) => (kind === 'fixed' ? (readVersion(at, ecosystem) ?? []) : []))
+    // Where none of ours is, as behind 1.0.0 and before all that comes next, no version can be named.
+    .flatMap(([kind, text]) => {
+      const place = kind === 'fixed' ? placeIn(text, ecosystem) : undefined
+      return place?.behind.every(far => far === 0) === true ? place.at : []
+    })
   return fixed
     .filter(at => compare(at, version) > 0)
     .toSorted(compare)
@@ -40,22 +48,22 @@ export function lowestFixed(version: Version, affected: AffectedVersions, ecosys
 }
 
 /** `0` is before every version, `*` behind every one. */
-type Place = Version | 'first' | 'last'
+type End = Place | 'first' | 'last'
 
 interface Event {
   readonly kind: OsvEvent[0]
-  readonly at: Place
+  readonly at: End
 }
 
-function isInRange(version: Version, range: OsvRange, ecosystem: Ecosystem): boolean {
+function isInRange(version: Place, range: OsvRange, ecosystem: Ecosystem): boolean {
   if (range.type === 'GIT') return false
   const events = orderedEvents(range, ecosystem)
   if (events === undefined) return false
   const limits = events.filter(({ kind }) => kind === 'limit')
-  if (limits.length > 0 && !limits.some(({ at }) => comparePlaces(version, at, ecosystem) < 0)) return false
+  if (limits.length > 0 && !limits.some(({ at }) => compareEnds(version, at) < 0)) return false
   let affected = false
   for (const { kind, at } of events) {
-    const order = comparePlaces(version, at, ecosystem)
+    const order = compareEnds(version, at)
     if (kind === 'introduced' && order >= 0) affected = true
     else if (kind === 'fixed' && order >= 0) affected = false
     else if (kind === 'last_affected' && order > 0) affected = false
@@ -67,36 +75,25 @@ function isInRange(version: Version, range: OsvRange, ecosystem: Ecosystem): boo
 function orderedEvents({ events }: OsvRange, ecosystem: Ecosystem): readonly Event[] | undefined {
   const placed: Event[] = []
   for (const [kind, text] of events) {
-    const at = placeOf(kind, text, ecosystem)
+    const at = endOf(kind, text, ecosystem)
     if (at === undefined) return undefined
     placed.push({ kind, at })
   }
-  return placed.toSorted((a, b) => comparePlaces(a.at, b.at, ecosystem) || TURNS[a.kind] - TURNS[b.kind])
+  return placed.toSorted((a, b) => compareEnds(a.at, b.at) || TURNS[a.kind] - TURNS[b.kind])
 }
 
 /** At one version: a record that is fixed where it is introduced contradicts itself, and warns once too often. */
 const TURNS: Readonly<Record<OsvEvent[0], number>> = { fixed: 0, introduced: 1, last_affected: 2, limit: 3 }
 
-function placeOf(kind: OsvEvent[0], text: string, ecosystem: Ecosystem): Place | undefined {
+function endOf(kind: OsvEvent[0], text: string, ecosystem: Ecosystem): End | undefined {
   if (kind === 'introduced' && text === '0') return 'first'
   if (kind === 'limit' && text === '*') return 'last'
-  return readVersion(text, ecosystem)
+  return placeIn(text, ecosystem)
 }
 
-function comparePlaces(a: Place, b: Place, ecosystem: Ecosystem): number {
+function compareEnds(a: End, b: End): number {
   if (a === b) return 0
   if (a === 'first' || b === 'last') return -1
   if (a === 'last' || b === 'first') return 1
-  return orderingOf(ecosystem).compare(a, b)
-}
-
-/**
- * A version as somebody outside wrote it, in our spelling: without build metadata, which orders nothing, and of Go without
- * the `v`. Undefined for what the ordering does not know: `1.0`, `2024a`.
- */
-export function readVersion(text: string, ecosystem: Ecosystem): Version | undefined {
-  if (text.length > LIMITS.names.versionChars) return undefined
-  const bare = ecosystem === 'go' ? text.replace(/^v/, '') : text
-  const parsed = /^\d/.test(bare) ? semver.parse(bare) : null
-  return parsed === null ? undefined : (parsed.version as Version)
+  return comparePlace(a, b)
 }

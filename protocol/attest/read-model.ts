@@ -118,8 +118,7 @@ export function attestationsOf(
   said: readonly SaidOf[],
   options: ReadOptions
 ): readonly AttestationRecord[] {
-  const known = new Set<string>()
-  return said.flatMap(one => {
+  const records = said.flatMap(one => {
     const { attestations, setAside } = foldAttestations(one.subject, one.authority, one.set)
     const views = new Map(attestations.map(view => [view.fact, view]))
     const faults = new Map(setAside.map(({ fact, reason }) => [fact, reason]))
@@ -127,9 +126,41 @@ export function attestationsOf(
     return [...one.set, ...one.cut].filter(isAttestation).map(fact => {
       const view = views.get(fact.id)
       const fault = view === undefined ? (faults.get(fact.id) ?? 'cut') : undefined
-      return recordOf({ ...one, fact, view, fault, standing, known, release, options })
+      return recordOf({ ...one, fact, view, fault, standing, release, options })
     })
   })
+  return withDuplicates(records)
+}
+
+/** A record, and what is alike in two that say the same. */
+interface Saying {
+  readonly record: AttestationRecord
+  readonly same: string
+}
+
+/**
+ * Of what one key says twice in a registry, in the same words, what it said last is kept: who found something to be good, then bad, then
+ * good has said so. Attack: somebody who shows the first of it again, as if it were said now. What is relayed has no time of its author,
+ * so it is kept where there is nothing else. What does not count keeps nothing else from counting.
+ */
+function withDuplicates(records: readonly Saying[]): readonly AttestationRecord[] {
+  const kept = new Map<string, AttestationRecord>()
+  for (const { record, same } of records) {
+    const known = kept.get(same)
+    if (record.counts && (known === undefined || isRather(record, known))) kept.set(same, record)
+  }
+  return records.map(({ record, same }) => {
+    const { marks, fact } = record
+    const other = kept.get(same)
+    if (other === undefined || other.fact === fact) return record
+    return { ...record, marks: [...marks, 'duplicate'], counts: false }
+  })
+}
+
+function isRather(a: AttestationRecord, b: AttestationRecord): boolean {
+  const [isRelayed, wasRelayed] = [a, b].map(({ marks }) => marks.includes('relayed'))
+  if (isRelayed !== wasRelayed) return wasRelayed === true
+  return a.time === b.time ? a.fact < b.fact : a.time > b.time
 }
 
 interface Reading extends Pick<SaidOf, 'registry' | 'authority'> {
@@ -138,14 +169,12 @@ interface Reading extends Pick<SaidOf, 'registry' | 'authority'> {
   /** Why it does not count; `cut`: it is outside the set. */
   readonly fault: AttestationFault | 'cut' | undefined
   readonly standing: (key: Principal) => boolean
-  /** Statements that were met before. */
-  readonly known: Set<string>
   readonly release: ReleaseBytes
   readonly options: ReadOptions
 }
 
-function recordOf(reading: Reading): AttestationRecord {
-  const { fact, registry, view, known, release } = reading
+function recordOf(reading: Reading): Saying {
+  const { fact, registry, view, release } = reading
   const { body, payload } = fact
   const { keys, statement, dsse } = payload.value
   const { author } = body
@@ -159,12 +188,9 @@ function recordOf(reading: Reading): AttestationRecord {
   if (isFromTheFuture(reading, said.summary)) marks.add('from-the-future')
   if (issuer !== author) marks.add('relayed')
   if (view?.marks.includes('forked-author') === true) marks.add('forked-author')
-  if (known.has(same)) marks.add('duplicate')
   const sorted = [...marks]
   const counts = sorted.every(isBearable)
-  // What does not count keeps nothing else from counting.
-  if (counts) known.add(same)
-  return {
+  const record: AttestationRecord = {
     fact: fact.id,
     type: said.type,
     predicateType: said.predicateType,
@@ -180,6 +206,7 @@ function recordOf(reading: Reading): AttestationRecord {
     content: said.content,
     time: body.time
   }
+  return { record, same }
 }
 
 function standingMarks({ fact, fault, authority, standing }: Reading): readonly AttestationMark[] {

@@ -12,6 +12,8 @@ export interface Condition {
   readonly text: string
   /** The facts that it reads: `age.hours`, `attestations`. */
   readonly reads: readonly string[]
+  /** How many steps it takes at most, of whatever is judged. */
+  readonly steps: number
   /** @throws whatever the library throws when it can't be evaluated */
   evaluate(context: Context): unknown
 }
@@ -35,7 +37,7 @@ const CLASSES = Object.fromEntries(GROUPS.map(group => [group, class extends Fac
  *
  * Bounds: an expression is short, shallow, and calls nothing but the functions of the schema, of which none can be made to run
  * long. Attack: `matches` with a pattern that never ends on a text that a stranger wrote. Lists hold at most `listed` entries,
- * and walks over lists lie in one another at most `nesting` deep.
+ * walks over lists lie in one another at most `nesting` deep, and nothing makes lists or texts longer than they were.
  */
 export class Engine {
   readonly #environment = environment()
@@ -50,9 +52,10 @@ export class Engine {
       const walk = walked(parsed.ast, where)
       const { valid, type, error } = parsed.check()
       if (!valid) throw invalid(`${where}: ${oneLine(error)}`, undefined, error)
+      assertBounded(parsed.ast, where)
       // Attack: a rule that gives a text or a number denies nothing in a program that looks for false.
       if (type !== 'bool') throw invalid(`${where} gives ${type ?? 'nothing'}, and a rule must give true or false`)
-      return { text, reads: walk, evaluate: context => parsed(context) as unknown }
+      return { text, reads: walk, steps: stepsOf(parsed.ast), evaluate: context => parsed(context) as unknown }
     } catch (cause) {
       if (isRegistryError(cause)) throw cause
       throw invalid(`${where}: ${oneLine(cause)}`, undefined, cause)
@@ -149,6 +152,56 @@ function walked(root: ASTNode, where: string): readonly string[] {
   visit(root, new Set(), 0)
   return [...reads].toSorted()
 }
+
+/** What the library knows of a node once it was checked. Where it says nothing, nothing is let through. */
+interface CheckedType {
+  readonly name: string
+  readonly kind: string
+  readonly valueType?: CheckedType
+}
+
+/**
+ * Refuses what makes a value larger than the facts and the text of the rule are. Attack: a policy that comes with a repository, or of a
+ * registry of strangers, which says `[attestations].map(l, l + l + l + l).map(l, …)`: seven such words fill the memory of whoever
+ * reads it. So `+` adds numbers alone, and no list holds lists: then nothing that a walk gives can be walked over further down.
+ */
+function assertBounded(node: ASTNode, where: string): void {
+  const { checkedType: type } = node as { readonly checkedType?: CheckedType }
+  if (node.op === '+' && !NUMBERS.has(type?.name ?? '')) {
+    throw invalid(`${where} adds what are no numbers, which a rule may not`)
+  }
+  if (node.op === 'map') throw invalid(`${where} makes a map, which a rule may not`)
+  if (type?.kind === 'list' && MANY.has(type.valueType?.kind ?? 'dyn')) {
+    throw invalid(`${where} makes a list of lists, which a rule may not`)
+  }
+  for (const child of childrenOf(node)) assertBounded(child, where)
+}
+
+/** A node is a step; what looks at each entry of a list is as many as a list has at most, within one another many times so many. */
+function stepsOf(node: ASTNode): number {
+  const call = callOf(node)
+  if (call !== undefined && MACROS.has(call.name)) {
+    const { receiver, args } = call
+    const over = receiver === undefined ? LIMITS.listed : entriesOf(receiver)
+    return 1 + (receiver === undefined ? 0 : stepsOf(receiver)) + over * sum(args.slice(1).map(stepsOf))
+  }
+  const below = childrenOf(node)
+  // An equation, `in`, `issuers`: each entry of the lists is looked at.
+  return 1 + sum(below.map(stepsOf)) + sum(node.op === 'list' ? [] : below.map(entriesOf))
+}
+
+/** 0 of what is no list. */
+function entriesOf(node: ASTNode): number {
+  if (node.op === 'list') return node.args.length
+  return (node as { readonly checkedType?: CheckedType }).checkedType?.kind === 'list' ? LIMITS.listed : 0
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, one) => all + one, 0)
+}
+
+const NUMBERS = new Set(['int', 'uint', 'double'])
+const MANY = new Set(['list', 'map', 'dyn'])
 
 const MACROS = new Set(['exists', 'all', 'exists_one', 'filter', 'map'])
 

@@ -4,7 +4,9 @@ import type { Condition, Context } from './engine.ts'
 import type { Excuse } from './exception.ts'
 import { factTexts } from './fact-text.ts'
 import type { FactText } from './fact-text.ts'
+import { POLICY_LIMITS as LIMITS } from './limits.ts'
 import type { Policy } from './policy.ts'
+import { invalid } from './rule.ts'
 import type { Rule } from './rule.ts'
 import type { ReleaseFacts } from './schema.ts'
 
@@ -49,10 +51,14 @@ export interface ReleaseVerdict {
 
 /** @throws RegistryError POLICY_INVALID */
 export function compilePolicy(name: string, policy: Policy, engine: Engine = new Engine()): CompiledPolicy {
+  let steps = 0
   const rules = policy.rules.map(rule => {
     const where = `${name}: rule ${rule.id}`
     const when = rule.when === undefined ? undefined : engine.condition(rule.when, `${where}: when`)
     const condition = engine.condition(rule.require, `${where}: require`)
+    steps += condition.steps + (when?.steps ?? 0)
+    // Attack: a registry of strangers whose policy stops whoever installs from it for a minute with each release.
+    if (steps > LIMITS.steps) throw invalid(`${where}: the rules up to here take more than ${LIMITS.steps} steps`)
     return { rule, when, condition, reads: [...new Set([...(when?.reads ?? []), ...condition.reads])] }
   })
   return { name, policy, rules }

@@ -235,9 +235,9 @@ function readPackage(text: string, where: string): Pick<PolicyException, 'name' 
   }
 }
 
-/** A day of TOML, or the same as a text. @throws RegistryError POLICY_INVALID */
+/** A day of TOML, or the same as a text; a time of a day would be taken for all of it. @throws RegistryError POLICY_INVALID */
 function readDay(value: unknown, where: string): string {
-  const text = value instanceof Date ? value.toISOString().slice(0, 10) : value
+  const text = value instanceof Date ? value.toISOString() : value
   if (typeof text === 'string' && isDay(text)) return text
   throw invalid(`${where}: until ${shown(value)} is not a day`, 'write it as 2026-12-31')
 }

@@ -238,6 +238,24 @@ describe('audit', () => {
     expect(await refusal(bob.node.call('audit', same))).toMatchObject({ code: 'USAGE' })
   })
 
+  test('of who changes his mind and back again is heard as he said last, and the same twice is said once', async () => {
+    const reference = 'acme:alpha'
+    await bob.node.call('trustAdd', { what: bob.key, purpose: 'audits' })
+    const say = async (failed: boolean) => (await bob.node.call('audit', { ...order, reference, failed })).isNew
+    const verdict = async () => {
+      const { rules } = await bob.node.call('policyExplain', { reference, project: files })
+      return rules.find(({ code }) => code === 'audit-failed')
+    }
+    for (const failed of [false, true, false, true]) {
+      expect(await say(failed)).toBe(true)
+      expect(await say(failed)).toBe(false)
+      expect((await verdict())?.outcome).toBe(failed ? 'deny' : 'passed')
+    }
+    // That two others pass it would help nobody.
+    expect((await verdict())?.forward).toContain('no auditor who is followed has found to be bad')
+    await bob.node.call('trustRemove', { what: bob.key, purpose: 'audits' })
+  })
+
   test('by whom several registries were made says in which', async () => {
     await ann.node.call('registryCreate', { name: 'second' })
     expect(await refusal(ann.node.call('audit', { ...order, reference: 'acme:beta' }))).toMatchObject({ code: 'USAGE' })

@@ -6,9 +6,12 @@ import { waitingLines } from '../../bin/commands/curate.ts'
 import { conflictLines, settlePackage } from '../../bin/commands/document-text.ts'
 import { installLines } from '../../bin/commands/install.ts'
 import { keyText } from '../../bin/commands/publisher-text.ts'
+import { shortKey } from '../../bin/commands/member-key.ts'
+import { memberLines } from '../../bin/commands/members.ts'
 import { rowOf } from '../../bin/commands/query.ts'
 import { ownerLines, roleLines } from '../../bin/commands/role.ts'
 import { historyLines, shownLines } from '../../bin/commands/show.ts'
+import { signLines } from '../../bin/commands/sign.ts'
 import { trustedLine } from '../../bin/commands/trust.ts'
 import type { NamedKey } from '../../node/services/publisher/named-key.ts'
 import type { ContentId, FactId, RegistryId } from '../../protocol/cid.ts'
@@ -122,6 +125,53 @@ const SHOWN: readonly (readonly [string, readonly string[]])[] = [
     )
   ],
   [
+    'members --full',
+    memberLines(
+      {
+        registry,
+        alias: 'acme',
+        members: [ann, bob].map(key => ({
+          key,
+          roles: ['member'],
+          state: 'member',
+          invite: { fact, by: ann },
+          isSelf: false,
+          hosts: []
+        })),
+        invites: [],
+        publishers
+      },
+      { swarms: [], now: time, isFull: true }
+    )
+  ],
+  [
+    'sign',
+    signLines(
+      {
+        signed: [
+          {
+            fact,
+            registry,
+            subject: 'registry',
+            cosign: fact,
+            type: 'grant',
+            text: `grant owner to ${ann}`,
+            counts: false,
+            reason: 'threshold-not-met',
+            needed: 3,
+            missing: 2,
+            signed: [],
+            open: [ann, bob]
+          }
+        ],
+        admitted: [],
+        file: null,
+        publishers
+      },
+      false
+    )
+  ],
+  [
     'trust list',
     [ann, bob].map(who =>
       trustedLine({ purpose: 'audits', who, alias: null, time, publisher: who === ann ? annNamed : null })
@@ -191,6 +241,20 @@ describe('a domain that names a key stands before it, and beside it the key', ()
       '   Installed lib 1.0.0  was here  by example.org',
       '   Installed lib 1.0.0  was here'
     ])
+  })
+
+  test('in what `members` prints, where a key is cut short', () => {
+    const lines = memberLines(
+      {
+        registry,
+        alias: 'acme',
+        members: [{ key: ann, roles: ['owner'], state: 'member', invite: null, isSelf: true, hosts: [] }],
+        invites: [],
+        publishers
+      },
+      { swarms: [], now: time, isFull: false }
+    )
+    expect(lines[1]).toContain(`example.org (${shortKey(ann)}) (this node)`)
   })
 
   test('and says so when the domain was not asked for long', () => {

@@ -249,6 +249,7 @@ describe('members', () => {
       member()
     ],
     invites: [],
+    publishers: [],
     ...other
   })
   const lines = (

@@ -115,6 +115,11 @@ describe('what means nothing', () => {
     ['an exception of no registry', `version = 1\n${RULE}${exception('one', 'package = "lib"')}`, 'ALIAS:lib'],
     ['an exception of a range', `version = 1\n${RULE}${exception('one', 'package = "acme:lib@^1"')}`, 'policy.md'],
     ['an exception to no day', `version = 1\n${RULE}${exception('one', 'until = "2026-02-30"')}`, '2026-12-31'],
+    [
+      'an exception that ends within a day',
+      `version = 1\n${RULE}${exception('one', 'until = 2026-12-31T10:00:00')}`,
+      '2026-12-31'
+    ],
     ['an exception without end', `version = 1\n${RULE}${exception('one', 'until = "never"')}`, '2026-12-31'],
     ['an exception that nobody answers for', `version = 1\n${RULE}${exception('one', 'who = ""')}`, 'policy.md'],
     ['a key that is none', `version = 1\nexception-keys = ["ann"]\n`, 'key show']

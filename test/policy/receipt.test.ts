@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateSecret } from '../../attestation/keys.ts'
 import { signException } from '../../attestation/sign-exception.ts'
 import { signReceipt } from '../../attestation/sign-receipt.ts'
-import { verifyReceipt } from '../../attestation/verify-receipt.ts'
+import { diffReceipts, verifyReceipt } from '../../attestation/verify-receipt.ts'
 import { diffReceiptFiles, verifyReceiptFile } from '../../node/receipt-files.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { policyDigest } from '../../protocol/policy/policy.ts'
@@ -102,6 +102,20 @@ describe('a receipt', () => {
     [
       'a rule that was left out',
       ({ packages }) => changed(packages, first => ({ ...first, rules: first.rules.slice(1) }))
+    ],
+    [
+      'two policies of one name, of which one takes exceptions that the other does not',
+      ({ policies, packages }) => ({
+        policies: [...policies, ...policies],
+        packages: packages.map(one => ({ ...one, rules: [...one.rules, ...one.rules] }))
+      })
+    ],
+    ['one package twice', ({ packages }) => ({ packages: [...packages, ...packages.slice(0, 1)] })],
+    [
+      'a file of that machine that is a policy of a registry',
+      ({ policies, packages: [first] }) => ({
+        policies: policies.map(policy => ({ ...policy, registry: first?.registry ?? null }))
+      })
     ],
     [
       'rules beside the digest of others',
@@ -215,6 +229,29 @@ describe('a receipt of what somebody answers for', () => {
     expect(codeFor({ ...named, by, exceptions: forged, ...excuseIn(receipt, { reason: 'theirs' }) })).toBe('MALFORMED')
   })
 
+  test('is told from one that nobody answers for', async () => {
+    const [receipt, none] = [await signed(), await excused('', {})]
+    const { exceptions } = diffReceipts(receipt, none)
+    const [entry] = receipt.exceptions
+    expect(exceptions).toEqual({
+      a: [
+        {
+          registry: entry?.body.registry,
+          name: 'ggen/single',
+          version: '1.0.0',
+          policy: 'project',
+          rule: 'small',
+          until: soon,
+          who: receipt.by,
+          reason: 'ours'
+        }
+      ],
+      b: []
+    })
+    expect(diffReceipts(none, receipt).exceptions).toEqual({ a: [], b: exceptions.a })
+    expect(diffReceipts(receipt, receipt).exceptions).toEqual({ a: [], b: [] })
+  })
+
   test('of one that stands in the policy holds by the policy, and not without it', async () => {
     const entry = `[[exception]]\nrule = "small"\npackage = "acme:single"\nwho = "ann"\nuntil = ${soon}\nreason = "ours"\n`
     const receipt = await excused(RULE + entry, {})
@@ -301,7 +338,8 @@ test('two receipts tell what two machines do not have alike', async () => {
     onlyInA: [],
     onlyInB: [],
     different: [],
-    policies: { a: [], b: [] }
+    policies: { a: [], b: [] },
+    exceptions: { a: [], b: [] }
   })
   expect(await diffReceiptFiles(a, b)).toMatchObject({
     onlyInA: [{ name: 'ggen/single' }],

@@ -91,6 +91,18 @@ describe('a rule', () => {
     ['that is no expression', 'age.hours >', ''],
     ['with a pattern that could take for ever', 'release.name.matches("(a+)+$")', 'calls matches'],
     ['that walks lists three deep', walks(3), 'deep'],
+    ['that makes a list of lists, eight times as long each time', `[attestations]${grown(8)}.size() > 1`, 'lists'],
+    ['that makes a text longer each time', `["a"]${grown(8)}.exists(x, x.contains("b"))`, 'no numbers'],
+    ['that joins lists', `(attestations + attestations).exists(a, a.passed)`, 'no numbers'],
+    ['that nests lists to compare them', '[1].map(x, [x, x]).map(x, [x, x]) == [[[1]]]', 'list of lists'],
+    ['that walks over the lists of each entry of a list', 'attestations.map(a, a.marks).size() == 1', 'list of lists'],
+    ['that makes a map', '{"a": 1}["a"] == 1', 'a map'],
+    ['that takes many steps', many('attestations.exists(a, attestations.exists(b, a.marks == b.marks))'), 'steps'],
+    [
+      'that takes many steps in a function',
+      many('attestations.all(a, a.marks.all(b, issuers(attestations) > 0))'),
+      'steps'
+    ],
     ['that is too deep', `${'('.repeat(60)}true${')'.repeat(60)}`.replaceAll('(', '!('), ''],
     ['with too many nodes', Array.from({ length: 300 }, () => 'true').join('&&'), ''],
     ['with a licence that is none', 'licence.anyOf(["MIT", "Apache2"])', 'no SPDX'],
@@ -105,7 +117,30 @@ describe('a rule', () => {
   test('a walk within a walk is none of these', () => {
     expect(judge(ruleOf(walks(2))).verdict).toBe('allow')
   })
+
+  test('adds numbers, wherever they come from', () => {
+    expect(judge(ruleOf('attestations.exists(a, a.marks.size() + 1 >= 1 && age.hours + 24 > 24)')).verdict).toBe(
+      'allow'
+    )
+    expect(judge(ruleOf('[1, 2].map(x, x + age.hours).exists(x, x > 2)')).verdict).toBe('allow')
+  })
+
+  test('of many that each take few steps takes too many', () => {
+    const rule = (i: number): string => `[[rule]]\nid = "r${i}"\nrequire = '${many(walks(2), 20)}'\n`
+    const rules = (count: number): string => `version = 1\n${Array.from({ length: count }, (_, i) => rule(i)).join('')}`
+    expect(policyIn(rules(2)).rules).toHaveLength(2)
+    expect(thrownBy(() => policyIn(rules(20)))).toMatchObject({ code: 'POLICY_INVALID' })
+  })
 })
+
+/** As often as an expression may be long. */
+function many(text: string, times = 16): string {
+  return Array.from({ length: times }, () => text).join(' || ')
+}
+
+function grown(times: number): string {
+  return '.map(x, (((x + x) + (x + x)) + ((x + x) + (x + x))))'.repeat(times)
+}
 
 function walks(depth: number): string {
   const inner = depth === 1 ? 'a1.passed' : walks(depth - 1)

@@ -57,3 +57,29 @@ describe('a hundred stars, an audit, a verified publisher, MIT or Apache', () =>
     expect(verdict(policyIn(text), facts(changes))).toBe(expected)
   })
 })
+
+describe('the word of two who do not depend on each other', () => {
+  const text = [...spec.matchAll(/```toml\n([^]*?)```/g)]
+    .map(([, rule]) => rule ?? '')
+    .find(rule => rule.includes('two-labs'))
+  const [audit] = FACTS.attestations
+  if (audit === undefined) throw new Error('no audit')
+  const by = (issuer: string, registry: string) => ({ ...audit, issuer, registry })
+  const said = (...attestations: readonly (typeof audit)[]) =>
+    verdict(policyIn(`version = 1\n${text ?? ''}`), { ...FACTS, attestations })
+
+  test('is that of two keys in two registries, and of nobody else', () => {
+    expect(said(by('one', 'lab'))).toBe('deny')
+    expect(said(by('one', 'lab'), by('two', 'lab'))).toBe('deny')
+    expect(said(by('one', 'lab'), by('one', 'other'))).toBe('deny')
+    expect(said(by('one', 'lab'), by('two', 'other'))).toBe('allow')
+    expect(said(by('one', 'lab'), { ...by('two', 'other'), followed: false })).toBe('deny')
+  })
+})
+
+test('each policy that the specification shows is one', () => {
+  const shown = [...spec.matchAll(/```toml(?: example)?\n([^]*?)```/g)].map(([, text]) => text ?? '')
+  expect(shown.length).toBeGreaterThan(3)
+  for (const text of shown.slice(1))
+    expect(policyIn(text.startsWith('version') ? text : `version = 1\n${text}`).rules.length).toBe(1)
+})

@@ -70,6 +70,21 @@ test('an audit that failed is heard over all that its author says before', async
   expect(rules.filter(({ outcome }) => outcome === 'deny').map(({ code }) => code)).toEqual(['audit-failed'])
 })
 
+test('a scan that found something is heard over all that its author says before', async () => {
+  const at = await Hearing.of(['1.0.0'])
+  const lab = await at.speaker('lab')
+  await at.follows(lab)
+  await at.require('!attestations.exists(a, a.type == "vulnerabilities" && a.followed && !a.passed)')
+  const bytes = await at.bytes('1.0.0')
+  const predicateType = predicateTypeFrom('benchmark')
+  for (let i = 0; i < LIMITS.policy.listed; i++)
+    attestIn(lab, bytes, { said: { predicateType, predicate: { suite: `s${i}`, results: [] } } })
+  const found = { scanner: { uri: 'https://scan.test', result: [{ id: 'CVE-2026-1', severity: [] }] } }
+  await at.says(lab, '1.0.0', ['vulnerabilities', found], { at: { time: 1_700_000_500_000 } })
+  expect((await at.judged()).facts.attestations).toHaveLength(LIMITS.policy.listed + 1)
+  expect(await at.allows()).toBe(false)
+})
+
 test('malware is heard over all that else is known against a version', async () => {
   const harmless = Array.from({ length: LIMITS.policy.listed }, (_, i) => {
     return { id: `OSV-${i}`, severity: 'low', malware: false, fixed: '' }

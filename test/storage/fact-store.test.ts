@@ -85,6 +85,23 @@ describe('sides', () => {
     expect(facts(after)).toEqual(facts(before))
   })
 
+  test('a release that came while it was cut is dated when it comes into the set, and one that was there keeps its date', async () => {
+    const kv = memoryKeyValue()
+    let now = 1_000
+    const store = new FactStore(kv, { now: () => now })
+    await store.open(registry)
+    const dated = { ...toWrite(release), isDated: true }
+    await store.commit(batch({ facts: [writer.genesis, grant, claim].map(toWrite) }), { sync: false })
+    await store.commit(batch({ facts: [dated], cut: [{ ...toWrite(second), isDated: true }] }), { sync: false })
+    expect(await store.seenAt(registry, [release.id, second.id])).toEqual([1_000, undefined])
+    now = 2_000
+    await store.commit(batch({ leave: [place(release)] }), { sync: false })
+    now = 3_000
+    await store.commit(batch({ back: [place(release), place(second)] }), { sync: false })
+    // Attack: who was revoked publishes on, and what he published is old when the revocation falls.
+    expect(await store.seenAt(registry, [release.id, second.id])).toEqual([1_000, 3_000])
+  })
+
   test('subjects and names are found on both sides', async () => {
     const store = await opened()
     await store.commit(batch({ facts: all.slice(0, 2), cut: [toWrite(claim)] }), { sync: false })

@@ -2,6 +2,7 @@ import { verifyEnvelope } from '../../../attestation/verify-envelope.ts'
 import { IN_TOTO_TYPE, parseDsse } from '../../../protocol/attest/envelope.ts'
 import type { DsseEnvelope } from '../../../protocol/attest/envelope.ts'
 import { isAttestation } from '../../../protocol/attest/fold.ts'
+import type { AttestationFact } from '../../../protocol/attest/fold.ts'
 import { isAbout } from '../../../protocol/attest/payload.ts'
 import { predicateTypeFrom, summarise } from '../../../protocol/attest/predicates.ts'
 import { REFERENCE_TYPE, referencePredicate } from '../../../protocol/attest/referred.ts'
@@ -78,15 +79,25 @@ export async function attest(components: AttesterComponents, order: AttestOrder)
   await assertMaySpeak(components, registry, signer.principal)
   const made = 'envelope' in saying ? readForeign(saying, release) : await makeOwn(components, order, signer)
   const { authority, facts } = await placeOf(components.gate, registry, made.subject)
-  const same = facts
-    .filter(isAttestation)
-    .find(({ body, payload }) => body.author === signer.principal && equalBytes(payload.value.envelope, made.envelope))
+  const own = facts.filter(isAttestation).filter(({ body }) => body.author === signer.principal)
+  // What somebody else signed tells nothing of when, so once is enough.
+  const asked = 'envelope' in saying ? own : newestOf(own, made)
+  const same = asked.find(({ payload }) => equalBytes(payload.value.envelope, made.envelope))
   if (same !== undefined) return { ...made, fact: same.id, isNew: false }
   const { envelope, signers: keys, dsse, statement } = made
   const value = { head: authority.head, envelope, keys, dsse, statement }
   const fact = await components.author.write(registry, made.subject, { type: 'attestation', value }, { signer })
   components.announce(registry, fact)
   return { ...made, fact: fact.id, isNew: true }
+}
+
+/**
+ * What a key said last of this kind. An auditor who found something to be good, then bad, and says so again means it: the last of it is what is
+ * heard of him.
+ */
+function newestOf(own: readonly AttestationFact[], { statement }: Made): readonly AttestationFact[] {
+  const alike = own.filter(({ payload }) => payload.value.statement.predicateType === statement.predicateType)
+  return alike.toSorted((a, b) => b.body.time - a.body.time || b.body.seq - a.body.seq).slice(0, 1)
 }
 
 /**

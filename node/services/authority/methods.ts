@@ -85,7 +85,7 @@ export interface AuthorityMethods {
   /** Signs a fact that is here, or what waits for a signature of ours in a file. */
   sign: {
     params: SigningParams & { fact?: string; file?: string; registry?: string; dryRun: boolean }
-    result: SignResult
+    result: SignResult & { readonly publishers: readonly NamedKey[] }
   }
   admitFile: { params: { file: string }; result: { readonly facts: readonly AdmittedFact[] } }
   conflictList: {

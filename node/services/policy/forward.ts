@@ -95,16 +95,25 @@ function waiting(facts: ReleaseFacts, holds: (facts: ReleaseFacts) => boolean, n
 function whatIfs(facts: ReleaseFacts): readonly WhatIf[] {
   const { marks, publisher } = facts
   const statement = (type: string): WhatIf => ({
-    facts: { ...facts, attestations: [...facts.attestations, favourable(type, facts)] },
+    facts: { ...facts, attestations: [favourable(type, facts), ...facts.attestations] },
     text: `somebody who is followed here states a favourable ${type} about it`
   })
   const two: WhatIf = {
-    facts: { ...facts, attestations: [favourable('audit', facts), favourable('audit', facts, 'another')] },
+    // In front: what lies beyond the entries that a rule sees would help nobody.
+    facts: {
+      ...facts,
+      attestations: [favourable('audit', facts), favourable('audit', facts, 'another'), ...facts.attestations]
+    },
     text: 'two auditors who are followed here pass it'
+  }
+  const unsaid: WhatIf = {
+    facts: { ...facts, attestations: facts.attestations.filter(({ marks }) => !marks.includes('failed')) },
+    text: 'take a version that no auditor who is followed has found to be bad, or he who did finds otherwise'
   }
   return [
     ...['provenance', 'sbom', 'audit', 'licence', 'vulnerabilities', 'test', 'review'].map(statement),
     two,
+    unsaid,
     {
       facts: { ...facts, publisher: { ...publisher, verified: true } },
       text: 'its publisher binds the key to a domain'

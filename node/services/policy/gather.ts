@@ -52,10 +52,14 @@ function weightFirst(a: AttestationView, b: AttestationView): number {
   return weightOf(b) - weightOf(a) || a.time - b.time
 }
 
+/** Kinds of statements, beside audits, that speak against a release where they do not speak for it. */
+const FINDING: ReadonlySet<string> = new Set(['reproducible', 'test', 'verification', 'vulnerabilities'])
+
 function weightOf({ followed, type, passed, marks }: AttestationView): number {
   if (!followed) return 0
-  if (type !== 'audit') return 1
-  return marks.includes('failed') ? 3 : passed ? 2 : 1
+  const isAgainst = type === 'audit' ? marks.includes('failed') : FINDING.has(type) && !passed
+  if (isAgainst) return 3
+  return type === 'audit' && passed ? 2 : 1
 }
 
 const SEVERITIES = ['unknown', 'low', 'medium', 'high', 'critical']

@@ -2,6 +2,7 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { Reach } from '../../../protocol/policy/policy.ts'
 import type { Authored, SigningParams } from '../authority/methods.ts'
+import type { NamedKey } from '../publisher/named-key.ts'
 import type { PackageName } from '../../../protocol/package-name.ts'
 import type { ReleaseVerdict, RuleVerdict } from '../../../protocol/policy/evaluate.ts'
 import type { Version } from '../../../protocol/version.ts'
@@ -118,7 +119,13 @@ export interface PolicyMethods {
   /** What a registry says about how its releases are installed. Several where they were published at the same time: all hold. */
   policyShow: {
     params: { readonly registry?: string }
-    result: { readonly alias: string; readonly registry: RegistryId; readonly policies: readonly PublishedPolicy[] }
+    result: {
+      readonly alias: string
+      readonly registry: RegistryId
+      readonly policies: readonly PublishedPolicy[]
+      /** What the keys of those are called who signed them. */
+      readonly publishers: readonly NamedKey[]
+    }
   }
   /** Judges what the lockfile of a project has. */
   policyCheck: { params: { readonly project: string }; result: PolicyCheck }

@@ -17,7 +17,6 @@ export interface SuggestComponents {
 
 /** What audits are asked for, the least first. */
 const ASKED = [['safe-to-run'], ['safe-to-deploy']] as const
-const MOST_AUDITORS = 3
 
 /**
  * The smallest set of audits and exemptions with which a lock passes. Nothing that is said of one release helps another, so the
@@ -56,12 +55,19 @@ interface Need {
 
 /** The fewest auditors, and the least that they say, with which as many rules as any hold. Asked of the rules themselves. */
 function needOf(judged: Judged, denied: readonly RuleVerdict[], { asIf }: Judgement): Need | undefined {
+  const asked = (auditors: number, criteria: readonly string[]): Need => {
+    const verdict = asIf(judged.candidate, audited(judged.facts, auditors, criteria))
+    return { auditors, criteria, rules: denied.filter(rule => holdsIn(verdict, rule)) }
+  }
+  // What as many as there can be do not make hold, fewer do not either, but where a rule is about how many there are.
+  const most = asked(LIMITS.policy.auditors, ASKED[1])
+  if (most.rules.length === 0) return undefined
   let best: Need | undefined
-  for (let auditors = 1; auditors <= MOST_AUDITORS; auditors++) {
+  for (let auditors = 1; auditors <= LIMITS.policy.auditors; auditors++) {
     for (const criteria of ASKED) {
-      const verdict = asIf(judged.candidate, audited(judged.facts, auditors, criteria))
-      const rules = denied.filter(rule => holdsIn(verdict, rule))
-      if (rules.length > (best?.rules.length ?? 0)) best = { auditors, criteria, rules }
+      const need = asked(auditors, criteria)
+      if (need.rules.length > (best?.rules.length ?? 0)) best = need
+      if ((best?.rules.length ?? 0) >= most.rules.length) return best
     }
   }
   return best

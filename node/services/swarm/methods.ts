@@ -2,6 +2,7 @@ import type { FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { Role } from '../../../protocol/role.ts'
 import type { Filed, SigningParams } from '../authority/methods.ts'
+import type { NamedKey } from '../publisher/named-key.ts'
 
 /** A private registry and the swarm that carries it. */
 export interface ShownSwarm {
@@ -99,6 +100,8 @@ export interface ShownMembers {
   readonly alias: string
   readonly members: readonly ShownMember[]
   readonly invites: readonly ShownInvite[]
+  /** What the keys of both are called. */
+  readonly publishers: readonly NamedKey[]
 }
 
 export interface ExpelResult extends Filed {
