@@ -12,6 +12,7 @@ import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
 import { bitswapBlocks } from './bitswap-blocks.ts'
 import type { Clock, Datastore, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import { Company } from './company.ts'
 import { Conduct } from './conduct.ts'
 import type { Further } from './further.ts'
 import { haveOf, serveContent } from './content-serving.ts'
@@ -63,6 +64,7 @@ export interface Parts {
   readonly further: Further
   readonly routing: ContentRouting
   readonly dialer: Dialer
+  readonly company: Company
   readonly remembered: RememberedPeers
   readonly rejoiner: Rejoiner
   readonly meter: SocketMeter
@@ -87,7 +89,7 @@ export interface Whole {
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
   const { clock, log, membership } = components
-  const gater = gaterOf(whole)
+  const gater = gaterOf(whole, () => company.onReached())
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
   const quota = new QuotaDatastore(components.datastore, self.toString())
@@ -97,6 +99,7 @@ export async function compose(whole: Whole): Promise<Parts> {
     conduct: new Conduct(),
     log,
     events: toldOfPeers(whole.events, () => [
+      company,
       sync,
       have.teller,
       have.table,
@@ -114,6 +117,14 @@ export async function compose(whole: Whole): Promise<Parts> {
     peers: () => peers.all().length,
     dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
   })
+  const dialer: Dialer = new Dialer(checked.bootstrap, {
+    clock,
+    log,
+    tuning,
+    isConnected: peer => peers.get(peer) !== undefined,
+    dial: async ({ address }, signal) => void (await dial(host, address, { membership, signal }))
+  })
+  const company = new Company({ clock, isAlone: () => peers.all().length === 0, dialling: [dialer, rejoiner] })
   const shown = new Shown(clock)
   const have = haveOf(components, peers, () => whole.events.onTold?.())
   const later = (): Later => ({ host, peers, members, remembered, rejoiner, shown })
@@ -142,13 +153,8 @@ export async function compose(whole: Whole): Promise<Parts> {
     gossip,
     sync,
     routing,
-    dialer: new Dialer(checked.bootstrap, {
-      clock,
-      log,
-      tuning,
-      isConnected: peer => peers.get(peer) !== undefined,
-      dial: async ({ address }, signal) => void (await dial(host, address, { membership, signal }))
-    }),
+    dialer,
+    company,
     remembered,
     rejoiner,
     meter,
@@ -206,11 +212,15 @@ function furtherOf(
   })
 }
 
-function gaterOf({ config, checked, components: { clock, membership } }: Whole): GaterComponents {
+function gaterOf(
+  { config, checked, components: { clock, membership } }: Whole,
+  onReached: () => void
+): GaterComponents {
   return {
     bans: new Bans(),
     meter: new SocketMeter(),
     clock,
+    onReached,
     tuning: tuningOf({
       ...(membership !== undefined && { kadBucket: LIMITS.dht.bucketOfMembers }),
       ...config.tuning

@@ -144,7 +144,8 @@ describe('over bitswap', () => {
       bytes => void got.push(bytes),
       () => (streams += 1)
     )
-    for (let asked = 0; asked < 5; asked += 1) await send(peer, wanting([blockOf(randomBytes(9)).cid], { dontHave: false }))
+    for (let asked = 0; asked < 5; asked += 1)
+      await send(peer, wanting([blockOf(randomBytes(9)).cid], { dontHave: false }))
     await send(peer, wanting([present.cid]))
     await expect.poll(() => Buffer.concat(got).includes(present.bytes), PATIENT).toBe(true)
     // Each message takes a stream of its own; those of the questions before would have been first.
