@@ -55,5 +55,7 @@ export const CONNECTION_LIMITS = Object.freeze({
   }),
   /** connections that one call to a peer tries: the other side may have opened one, or one may be as old as its reason */
   helloTries: 3,
+  /** how often an introduced peer that stays silent is asked what it speaks, each time with twice as much patience */
+  identifyTries: 5,
   bansRemembered: 1_000
 })

@@ -1,4 +1,3 @@
-import type { Connection } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
@@ -11,15 +10,16 @@ import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
 import { bitswapBlocks } from './bitswap-blocks.ts'
-import type { Clock, Datastore, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
-import { Company } from './company.ts'
+import type { Datastore, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import type { Company } from './company.ts'
 import { Conduct } from './conduct.ts'
 import type { Further } from './further.ts'
 import { haveOf, serveContent } from './content-serving.ts'
 import type { Have } from './content-serving.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
-import { Dialer } from './dialer.ts'
+import type { Dialer } from './dialer.ts'
+import { diallingOf } from './dialling.ts'
 import { factFetcher } from './facts-client.ts'
 import { factsHandler } from './facts-server.ts'
 import type { GaterComponents } from './gater.ts'
@@ -27,6 +27,7 @@ import { furtherPeers } from './further.ts'
 import { Gossip } from './gossip.ts'
 import { createHelia } from './helia.ts'
 import type { HeliaHost } from './helia.ts'
+import { identifyLater } from './identify.ts'
 import { createHost } from './libp2p.ts'
 import type { Host } from './libp2p.ts'
 import { componentLogger } from './logger.ts'
@@ -37,7 +38,7 @@ import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { privateHello } from './private-hello.ts'
 import { publicHello } from './public-hello.ts'
-import { Rejoiner } from './rejoin.ts'
+import type { Rejoiner } from './rejoin.ts'
 import { RememberedPeers } from './remembered.ts'
 import { ContentRouting } from './routing.ts'
 import { Shown } from './shown.ts'
@@ -88,7 +89,7 @@ export interface Whole {
 /** Connects the parts of a swarm. The only file of this folder that knows them all. */
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
-  const { clock, log, membership } = components
+  const { clock, log } = components
   const gater = gaterOf(whole, () => company.onReached())
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
@@ -109,22 +110,13 @@ export async function compose(whole: Whole): Promise<Parts> {
   })
   const members = membersOf(components, peers, () => host)
   const remembered = new RememberedPeers({ datastore: quota, clock, log, internet: checked.internet })
-  const rejoiner: Rejoiner = new Rejoiner({
-    clock,
-    log,
+  const { rejoiner, dialer, company } = diallingOf(components, {
+    bootstrap: checked.bootstrap,
+    peers,
     remembered,
-    isConnected: peer => peers.get(peer) !== undefined,
-    peers: () => peers.all().length,
-    dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
-  })
-  const dialer: Dialer = new Dialer(checked.bootstrap, {
-    clock,
-    log,
     tuning,
-    isConnected: peer => peers.get(peer) !== undefined,
-    dial: async ({ address }, signal) => void (await dial(host, address, { membership, signal }))
+    host: () => host
   })
-  const company = new Company({ clock, isAlone: () => peers.all().length === 0, dialling: [dialer, rejoiner] })
   const shown = new Shown(clock)
   const have = haveOf(components, peers, () => whole.events.onTold?.())
   const later = (): Later => ({ host, peers, members, remembered, rejoiner, shown })
@@ -284,7 +276,8 @@ async function hostOf(
         const isOver = verdict.accepted && members !== undefined && !members.standing.stillStands(peer, verdict.member)
         if (isOver) return
         peers.onVerdict(connection, verdict)
-        if (verdict.accepted) identifyLater(later(), connection, { clock, log })
+        if (verdict.accepted)
+          identifyLater({ ...later(), clock, log, timeoutMs: gater.tuning.helloTimeoutMs }, connection)
       }
     },
     onNeighbour: ({ id, multiaddrs }) => later().rejoiner.onNeighbour(id.toString(), multiaddrs)
@@ -375,21 +368,4 @@ async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponent
     maxInboundStreams: submit,
     maxOutboundStreams: submit
   })
-}
-
-/** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */
-function identifyLater(
-  { host, remembered, shown }: Later,
-  connection: Connection,
-  { clock, log }: { readonly clock: Clock; readonly log: Log }
-): void {
-  const options = { signal: AbortSignal.timeout(LIMITS.hello.timeoutMs) }
-  const peer = connection.remotePeer.toString()
-  if (connection.direction === 'outbound') remembered.note(peer, { dialled: connection.remoteAddr })
-  const started = clock.now()
-  host.services.identify.identify(connection, options).then(
-    // The first thing that is known of how soon a peer answers.
-    () => shown.answered(peer, clock.now() - started),
-    (error: unknown) => log.debug('identify failed', { peer, error: messageOf(error) })
-  )
 }
