@@ -11,7 +11,7 @@ import { FreshBlocks } from './fresh-blocks.ts'
 import type { PackageContent } from './services/project/execute.ts'
 
 interface ContentComponents extends FetchComponents {
-  readonly keeper: Pick<BlockKeeper, 'coming' | 'needed'>
+  readonly keeper: Pick<BlockKeeper, 'coming' | 'needed' | 'tidyAfter'>
   readonly provide: (registry: RegistryId, root: ContentId) => void
 }
 
