@@ -16,7 +16,7 @@ interface ContentComponents extends FetchComponents {
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
-export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter' | 'isRelayed'> {
+export function packageContent(components: ContentComponents): Omit<PackageContent, 'isRelayed'> {
   const { spaces, provide, keeper } = components
   const fresh = new FreshBlocks()
   const fetch: PackageContent['fetch'] = async (wanted, signal, trail) => {
