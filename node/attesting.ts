@@ -73,6 +73,9 @@ async function storePredicate(
     await blocks.flush([link])
     await markKept(cid, { pinned: true })
     inUse.wanted(cid)
+  } catch (error) {
+    disk.note(error)
+    throw error
   } finally {
     write.end()
   }

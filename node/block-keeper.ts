@@ -20,6 +20,8 @@ import type { Space, Spaces } from './spaces.ts'
 export interface BlockKeeperInit {
   readonly clock: Pick<Clock, 'now'>
   readonly log: Log
+  /** The node stops. */
+  readonly stopping: AbortSignal
   readonly disk: Pick<DiskGuard, 'assertWritable' | 'note'>
   readonly spaces: Spaces
   readonly registries: { readonly ids: readonly RegistryId[] }
@@ -51,6 +53,8 @@ export class BlockKeeper {
   /** Held for installs, whose lockfile is written after their bytes came; let go when none runs any more. */
   readonly #installHolds = new Map<string, () => void>()
   #installs = 0
+  /** Where something half written lies that an install holds. */
+  readonly #untidy = new Set<Space>()
 
   constructor(init: BlockKeeperInit) {
     this.#init = init
@@ -66,6 +70,9 @@ export class BlockKeeper {
       if (this.#installs === 0) {
         for (const release of this.#installHolds.values()) release()
         this.#installHolds.clear()
+        const untidy = [...this.#untidy]
+        this.#untidy.clear()
+        for (const space of untidy) await this.#tidy(space)
       }
     }
   }
@@ -140,10 +147,18 @@ export class BlockKeeper {
 
   /**
    * After a write that found the disk full: what it left half written goes, with all else that nothing refers to. Otherwise a
-   * package that did not fit would itself be what keeps the disk full. Fails for nobody; what stays is there for the next one.
+   * package that did not fit would itself be what keeps the disk full. What an install holds goes when that has ended. Fails for
+   * nobody; what stays is there for the next one.
    */
-  async tidyAfter(error: unknown, space: Space, signal: AbortSignal): Promise<void> {
-    if (!isRegistryError(error) || error.code !== 'DISK_FULL' || signal.aborted) return
+  async tidyAfter(error: unknown, space: Space): Promise<void> {
+    if (!isRegistryError(error) || error.code !== 'DISK_FULL') return
+    if (this.#installs > 0) this.#untidy.add(space)
+    else await this.#tidy(space)
+  }
+
+  async #tidy(space: Space): Promise<void> {
+    const { stopping: signal } = this.#init
+    if (signal.aborted) return
     try {
       await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isDry: false, signal })
     } catch (cause) {

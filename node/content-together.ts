@@ -38,6 +38,7 @@ export async function bringTogether(
       context.signal.throwIfAborted()
       if (!isRegistryError(error)) throw error
       components.disk.note(error)
+      await components.keeper.tidyAfter(error, components.spaces.of(registry))
     }
   }
   return whole

@@ -52,7 +52,7 @@ export function contentSource({ spaces, disk, keeper }: SourceComponents): Conte
       } catch (error) {
         disk.note(error)
         write.end()
-        await keeper.tidyAfter(error, space, signal)
+        await keeper.tidyAfter(error, space)
         throw error
       } finally {
         write.end()
@@ -73,7 +73,7 @@ export interface WantedContent {
 export interface FetchComponents {
   readonly spaces: Spaces
   readonly swarms: Swarms
-  readonly keeper: Pick<BlockKeeper, 'coming'>
+  readonly keeper: Pick<BlockKeeper, 'coming' | 'tidyAfter'>
   readonly disk: Pick<DiskGuard, 'note'>
   /** Asked for what is public, where peers do not send it. */
   readonly gateways: Gateways
@@ -96,7 +96,8 @@ export async function fetchInto(
   takedowns.assertAllowed(wanted.root)
   const remote = remoteOf(components, wanted)
   // What is withheld included: other content may need some of it.
-  const { allBlocks, putTrace } = spaces.of(wanted.registry)
+  const space = spaces.of(wanted.registry)
+  const { allBlocks, putTrace } = space
   const { keeper, disk, meter } = components
   const coming = await keeper.coming(wanted, signal)
   try {
@@ -111,6 +112,8 @@ export async function fetchInto(
       await putTrace(wanted.root, trail.record(error.code)).catch(() => undefined)
     meter.counts.fetched(undefined)
     disk.note(error)
+    coming.end()
+    await keeper.tidyAfter(error, space)
     throw error
   } finally {
     coming.end()

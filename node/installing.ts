@@ -8,7 +8,6 @@ import type { Judge } from './services/policy/judge.ts'
 import type { WriteReceipt } from './services/policy/receipt.ts'
 import { statedRelease } from './services/project/stated-release.ts'
 import { resolveNodes } from './services/resolve.ts'
-import type { Meter } from './services/traffic-share.ts'
 import type { Sources } from './sources.ts'
 import { noteInstalled } from './store-parts.ts'
 
@@ -46,7 +45,6 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
     open: folder => projects.open(folder),
     content: {
       ...packageContent({ ...core, keeper, provide }),
-      meter: meterOf(core),
       isRelayed: peer => core.swarms.isRelayed(peer)
     },
     onInstalled: noteInstalled(core, log),
@@ -64,9 +62,4 @@ export function composeInstalling(core: InstallCore, parts: Installing): Install
 function isUnconfirmed({ registries }: InstallCore, sources: Sources, registry: RegistryId): boolean {
   const isAccepted = registries.all.some(({ id, singleSource }) => id === registry && singleSource)
   return sources.count(registry) === 1 && !isAccepted
-}
-
-function meterOf({ swarms, gateways }: InstallCore): Meter {
-  const peers = () => swarms.peers().map(peer => [peer.id, peer.bytesIn] as const)
-  return { read: () => new Map([...peers(), ...gateways.received()]) }
 }

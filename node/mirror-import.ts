@@ -183,6 +183,8 @@ async function takeContents(
     return taker.counts
   } catch (error) {
     parts.disk.note(error)
+    taker.close()
+    await parts.keeper.tidyAfter(error, parts.spaces.of(registry))
     throw error
   } finally {
     taker.close()

@@ -11,12 +11,12 @@ import { FreshBlocks } from './fresh-blocks.ts'
 import type { PackageContent } from './services/project/execute.ts'
 
 interface ContentComponents extends FetchComponents {
-  readonly keeper: Pick<BlockKeeper, 'coming' | 'needed'>
+  readonly keeper: Pick<BlockKeeper, 'coming' | 'needed' | 'tidyAfter'>
   readonly provide: (registry: RegistryId, root: ContentId) => void
 }
 
 /** Packages' bytes for installs: what is recorded as being here is not walked again before it is unpacked. */
-export function packageContent(components: ContentComponents): Omit<PackageContent, 'meter' | 'isRelayed'> {
+export function packageContent(components: ContentComponents): Omit<PackageContent, 'isRelayed'> {
   const { spaces, provide, keeper } = components
   const fresh = new FreshBlocks()
   const fetch: PackageContent['fetch'] = async (wanted, signal, trail) => {

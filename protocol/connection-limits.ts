@@ -42,7 +42,20 @@ export const CONNECTION_LIMITS = Object.freeze({
   aliveLookMs: 5 * SECOND,
   aliveLooks: 12,
   closeMs: SECOND,
+  /**
+   * for whoever wants bytes while nobody is here: how long the first socket to somebody is waited for, and, once one is open, an
+   * introduction; how often everybody is dialled for it, with what pause; and how soon after a search in vain the next one begins
+   */
+  company: Object.freeze({
+    signMs: 3 * SECOND,
+    patienceMs: 30 * SECOND,
+    rounds: 5,
+    pauseMs: SECOND,
+    vainMs: 10 * SECOND
+  }),
   /** connections that one call to a peer tries: the other side may have opened one, or one may be as old as its reason */
   helloTries: 3,
+  /** how often an introduced peer that stays silent is asked what it speaks, each time with twice as much patience */
+  identifyTries: 5,
   bansRemembered: 1_000
 })

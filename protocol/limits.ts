@@ -392,7 +392,7 @@ export const LIMITS = Object.freeze({
   config: Object.freeze({ fileBytes: 256 * KiB, registries: 64, swarms: 16 }),
   /** what a program that embeds a node may have open at a time */
   embedding: Object.freeze({ calls: 256, listeners: 64 }),
-  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND }),
+  lifecycle: Object.freeze({ stopMs: 10 * SECOND, startMs: 60 * SECOND, detachMs: 10 * MINUTE }),
   timers: Object.freeze({ delayMs: 2 ** 31 - 1 }),
   metrics: Object.freeze({ series: 256, librarySeries: 256, labelValues: 64, sampleMs: 5 * SECOND, samples: 13 }),
   log: Object.freeze({ messageChars: 2_048 }),

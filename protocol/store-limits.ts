@@ -66,6 +66,8 @@ export const STORE_LIMITS = Object.freeze({
     fromChars: 512
   }),
   mirror: Object.freeze({
+    /** nobody has written to a half written file for so long: the process that did is gone */
+    leftoverMs: 2 * MINUTE,
     /** how many may be asked to hold one content */
     factor: 64,
     /** between a change and the look that it makes necessary: a thousand facts are one look */

@@ -41,6 +41,12 @@ export function isTemporary(name: string): boolean {
   return name.startsWith('.tmp-')
 }
 
+/** Whose unfinished file it is, by its name. */
+export function processOf(name: string): number | undefined {
+  const [, pid] = /^\.tmp-([1-9][0-9]{0,9})-[0-9a-f]{16}$/.exec(name) ?? []
+  return pid === undefined ? undefined : Number(pid)
+}
+
 export interface WriteOptions {
   readonly mode?: number
   /** Fail with EEXIST, atomically, when the file is there already. */

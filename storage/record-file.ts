@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
-import { link, lstat, open, rename, rm } from 'node:fs/promises'
+import { link, lstat, open, readdir, rename, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { equalBytes, utf8 } from '../protocol/bytes.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { codeOf, toWriteError } from './disk-errors.ts'
-import { syncDir, temporaryName } from './durable.ts'
+import { processOf, syncDir, temporaryName } from './durable.ts'
 
 const LENGTH_BYTES = 4
 
@@ -45,7 +45,7 @@ type Ranked = { readonly type: string }
 
 /**
  * Writes records to a new file, the end record included, readable by its owner alone. A crash leaves no file of that
- * name, at worst a `.tmp-` file beside it: such a file is whole or not there.
+ * name, at worst a `.tmp-` file beside it, which the next one there clears: such a file is whole or not there.
  * @throws RegistryError ALREADY_EXISTS | DISK_FULL | READ_ONLY | UNKNOWN_FILE, and what the records throw
  */
 export async function writeRecordFile<Item extends Ranked>(
@@ -55,6 +55,7 @@ export async function writeRecordFile<Item extends Ranked>(
 ): Promise<FileSize> {
   const what = `the ${format.name} ${file}`
   const temporary = join(dirname(file), temporaryName())
+  await clearLeftovers(format.magic, dirname(file))
   try {
     const handle = await openNew(temporary, file, what)
     let size: FileSize
@@ -71,6 +72,41 @@ export async function writeRecordFile<Item extends Ranked>(
     return size
   } finally {
     await rm(temporary, { force: true })
+  }
+}
+
+/**
+ * Files that were being written here when their process was killed, and are as large as what they were to be. The folder is a
+ * person's: only what begins as such a file does goes, of a process that is not there, which nobody has written to for a while
+ * (it may be another machine's process, on a disk that both see). Best effort.
+ */
+async function clearLeftovers(magic: string, folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => [])
+  for (const name of names) {
+    const pid = processOf(name)
+    if (pid === undefined || isAlive(pid)) continue
+    const path = join(folder, name)
+    if (await isLeftover(magic, path).catch(() => false)) await rm(path, { force: true }).catch(() => undefined)
+  }
+}
+
+async function isLeftover(magic: string, path: string): Promise<boolean> {
+  const found = await lstat(path)
+  if (!found.isFile() || Date.now() - found.mtimeMs < LIMITS.mirror.leftoverMs) return false
+  const handle = await open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(magic.length), 0, magic.length, 0)
+    return buffer.toString('latin1', 0, bytesRead) === magic
+  } finally {
+    await handle.close()
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return codeOf(error) !== 'ESRCH'
   }
 }
 

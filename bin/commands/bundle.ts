@@ -1,6 +1,6 @@
-import type { ShownBundle } from '../../node/services/documents/methods.ts'
+import type { DocumentMethods, ShownBundle } from '../../node/services/documents/methods.ts'
 import type { NamedKey } from '../../node/services/publisher/named-key.ts'
-import { RegistryError } from '../../protocol/errors.ts'
+import { RegistryError, isRegistryError } from '../../protocol/errors.ts'
 import { conflictLines, editedLines, settleCatalogue, valueText } from './document-text.ts'
 import { installPackages, installLines } from './install.ts'
 import { countOf, print, report, safe } from './print.ts'
@@ -53,12 +53,30 @@ export async function remove(session: Session, args: readonly string[], options:
 export async function list(session: Session, args: readonly string[], options: Options): Promise<void> {
   const [name] = args
   const params = { ...textParam(options, 'registry'), ...(name === undefined ? {} : { name }) }
-  const result = await withNode(session, { network: false }, client => client.call('bundleList', params))
+  const result = await bundlesOf(session, params)
   report(session, result, () =>
     result.bundles.length === 0
       ? [`No bundle in ${safe(result.alias)}`, nextStep('ggen-node bundle create NAME --title TEXT')]
       : result.bundles.flatMap(bundle => bundleLines(bundle, result.publishers))
   )
+}
+
+type Bundles = DocumentMethods['bundleList']['result']
+
+/** One that is not known here may be new: without a daemon, peers are asked before it is said that there is none. */
+async function bundlesOf(
+  session: Session,
+  params: { readonly registry?: string; readonly name?: string },
+  { offline = false } = {}
+): Promise<Bundles> {
+  const look = (network: boolean): Promise<Bundles> =>
+    withNode(session, { network }, client => client.call('bundleList', params))
+  try {
+    return await look(false)
+  } catch (error) {
+    if (offline || !isRegistryError(error) || error.code !== 'UNKNOWN_ENTRY') throw error
+    return await look(true)
+  }
 }
 
 export function bundleLines(
@@ -79,7 +97,7 @@ export function bundleLines(
  */
 export async function install(session: Session, args: readonly string[], options: Options): Promise<void> {
   const params = { ...textParam(options, 'registry'), name: argument(args, 0) }
-  const found = await withNode(session, { network: false }, client => client.call('bundleList', params))
+  const found = await bundlesOf(session, params, { offline: options['offline'] === true })
   const [bundle] = found.bundles
   if (bundle === undefined || bundle.members.length === 0) {
     throw new RegistryError('UNKNOWN_ENTRY', `the bundle ${params.name} in ${found.alias} has no members`, {

@@ -14,7 +14,7 @@ export async function start(session: Session, options: Options): Promise<void> {
   const settings = { home: session.home, flags: flagsOf(options) }
   if (options['detach'] === true) {
     const { startDetached } = await import('../../node/detach.ts')
-    const started = await startDetached(settings, process.argv[1] ?? '')
+    const started = await startDetached(settings, process.argv[1] ?? '', session.signal)
     report(session, started, () => [
       gutter('Started', `process ${started.pid}, log ${started.log}`),
       ...listeningLines(started.addresses),

@@ -1,4 +1,3 @@
-import type { Connection } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { messageOf } from '../../protocol/errors.ts'
 import { FACTS_PROTOCOL } from '../../protocol/facts-messages.ts'
@@ -11,14 +10,16 @@ import { SYNC_PROTOCOL } from '../../protocol/sync/messages.ts'
 import type { CheckedConfig } from './assertions.ts'
 import { Bans } from './bans.ts'
 import { bitswapBlocks } from './bitswap-blocks.ts'
-import type { Clock, Datastore, Log, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import type { Datastore, SwarmComponents, SwarmConfig, SwarmEvents, SwarmTuning } from './components.ts'
+import type { Company } from './company.ts'
 import { Conduct } from './conduct.ts'
 import type { Further } from './further.ts'
 import { haveOf, serveContent } from './content-serving.ts'
 import type { Have } from './content-serving.ts'
 import { QuotaDatastore } from './dht.ts'
 import { dial } from './dial.ts'
-import { Dialer } from './dialer.ts'
+import type { Dialer } from './dialer.ts'
+import { diallingOf } from './dialling.ts'
 import { factFetcher } from './facts-client.ts'
 import { factsHandler } from './facts-server.ts'
 import type { GaterComponents } from './gater.ts'
@@ -26,6 +27,7 @@ import { furtherPeers } from './further.ts'
 import { Gossip } from './gossip.ts'
 import { createHelia } from './helia.ts'
 import type { HeliaHost } from './helia.ts'
+import { identifyLater } from './identify.ts'
 import { createHost } from './libp2p.ts'
 import type { Host } from './libp2p.ts'
 import { componentLogger } from './logger.ts'
@@ -36,7 +38,7 @@ import { PeerCache } from './peer-cache.ts'
 import { Peers } from './peers.ts'
 import { privateHello } from './private-hello.ts'
 import { publicHello } from './public-hello.ts'
-import { Rejoiner } from './rejoin.ts'
+import type { Rejoiner } from './rejoin.ts'
 import { RememberedPeers } from './remembered.ts'
 import { ContentRouting } from './routing.ts'
 import { Shown } from './shown.ts'
@@ -63,6 +65,7 @@ export interface Parts {
   readonly further: Further
   readonly routing: ContentRouting
   readonly dialer: Dialer
+  readonly company: Company
   readonly remembered: RememberedPeers
   readonly rejoiner: Rejoiner
   readonly meter: SocketMeter
@@ -86,8 +89,8 @@ export interface Whole {
 /** Connects the parts of a swarm. The only file of this folder that knows them all. */
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
-  const { clock, log, membership } = components
-  const gater = gaterOf(whole)
+  const { clock, log } = components
+  const gater = gaterOf(whole, () => company.onReached())
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
   const quota = new QuotaDatastore(components.datastore, self.toString())
@@ -97,6 +100,7 @@ export async function compose(whole: Whole): Promise<Parts> {
     conduct: new Conduct(),
     log,
     events: toldOfPeers(whole.events, () => [
+      company,
       sync,
       have.teller,
       have.table,
@@ -106,13 +110,12 @@ export async function compose(whole: Whole): Promise<Parts> {
   })
   const members = membersOf(components, peers, () => host)
   const remembered = new RememberedPeers({ datastore: quota, clock, log, internet: checked.internet })
-  const rejoiner: Rejoiner = new Rejoiner({
-    clock,
-    log,
+  const { rejoiner, dialer, company } = diallingOf(components, {
+    bootstrap: checked.bootstrap,
+    peers,
     remembered,
-    isConnected: peer => peers.get(peer) !== undefined,
-    peers: () => peers.all().length,
-    dial: async (addresses, signal) => void (await dial(host, addresses, { membership, signal }))
+    tuning,
+    host: () => host
   })
   const shown = new Shown(clock)
   const have = haveOf(components, peers, () => whole.events.onTold?.())
@@ -142,13 +145,8 @@ export async function compose(whole: Whole): Promise<Parts> {
     gossip,
     sync,
     routing,
-    dialer: new Dialer(checked.bootstrap, {
-      clock,
-      log,
-      tuning,
-      isConnected: peer => peers.get(peer) !== undefined,
-      dial: async ({ address }, signal) => void (await dial(host, address, { membership, signal }))
-    }),
+    dialer,
+    company,
     remembered,
     rejoiner,
     meter,
@@ -206,11 +204,15 @@ function furtherOf(
   })
 }
 
-function gaterOf({ config, checked, components: { clock, membership } }: Whole): GaterComponents {
+function gaterOf(
+  { config, checked, components: { clock, membership } }: Whole,
+  onReached: () => void
+): GaterComponents {
   return {
     bans: new Bans(),
     meter: new SocketMeter(),
     clock,
+    onReached,
     tuning: tuningOf({
       ...(membership !== undefined && { kadBucket: LIMITS.dht.bucketOfMembers }),
       ...config.tuning
@@ -274,7 +276,8 @@ async function hostOf(
         const isOver = verdict.accepted && members !== undefined && !members.standing.stillStands(peer, verdict.member)
         if (isOver) return
         peers.onVerdict(connection, verdict)
-        if (verdict.accepted) identifyLater(later(), connection, { clock, log })
+        if (verdict.accepted)
+          identifyLater({ ...later(), clock, log, timeoutMs: gater.tuning.helloTimeoutMs }, connection)
       }
     },
     onNeighbour: ({ id, multiaddrs }) => later().rejoiner.onNeighbour(id.toString(), multiaddrs)
@@ -365,21 +368,4 @@ async function serveSubmissions(host: Host, { desk, clock, log }: SwarmComponent
     maxInboundStreams: submit,
     maxOutboundStreams: submit
   })
-}
-
-/** Gossip, DHT and bitswap learn of a peer from identify; without it the peer is served but never asked. */
-function identifyLater(
-  { host, remembered, shown }: Later,
-  connection: Connection,
-  { clock, log }: { readonly clock: Clock; readonly log: Log }
-): void {
-  const options = { signal: AbortSignal.timeout(LIMITS.hello.timeoutMs) }
-  const peer = connection.remotePeer.toString()
-  if (connection.direction === 'outbound') remembered.note(peer, { dialled: connection.remoteAddr })
-  const started = clock.now()
-  host.services.identify.identify(connection, options).then(
-    // The first thing that is known of how soon a peer answers.
-    () => shown.answered(peer, clock.now() - started),
-    (error: unknown) => log.debug('identify failed', { peer, error: messageOf(error) })
-  )
 }

@@ -15,10 +15,11 @@ export interface DialerComponents {
 export class Dialer {
   readonly #components: DialerComponents
   readonly #peers: readonly BootstrapPeer[]
-  readonly #failures = new Map<string, number>()
+  readonly #failures = new Map<string, { readonly count: number; readonly text: string }>()
   readonly #abort = new AbortController()
   #cancel: () => void = () => {}
   #round: Promise<void> = Promise.resolve()
+  #isDialling = false
 
   constructor(peers: readonly BootstrapPeer[], components: DialerComponents) {
     this.#peers = peers
@@ -35,12 +36,29 @@ export class Dialer {
     await this.#round
   }
 
+  /** Why those who are not here are not, in words. */
+  troubles(): readonly string[] {
+    return [...this.#failures.values()].map(({ text }) => text)
+  }
+
+  /** Dials whoever is not here without waiting for the next time; what is under way is not begun again. */
+  async dialNow(): Promise<void> {
+    if (this.#peers.length === 0 || this.#abort.signal.aborted) return
+    if (!this.#isDialling) {
+      this.#cancel()
+      this.#round = this.#dialAll()
+    }
+    await this.#round
+  }
+
   async #dialAll(): Promise<void> {
+    this.#isDialling = true
     await Promise.all(this.#peers.map(async peer => await this.#dial(peer)))
+    this.#isDialling = false
     if (this.#abort.signal.aborted) return
     // As long as the most unlucky one has to wait, but never longer than the bound: two minutes after a cable is back.
     const { redialMaxMs, redialsInARow } = LIMITS.connections
-    const failures = Math.max(0, ...this.#peers.map(({ id }) => this.#failures.get(id) ?? 0))
+    const failures = Math.max(0, ...this.#peers.map(({ id }) => this.#failures.get(id)?.count ?? 0))
     const doublings = Math.min(Math.max(0, failures - redialsInARow), 16)
     const ms = Math.min(this.#components.tuning.redialMs * 2 ** doublings, redialMaxMs)
     this.#cancel = this.#components.clock.after(ms, () => {
@@ -55,7 +73,8 @@ export class Dialer {
       await dial(peer, this.#abort.signal)
       this.#failures.delete(peer.id)
     } catch (error) {
-      this.#failures.set(peer.id, (this.#failures.get(peer.id) ?? 0) + 1)
+      const count = (this.#failures.get(peer.id)?.count ?? 0) + 1
+      this.#failures.set(peer.id, { count, text: messageOf(error) })
       log.info('bootstrap peer not reached', { peer: peer.id, error: messageOf(error) })
     }
   }

@@ -17,21 +17,25 @@ export interface Tried {
   readonly ms: number
   /** Whom the DHT named; undefined when it was not asked. */
   readonly dht: readonly string[] | undefined
+  /** Why known peers are not here: said when there was nobody to ask. */
+  readonly troubles: readonly string[]
 }
 
 /** Nobody sent it: one error that names every way, who was asked on it, and what they said. */
-export function unavailable(cid: CID, { dag, bitswap, ms, dht }: Tried, cause: unknown): RegistryError {
+export function unavailable(cid: CID, { dag, bitswap, ms, dht, troubles }: Tried, cause: unknown): RegistryError {
   const seconds = Math.round(ms / 100) / 10
   const count = (wanted: BitswapAnswer): number => bitswap.filter(({ answer }) => answer === wanted).length
   const gone = count('unreached') === 0 ? '' : `, ${count('unreached')} could not be reached`
   const said = `${count('no')} said no, ${count('nothing')} did not answer in ${seconds} s${gone}`
-  const text = `asked ${peersText(bitswap.length)}, ${said}`
+  const isAlone = dag === undefined && bitswap.length === 0
+  const text = isAlone ? 'there was nobody to ask' : `asked ${peersText(bitswap.length)}, ${said}`
   return new RegistryError('CONTENT_UNAVAILABLE', `no peer sent ${cid.toString()}: ${text}`, {
     cause,
     tried: [
       'this node',
       ...(dag === undefined ? [] : [`${dag.report}, over ${DAG_PROTOCOL}`, `over ${DAG_PROTOCOL}: ${dag.answers}`]),
       text,
+      ...(isAlone ? troubles.slice(0, LIMITS.fetch.namedPeers) : []),
       ...(bitswap.length === 0 ? [] : [`over bitswap: ${bitswapText(bitswap)}`]),
       dhtText(dht)
     ],

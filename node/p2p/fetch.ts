@@ -7,6 +7,7 @@ import type { PlannedContent } from '../../protocol/dag/plan.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import type { Said } from '../../protocol/have/told-roots.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { Company } from './company.ts'
 import type { Blockstore, Clock, FetchWatch } from './components.ts'
 import { fetchDag } from './dag-fetch.ts'
 import type { DagFetchComponents } from './dag-fetch-options.ts'
@@ -28,6 +29,7 @@ export interface FetchComponents extends DagFetchComponents {
   readonly have: Pick<HaveTable, 'about' | 'proved'>
   /** Who is here, those first who follow the registry. */
   readonly neighbours: () => readonly string[]
+  readonly company: Pick<Company, 'sought' | 'troubles'>
 }
 
 export interface FetchOptions {
@@ -100,6 +102,7 @@ class Session {
     const { have } = this.#components
     const both = AbortSignal.any([this.#abort.signal, signal])
     this.#root = content.root
+    await this.#components.company.sought(both)
     const fetched = await fetchDag(this.#components, content, {
       local,
       signal: both,
@@ -242,7 +245,8 @@ class Session {
       dag: this.#dag,
       bitswap: race.report(),
       ms: this.#components.tuning.blockTimeoutMs,
-      dht: this.#found
+      dht: this.#found,
+      troubles: this.#components.company.troubles()
     }
     return unavailable(race.cid, tried, cause)
   }

@@ -13,6 +13,8 @@ export interface GaterComponents {
   readonly meter: SocketMeter
   readonly clock: Clock
   readonly tuning: SwarmTuning
+  /** A socket that was dialled from here is open, before anything was said on it. */
+  readonly onReached: () => void
   readonly allowPeers: ReadonlySet<string>
   /** Host names that the operator wrote into the configuration. */
   readonly allowHosts: ReadonlySet<string>
@@ -47,6 +49,10 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
       // Behind a relay anybody may be anybody: all that come through it share one rate.
       const relay = relayOf(connection.remoteAddr)
       return relay !== undefined && !rates.take(`relay:${relay}`, LIMITS.reach.relay.inboundPerRelayPerSecond)
+    },
+    denyOutboundConnection: () => {
+      components.onReached()
+      return false
     },
     // Who is kept out gets no place at this relay, nor anybody through it, nor in here through another one.
     denyInboundRelayReservation: peer => isBanned(peer.toString()),

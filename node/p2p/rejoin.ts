@@ -67,28 +67,38 @@ export class Rejoiner {
     if (isNew && this.#isStarted && this.#round === undefined) this.#next(LIMITS.reach.remembered.afterMs)
   }
 
-  #next(ms: number): void {
-    this.#cancel()
-    this.#cancel = this.#components.clock.after(ms, () => {
-      this.#round = this.#dialSome().then(() => {
-        this.#round = undefined
-        if (this.#isStarted) this.#next(LIMITS.reach.remembered.everyMs)
-      })
-    })
+  /** The same without waiting for the next time, and whoever did not answer is not left alone. */
+  async dialNow(): Promise<void> {
+    if (this.#isStarted) await (this.#round ?? this.#begin({ isUrgent: true }))
   }
 
-  async #dialSome(): Promise<void> {
-    const due = this.#candidates()
+  #next(ms: number): void {
+    this.#cancel()
+    this.#cancel = this.#components.clock.after(ms, () => void this.#begin())
+  }
+
+  #begin({ isUrgent = false } = {}): Promise<void> {
+    this.#cancel()
+    this.#round = this.#dialSome(isUrgent).then(() => {
+      this.#round = undefined
+      if (this.#isStarted) this.#next(LIMITS.reach.remembered.everyMs)
+    })
+    return this.#round
+  }
+
+  async #dialSome(isUrgent: boolean): Promise<void> {
+    const due = this.#candidates(isUrgent)
     await Promise.all(due.map(async ([id, addresses]) => await this.#dial(id, addresses)))
   }
 
-  #candidates(): readonly Candidate[] {
+  #candidates(isUrgent: boolean): readonly Candidate[] {
     const { remembered, isConnected, peers, clock } = this.#components
     const { fewPeers, enoughPeers } = LIMITS.reach.remembered
     const near: readonly Candidate[] = peers() < enoughPeers ? [...this.#neighbours].toReversed() : []
     const known = peers() < fewPeers ? remembered.all() : []
     const before = known.map(({ id, addresses }): Candidate => [id, addresses.map(text => multiaddr(text))])
-    const isDue = ([id]: Candidate): boolean => !isConnected(id) && (this.#pauses.get(id)?.until ?? 0) <= clock.now()
+    const isDue = ([id]: Candidate): boolean =>
+      !isConnected(id) && (isUrgent || (this.#pauses.get(id)?.until ?? 0) <= clock.now())
     // Attack: packets that announce ever new neighbours. Every other place is kept for those that were here before.
     const inTurn = alternating(near.filter(isDue), before.filter(isDue))
     // One that is known in both ways is in the map once, with the addresses of both.

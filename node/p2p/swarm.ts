@@ -107,7 +107,7 @@ export async function createSwarm(
 }
 
 function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts): Swarm {
-  const { host, helia, peers, gossip, meter, sync, routing, tuning, remembered, have, shown, further } = parts
+  const { host, helia, peers, gossip, meter, sync, routing, tuning, remembered, have, shown, further, company } = parts
   const { blocks, clock, log } = components
   return {
     name: config.name,
@@ -147,7 +147,7 @@ function swarmOf(config: SwarmConfig, components: SwarmComponents, parts: Parts)
     },
     reconcile: registry => sync.readFromAll(registry),
     fetch: (registry, options) => {
-      const own = { helia, blocks, routing, peers, clock, log, tuning, have: have.table, shown, further }
+      const own = { helia, blocks, routing, peers, clock, log, tuning, have: have.table, shown, further, company }
       const throttle = components.throttles?.download
       return createFetchSession({ ...own, throttle, neighbours: () => neighbours(peers, gossip, registry) }, options)
     },
@@ -216,11 +216,13 @@ async function stop({
   routing,
   peerCache,
   remembered,
-  rejoiner
+  rejoiner,
+  company
 }: Parts): Promise<void> {
   const failures: unknown[] = []
   const clearTimers = leftoverTimers(host)
   const steps = [
+    async () => company.stop(),
     async () => await rejoiner.stop(),
     async () => await dialer.stop(),
     async () => await members?.line.stop(),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
@@ -148,6 +148,28 @@ describe('a registry in a file', () => {
     const open = owner.parts.spaces.public
     expect([await open.isKept(cid), await open.stored.has(CID.parse(cid))]).toEqual([false, false])
   })
+})
+
+test('what a process that was killed left half written is cleared by the next one that writes there', async () => {
+  const there = await tempDir('leftover')
+  const old = new Date(Date.now() - 3_600_000)
+  const leave = async (name: string, bytes: Uint8Array, time = old): Promise<string> => {
+    await writeFile(join(there, name), bytes)
+    await utimes(join(there, name), time, time)
+    return name
+  }
+  const half = (await readFile(whole)).subarray(0, 3_000)
+  // No process has such an id.
+  const gone = `.tmp-${2 ** 31 - 1}`
+  await leave(`${gone}-0123456789abcdef`, half)
+  const stays = [
+    await leave(`${gone}-0123456789abcde0`, half, new Date()),
+    await leave(`${gone}-0123456789abcde1`, utf8('of somebody else')),
+    await leave(`.tmp-${process.pid}-0123456789abcde2`, half),
+    await leave(`${gone}-mine`, half)
+  ]
+  await source.call('mirrorExport', { registry: 'acme', file: join(there, 'new.mirror'), private: false })
+  expect((await readdir(there)).toSorted()).toEqual([...stays, 'new.mirror'].toSorted())
 })
 
 describe('a damaged file is refused before anything of it is kept', () => {

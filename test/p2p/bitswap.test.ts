@@ -55,9 +55,14 @@ interface Asker {
 }
 
 /** Somebody who speaks bitswap, and takes from its streams what he likes: nothing, or all, which is then told. */
-async function asker(node: TestNode, onBytes?: (bytes: Uint8Array) => void): Promise<Asker> {
+async function asker(
+  node: TestNode,
+  onBytes?: (bytes: Uint8Array) => void,
+  onStream: () => void = () => {}
+): Promise<Asker> {
   const host: Libp2p = await rawPeer()
   await host.handle(BITSWAP, stream => {
+    onStream()
     if (onBytes === undefined) stream.pause()
     else stream.addEventListener('message', ({ data }) => onBytes(Uint8Array.from(data.subarray())))
   })
@@ -127,6 +132,24 @@ describe('over bitswap', () => {
     await expect.poll(() => Buffer.concat(got).includes(told), PATIENT).toBe(true)
     const all = Buffer.concat(got)
     for (const { bytes } of large) expect(all.includes(bytes)).toBe(true)
+  })
+
+  test('a peer that wants what is not here, and not to be told so, is sent nothing', async () => {
+    const present = blockOf(randomBytes(1_000))
+    const { node } = await server([present])
+    const got: Uint8Array[] = []
+    let streams = 0
+    const peer = await asker(
+      node,
+      bytes => void got.push(bytes),
+      () => (streams += 1)
+    )
+    for (let asked = 0; asked < 5; asked += 1)
+      await send(peer, wanting([blockOf(randomBytes(9)).cid], { dontHave: false }))
+    await send(peer, wanting([present.cid]))
+    await expect.poll(() => Buffer.concat(got).includes(present.bytes), PATIENT).toBe(true)
+    // Each message takes a stream of its own; those of the questions before would have been first.
+    expect(streams).toBe(1)
   })
 
   test('a block that is damaged costs nobody the others', async () => {

@@ -17,7 +17,7 @@ function gater(): ConnectionGater {
   const clock = { now: () => (now += 1_000), after: () => () => {} }
   const none = new Set<string>()
   const components = { bans: new Bans(), meter: new SocketMeter(), clock, tuning: tuningOf(), allowHosts: none }
-  return connectionGater({ ...components, allowPeers: none })
+  return connectionGater({ ...components, allowPeers: none, onReached: () => {} })
 }
 
 /** A socket that was accepted and has said nothing: what the gater sees of it is where it comes from and when it closes. */

@@ -212,7 +212,8 @@ function makeGater(tuning: Parameters<typeof tuningOf>[0] = {}) {
     clock: { ...realClock, now: () => 1_000 },
     tuning: tuningOf(tuning),
     allowPeers: new Set(['friend']),
-    allowHosts: new Set()
+    allowHosts: new Set(),
+    onReached: () => {}
   }
   const made = (address: string) => {
     const events = new EventTarget()

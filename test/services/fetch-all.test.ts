@@ -11,7 +11,6 @@ const nothing: PackageContent = {
   onPlaced: async () => undefined,
   unpack: async () => new Map(),
   filesOf: async () => undefined,
-  meter: { read: () => new Map() },
   isRelayed: () => false
 }
 
@@ -25,6 +24,27 @@ function steps(sizes: readonly number[]): readonly Step[] {
   }))
   return all as unknown as Step[]
 }
+
+test('what came of each package, and who sent it, is told of that package alone', async () => {
+  const both = Promise.withResolvers<void>()
+  let under = 0
+  const content: PackageContent = {
+    ...nothing,
+    fetch: async ({ size }, _, trail) => {
+      under += 1
+      if (under === 2) both.resolve()
+      await both.promise
+      trail?.here(7)
+      trail?.block('dag', `peer of ${size}`, size - 100)
+      trail?.block('bitswap', 'another', 100)
+      return { fetched: size }
+    }
+  }
+  const sizes = [LIMITS.dag.eagerBytes + 1, LIMITS.dag.eagerBytes + 2]
+  const arrived = await fetchAll(steps(sizes), { content, ...around })
+  const told = [...arrived.values()].map(({ from, bytes }) => ({ from, bytes }))
+  expect(told).toEqual(sizes.map(size => ({ from: [`peer of ${size}`, 'another'], bytes: size })))
+})
 
 test('packages that have come are not installed before they are durable', async () => {
   const durable = Promise.withResolvers<void>()

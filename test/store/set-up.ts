@@ -50,6 +50,7 @@ export async function storeWith({
   const keeper = new BlockKeeper({
     clock,
     log: await openLog({ level: 'silent' }),
+    stopping: new AbortController().signal,
     disk: { assertWritable: () => undefined, note: () => undefined },
     spaces,
     registries: { ids: [registry] },

@@ -7,8 +7,6 @@ import type { ArchiveDigests } from '../../../protocol/payload.ts'
 import { fanOut, Queue } from '../../runtime/queue.ts'
 import { FetchProgress, tellingOf } from '../fetch-progress.ts'
 import type { FetchTold } from '../fetch-progress.ts'
-import { TrafficShare } from '../traffic-share.ts'
-import type { Meter } from '../traffic-share.ts'
 import type { Plan, Step } from './plan.ts'
 import type { Trail } from '../trail.ts'
 import type { PlacedFolder, ProjectStore } from './project.ts'
@@ -49,7 +47,6 @@ export interface PackageContent {
   ): Promise<void>
   /** The files of a package, from blocks that are on this disk; undefined when they are not. */
   filesOf(root: ContentId, registry: RegistryId): Promise<ReadonlyMap<string, string> | undefined>
-  readonly meter: Meter
   /** Whether what comes from a peer is carried by a relay. */
   readonly isRelayed: (peer: string) => boolean
 }
@@ -79,20 +76,18 @@ export async function fetchAll(
 ): Promise<ReadonlyMap<string, Arrived>> {
   const missing = await missingOf(steps, content)
   const arrived = new Map<string, Arrived>()
-  const traffic = new TrafficShare(content.meter)
   const total = missing.reduce((sum, { release }) => sum + release.size, 0)
   const progress = new FetchProgress({ now, total, isRelayed: peer => content.isRelayed(peer) })
   let done = 0
   const tell = (): void => onProgress({ ...progress.read(), done, of: missing.length })
   // A package that has come waits for the disk beside others: one turn at it makes many of them durable.
-  const tools = { traffic, progress, arrived }
+  const tools = { progress, arrived }
   const lanes = new Queue({ concurrency: LIMITS.fetch.concurrentPackages, capacity: LIMITS.fetch.packagesUnderWay })
   const alone = async (steps: readonly Step[], given: AbortSignal): Promise<void> =>
     fanOut(steps, { concurrency: LIMITS.fetch.packagesUnderWay, signal: given }, async ({ pack, release }, abort) => {
       const order = { registry: pack.registry, root: pack.cid, size: release.size }
       const whole = await lanes.run(async () => {
         const started = now()
-        const received = traffic.begin()
         const shown = progress.begin(calledOf(pack), resolveMs)
         const { trail } = shown
         const coming = content.fetch(order, abort, trail)
@@ -100,10 +95,7 @@ export async function fetchAll(
           await Promise.race([trail.arrived, coming])
         } finally {
           shown.end()
-          // What was here already took nothing of what came in meanwhile for others.
-          const shares = received().filter(() => trail.received > 0)
-          const bytes = shares.reduce((sum, [, count]) => sum + count, 0)
-          arrived.set(pack.id, { from: shares.map(([peer]) => peer), bytes, ms: now() - started })
+          arrived.set(pack.id, { ...cameOf(trail), ms: now() - started })
         }
         return { coming }
       }, abort)
@@ -134,8 +126,12 @@ function calledOf({ alias, name, version }: Step['pack']): string {
   return `${alias}:${shortNameOf(name)}@${version}`
 }
 
+/** What of it came over the network, as the trace says it too, and who sent it, most first. */
+function cameOf({ sources, received }: Trail): Pick<Arrived, 'from' | 'bytes'> {
+  return { from: [...new Set(sources.flatMap(({ from }) => from ?? []))], bytes: received }
+}
+
 interface FetchTools {
-  readonly traffic: TrafficShare
   readonly progress: FetchProgress
   readonly arrived: Map<string, Arrived>
 }
@@ -144,7 +140,7 @@ interface FetchTools {
 async function fetchTogether(
   small: readonly Step[],
   { content, now, resolveMs, signal }: Pick<ExecuteContext, 'content' | 'now' | 'resolveMs' | 'signal'>,
-  { traffic, progress, arrived }: FetchTools
+  { progress, arrived }: FetchTools
 ): Promise<readonly Step[]> {
   if (small.length < 2) return small
   const started = now()
@@ -156,21 +152,16 @@ async function fetchTogether(
       root: pack.cid,
       size: release.size,
       trail,
-      end,
-      received: traffic.begin()
+      end
     }
   })
   let whole: ReadonlySet<ContentId> = new Set()
   try {
     whole = await content.fetchTogether(coming, signal)
   } finally {
-    for (const { id, root, trail, end, received } of coming) {
+    for (const { id, root, trail, end } of coming) {
       end()
-      const shares = received()
-      if (!whole.has(root)) continue
-      const own = trail.received > 0 ? shares : []
-      const bytes = own.reduce((sum, [, count]) => sum + count, 0)
-      arrived.set(id, { from: own.map(([peer]) => peer), bytes, ms: now() - started })
+      if (whole.has(root)) arrived.set(id, { ...cameOf(trail), ms: now() - started })
     }
   }
   return small.filter(({ pack }) => !whole.has(pack.cid))
