@@ -70,7 +70,7 @@ class Expecting {
       const byte = this.#bytes[this.at++]
       if (byte === undefined) return undefined
       value += (byte & 0x7f) * scale
-      if (byte < 0x80) return byte === 0 && scale > 1 ? undefined : value
+      if (byte < 0x80) return (byte === 0 && scale > 1) || !Number.isSafeInteger(value) ? undefined : value
     }
     return undefined
   }

@@ -35,6 +35,8 @@ class Writer {
   /** A copy of what was written, in memory of its own. */
   take(): Uint8Array {
     const bytes = this.#bytes.slice(0, this.#at)
+    // What it wrote may have been secret.
+    this.#bytes.fill(0, 0, this.#at)
     this.#at = 0
     if (this.#bytes.length > KEPT_BYTES) this.#resize(FIRST_BYTES)
     return bytes
@@ -71,12 +73,12 @@ class Writer {
       for (let i = 0; i < value.length; i++) this.item(value[i])
       return
     }
-    const cid = value instanceof CID ? value : CID.asCID(value)
-    if (cid !== null) {
+    // Not `CID.asCID`, which takes a map with what a CID has for one.
+    if (value instanceof CID) {
       this.#head(6, 42)
-      this.#head(2, cid.bytes.length + 1)
+      this.#head(2, value.bytes.length + 1)
       this.#byte(0)
-      return this.#raw(cid.bytes)
+      return this.#raw(value.bytes)
     }
     if (Object.prototype.toString.call(value) !== '[object Object]') throw new TypeError('dag-cbor has no such object')
     this.#map(value as Readonly<Record<string, unknown>>)

@@ -178,6 +178,9 @@ class Reader {
         Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true })
       else map[key] = value
     }
+    // Attack: other tools take such a map for a link, and write it as one.
+    if (Object.hasOwn(map, '/') && map['/'] !== null && map['/'] === map['bytes'])
+      throw malformed('a map that looks like a link')
     return map
   }
 

@@ -197,7 +197,7 @@ function isIndex(value: unknown, max: number): value is number {
 export function recordOf<K extends string>(value: unknown, keys: readonly K[]): Record<K, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
     throw malformed('record')
-  if (CID.asCID(value) !== null || Object.keys(value).length !== keys.length) throw malformed('record')
+  if (value instanceof CID || Object.keys(value).length !== keys.length) throw malformed('record')
   if (!keys.every(key => Object.hasOwn(value, key))) throw malformed('record')
   return value as Record<K, unknown>
 }

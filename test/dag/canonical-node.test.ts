@@ -80,6 +80,19 @@ describe('the canonical spelling of a node', () => {
     expect(decoded !== undefined && isCanonical(bytes, decoded)).toBe(false)
   })
 
+  test('has no size that a number does not hold exactly', () => {
+    const sized = (size: readonly number[]): boolean => {
+      const body = [0x0a, cid.bytes.length, ...cid.bytes, 0x12, 1, 0x61, 0x18, ...size]
+      const bytes = Uint8Array.from([0x12, body.length, ...body])
+      const decoded = tryDecode(bytes)
+      return decoded !== undefined && isCanonical(bytes, decoded)
+    }
+    const most = [...Array.from({ length: 7 }, () => 0xff), 0x0f]
+    expect(sized(most)).toBe(true)
+    expect(sized([...Array.from({ length: 7 }, () => 0x80), 0x10])).toBe(false)
+    expect(sized([0x89, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40])).toBe(false)
+  })
+
   test('is this one of two links and data', () => {
     const bytes = concatBytes([a ?? data, b ?? data, data])
     expect(isCanonical(bytes, decode(bytes))).toBe(true)

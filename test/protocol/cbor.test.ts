@@ -4,6 +4,7 @@ import { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
 import { concatBytes, equalBytes, fromHex, toHex } from '../../protocol/bytes.ts'
 import { decodeCbor, encodeCbor } from '../../protocol/cbor.ts'
+import { contentIdFromLink, factIdFromLink } from '../../protocol/cid.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
 
 /** What another codec makes of bytes that are its own spelling of something; undefined of all others. */
@@ -87,6 +88,20 @@ test('bytes of which some were changed are read as another codec reads them, or 
       agree(Uint8Array.from(bytes))
     }),
     { numRuns: 2_000 }
+  )
+})
+
+test('a map that has what a link has is none, and is read by nobody where others take it for one', () => {
+  const about = { code: 0x71, multihash: { code: 0x12, size: 32 }, version: 1 }
+  fc.assert(
+    fc.property(values, values, fc.boolean(), (one, two, isSame) => {
+      const map = { '/': one, bytes: isSame ? one : two, ...about }
+      agree(encodeCbor(map))
+      agree(encodeCbor([{ '/': map['/'], bytes: map.bytes }]))
+      for (const read of [factIdFromLink, contentIdFromLink])
+        expect(() => read(map)).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
+    }),
+    { numRuns: 500 }
   )
 })
 
