@@ -66,9 +66,12 @@ export class BlockFiles {
   async recover(): Promise<void> {
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 })
-      for (const folder of await this.#listFolders()) {
-        const number = numberOfFolder(basename(folder))
+      // One that an operator has put elsewhere, with a link to it, too.
+      for (const name of await readdir(this.#dir)) {
+        const number = numberOfFolder(name)
         if (number !== undefined) this.#folders.add(number)
+      }
+      for (const folder of await this.#listFolders()) {
         const leftovers = (await readdir(folder)).filter(isTemporary)
         for (const name of leftovers) await rm(join(folder, name), { force: true })
       }

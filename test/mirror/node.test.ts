@@ -104,6 +104,8 @@ describe('a mirror with a quota', () => {
       // A restart makes no mirror less late.
       const since = b.parts.mirrors.missingSince(registry, other)
       await b.stop()
+      // Nobody is left from whom it could come.
+      await a.stop()
       b = await runningNode({ home: b.home })
       await until(b, async () => (await statusOf(b, 'main:other')).lagMs !== null)
       expect(b.parts.mirrors.missingSince(registry, other)).toBe(since)
