@@ -178,9 +178,7 @@ class Reader {
         Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true })
       else map[key] = value
     }
-    // Attack: other tools take such a map for a link, and write it as one.
-    if (Object.hasOwn(map, '/') && map['/'] !== null && map['/'] === map['bytes'])
-      throw malformed('a map that looks like a link')
+    if (Object.hasOwn(map, '/') && isOne(map['/'], map['bytes'])) throw malformed('a map that looks like a link')
     return map
   }
 
@@ -221,6 +219,12 @@ class Reader {
     if (!Number.isFinite(value) || Number.isSafeInteger(value)) throw malformed('an integer as a float, or no number')
     return value
   }
+}
+
+/** Attack: other tools take a map with one value under "/" and "bytes" for a link, and write it as one. To them all empty bytes are one. */
+function isOne(slash: unknown, bytes: unknown): boolean {
+  if (slash instanceof Uint8Array && bytes instanceof Uint8Array) return slash.length + bytes.length === 0
+  return slash !== null && slash === bytes
 }
 
 function atLeast(value: number, least: number): number {
