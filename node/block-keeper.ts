@@ -172,7 +172,7 @@ export class BlockKeeper {
     const { takedowns } = this.#init.spaces
     return collect(
       {
-        blocks: { ...stored, list: (root, signal) => listBlocks(root, stored, { signal }) },
+        blocks: { ...stored, list: (root, signal, onUnread) => listBlocks(root, stored, { signal, onUnread }) },
         roots: {
           ...space,
           letGo: async roots => {

@@ -5,6 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { toLink } from '../../protocol/cid.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
+import { readBlock } from '../../storage/content/blocks.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
 import { openBlocks } from '../../storage/block-store.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
@@ -182,6 +185,32 @@ describe('what is in use while a collection runs stays', () => {
     expect(await gc(0)).toMatchObject({ roots: 0, blocks: 0 })
     expect([await isWhole(a, stored), await space.isKept(a)]).toEqual([true, true])
   })
+
+  test.each(['held', 'pinned'] as const)(
+    'what has come of a content whose folders are not all here (%s)',
+    async how => {
+      for (const missing of ['a', 'b', 'c']) {
+        const { stored, space, pins, add, gc } = await storeWith()
+        const folder = await tempDir('folders')
+        for (const name of ['a', 'b', 'c']) {
+          await mkdir(join(folder, name))
+          await writeFile(join(folder, name, 'x.txt'), `in ${name}`)
+        }
+        const { root } = await importFolder(folder, stored, { signal })
+        const tree = parseUnixfsNode(await readBlock(stored, toLink(root), { limits: LIMITS.content }), LIMITS.content)
+        if (tree.type !== 'directory') throw new Error('not a folder')
+        for (const { name, cid } of tree.entries) if (name === missing) await stored.delete(cid)
+        const stray = await add({ 'x.txt': 'nobody needs it' })
+        await space.forgetKept(stray)
+        if (how === 'pinned') await pins.add({ type: 'root', swarm: 'public', root })
+        const release = how === 'held' ? space.inUse.hold(root) : undefined
+        // Nothing names the leaf of the folder that is not here, as long as that is not.
+        expect(await gc()).toMatchObject({ blocks: 3 })
+        expect((await stored.usage()).blocks).toBe(5)
+        release?.()
+      }
+    }
+  )
 
   test('a folder that is being published, whose root nobody knows yet', async () => {
     const { stored, space, gc } = await storeWith()

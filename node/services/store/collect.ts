@@ -12,8 +12,11 @@ export interface Marks {
 
 /** The blocks of one store, as whoever collects garbage uses them. */
 export interface CollectedBlocks {
-  /** The blocks below a root, each once, a node before what it links to. Leaves are named and not read. */
-  list(root: ContentId, signal: AbortSignal): AsyncIterable<CID>
+  /**
+   * The blocks below a root, each once, a node before what it links to. Leaves are named and not read. A node that cannot be
+   * read is named and told of, and the walk goes on beside it unless `onUnread` throws.
+   */
+  list(root: ContentId, signal: AbortSignal, onUnread: (error: unknown) => void): AsyncIterable<CID>
   sizeOf(cid: CID): number | undefined
   shards(): Promise<readonly string[]>
   keysIn(shard: string): AsyncIterable<CID>
@@ -214,26 +217,33 @@ class Collection {
     this.#keptBytes += bytes
   }
 
-  /** `bytes`: of blocks that were not marked before. */
+  /**
+   * `bytes`: of blocks that were not marked before. Beside a folder that is not here, what came of the others is found all the
+   * same: a fetch under way counts on it.
+   */
   async #walk(root: ContentId): Promise<Walked> {
     const { blocks } = this.#components
+    const { signal } = this.#order
     const cids: CID[] = []
     let bytes = 0
-    let isWhole = true
+    let state: Walked['state'] = 'whole'
+    const onUnread = (error: unknown): void => {
+      signal.throwIfAborted()
+      if (!isLost(error)) throw error
+      state = 'unreadable'
+    }
     try {
-      for await (const cid of blocks.list(root, this.#order.signal)) {
+      for await (const cid of blocks.list(root, signal, onUnread)) {
         await this.#rest()
         cids.push(cid)
         const size = blocks.sizeOf(cid)
-        if (size === undefined) isWhole = false
-        else if (!this.#marks.has(cid)) bytes += size
+        if (size !== undefined) bytes += this.#marks.has(cid) ? 0 : size
+        else if (state === 'whole') state = 'incomplete'
       }
     } catch (error) {
-      this.#order.signal.throwIfAborted()
-      if (!isLost(error)) throw error
-      return { state: 'unreadable', cids, bytes }
+      onUnread(error)
     }
-    return { state: isWhole ? 'whole' : 'incomplete', cids, bytes }
+    return { state, cids, bytes }
   }
 
   async #sweep(): Promise<Pick<Collected, 'blocks' | 'bytes'>> {
