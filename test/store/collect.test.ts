@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { toLink } from '../../protocol/cid.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
+import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
 import { readBlock } from '../../storage/content/blocks.ts'
@@ -111,6 +112,23 @@ describe('what a collection deletes', () => {
     expect(await gc(0)).toMatchObject({ blocks: 0 })
     expect(await isWhole(a, stored)).toBe(true)
     expect(await space.isKept(a)).toBe(false)
+  })
+
+  test('is nothing that a record speaks of when it only tidies, whatever of it is missing', async () => {
+    const { stored, space, keeper, add, gc } = await storeWith()
+    const [whole, short, lost] = [await add(A), await add({ 'x.txt': 'x', 'y.txt': 'y' }), await add({ 'z.txt': 'z' })]
+    const leaves = (await cidsOf(short, stored)).slice(1)
+    for (const cid of leaves.slice(0, 1)) await stored.delete(cid)
+    await stored.delete((await cidsOf(lost, stored))[1] ?? toLink(lost))
+    await space.lostKept(lost)
+    const stray = blockOf(randomBytes(500))
+    await stored.put(stray.cid, stray.bytes)
+    await keeper.tidyAfter(new RegistryError('DISK_FULL', 'no space is left'), space)
+    expect(await stored.has(stray.cid)).toBe(false)
+    expect([await isWhole(whole, stored), await stored.has(toLink(lost))]).toEqual([true, true])
+    expect(await Promise.all(leaves.map(cid => stored.has(cid)))).toEqual([false, true])
+    expect(await Promise.all([whole, short, lost].map(root => space.isKept(root)))).toEqual([true, true, false])
+    expect(await gc()).toMatchObject({ roots: 2, blocks: 3 })
   })
 
   test('is nothing while a pinned content is damaged: what is left of it would not be recognised', async () => {

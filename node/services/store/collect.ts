@@ -52,6 +52,8 @@ export interface CollectOrder {
   readonly pinned: () => Promise<ReadonlySet<ContentId>>
   /** What is not pinned goes, the longest unused first, until all that stays has at most so many bytes. */
   readonly budgetBytes: number
+  /** Lets go of no root, also when something of it is missing: only what no record speaks of goes. */
+  readonly isTidying?: boolean
   /** Finds out what would go, and deletes nothing. */
   readonly isDry: boolean
   readonly signal: AbortSignal
@@ -168,7 +170,7 @@ class Collection {
 
   /** Strictly by when they were used: what does not fit is the end, also for what would. */
   async #markWithin(rest: readonly { readonly root: ContentId }[]): Promise<void> {
-    const { budgetBytes } = this.#order
+    const { budgetBytes, isTidying = false } = this.#order
     let isFull = false
     for (const { root } of rest) {
       if (this.#walked.has(root)) continue
@@ -176,8 +178,8 @@ class Collection {
       if (walked !== undefined && walked.state !== 'whole') this.#broken.push(root)
       const isFitting = walked?.state === 'whole' && this.#keptBytes + walked.bytes <= budgetBytes
       if (walked?.state === 'whole' && !isFitting) isFull = true
-      if (walked === undefined || !isFitting) this.#letGo.add(root)
-      else this.#take(walked)
+      if (walked !== undefined && (isFitting || isTidying)) this.#take(walked)
+      else this.#letGo.add(root)
       this.#tell('marking', this.#keptRoots, this.#pinned.roots + rest.length)
     }
   }
