@@ -160,7 +160,7 @@ export class BlockKeeper {
     const { stopping: signal } = this.#init
     if (signal.aborted) return
     try {
-      await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isDry: false, signal })
+      await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isTidying: true, isDry: false, signal })
     } catch (cause) {
       this.#init.log.warn({ error: cause }, 'what a write left on the full disk could not be deleted')
     }
@@ -172,7 +172,7 @@ export class BlockKeeper {
     const { takedowns } = this.#init.spaces
     return collect(
       {
-        blocks: { ...stored, list: (root, signal) => listBlocks(root, stored, { signal }) },
+        blocks: { ...stored, list: (root, signal, onUnread) => listBlocks(root, stored, { signal, onUnread }) },
         roots: {
           ...space,
           letGo: async roots => {

@@ -87,15 +87,24 @@ interface Lost {
   readonly trail: Trail
 }
 
-/** Undefined when all of it is here again; otherwise why not. */
-async function repairOne(
+/** Undefined when all of it is here again; otherwise why not. What is left of it stays, also until that is written down. */
+async function repairOne(components: RepairComponents, space: Space, lost: Lost): Promise<string | undefined> {
+  const release = space.inUse.hold(lost.root)
+  try {
+    return await repairHeld(components, space, lost)
+  } finally {
+    release()
+  }
+}
+
+async function repairHeld(
   components: RepairComponents,
   space: Space,
   { root, found, signal, trail }: Lost
 ): Promise<string | undefined> {
   const { swarms, mirror, log } = components
   // Whatever becomes of it: nobody is told meanwhile that all of it is here.
-  await space.forgetKept(root)
+  await space.lostKept(root)
   if (found === undefined) return 'no registry that is followed here names it'
   const wanted = { registry: found.registry, root, size: found.size }
   mirror.forget(space.name, root)

@@ -41,7 +41,7 @@ export function packageContent(components: ContentComponents): Omit<PackageConte
     },
     async unpack(order, signal) {
       const { registry, root, target, size, digests, executables } = order
-      const { blocks, forgetKept } = spaces.of(registry)
+      const { blocks, lostKept } = spaces.of(registry)
       const source = fresh.before(blocks, root, spaces.takedowns)
       // The project's journal knows until all is synced; a process that ends leaves whole packages all the same.
       const options = { declaredSize: size, executables, expectDigests: digests, signal, isDurable: false }
@@ -49,7 +49,7 @@ export function packageContent(components: ContentComponents): Omit<PackageConte
       const { cids } = await unpack().catch(async (error: unknown) => {
         // The record said that all is here, and the disk has lost something since: it is fetched again, once.
         if (!isLostBlock(error)) throw error
-        await forgetKept(root)
+        await lostKept(root)
         await fetch(order, signal)
         return unpack()
       })

@@ -164,6 +164,7 @@ function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept' | 'keptChang
     markKept: (root, options) => told(kept.markKept(root, options), [root], true),
     markAllKept: roots => told(kept.markAllKept(roots), roots, true),
     forgetKept: root => told(kept.forgetKept(root), [root], false),
+    lostKept: root => told(kept.lostKept(root), [root], false),
     letGo: roots => told(kept.letGo(roots), roots, false),
     get keptChanges() {
       return keptChanges

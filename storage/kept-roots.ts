@@ -8,7 +8,7 @@ import type { KeyValue, KeyValueOp } from './key-value.ts'
 /** One content root that is there as a whole, or that was and is to come back. */
 export interface KeptRoot {
   readonly root: ContentId
-  /** False for one that is pinned and lost a block. */
+  /** False for one that lost a block and is pinned, or is about to be fetched again. */
   readonly whole: boolean
   /** When somebody last needed it, in milliseconds since 1970, to within `LIMITS.store.usedEveryMs`; 0 when nobody knows. */
   readonly used: number
@@ -25,8 +25,10 @@ export interface KeptRoots {
   readonly markAllKept: (roots: readonly ContentId[]) => Promise<void>
   /** A block below it turned out to be damaged or missing. That it is pinned is remembered: what is left of it stays. */
   readonly forgetKept: (root: ContentId) => Promise<void>
+  /** The same of one that is fetched again now: pinned or not, it is remembered, and no tidying takes away what is left of it. */
+  readonly lostKept: (root: ContentId) => Promise<void>
   readonly kept: () => AsyncIterable<ContentId>
-  /** With those that are pinned and not whole. */
+  /** With those that are not whole. */
   readonly keptEntries: () => AsyncIterable<KeptRoot>
   /** Somebody needed it just now. */
   readonly touchKept: (root: ContentId) => Promise<void>
@@ -84,6 +86,11 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
         const before = await read(root)
         if (before?.pinned === true) await write(root, { ...before, whole: false })
         else if (before !== undefined) await remove(root)
+      }),
+    lostKept: root =>
+      change(async () => {
+        const before = await read(root)
+        if (before !== undefined) await write(root, { ...before, whole: false })
       }),
     async *kept() {
       for await (const { root, whole } of keptEntries()) if (whole) yield root

@@ -21,6 +21,8 @@ export interface ListOptions extends WalkOptions {
   readonly ahead?: number
   /** Blocks that are left out with all below them. */
   readonly skip?: (cid: CID) => boolean
+  /** Told of each node that cannot be read, which is named all the same; the rest is listed unless it throws. Absent: the walk ends there. */
+  readonly onUnread?: (error: unknown) => void
 }
 
 /** A file of a package as its DAG describes it: one raw block, or a node that names its leaves. */
@@ -149,8 +151,12 @@ export async function* listBlocks(
     if (options.skip?.(cid) === true) continue
     yield cid
     if (cid.code === RAW) continue
-    const node = await (ahead.get(cid) ?? readNode(reader, cid))
+    const node = await (ahead.get(cid) ?? readNode(reader, cid)).catch((error: unknown) => {
+      if (options.onUnread === undefined) throw error
+      options.onUnread(error)
+    })
     ahead.delete(cid)
+    if (node === undefined) continue
     for (const child of childrenOf(node)) {
       const key = child.toString()
       if (seen.has(key)) continue

@@ -5,6 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { toLink } from '../../protocol/cid.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { parsePackageName } from '../../protocol/package-name.ts'
+import { RegistryError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { parseUnixfsNode } from '../../protocol/unixfs-node.ts'
+import { readBlock } from '../../storage/content/blocks.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
 import { openBlocks } from '../../storage/block-store.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
@@ -110,6 +114,23 @@ describe('what a collection deletes', () => {
     expect(await space.isKept(a)).toBe(false)
   })
 
+  test('is nothing that a record speaks of when it only tidies, whatever of it is missing', async () => {
+    const { stored, space, keeper, add, gc } = await storeWith()
+    const [whole, short, lost] = [await add(A), await add({ 'x.txt': 'x', 'y.txt': 'y' }), await add({ 'z.txt': 'z' })]
+    const leaves = (await cidsOf(short, stored)).slice(1)
+    for (const cid of leaves.slice(0, 1)) await stored.delete(cid)
+    await stored.delete((await cidsOf(lost, stored))[1] ?? toLink(lost))
+    await space.lostKept(lost)
+    const stray = blockOf(randomBytes(500))
+    await stored.put(stray.cid, stray.bytes)
+    await keeper.tidyAfter(new RegistryError('DISK_FULL', 'no space is left'), space)
+    expect(await stored.has(stray.cid)).toBe(false)
+    expect([await isWhole(whole, stored), await stored.has(toLink(lost))]).toEqual([true, true])
+    expect(await Promise.all(leaves.map(cid => stored.has(cid)))).toEqual([false, true])
+    expect(await Promise.all([whole, short, lost].map(root => space.isKept(root)))).toEqual([true, true, false])
+    expect(await gc()).toMatchObject({ roots: 2, blocks: 3 })
+  })
+
   test('is nothing while a pinned content is damaged: what is left of it would not be recognised', async () => {
     const { stored, space, add, gc } = await storeWith()
     const a = await add(A, { pinned: true })
@@ -182,6 +203,32 @@ describe('what is in use while a collection runs stays', () => {
     expect(await gc(0)).toMatchObject({ roots: 0, blocks: 0 })
     expect([await isWhole(a, stored), await space.isKept(a)]).toEqual([true, true])
   })
+
+  test.each(['held', 'pinned'] as const)(
+    'what has come of a content whose folders are not all here (%s)',
+    async how => {
+      for (const missing of ['a', 'b', 'c']) {
+        const { stored, space, pins, add, gc } = await storeWith()
+        const folder = await tempDir('folders')
+        for (const name of ['a', 'b', 'c']) {
+          await mkdir(join(folder, name))
+          await writeFile(join(folder, name, 'x.txt'), `in ${name}`)
+        }
+        const { root } = await importFolder(folder, stored, { signal })
+        const tree = parseUnixfsNode(await readBlock(stored, toLink(root), { limits: LIMITS.content }), LIMITS.content)
+        if (tree.type !== 'directory') throw new Error('not a folder')
+        for (const { name, cid } of tree.entries) if (name === missing) await stored.delete(cid)
+        const stray = await add({ 'x.txt': 'nobody needs it' })
+        await space.forgetKept(stray)
+        if (how === 'pinned') await pins.add({ type: 'root', swarm: 'public', root })
+        const release = how === 'held' ? space.inUse.hold(root) : undefined
+        // Nothing names the leaf of the folder that is not here, as long as that is not.
+        expect(await gc()).toMatchObject({ blocks: 3 })
+        expect((await stored.usage()).blocks).toBe(5)
+        release?.()
+      }
+    }
+  )
 
   test('a folder that is being published, whose root nobody knows yet', async () => {
     const { stored, space, gc } = await storeWith()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BlockScrub } from '../../node/block-scrub.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
+import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { errorOf } from '../support/daemon.ts'
 import { containing } from '../support/like.ts'
@@ -12,6 +13,7 @@ import { join as follow, runningNode, stopRunningNodes } from '../support/runnin
 import type { TestRunningNode } from '../support/running-node.ts'
 import { flipBitIn, storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { cidsOf, isWhole } from './set-up.ts'
 
 let a: TestRunningNode
 let b: TestRunningNode
@@ -210,5 +212,61 @@ describe('damage to blocks', () => {
     await caughtUp()
     expect(await here(root)).toBe(true)
     expect(await b.call('storePins', {})).toMatchObject([{}, {}, { type: 'package', what: 'main:brittle', held: 3 }])
+  })
+
+  describe('of what nothing pins', () => {
+    const bytes = randomBytes(2_500_000)
+    let root: ContentId
+    let before: { readonly blocks: number; readonly bytes: number }
+
+    /** On the disk of one node, with a file of which a block was lost. */
+    const loseBlock = async (): Promise<void> => {
+      const { stored } = b.parts.spaces.public
+      before = await stored.usage()
+      const leaf = (await cidsOf(root, stored)).findLast(({ code }) => code === 0x55)
+      if (leaf === undefined) throw new Error('it has no leaf')
+      await stored.delete(leaf)
+    }
+
+    beforeAll(async () => {
+      const folder = await packageFolder({ name: 'loose', files: { 'data.bin': bytes } })
+      root = (await a.call('publish', { folder })).cid
+      await caughtUp()
+      const project = await tempDir('project')
+      await b.call('install', { project, references: ['loose'] })
+      await rm(project, { recursive: true })
+    })
+
+    test('is repaired although a collection runs just before that is written down', async () => {
+      const { parts } = b
+      const space = parts.spaces.public
+      await loseBlock()
+      const { markKept } = space
+      const late: typeof markKept = async (...args) => {
+        await parts.keeper.collect(space, { budgetBytes: 0, isDry: false, signal })
+        await markKept(...args)
+      }
+      Object.assign(space, { markKept: late })
+      expect(await b.call('storeVerify', {})).toMatchObject({ spaces: [{ broken: 1, repaired: 1 }] })
+      Object.assign(space, { markKept })
+      expect([await here(root), await isWhole(root, space.stored)]).toEqual([true, true])
+    })
+
+    test('costs no other block when the disk is full: it may be the last copy', async () => {
+      const { parts } = b
+      const space = parts.spaces.public
+      await loseBlock()
+      const full = new RegistryError('DISK_FULL', 'no space is left')
+      const { put } = space.allBlocks
+      Object.assign(space.allBlocks, { put: () => Promise.reject(full) })
+      expect(await b.call('storeVerify', {})).toMatchObject({ spaces: [{ broken: 1, repaired: 0 }] })
+      await parts.keeper.tidyAfter(full, space)
+      Object.assign(space.allBlocks, { put })
+      await parts.disk.check()
+      expect(await here(root)).toBe(false)
+      expect((await space.stored.usage()).blocks).toBe(before.blocks - 1)
+      await b.call('install', { project: await tempDir('project'), references: ['loose'] })
+      expect([await here(root), await isWhole(root, space.stored)]).toEqual([true, true])
+    })
   })
 })

@@ -12,8 +12,11 @@ export interface Marks {
 
 /** The blocks of one store, as whoever collects garbage uses them. */
 export interface CollectedBlocks {
-  /** The blocks below a root, each once, a node before what it links to. Leaves are named and not read. */
-  list(root: ContentId, signal: AbortSignal): AsyncIterable<CID>
+  /**
+   * The blocks below a root, each once, a node before what it links to. Leaves are named and not read. A node that cannot be
+   * read is named and told of, and the walk goes on beside it unless `onUnread` throws.
+   */
+  list(root: ContentId, signal: AbortSignal, onUnread: (error: unknown) => void): AsyncIterable<CID>
   sizeOf(cid: CID): number | undefined
   shards(): Promise<readonly string[]>
   keysIn(shard: string): AsyncIterable<CID>
@@ -49,6 +52,8 @@ export interface CollectOrder {
   readonly pinned: () => Promise<ReadonlySet<ContentId>>
   /** What is not pinned goes, the longest unused first, until all that stays has at most so many bytes. */
   readonly budgetBytes: number
+  /** Lets go of no root, also when something of it is missing: only what no record speaks of goes. */
+  readonly isTidying?: boolean
   /** Finds out what would go, and deletes nothing. */
   readonly isDry: boolean
   readonly signal: AbortSignal
@@ -165,7 +170,7 @@ class Collection {
 
   /** Strictly by when they were used: what does not fit is the end, also for what would. */
   async #markWithin(rest: readonly { readonly root: ContentId }[]): Promise<void> {
-    const { budgetBytes } = this.#order
+    const { budgetBytes, isTidying = false } = this.#order
     let isFull = false
     for (const { root } of rest) {
       if (this.#walked.has(root)) continue
@@ -173,8 +178,8 @@ class Collection {
       if (walked !== undefined && walked.state !== 'whole') this.#broken.push(root)
       const isFitting = walked?.state === 'whole' && this.#keptBytes + walked.bytes <= budgetBytes
       if (walked?.state === 'whole' && !isFitting) isFull = true
-      if (walked === undefined || !isFitting) this.#letGo.add(root)
-      else this.#take(walked)
+      if (walked !== undefined && (isFitting || isTidying)) this.#take(walked)
+      else this.#letGo.add(root)
       this.#tell('marking', this.#keptRoots, this.#pinned.roots + rest.length)
     }
   }
@@ -214,26 +219,33 @@ class Collection {
     this.#keptBytes += bytes
   }
 
-  /** `bytes`: of blocks that were not marked before. */
+  /**
+   * `bytes`: of blocks that were not marked before. Beside a folder that is not here, what came of the others is found all the
+   * same: a fetch under way counts on it.
+   */
   async #walk(root: ContentId): Promise<Walked> {
     const { blocks } = this.#components
+    const { signal } = this.#order
     const cids: CID[] = []
     let bytes = 0
-    let isWhole = true
+    let state: Walked['state'] = 'whole'
+    const onUnread = (error: unknown): void => {
+      signal.throwIfAborted()
+      if (!isLost(error)) throw error
+      state = 'unreadable'
+    }
     try {
-      for await (const cid of blocks.list(root, this.#order.signal)) {
+      for await (const cid of blocks.list(root, signal, onUnread)) {
         await this.#rest()
         cids.push(cid)
         const size = blocks.sizeOf(cid)
-        if (size === undefined) isWhole = false
-        else if (!this.#marks.has(cid)) bytes += size
+        if (size !== undefined) bytes += this.#marks.has(cid) ? 0 : size
+        else if (state === 'whole') state = 'incomplete'
       }
     } catch (error) {
-      this.#order.signal.throwIfAborted()
-      if (!isLost(error)) throw error
-      return { state: 'unreadable', cids, bytes }
+      onUnread(error)
     }
-    return { state: isWhole ? 'whole' : 'incomplete', cids, bytes }
+    return { state, cids, bytes }
   }
 
   async #sweep(): Promise<Pick<Collected, 'blocks' | 'bytes'>> {
