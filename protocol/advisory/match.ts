@@ -43,7 +43,10 @@ export function lowestFixed(version: Version, affected: AffectedVersions, ecosys
   const fixed = affected.ranges
     .filter(({ type }) => type !== 'GIT')
     .flatMap(({ events }) => events)
-    .flatMap(([kind, text]) => (kind === 'fixed' ? Object.values(placesIn(text, ecosystem) ?? {}) : []))
+    .flatMap(([kind, text]) => {
+      const places = kind === 'fixed' ? placesIn(text, ecosystem) : undefined
+      return places === undefined ? [] : ORDERS.map(order => places[order])
+    })
     // Where none of ours is, as behind 1.0.0 and before all that comes next, no version can be named.
     .flatMap(({ at, behind }) => (behind.every(far => far === 0) ? at : []))
   return fixed
