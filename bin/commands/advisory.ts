@@ -28,7 +28,7 @@ function addedLines({ id, name, state, unmatched }: AddedAdvisory, alias: string
     state === 'added'
       ? gutter('Warned', text)
       : gutter('Unchanged', state === 'newer' ? `${text}  a record that was modified later is there` : text, 'same')
-  const note = `${countOf(unmatched, 'range')} of commits or of unknown versions: shown, and matched with nothing`
+  const note = `${countOf(unmatched, 'range')} of commits, which match nothing, or of versions that can't be read, which end nothing`
   return [line, ...(unmatched === 0 ? [] : [under(note)])]
 }
 

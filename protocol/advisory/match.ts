@@ -2,8 +2,8 @@ import type { Ecosystem } from '../package-name.ts'
 import { orderingOf } from '../version.ts'
 import type { Version } from '../version.ts'
 import type { OsvEvent, OsvRange } from './osv.ts'
-import { comparePlace, placeIn, placeOf } from './place.ts'
-import type { Place } from './place.ts'
+import { comparePlace, ORDERS, placesIn, placesOf } from './place.ts'
+import type { Order, Places } from './place.ts'
 
 /** What a record says of one package. */
 export interface AffectedVersions {
@@ -12,22 +12,29 @@ export interface AffectedVersions {
 }
 
 /**
- * Whether a version is affected: the evaluation algorithm of the OSV schema. It is named, or one of the ranges holds it.
- * Ranges of commits hold nothing: no release here is known by its commit. Nor does a range with a version that the ecosystem
- * here cannot order (`unordered` tells of those).
+ * Whether a version is affected: the evaluation algorithm of the OSV schema. It is named, or one of the ranges holds it, in the order
+ * of its ecosystem or in that of semver: a warning too many is read, one that is missing is not.
+ * Ranges of commits hold nothing: no release here is known by its commit.
  */
 export function isAffected(version: Version, { versions, ranges }: AffectedVersions, ecosystem: Ecosystem): boolean {
-  const at = placeOf(version, ecosystem)
+  const at = placesOf(version, ecosystem)
   const isIt = (one: string): boolean => {
-    const named = placeIn(one, ecosystem)
-    return one === version || (named !== undefined && comparePlace(named, at) === 0)
+    if (one === version) return true
+    // Ours have nothing behind a `+`, so what is named with it is the one without it.
+    const named = placesIn(one.replace(/\+.*$/s, ''), ecosystem)
+    return named !== undefined && isSame(named, at)
   }
-  return versions.some(isIt) || ranges.some(range => isInRange(at, range, ecosystem))
+  return (
+    versions.some(isIt) ||
+    ranges.some(range => range.type !== 'GIT' && ORDERS.some(order => isInRange(at, { range, ecosystem, order })))
+  )
 }
 
-/** Ranges of versions that nobody here can order: they are shown and match nothing. */
+/** Ranges with a version that nobody here can order: where they end nobody knows, so they hold what they might hold. */
 export function unordered({ ranges }: AffectedVersions, ecosystem: Ecosystem): readonly OsvRange[] {
-  return ranges.filter(range => range.type !== 'GIT' && orderedEvents(range, ecosystem) === undefined)
+  return ranges.filter(
+    ({ type, events }) => type !== 'GIT' && events.some(([kind, text]) => endOf(kind, text, ecosystem) === undefined)
+  )
 }
 
 /** The lowest version that is above this one, is said to be fixed, and is not affected itself; undefined when nobody knows any. */
@@ -36,11 +43,12 @@ export function lowestFixed(version: Version, affected: AffectedVersions, ecosys
   const fixed = affected.ranges
     .filter(({ type }) => type !== 'GIT')
     .flatMap(({ events }) => events)
-    // Where none of ours is, as behind 1.0.0 and before all that comes next, no version can be named.
     .flatMap(([kind, text]) => {
-      const place = kind === 'fixed' ? placeIn(text, ecosystem) : undefined
-      return place?.behind.every(far => far === 0) === true ? place.at : []
+      const places = kind === 'fixed' ? placesIn(text, ecosystem) : undefined
+      return places === undefined ? [] : ORDERS.map(order => places[order])
     })
+    // Where none of ours is, as behind 1.0.0 and before all that comes next, no version can be named.
+    .flatMap(({ at, behind }) => (behind.every(far => far === 0) ? at : []))
   return fixed
     .filter(at => compare(at, version) > 0)
     .toSorted(compare)
@@ -48,22 +56,28 @@ export function lowestFixed(version: Version, affected: AffectedVersions, ecosys
 }
 
 /** `0` is before every version, `*` behind every one. */
-type End = Place | 'first' | 'last'
+type End = Places | 'first' | 'last'
 
 interface Event {
   readonly kind: OsvEvent[0]
   readonly at: End
 }
 
-function isInRange(version: Place, range: OsvRange, ecosystem: Ecosystem): boolean {
-  if (range.type === 'GIT') return false
-  const events = orderedEvents(range, ecosystem)
-  if (events === undefined) return false
+interface Within {
+  readonly range: OsvRange
+  readonly ecosystem: Ecosystem
+  readonly order: Order
+}
+
+function isInRange(version: Places, within: Within): boolean {
+  const events = orderedEvents(within)
+  const compare = (at: End): number =>
+    typeof at === 'object' && isSame(version, at) ? 0 : compareEnds(version, at, within.order)
   const limits = events.filter(({ kind }) => kind === 'limit')
-  if (limits.length > 0 && !limits.some(({ at }) => compareEnds(version, at) < 0)) return false
+  if (limits.length > 0 && !limits.some(({ at }) => compare(at) < 0)) return false
   let affected = false
   for (const { kind, at } of events) {
-    const order = compareEnds(version, at)
+    const order = compare(at)
     if (kind === 'introduced' && order >= 0) affected = true
     else if (kind === 'fixed' && order >= 0) affected = false
     else if (kind === 'last_affected' && order > 0) affected = false
@@ -71,15 +85,22 @@ function isInRange(version: Place, range: OsvRange, ecosystem: Ecosystem): boole
   return affected
 }
 
-/** In the order of their versions. */
-function orderedEvents({ events }: OsvRange, ecosystem: Ecosystem): readonly Event[] | undefined {
-  const placed: Event[] = []
-  for (const [kind, text] of events) {
-    const at = endOf(kind, text, ecosystem)
-    if (at === undefined) return undefined
-    placed.push({ kind, at })
+/**
+ * In the order of their versions. An end that can't be read is none, so the range goes on to the next one. Where it begins at what can't
+ * be read it begins before everything, and goes on to the last of its ends.
+ */
+function orderedEvents({ range, ecosystem, order }: Within): readonly Event[] {
+  const known: Event[] = []
+  const lost = new Set<OsvEvent[0]>()
+  for (const [kind, text] of range.events) {
+    const at = endOf(kind, text, ecosystem) ?? (kind === 'limit' ? 'last' : undefined)
+    if (at === undefined) lost.add(kind)
+    else known.push({ kind, at })
   }
-  return placed.toSorted((a, b) => compareEnds(a.at, b.at) || TURNS[a.kind] - TURNS[b.kind])
+  const events = known.toSorted((a, b) => compareEnds(a.at, b.at, order) || TURNS[a.kind] - TURNS[b.kind])
+  if (!lost.has('introduced')) return events
+  const ends = lost.size > 1 ? [] : events.filter(({ kind }) => kind === 'fixed' || kind === 'last_affected').slice(-1)
+  return [{ kind: 'introduced', at: 'first' }, ...events.filter(({ kind }) => kind === 'limit'), ...ends]
 }
 
 /** At one version: a record that is fixed where it is introduced contradicts itself, and warns once too often. */
@@ -88,12 +109,17 @@ const TURNS: Readonly<Record<OsvEvent[0], number>> = { fixed: 0, introduced: 1, 
 function endOf(kind: OsvEvent[0], text: string, ecosystem: Ecosystem): End | undefined {
   if (kind === 'introduced' && text === '0') return 'first'
   if (kind === 'limit' && text === '*') return 'last'
-  return placeIn(text, ecosystem)
+  return placesIn(text, ecosystem)
 }
 
-function compareEnds(a: End, b: End): number {
+function compareEnds(a: End, b: End, order: Order): number {
   if (a === b) return 0
   if (a === 'first' || b === 'last') return -1
   if (a === 'last' || b === 'first') return 1
-  return comparePlace(a, b)
+  return comparePlace(a[order], b[order])
+}
+
+/** One version in two spellings, in whichever order: `1.0.0-m.1` and `1.0.0-M1` of Maven. */
+function isSame(a: Places, b: Places): boolean {
+  return ORDERS.some(order => comparePlace(a[order], b[order]) === 0)
 }

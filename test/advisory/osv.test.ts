@@ -47,9 +47,11 @@ describe('a version', () => {
     ['intro=1.0.0 limit=1.5.0 limit=2.0.0', '1.4.0 1.9.9', '2.0.0'],
     ['intro=1.0.0 fixed=1.0.0', '1.0.0 1.0.1', '0.9.9'],
     ['intro=1.0.0+build.7 fixed=1.2.0+1', '1.0.0 1.1.0', '1.2.0'],
-    // What nobody can order matches nothing.
-    ['intro=1.0 fixed=2.0', '', '1.0.0 1.5.0'],
-    ['intro=0 fixed=v2.0.0', '', '1.0.0']
+    // Where what nobody can order ends nobody knows, so it may hold everything.
+    ['intro=1.0 fixed=2.0', '0.1.0 1.0.0 3.0.0', ''],
+    ['intro=1.0 fixed=2.0.0', '0.1.0 1.0.0', '2.0.0'],
+    ['intro=1.0.0 fixed=v2.0.0', '1.0.0 3.0.0', '0.1.0'],
+    ['intro=1.0.0 limit=v2.0.0', '1.0.0 3.0.0', '0.1.0']
   ])('in %s', (text, affected, not) => {
     for (const type of ['SEMVER', 'ECOSYSTEM'] as const) {
       const about = { versions: [], ranges: [rangeOf(text, type)] }

@@ -14,7 +14,7 @@ export interface AddedAdvisory {
   readonly fact: FactId
   /** `same`, `newer`: this key said so before, or something that was modified later; nothing was signed. */
   readonly state: 'added' | 'newer' | 'same'
-  /** Ranges that match nothing, because they are of commits or of versions that nobody here can order. */
+  /** Ranges of commits, which match nothing, and of versions that nobody here can order, which end nothing. */
   readonly unmatched: number
 }
 
