@@ -146,10 +146,14 @@ function saidBy({ record: { fact, summary }, followed }: Heard, { standing, foun
 }
 
 function toView(
-  { record: { type, predicateType, issuer, signers, registry, subjectMatches, summary, time }, followed }: Heard,
+  {
+    record: { fact, type, predicateType, issuer, signers, registry, subjectMatches, summary, marks: found, time },
+    followed
+  }: Heard,
   { passed, marks }: Said
 ): AttestationView {
   return {
+    fact,
     type,
     predicateType,
     issuer,
@@ -161,6 +165,7 @@ function toView(
     marks,
     summary: summary === null ? '' : summaryText(summary),
     concluded: summary?.type === 'licence' ? summary.concluded : null,
+    relayed: found.includes('relayed'),
     time
   }
 }
