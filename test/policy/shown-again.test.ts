@@ -83,3 +83,46 @@ test('what a key says where nobody follows it takes nothing back of what it says
   await at.audits(eve, '1.0.0', { by: auditor, head: there, at: { time: 1_700_000_300_000 } })
   expect(await denied()).toEqual(['audit-failed'])
 })
+
+describe('a review', () => {
+  const predicateType = predicateTypeFrom('review')
+  const bad = { score: 1, text: 'bad' }
+  const good = { score: 5, text: 'good' }
+
+  test.each([1_700_000_000_500, 1_700_000_003_000])(
+    'that somebody else shows again is not the last (%i)',
+    async time => {
+      const at = await Hearing.of(['1.0.0'])
+      const [ann, eve] = [await at.speaker('ann'), await at.speaker('eve')]
+      await at.follows(ann, 'reviews')
+      await at.says(ann, '1.0.0', ['review', good], { at: { time: 1_700_000_001_000 } })
+      await at.says(ann, '1.0.0', ['review', bad], { at: { time: 1_700_000_002_000 } })
+      const envelope = envelopeBy(ann.root, statementAbout(await at.bytes('1.0.0'), { predicateType, predicate: good }))
+      const average = async () => (await at.judged()).facts.reviews.average
+      expect(await average()).toBe(1)
+      await at.says(eve, '1.0.0', ['review', good], { envelope, signed: [ann.root], by: eve.root, at: { time } })
+      expect(await average()).toBe(1)
+    }
+  )
+
+  test.each([
+    ['ann', 'other'],
+    ['other', 'ann']
+  ])(
+    'of one key in two registries is the one that it wrote last, whichever was followed first (%s)',
+    async (...order) => {
+      const at = await Hearing.of(['1.0.0'])
+      const places = new Map<string, FactWriter>()
+      for (const alias of order) places.set(alias, await at.speaker(alias))
+      const [ann, other] = [places.get('ann'), places.get('other')]
+      if (ann === undefined || other === undefined) throw new Error('not there')
+      const head = other.grant(ann.root.did, 'member').id
+      await at.says(other, '1.0.0', ['review', good], { by: ann.root, head, at: { time: 1_700_000_001_000 } })
+      await at.says(ann, '1.0.0', ['review', bad], { at: { time: 1_700_000_002_000 } })
+      expect((await at.judged()).facts.reviews.average).toBe(1)
+      // Where somebody listens to her, she is heard over what her key says elsewhere.
+      await at.follows(other, 'reviews')
+      expect((await at.judged()).facts.reviews.average).toBe(5)
+    }
+  )
+})
