@@ -1,7 +1,11 @@
+import { createHash } from 'node:crypto'
+import { isBearable } from '../protocol/attest/read-model.ts'
 import type { AttestationRecord } from '../protocol/attest/read-model.ts'
 import { summaryText } from '../protocol/attest/summary-text.ts'
 import type { Summary } from '../protocol/attest/summary.ts'
 import { toHex } from '../protocol/bytes.ts'
+import type { VerifiedFact } from '../protocol/chains.ts'
+import type { FactId } from '../protocol/cid.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { foundedBy, foundedCriteria, standingAudits, withImplied } from '../protocol/policy/audits.ts'
 import type { HeardAudit } from '../protocol/policy/audits.ts'
@@ -37,50 +41,93 @@ export async function attestationViews(
   const heard = await hear(release)
   const standing = new Set(
     // Attack: a thief of an auditor's key, who takes back in a registry of his own what was said where he has no say any more.
-    [true, false].flatMap(isFollowed => standingAudits(audits(heard, { isFollowed })).map(({ id }) => id))
+    [heard.audits.followed, heard.audits.others].flatMap(audits => standingAudits(audits).map(({ id }) => id))
   )
   const founded = await foundations(release, { view, heard, hear })
-  return heard.map(one => toView(one, saidBy(one, { standing, founded })))
+  return heard.statements.map(one => toView(one, saidBy(one, { standing, founded })))
 }
 
-type Hear = (release: Release) => Promise<readonly Heard[]>
+/** What is heard of a release. */
+interface Hearsay {
+  readonly statements: readonly Heard[]
+  /** Audits as the fold of chains takes them: those whose authors are followed, and the others. */
+  readonly audits: { readonly followed: readonly HeardAudit[]; readonly others: readonly HeardAudit[] }
+}
+
+type Hear = (release: Release) => Promise<Hearsay>
 
 async function hearing(parts: Saying): Promise<Hear> {
-  const followed = await trusted(parts)
+  const taken = await trusted(parts)
   return async release => {
     const records = await parts.attestations.of(release)
-    return records
-      .filter(({ counts }) => counts)
-      .map(record => ({
-        record,
-        followed: followed.some(
-          ({ purpose, who }) => purpose === purposeOf(record.type) && (who === record.registry || who === record.issuer)
-        )
-      }))
+    const all = records.filter(isSaid).map(record => ({
+      record,
+      followed: taken.some(
+        ({ purpose, who }) => purpose === purposeOf(record.type) && (who === record.registry || who === record.issuer)
+      )
+    }))
+    const isDisputed = all.some(({ record: { summary } }) => isFailed(summary))
+    const said = isDisputed ? await parts.attestations.said(release) : []
+    const facts = new Map(said.flatMap(({ set }) => set.map(fact => [fact.id, fact] as const)))
+    const audits = (isFollowed: boolean): readonly HeardAudit[] =>
+      auditsOf(
+        all.filter(({ followed }) => followed === isFollowed),
+        facts
+      )
+    return {
+      statements: all.filter(({ record }) => record.counts),
+      audits: { followed: audits(true), others: audits(false) }
+    }
   }
+}
+
+/** It counts, or would, had its author not said the same before or after: where that was may be what matters. */
+function isSaid({ marks }: AttestationRecord): boolean {
+  return marks.every(mark => mark === 'duplicate' || isBearable(mark))
 }
 
 function purposeOf(type: AttestationRecord['type']): TrustPurpose {
   return type === 'review' || type === 'star' ? 'reviews' : 'audits'
 }
 
-/**
- * Audits as the fold of chains takes them: those whose authors are followed, or the others. Attack: an old statement of an auditor who has
- * found something since, which somebody else shows again, with a time of his own choice. It tells nothing of when it was made: what its
- * author brought himself is newer.
- */
-function audits(heard: readonly Heard[], { isFollowed }: { readonly isFollowed: boolean }): readonly HeardAudit[] {
-  return heard.flatMap(({ record: { fact, issuer, marks, summary, time: told }, followed }) => {
-    if (summary?.type !== 'audit' || followed !== isFollowed) return []
+function isFailed(summary: Summary | null): boolean {
+  return summary?.type === 'audit' && summary.result === 'fail'
+}
+
+/** Audits, each with what is certain of its place among the others. `facts`: where any failed, those that hold them. */
+function auditsOf(heard: readonly Heard[], facts: ReadonlyMap<FactId, VerifiedFact>): readonly HeardAudit[] {
+  const audits = heard.flatMap(({ record }) => (record.summary?.type === 'audit' ? [record] : []))
+  const own = new Set(audits.filter(({ marks }) => !marks.includes('relayed')).map(({ fact }) => fact))
+  const brought = new Set(audits.filter(({ fact, summary }) => own.has(fact) && isFailed(summary)).map(wordsOf))
+  return audits.flatMap(record => {
+    const { fact, issuer, summary } = record
+    if (summary?.type !== 'audit') return []
     const { criteria, result, from } = summary
-    const time = marks.includes('relayed') ? Number.NEGATIVE_INFINITY : told
-    return [{ id: fact, issuer, time, passed: result === 'pass', criteria, from: from?.sha256 ?? null }]
+    // Attack: an old statement of an auditor who has found something since, which somebody else shows again. When it was made is not known.
+    const isRelayed = !own.has(fact)
+    const isRepeat = isRelayed && isFailed(summary) && brought.has(wordsOf(record))
+    const before = isRelayed ? null : auditBefore(fact)
+    return [{ id: fact, issuer, before, isRepeat, passed: result === 'pass', criteria, from: from?.sha256 ?? null }]
   })
+
+  /** All that was signed, and by whom. */
+  function wordsOf({ fact, issuer }: AttestationRecord): string {
+    const found = facts.get(fact)?.payload
+    return found?.type === 'attestation'
+      ? `${issuer} ${createHash('sha256').update(found.value.dsse.payload).digest('hex')}`
+      : fact
+  }
+
+  function auditBefore(fact: FactId): FactId | null {
+    let at = facts.get(fact)?.body.prev ?? null
+    while (at !== null && !own.has(at)) at = facts.get(at)?.body.prev ?? null
+    return at
+  }
 }
 
 interface Chaining {
   readonly view: PackageView
-  readonly heard: readonly Heard[]
+  readonly heard: Hearsay
   readonly hear: Hear
 }
 
@@ -94,7 +141,7 @@ async function foundations(
 ): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const said = new Map<string, readonly HeardAudit[]>()
   const archiveOf = ({ digests }: Release): string => toHex(digests.sha256)
-  said.set(archiveOf(release), audits(heard, { isFollowed: true }))
+  said.set(archiveOf(release), heard.audits.followed)
   let open = startsOf(said.values(), said)
   if (open.length === 0) return new Map()
   const releases = new Map(releasesWith(release.registry, view, () => true).map(one => [archiveOf(one), one]))
@@ -103,7 +150,7 @@ async function foundations(
     const found: (readonly HeardAudit[])[] = []
     for (const archive of open.slice(0, LIMITS.policy.auditBases - said.size)) {
       const base = releases.get(archive)
-      const about = base === undefined ? [] : audits(await hear(base), { isFollowed: true })
+      const about = base === undefined ? [] : (await hear(base)).audits.followed
       said.set(archive, about)
       found.push(about)
     }
@@ -146,10 +193,14 @@ function saidBy({ record: { fact, summary }, followed }: Heard, { standing, foun
 }
 
 function toView(
-  { record: { type, predicateType, issuer, signers, registry, subjectMatches, summary, time }, followed }: Heard,
+  {
+    record: { fact, type, predicateType, issuer, signers, registry, subjectMatches, summary, marks: found, time },
+    followed
+  }: Heard,
   { passed, marks }: Said
 ): AttestationView {
   return {
+    fact,
     type,
     predicateType,
     issuer,
@@ -161,6 +212,7 @@ function toView(
     marks,
     summary: summary === null ? '' : summaryText(summary),
     concluded: summary?.type === 'licence' ? summary.concluded : null,
+    relayed: found.includes('relayed'),
     time
   }
 }

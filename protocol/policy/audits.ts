@@ -10,7 +10,10 @@ export function withImplied(criteria: readonly string[]): readonly string[] {
 export interface HeardAudit {
   readonly id: string
   readonly issuer: string
-  readonly time: number
+  /** The audit that its issuer said just before this one, in the same chain of the same registry: all that is certain of their order. */
+  readonly before: string | null
+  /** Somebody else shows what its issuer brought himself, too: that one says where it belongs. */
+  readonly isRepeat: boolean
   readonly passed: boolean
   readonly criteria: readonly string[]
   /** Of a delta: sha2-256 in hex of the archive that it starts from. */
@@ -20,20 +23,29 @@ export interface HeardAudit {
 /**
  * The audits that stand: who changes his mind is heard as he spoke last. What he said before and agrees with that stays, so
  * that one who passes something for one purpose and then for another passes it for both.
+ *
+ * What failed is taken back by what its issuer said after it in the same chain, and by nothing else. Attacks: an old statement that
+ * somebody shows again, with a time of his own choice; a clock that was ahead when something passed, and right when it failed. Between
+ * chains, and of what was never brought by who signed it, nobody knows the order: there the one that failed is heard, on every node.
  */
 export function standingAudits(audits: readonly HeardAudit[]): readonly HeardAudit[] {
-  const last = new Map<string, HeardAudit>()
-  for (const audit of audits) {
-    const known = last.get(audit.issuer)
-    if (known === undefined || isAfter(audit, known)) last.set(audit.issuer, audit)
-  }
-  return audits.filter(({ issuer, passed }) => last.get(issuer)?.passed === passed)
+  const takenBack = takenBackIn(audits)
+  const refusing = new Set(
+    audits.filter(({ id, passed, isRepeat }) => !passed && !isRepeat && !takenBack.has(id)).map(({ issuer }) => issuer)
+  )
+  return audits.filter(({ issuer, passed }) => passed !== refusing.has(issuer))
 }
 
-function isAfter(a: HeardAudit, b: HeardAudit): boolean {
-  if (a.time !== b.time) return a.time > b.time
-  // Of two at one moment the one that refuses is heard, whatever the order in which they came.
-  return a.passed === b.passed ? a.id > b.id : !a.passed
+/** All that lies before something that passed. */
+function takenBackIn(audits: readonly HeardAudit[]): ReadonlySet<string> {
+  const before = new Map(audits.map(audit => [audit.id, audit.before]))
+  const found = new Set<string>()
+  for (const audit of audits) {
+    // What lies before one that was found was found with it: a thousand audits of one chain are walked once.
+    let at = audit.passed ? audit.before : null
+    for (; at !== null && !found.has(at); at = before.get(at) ?? null) found.add(at)
+  }
+  return found
 }
 
 /**

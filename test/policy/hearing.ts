@@ -17,7 +17,7 @@ import type { Receipt } from '../../protocol/policy/receipt.ts'
 import type { Version } from '../../protocol/version.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
 import { TrustRecords } from '../../storage/trust-records.ts'
-import { attestIn } from '../support/attest.ts'
+import { attestIn, envelopeBy, statementAbout } from '../support/attest.ts'
 import type { AttestOptions } from '../support/attest.ts'
 import { Federation, publish } from '../support/federation.ts'
 import { person, subject } from '../support/facts.ts'
@@ -125,6 +125,16 @@ export class Hearing {
     return this.says(where, version, ['audit', { criteria, result, kind, ...start }], options)
   }
 
+  /** What somebody signs about a version, for whoever brings it. */
+  async envelope(
+    { root }: FactWriter,
+    result: 'fail' | 'pass',
+    criteria: readonly string[] = ['safe-to-run']
+  ): Promise<Pick<AttestOptions, 'envelope' | 'signed'>> {
+    const said = { predicateType: predicateTypeFrom('audit'), predicate: { criteria, result, kind: 'full' } }
+    return { envelope: envelopeBy(root, statementAbout(await this.bytes('1.0.0'), said)), signed: [root] }
+  }
+
   /** As `trust add WHO --for PURPOSE`. */
   async follows(who: FactWriter | Person, purpose = 'audits'): Promise<void> {
     await this.trust.add({ purpose, who: 'registry' in who ? who.registry : who.did, time: 0 })
@@ -135,6 +145,12 @@ export class Hearing {
     const [only] = judged
     if (only === undefined) throw new Error('nothing was judged')
     return only
+  }
+
+  /** The rules that refuse it. */
+  async denied(version = '1.0.0'): Promise<readonly string[]> {
+    const { rules } = await this.judged(version)
+    return rules.flatMap(({ code, outcome }) => (outcome === 'deny' ? [code] : []))
   }
 
   async allows(version = '1.0.0'): Promise<boolean> {

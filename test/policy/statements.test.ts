@@ -85,6 +85,49 @@ test('a scan that found something is heard over all that its author says before'
   expect(await at.allows()).toBe(false)
 })
 
+test.each([-1, 1])(
+  'an audit that failed is heard over every scan of another follower that found something (%i)',
+  async when => {
+    const at = await Hearing.of(['1.0.0'])
+    const [lab, bot] = [await at.speaker('lab'), await at.speaker('bot')]
+    await at.follows(lab)
+    await at.follows(bot)
+    const bytes = await at.bytes('1.0.0')
+    const predicateType = predicateTypeFrom('vulnerabilities')
+    for (let i = 0; i < LIMITS.policy.listed; i++) {
+      const result = [{ id: `CVE-2026-${i + 1}`, severity: [] }]
+      const said = { predicateType, predicate: { scanner: { uri: 'https://scan.test', result } } }
+      attestIn(bot, bytes, { said, at: { time: 1_700_000_400_000 + i } })
+    }
+    await at.here.read(bot)
+    await at.audits(lab, '1.0.0', { result: 'fail', at: { time: 1_700_000_400_000 + when * 300_000 } })
+    const { rules } = await at.judged()
+    expect(rules.filter(({ outcome }) => outcome === 'deny').map(({ code }) => code)).toEqual(['audit-failed'])
+  }
+)
+
+test.each([-1, 1])('what one follower found is heard beside all that another one found (%i)', async when => {
+  const at = await Hearing.of(['1.0.0'])
+  const [lab, bot] = [await at.speaker('lab'), await at.speaker('bot')]
+  await at.follows(lab)
+  await at.follows(bot)
+  await at.require(`!attestations.exists(a, a.issuer == "${lab.root.did}" && !a.passed)`)
+  const bytes = await at.bytes('1.0.0')
+  const predicateType = predicateTypeFrom('vulnerabilities')
+  const found = (id: string) => ({ scanner: { uri: 'https://scan.test', result: [{ id, severity: [] }] } })
+  for (let i = 0; i < LIMITS.policy.listed; i++) {
+    attestIn(bot, bytes, {
+      said: { predicateType, predicate: found(`CVE-2026-${i + 1}`) },
+      at: { time: 1_700_000_400_000 + i }
+    })
+  }
+  await at.here.read(bot)
+  expect(await at.allows()).toBe(true)
+  const time = 1_700_000_400_000 + when * 300_000
+  await at.says(lab, '1.0.0', ['vulnerabilities', found('CVE-2026-9000')], { at: { time } })
+  expect(await at.allows()).toBe(false)
+})
+
 test('malware is heard over all that else is known against a version', async () => {
   const harmless = Array.from({ length: LIMITS.policy.listed }, (_, i) => {
     return { id: `OSV-${i}`, severity: 'low', malware: false, fixed: '' }

@@ -1,3 +1,4 @@
+import { compareText } from '../../../protocol/bytes.ts'
 import type { VersionView } from '../../../protocol/fold-versions.ts'
 import type { AdvisoryFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Candidate } from './candidate.ts'
@@ -13,7 +14,7 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
   const [seen] = await sources.firstSeen(registry, [fact], view?.observations ?? [])
-  const views = (await sources.attestations(candidate, sources.find)).toSorted(weightFirst)
+  const views = weightFirst(await sources.attestations(candidate, sources.find))
   const domain = await sources.domainOf(by)
   const { alias, isPrivate, staleHours } = sources.registry(registry)
   const release = { candidate, views, domain }
@@ -45,11 +46,23 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
 }
 
 /**
- * What speaks against a release first, then what those say who are followed, then the oldest. Attack: a rule sees the first entries of a
- * list alone, so its author says a lot about it before an auditor says that it is bad.
+ * What speaks against a release first, then what those say who are followed. Of what weighs alike the newest that each key says of each
+ * kind comes first, then what each said before that. Attack: a rule sees the first entries of a list alone, so its author says a lot about
+ * it before an auditor says that it is bad; and an accident: a scan every night, each of which found something.
  */
-function weightFirst(a: AttestationView, b: AttestationView): number {
-  return weightOf(b) - weightOf(a) || a.time - b.time
+function weightFirst(views: readonly AttestationView[]): readonly AttestationView[] {
+  const turns = new Map<AttestationView, number>()
+  const shares = Map.groupBy(views, view => `${weightOf(view)} ${view.issuer} ${view.type}`)
+  for (const share of shares.values()) {
+    for (const [turn, view] of share.toSorted(newestFirst).entries()) turns.set(view, turn)
+  }
+  const turnOf = (view: AttestationView): number => turns.get(view) ?? 0
+  return views.toSorted((a, b) => weightOf(b) - weightOf(a) || turnOf(a) - turnOf(b) || newestFirst(a, b))
+}
+
+/** Whoever shows something again chooses its time. */
+function newestFirst(a: AttestationView, b: AttestationView): number {
+  return Number(a.relayed) - Number(b.relayed) || b.time - a.time || compareText(a.fact, b.fact)
 }
 
 /** Kinds of statements, beside audits, that speak against a release where they do not speak for it. */
@@ -57,9 +70,8 @@ const FINDING: ReadonlySet<string> = new Set(['reproducible', 'test', 'verificat
 
 function weightOf({ followed, type, passed, marks }: AttestationView): number {
   if (!followed) return 0
-  const isAgainst = type === 'audit' ? marks.includes('failed') : FINDING.has(type) && !passed
-  if (isAgainst) return 3
-  return type === 'audit' && passed ? 2 : 1
+  if (type === 'audit') return marks.includes('failed') ? 4 : passed ? 2 : 1
+  return FINDING.has(type) && !passed ? 3 : 1
 }
 
 const SEVERITIES = ['unknown', 'low', 'medium', 'high', 'critical']

@@ -1,3 +1,4 @@
+import { compareText } from '../../../protocol/bytes.ts'
 import type { ContentId, FactId, RegistryId } from '../../../protocol/cid.ts'
 import type { Principal } from '../../../protocol/did.ts'
 import type { KnownSince } from '../../../protocol/observation/age.ts'
@@ -19,6 +20,7 @@ export interface ReleaseId {
 
 /** What is known of a statement that somebody signed about a release: what an attestation is to a policy. */
 export interface AttestationView {
+  readonly fact: FactId
   /** `audit`, `provenance`, `sbom`, `review`, `star`, …; `unknown` for a predicate that nothing here reads. */
   readonly type: string
   readonly predicateType: string
@@ -37,6 +39,8 @@ export interface AttestationView {
   readonly summary: string
   /** Of a review of the licence: what it was found to be, as an SPDX expression. */
   readonly concluded: string | null
+  /** Somebody else brought it than who signed it: `time` is his, and says nothing of when it was signed. */
+  readonly relayed: boolean
   readonly time: number
 }
 
@@ -105,10 +109,23 @@ export function reviewFacts(views: readonly AttestationView[]): ReleaseFacts['re
   const keysOf = (type: string): number =>
     new Set(about.filter(view => view.type === type).map(view => view.issuer)).size
   const scores = new Map<Principal, number>()
-  for (const { type, issuer, marks } of about) {
+  for (const { type, issuer, marks } of about.toSorted(lastSpoken)) {
     const score = marks.map(mark => /^score-([0-5])$/.exec(mark)?.[1]).find(text => text !== undefined)
     if (type === 'review' && score !== undefined) scores.set(issuer, Number(score))
   }
   const sum = [...scores.values()].reduce((all, score) => all + score, 0)
   return { count: keysOf('review'), average: scores.size === 0 ? 0 : sum / scores.size, stars: keysOf('star') }
+}
+
+/**
+ * In the order in which they were said, the same on every node: that of the list depends on which registry was followed first. Attack: an
+ * old review that somebody else shows again, with a time of his own choice, or by a thief of the key in a registry of his own.
+ */
+function lastSpoken(a: AttestationView, b: AttestationView): number {
+  return (
+    Number(a.followed) - Number(b.followed) ||
+    Number(b.relayed) - Number(a.relayed) ||
+    a.time - b.time ||
+    compareText(a.fact, b.fact)
+  )
 }
