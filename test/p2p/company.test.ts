@@ -98,21 +98,36 @@ describe('a fetch that begins while nobody is here', () => {
 })
 
 describe('whoever is alone', () => {
-  function lonely(onDial: (company: Company) => Promise<void>) {
+  /** A socket, and what closes it. */
+  function socket() {
+    const closed: (() => void)[] = []
+    return {
+      reached: { addEventListener: (_: 'close', listener: () => void) => void closed.push(listener) },
+      close: () => closed.splice(0).forEach(listener => listener())
+    }
+  }
+
+  function lonely(onDial: (company: Company, time: VirtualTime) => Promise<void>) {
     const time = new VirtualTime()
     const dialled: number[] = []
+    let isHere = false
     const seeker: Company = new Company({
       clock: time,
-      isAlone: () => true,
+      isAlone: () => !isHere,
       dialling: [
         {
           dialNow: async () => {
             dialled.push(time.now())
-            await onDial(seeker)
+            await onDial(seeker, time)
           }
         }
       ]
     })
+    const passed = async (ms: number): Promise<void> => {
+      let isOver = false
+      time.after(ms, () => (isOver = true))
+      await time.runUntil(() => isOver, Number.POSITIVE_INFINITY)
+    }
     const sought = async (): Promise<number> => {
       let isOver = false
       const started = time.now()
@@ -120,29 +135,131 @@ describe('whoever is alone', () => {
       await time.runUntil(() => isOver, Number.POSITIVE_INFINITY)
       return time.now() - started
     }
-    return { time, dialled, sought }
+    const arrive = (): void => {
+      isHere = true
+      seeker.onPeer()
+    }
+    const leave = (): void => void (isHere = false)
+    return { time, seeker, dialled, sought, passed, arrive, leave }
+  }
+
+  /** All that an install of 40 packages waits for, one after the other. */
+  async function install({ sought, passed }: Pick<ReturnType<typeof lonely>, 'sought' | 'passed'>): Promise<number> {
+    let ms = 0
+    for (let fetches = 0; fetches < 40; fetches++) {
+      ms += await sought()
+      await passed(200)
+    }
+    return ms
+  }
+
+  const { looks, lookMs, patienceMs, vainMs, vainFactor, refillMs } = company
+  const SECOND = 1_000
+
+  /** What is done with a connection, from the first byte to the last. */
+  const takesFor = (ms: number) => async (seeker: Company, time: VirtualTime) => {
+    const { reached, close } = socket()
+    const over = Promise.withResolvers<void>()
+    seeker.onReached(reached)
+    time.after(ms, () => {
+      close()
+      over.resolve()
+    })
+    await over.promise
+  }
+  const closesAtOnce = async (seeker: Company): Promise<void> => {
+    const { reached, close } = socket()
+    seeker.onReached(reached)
+    close()
   }
 
   test('waits a moment for the first socket, and does not dial the dead for each fetch', async () => {
     const { sought, dialled } = lonely(() => new Promise(() => {}))
-    expect(await sought()).toBe(company.signMs)
+    expect(await sought()).toBe(SECOND)
     expect(await sought()).toBe(0)
     expect(dialled).toEqual([0])
   })
 
-  test('dials whoever closes at once a few times, with pauses', async () => {
-    const { sought, dialled } = lonely(async seeker => seeker.onReached())
-    expect(await sought()).toBe((company.rounds - 1) * company.pauseMs)
-    expect(dialled.length).toBe(company.rounds)
+  test('dials whoever closes at once a few times, with pauses, and not again for each fetch', async () => {
+    const { sought, dialled } = lonely(closesAtOnce)
+    expect(await sought()).toBeLessThanOrEqual(SECOND)
+    expect(dialled).toEqual(Array.from({ length: looks }, (_, n) => n * lookMs))
+    expect(await sought()).toBe(0)
+    expect(dialled.length).toBe(looks)
   })
 
   test('waits for whoever is slow to introduce himself, up to a bound', async () => {
-    const { sought } = lonely(seeker => {
-      seeker.onReached()
-      return new Promise(() => {})
-    })
+    const { sought } = lonely(takesFor(Number.MAX_SAFE_INTEGER))
     const waited = await sought()
     expect(waited).toBeGreaterThanOrEqual(dialTimeoutMs)
-    expect(waited).toBeLessThanOrEqual(company.patienceMs + company.pauseMs)
+    expect(waited).toBeLessThanOrEqual(patienceMs)
+  })
+
+  test.each<readonly [string, (company: Company, time: VirtualTime) => Promise<void>, number]>([
+    ['a black hole', () => new Promise(() => {}), SECOND],
+    ['a machine where nothing listens', async () => {}, 0],
+    ['one that closes at once', closesAtOnce, SECOND],
+    [
+      'one that closes at once, beside a black hole',
+      company => closesAtOnce(company).then(() => new Promise(() => {})),
+      SECOND
+    ],
+    ['one that is silent for 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
+    ['one that closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
+    ['one that is silent for ever', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
+  ])('pays for %s once, not for each package of an install', async (_, onDial, mostMs) => {
+    expect(await install(lonely(onDial))).toBeLessThanOrEqual(mostMs)
+  })
+
+  test('waits no longer for connections that are taken again and again than for one', async () => {
+    const host = lonely(closesAtOnce)
+    const { time, seeker } = host
+    // What is dialled every few seconds anyway.
+    const redialled = (): void => {
+      void takesFor(4 * SECOND)(seeker, time)
+      time.after(5 * SECOND, redialled)
+    }
+    redialled()
+    let waited = 0
+    while (time.now() < refillMs) {
+      waited += await host.sought()
+      await host.passed(500)
+    }
+    expect(waited).toBeLessThanOrEqual(2 * patienceMs + SECOND)
+  })
+
+  test('waits for a dial that is under way, also just after a search in vain', async () => {
+    const { sought, seeker, time, arrive } = lonely(async () => {})
+    expect(await sought()).toBe(0)
+    seeker.onReached(socket().reached)
+    time.after(6 * SECOND, arrive)
+    expect(await sought()).toBe(6 * SECOND)
+  })
+
+  test('dials again after a search in vain, later each time, and at once when somebody was here meanwhile', async () => {
+    const { sought, passed, dialled, arrive, leave, time } = lonely(() => new Promise(() => {}))
+    await sought()
+    for (const factor of [1, 2, 4]) {
+      const count = dialled.length
+      await passed(vainFactor * SECOND * factor - 1)
+      expect(await sought()).toBe(0)
+      await passed(1)
+      expect(await sought()).toBe(SECOND)
+      expect(dialled.length).toBe(count + 1)
+    }
+    arrive()
+    expect(await sought()).toBe(0)
+    leave()
+    const now = time.now()
+    expect(await sought()).toBe(SECOND)
+    expect(dialled.at(-1)).toBe(now)
+  })
+
+  test('dials soon again where nothing listened: the other node may have just been started', async () => {
+    const { sought, passed, dialled } = lonely(async () => {})
+    await sought()
+    await passed(vainMs)
+    await sought()
+    expect(dialled).toEqual([0, vainMs])
   })
 })
