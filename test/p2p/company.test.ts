@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
+import { fetchContent as fetchStored } from '../../node/content-fetch.ts'
+import { withGateways } from '../../node/gateway-race.ts'
+import { Gateways } from '../../node/gateway-source.ts'
 import { Company } from '../../node/p2p/company.ts'
+import { systemClock } from '../../node/runtime/clock.ts'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { contentCarHeader, contentCarPrefix } from '../../protocol/content-car.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
 import { fetchContent, memoryNode, store } from '../support/dag-peer.ts'
 import { freePort } from '../support/free-port.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
@@ -94,6 +103,73 @@ describe('a fetch that begins while nobody is here', () => {
     })
     session.close()
     expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs)
+  })
+})
+
+describe('a fetch that has gateways, and begins while nobody is here', () => {
+  type Handler = (cid: string, isArchive: boolean) => Uint8Array | undefined
+
+  /** A gateway, and a fetch that knows it and the peers of a node. */
+  async function fetchBeside(me: TestNode, { root, size }: MadeDag, handler: Handler): Promise<unknown> {
+    const server = createHttpServer(({ url = '' }, response) => {
+      const [, cid = '', format = ''] = /^\/ipfs\/([^?]+)\?format=(car|raw)/.exec(url) ?? []
+      const bytes = handler(cid, format === 'car')
+      if (bytes === undefined) response.writeHead(404).end()
+      else response.writeHead(200, { 'content-type': `application/vnd.ipld.${format}` }).end(bytes)
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const clock = systemClock(() => undefined)
+    const gateways = new Gateways({ urls: [url], clock, log: { warn: () => undefined } })
+    closers.push(() => {
+      gateways.close()
+      server.close()
+      server.closeAllConnections()
+    })
+    const remote = withGateways(
+      { open: (_, abort, watch) => me.swarm.fetch(registry, { signal: abort, watch }) },
+      { gateways, clock }
+    )
+    const local = me.blocks as unknown as VerifiedBlocks
+    return await fetchStored({ local, remote }, { registry, root, size }, AbortSignal.timeout(120_000))
+  }
+
+  test('asks them while somebody takes the connection and says nothing', async () => {
+    const dag = file()
+    const { address, taken } = await stallingWay(await memoryNode({ registries }))
+    const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
+    await taken
+    const asked = Promise.withResolvers<'gateway'>()
+    const fetching = fetchBeside(me, dag, (cid, isArchive) => {
+      asked.resolve('gateway')
+      const bytes = dag.blocks.map.get(cid)?.bytes ?? new Uint8Array()
+      if (!isArchive) return bytes
+      const link = CID.parse(cid)
+      return concatBytes([contentCarHeader(link), contentCarPrefix(link, bytes.length), bytes])
+    })
+    fetching.catch(() => undefined)
+    // The way lets the second connection through.
+    const here = me.events.next('onPeer', 0).then(() => 'peer')
+    expect(await Promise.race([asked.promise, here])).toBe('gateway')
+    await fetching
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+  })
+
+  test('waits on for the dial that is under way when they have nothing', async () => {
+    const dag = file()
+    const source = await memoryNode({ registries })
+    await store(source, dag.blocks)
+    const { address, taken, cut } = await stallingWay(source)
+    const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
+    await taken
+    let asked = 0
+    await fetchBeside(me, dag, () => {
+      asked += 1
+      cut()
+      return undefined
+    })
+    expect(asked).toBeGreaterThan(0)
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
   })
 })
 
