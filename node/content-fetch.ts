@@ -29,11 +29,14 @@ export interface RemoteBlocks {
     signal: AbortSignal,
     trail?: Trail
   ): {
-    /** Brings what neighbours send of it in one go; what they have not got stays missing. */
+    /**
+     * Brings what neighbours send of it in one go; what they have not got stays missing. While nobody is here, `patience` ends the
+     * wait for somebody.
+     */
     content(
       content: PlannedContent,
       local: ReadableStore,
-      options: { signal: AbortSignal }
+      options: { signal: AbortSignal; patience?: AbortSignal }
     ): Promise<{ readonly stored: readonly CID[]; readonly bytes: number; readonly isAll?: boolean }>
     block(cid: CID, options: { signal: AbortSignal }): Promise<Uint8Array>
     close(): void

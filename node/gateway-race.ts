@@ -9,6 +9,13 @@ import type { Clock } from './runtime/clock.ts'
 
 type PeerSession = ReturnType<RemoteBlocks['open']>
 
+interface Racers<T> {
+  readonly peers: (signal: AbortSignal) => Promise<T>
+  readonly gateways: (signal: AbortSignal) => Promise<T>
+  /** How far ahead of gateways peers begin. */
+  readonly hedgeMs: number
+}
+
 /**
  * Peers first, and gateways beside them as soon as they have been silent for a while or said that they have not got it. Of
  * public content alone: whoever runs a gateway learns what is asked of it.
@@ -23,10 +30,12 @@ export function withGateways(
       const race = new GatewayRace(session, gateways.session(trail), clock)
       return {
         content: async (content, local, options) => {
-          const fetched = await session.content(content, local, options)
+          const { fetched, isLate } = await withPatience(clock, options.signal, async patience =>
+            session.content(content, local, { ...options, patience })
+          )
           race.store = local
           if (await local.has(toLink(content.root))) return fetched
-          const bytes = await race.whole(content, options.signal)
+          const bytes = await race.whole(content, { signal: options.signal, isLate })
           // Of a gateway that lost the race too: all that was stored is to be made durable.
           return { ...fetched, stored: [...fetched.stored, ...race.stored], bytes: fetched.bytes + bytes }
         },
@@ -34,6 +43,24 @@ export function withGateways(
         close: () => session.close()
       }
     }
+  }
+}
+
+/** Gateways need nobody to be here: while peers are only being dialled, they wait for no more than their hedge. */
+async function withPatience<T>(
+  clock: Pick<Clock, 'after'>,
+  signal: AbortSignal,
+  ask: (patience: AbortSignal) => Promise<T>
+): Promise<{ readonly fetched: T; readonly isLate: boolean }> {
+  const patience = new AbortController()
+  const over = new AbortController()
+  const both = AbortSignal.any([signal, over.signal])
+  clock.after(LIMITS.gatewaySource.hedgeMs, () => patience.abort(), both)
+  try {
+    const fetched = await ask(patience.signal)
+    return { fetched, isLate: patience.signal.aborted }
+  } finally {
+    over.abort()
   }
 }
 
@@ -55,8 +82,14 @@ class GatewayRace {
     return this.#root === undefined ? this.#gateways.stored : [this.#root, ...this.#gateways.stored]
   }
 
-  /** Content of which no peer streamed anything: its root by bitswap, or all of it from a gateway. Returns its bytes. */
-  async whole(content: PlannedContent, signal: AbortSignal): Promise<number> {
+  /**
+   * Content of which no peer streamed anything: its root by bitswap, or all of it from a gateway; at once, when peers had their
+   * time before. Returns its bytes.
+   */
+  async whole(
+    content: PlannedContent,
+    { signal, isLate }: { readonly signal: AbortSignal; readonly isLate: boolean }
+  ): Promise<number> {
     const { store } = this
     if (store === undefined) return 0
     const root = toLink(content.root)
@@ -66,7 +99,11 @@ class GatewayRace {
       this.#root = root
       return length
     }
-    return this.#race(signal, ofPeers, abort => this.#gateways.content(content, store, abort))
+    return this.#race(signal, {
+      peers: ofPeers,
+      gateways: abort => this.#gateways.content(content, store, abort),
+      hedgeMs: isLate ? 0 : LIMITS.gatewaySource.hedgeMs
+    })
   }
 
   async block(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
@@ -84,21 +121,21 @@ class GatewayRace {
         if (!isRegistryError(error) || error.code !== 'CONTENT_UNAVAILABLE') throw error
       }
     }
-    return this.#race(signal, abort => this.#peers.block(cid, { signal: abort }), ask)
+    return this.#race(signal, {
+      peers: abort => this.#peers.block(cid, { signal: abort }),
+      gateways: ask,
+      hedgeMs: LIMITS.gatewaySource.hedgeMs
+    })
   }
 
   /** The first of the two that has it. The gateways start when the peers have failed, or after a while. */
-  async #race<T>(
-    signal: AbortSignal,
-    peers: (signal: AbortSignal) => Promise<T>,
-    gateways: (signal: AbortSignal) => Promise<T>
-  ): Promise<T> {
+  async #race<T>(signal: AbortSignal, { peers, gateways, hedgeMs }: Racers<T>): Promise<T> {
     const over = new AbortController()
     const both = AbortSignal.any([signal, over.signal])
     const started = Promise.withResolvers<void>()
     const first = peers(both)
     first.catch(() => started.resolve())
-    this.#clock.after(LIMITS.gatewaySource.hedgeMs, () => started.resolve(), both)
+    this.#clock.after(hedgeMs, () => started.resolve(), both)
     const second = started.promise.then(() => {
       both.throwIfAborted()
       return gateways(both)

@@ -43,15 +43,18 @@ export const CONNECTION_LIMITS = Object.freeze({
   aliveLooks: 12,
   closeMs: SECOND,
   /**
-   * for whoever wants bytes while nobody is here: how long the first socket to somebody is waited for, and, once one is open, an
-   * introduction; how often everybody is dialled for it, with what pause; and how soon after a search in vain the next one begins
+   * for whoever wants bytes while nobody is here: how often and how long it is looked for an open socket, a second in all; how long
+   * introductions are waited for, all of them together, and in what time that budget is whole again; and how soon after a search
+   * in vain the next one begins: so many times as long as it took, twice as late each time, between two bounds
    */
   company: Object.freeze({
-    signMs: 3 * SECOND,
-    patienceMs: 30 * SECOND,
-    rounds: 5,
-    pauseMs: SECOND,
-    vainMs: 10 * SECOND
+    looks: 4,
+    lookMs: SECOND / 4,
+    patienceMs: 20 * SECOND,
+    refillMs: 5 * MINUTE,
+    vainMs: 10 * SECOND,
+    vainFactor: 60,
+    vainMaxMs: 5 * MINUTE
   }),
   /** connections that one call to a peer tries: the other side may have opened one, or one may be as old as its reason */
   helloTries: 3,

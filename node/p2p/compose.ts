@@ -90,7 +90,7 @@ export interface Whole {
 export async function compose(whole: Whole): Promise<Parts> {
   const { components, checked } = whole
   const { clock, log } = components
-  const gater = gaterOf(whole, () => company.onReached())
+  const gater = gaterOf(whole, socket => company.onReached(socket))
   const { tuning, meter } = gater
   const self = peerIdFromPrivateKey(components.privateKey)
   const quota = new QuotaDatastore(components.datastore, self.toString())
@@ -206,7 +206,7 @@ function furtherOf(
 
 function gaterOf(
   { config, checked, components: { clock, membership } }: Whole,
-  onReached: () => void
+  onReached: GaterComponents['onReached']
 ): GaterComponents {
   return {
     bans: new Bans(),

@@ -44,10 +44,14 @@ export interface FetchOptions {
 export interface FetchSession {
   /**
    * Brings what neighbours send of some content over `/ggen/dag/1` into the store that is given. What none of them has stays
-   * missing: that is no failure, and left to `block`.
+   * missing: that is no failure, and left to `block`. While nobody is here, `patience` ends the wait for somebody.
    * @throws RegistryError MALFORMED | LIMIT_EXCEEDED for content that could not have been published, and what the store throws
    */
-  content(content: PlannedContent, local: LocalStore, options: { readonly signal: AbortSignal }): Promise<DagFetched>
+  content(
+    content: PlannedContent,
+    local: LocalStore,
+    options: { readonly signal: AbortSignal; readonly patience?: AbortSignal }
+  ): Promise<DagFetched>
   /** @throws RegistryError CONTENT_UNAVAILABLE with what was tried */
   block(cid: CID, options?: { readonly signal?: AbortSignal }): Promise<Uint8Array>
   close(): void
@@ -60,7 +64,7 @@ export interface FetchSession {
 export function createFetchSession(components: FetchComponents, options: FetchOptions = {}): FetchSession {
   const session = new Session(components, options)
   return {
-    content: async (content, local, { signal }) => await session.content(content, { local, signal }),
+    content: async (content, local, options) => await session.content(content, { ...options, local }),
     block: async (cid, { signal } = {}) => await session.block(cid, signal),
     close: () => session.close()
   }
@@ -97,12 +101,12 @@ class Session {
 
   async content(
     content: PlannedContent,
-    { local, signal }: { readonly local: LocalStore; readonly signal: AbortSignal }
+    { local, signal, patience }: Parameters<FetchSession['content']>[2] & { readonly local: LocalStore }
   ): Promise<DagFetched> {
     const { have } = this.#components
     const both = AbortSignal.any([this.#abort.signal, signal])
     this.#root = content.root
-    await this.#components.company.sought(both)
+    await this.#components.company.sought(patience === undefined ? both : AbortSignal.any([both, patience]))
     const fetched = await fetchDag(this.#components, content, {
       local,
       signal: both,
@@ -125,6 +129,7 @@ class Session {
     const { blocks, clock, tuning } = this.#components
     if (await blocks.has(cid)) return await readAll(blocks.get(cid))
     const overall = signal === undefined ? this.#abort.signal : AbortSignal.any([this.#abort.signal, signal])
+    await this.#components.company.sought(overall)
     await this.#turn()
     const time = deadline(clock, tuning.blockTimeoutMs, overall)
     const race = new Race(cid, time.signal)

@@ -14,7 +14,7 @@ export interface GaterComponents {
   readonly clock: Clock
   readonly tuning: SwarmTuning
   /** A socket that was dialled from here is open, before anything was said on it. */
-  readonly onReached: () => void
+  readonly onReached: (socket: RawConnection) => void
   readonly allowPeers: ReadonlySet<string>
   /** Host names that the operator wrote into the configuration. */
   readonly allowHosts: ReadonlySet<string>
@@ -50,8 +50,8 @@ export function connectionGater(components: GaterComponents): ConnectionGater {
       const relay = relayOf(connection.remoteAddr)
       return relay !== undefined && !rates.take(`relay:${relay}`, LIMITS.reach.relay.inboundPerRelayPerSecond)
     },
-    denyOutboundConnection: () => {
-      components.onReached()
+    denyOutboundConnection: (_, connection) => {
+      components.onReached(connection)
       return false
     },
     // Who is kept out gets no place at this relay, nor anybody through it, nor in here through another one.

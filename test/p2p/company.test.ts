@@ -1,9 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
+import { fetchContent as fetchStored } from '../../node/content-fetch.ts'
+import { withGateways } from '../../node/gateway-race.ts'
+import { Gateways } from '../../node/gateway-source.ts'
 import { Company } from '../../node/p2p/company.ts'
+import { systemClock } from '../../node/runtime/clock.ts'
+import { concatBytes } from '../../protocol/bytes.ts'
+import { contentCarHeader, contentCarPrefix } from '../../protocol/content-car.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
 import { fetchContent, memoryNode, store } from '../support/dag-peer.ts'
 import { freePort } from '../support/free-port.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
@@ -97,22 +106,104 @@ describe('a fetch that begins while nobody is here', () => {
   })
 })
 
+describe('a fetch that has gateways, and begins while nobody is here', () => {
+  type Handler = (cid: string, isArchive: boolean) => Uint8Array | undefined
+
+  /** A gateway, and a fetch that knows it and the peers of a node. */
+  async function fetchBeside(me: TestNode, { root, size }: MadeDag, handler: Handler): Promise<unknown> {
+    const server = createHttpServer(({ url = '' }, response) => {
+      const [, cid = '', format = ''] = /^\/ipfs\/([^?]+)\?format=(car|raw)/.exec(url) ?? []
+      const bytes = handler(cid, format === 'car')
+      if (bytes === undefined) response.writeHead(404).end()
+      else response.writeHead(200, { 'content-type': `application/vnd.ipld.${format}` }).end(bytes)
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const clock = systemClock(() => undefined)
+    const gateways = new Gateways({ urls: [url], clock, log: { warn: () => undefined } })
+    closers.push(() => {
+      gateways.close()
+      server.close()
+      server.closeAllConnections()
+    })
+    const remote = withGateways(
+      { open: (_, abort, watch) => me.swarm.fetch(registry, { signal: abort, watch }) },
+      { gateways, clock }
+    )
+    const local = me.blocks as unknown as VerifiedBlocks
+    return await fetchStored({ local, remote }, { registry, root, size }, AbortSignal.timeout(120_000))
+  }
+
+  test('asks them while somebody takes the connection and says nothing', async () => {
+    const dag = file()
+    const { address, taken } = await stallingWay(await memoryNode({ registries }))
+    const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
+    await taken
+    const asked = Promise.withResolvers<'gateway'>()
+    const fetching = fetchBeside(me, dag, (cid, isArchive) => {
+      asked.resolve('gateway')
+      const bytes = dag.blocks.map.get(cid)?.bytes ?? new Uint8Array()
+      if (!isArchive) return bytes
+      const link = CID.parse(cid)
+      return concatBytes([contentCarHeader(link), contentCarPrefix(link, bytes.length), bytes])
+    })
+    fetching.catch(() => undefined)
+    // The way lets the second connection through.
+    const here = me.events.next('onPeer', 0).then(() => 'peer')
+    expect(await Promise.race([asked.promise, here])).toBe('gateway')
+    await fetching
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+  })
+
+  test('waits on for the dial that is under way when they have nothing', async () => {
+    const dag = file()
+    const source = await memoryNode({ registries })
+    await store(source, dag.blocks)
+    const { address, taken, cut } = await stallingWay(source)
+    const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
+    await taken
+    let asked = 0
+    await fetchBeside(me, dag, () => {
+      asked += 1
+      cut()
+      return undefined
+    })
+    expect(asked).toBeGreaterThan(0)
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+  })
+})
+
 describe('whoever is alone', () => {
-  function lonely(onDial: (company: Company) => Promise<void>) {
+  /** A socket, and what closes it. */
+  function socket() {
+    const closed: (() => void)[] = []
+    return {
+      reached: { addEventListener: (_: 'close', listener: () => void) => void closed.push(listener) },
+      close: () => closed.splice(0).forEach(listener => listener())
+    }
+  }
+
+  function lonely(onDial: (company: Company, time: VirtualTime) => Promise<void>) {
     const time = new VirtualTime()
     const dialled: number[] = []
+    let isHere = false
     const seeker: Company = new Company({
       clock: time,
-      isAlone: () => true,
+      isAlone: () => !isHere,
       dialling: [
         {
           dialNow: async () => {
             dialled.push(time.now())
-            await onDial(seeker)
+            await onDial(seeker, time)
           }
         }
       ]
     })
+    const passed = async (ms: number): Promise<void> => {
+      let isOver = false
+      time.after(ms, () => (isOver = true))
+      await time.runUntil(() => isOver, Number.POSITIVE_INFINITY)
+    }
     const sought = async (): Promise<number> => {
       let isOver = false
       const started = time.now()
@@ -120,29 +211,131 @@ describe('whoever is alone', () => {
       await time.runUntil(() => isOver, Number.POSITIVE_INFINITY)
       return time.now() - started
     }
-    return { time, dialled, sought }
+    const arrive = (): void => {
+      isHere = true
+      seeker.onPeer()
+    }
+    const leave = (): void => void (isHere = false)
+    return { time, seeker, dialled, sought, passed, arrive, leave }
+  }
+
+  /** All that an install of 40 packages waits for, one after the other. */
+  async function install({ sought, passed }: Pick<ReturnType<typeof lonely>, 'sought' | 'passed'>): Promise<number> {
+    let ms = 0
+    for (let fetches = 0; fetches < 40; fetches++) {
+      ms += await sought()
+      await passed(200)
+    }
+    return ms
+  }
+
+  const { looks, lookMs, patienceMs, vainMs, vainFactor, refillMs } = company
+  const SECOND = 1_000
+
+  /** What is done with a connection, from the first byte to the last. */
+  const takesFor = (ms: number) => async (seeker: Company, time: VirtualTime) => {
+    const { reached, close } = socket()
+    const over = Promise.withResolvers<void>()
+    seeker.onReached(reached)
+    time.after(ms, () => {
+      close()
+      over.resolve()
+    })
+    await over.promise
+  }
+  const closesAtOnce = async (seeker: Company): Promise<void> => {
+    const { reached, close } = socket()
+    seeker.onReached(reached)
+    close()
   }
 
   test('waits a moment for the first socket, and does not dial the dead for each fetch', async () => {
     const { sought, dialled } = lonely(() => new Promise(() => {}))
-    expect(await sought()).toBe(company.signMs)
+    expect(await sought()).toBe(SECOND)
     expect(await sought()).toBe(0)
     expect(dialled).toEqual([0])
   })
 
-  test('dials whoever closes at once a few times, with pauses', async () => {
-    const { sought, dialled } = lonely(async seeker => seeker.onReached())
-    expect(await sought()).toBe((company.rounds - 1) * company.pauseMs)
-    expect(dialled.length).toBe(company.rounds)
+  test('dials whoever closes at once a few times, with pauses, and not again for each fetch', async () => {
+    const { sought, dialled } = lonely(closesAtOnce)
+    expect(await sought()).toBeLessThanOrEqual(SECOND)
+    expect(dialled).toEqual(Array.from({ length: looks }, (_, n) => n * lookMs))
+    expect(await sought()).toBe(0)
+    expect(dialled.length).toBe(looks)
   })
 
   test('waits for whoever is slow to introduce himself, up to a bound', async () => {
-    const { sought } = lonely(seeker => {
-      seeker.onReached()
-      return new Promise(() => {})
-    })
+    const { sought } = lonely(takesFor(Number.MAX_SAFE_INTEGER))
     const waited = await sought()
     expect(waited).toBeGreaterThanOrEqual(dialTimeoutMs)
-    expect(waited).toBeLessThanOrEqual(company.patienceMs + company.pauseMs)
+    expect(waited).toBeLessThanOrEqual(patienceMs)
+  })
+
+  test.each<readonly [string, (company: Company, time: VirtualTime) => Promise<void>, number]>([
+    ['a black hole', () => new Promise(() => {}), SECOND],
+    ['a machine where nothing listens', async () => {}, 0],
+    ['one that closes at once', closesAtOnce, SECOND],
+    [
+      'one that closes at once, beside a black hole',
+      company => closesAtOnce(company).then(() => new Promise(() => {})),
+      SECOND
+    ],
+    ['one that is silent for 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
+    ['one that closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
+    ['one that is silent for ever', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
+  ])('pays for %s once, not for each package of an install', async (_, onDial, mostMs) => {
+    expect(await install(lonely(onDial))).toBeLessThanOrEqual(mostMs)
+  })
+
+  test('waits no longer for connections that are taken again and again than for one', async () => {
+    const host = lonely(closesAtOnce)
+    const { time, seeker } = host
+    // What is dialled every few seconds anyway.
+    const redialled = (): void => {
+      void takesFor(4 * SECOND)(seeker, time)
+      time.after(5 * SECOND, redialled)
+    }
+    redialled()
+    let waited = 0
+    while (time.now() < refillMs) {
+      waited += await host.sought()
+      await host.passed(500)
+    }
+    expect(waited).toBeLessThanOrEqual(2 * patienceMs + SECOND)
+  })
+
+  test('waits for a dial that is under way, also just after a search in vain', async () => {
+    const { sought, seeker, time, arrive } = lonely(async () => {})
+    expect(await sought()).toBe(0)
+    seeker.onReached(socket().reached)
+    time.after(6 * SECOND, arrive)
+    expect(await sought()).toBe(6 * SECOND)
+  })
+
+  test('dials again after a search in vain, later each time, and at once when somebody was here meanwhile', async () => {
+    const { sought, passed, dialled, arrive, leave, time } = lonely(() => new Promise(() => {}))
+    await sought()
+    for (const factor of [1, 2, 4]) {
+      const count = dialled.length
+      await passed(vainFactor * SECOND * factor - 1)
+      expect(await sought()).toBe(0)
+      await passed(1)
+      expect(await sought()).toBe(SECOND)
+      expect(dialled.length).toBe(count + 1)
+    }
+    arrive()
+    expect(await sought()).toBe(0)
+    leave()
+    const now = time.now()
+    expect(await sought()).toBe(SECOND)
+    expect(dialled.at(-1)).toBe(now)
+  })
+
+  test('dials soon again where nothing listened: the other node may have just been started', async () => {
+    const { sought, passed, dialled } = lonely(async () => {})
+    await sought()
+    await passed(vainMs)
+    await sought()
+    expect(dialled).toEqual([0, vainMs])
   })
 })
