@@ -256,6 +256,37 @@ describe('audit', () => {
     await bob.node.call('trustRemove', { what: bob.key, purpose: 'audits' })
   })
 
+  test('that is repeated by several criteria, or beside a scan, is said once, until another result came after it', async () => {
+    await ann.publish({ name: 'nightly' })
+    const { id } = (await ann.node.registries.list()).find(({ alias }) => alias === 'acme') ?? { id: '' }
+    await bob.admit(await everythingOf(ann, id))
+    const reference = 'acme:nightly'
+    const say = async (criterion: string, failed = false) =>
+      (await bob.node.call('audit', { reference, criteria: [criterion], failed })).isNew
+    const attest = async (type: string, name: string, value: unknown) => {
+      const predicate = await file(name, value)
+      return (await bob.node.call('attest', { reference, type, predicate, registry: 'audits' })).isNew
+    }
+    const scan = (by: string, found: readonly string[]) => {
+      const result = found.map(one => ({ id: one, severity: [] }))
+      return attest('vulnerabilities', `${by}.json`, { scanner: { uri: `https://${by}.test`, result } })
+    }
+    const night = async () => [await say('a'), await say('b'), await scan('one', []), await scan('two', ['CVE-2026-1'])]
+    expect(await night()).toEqual([true, true, true, true])
+    expect(await night()).toEqual([false, false, false, false])
+    expect(await say('a', true)).toBe(true)
+    expect(await night()).toEqual([true, true, false, false])
+    expect(await night()).toEqual([false, false, false, false])
+    const review = (score: number) => attest('review', `score-${score}.json`, { score })
+    expect([await review(5), await review(5), await review(1), await review(5), await review(5)]).toEqual([
+      true,
+      false,
+      true,
+      true,
+      false
+    ])
+  })
+
   test('by whom several registries were made says in which', async () => {
     await ann.node.call('registryCreate', { name: 'second' })
     expect(await refusal(ann.node.call('audit', { ...order, reference: 'acme:beta' }))).toMatchObject({ code: 'USAGE' })

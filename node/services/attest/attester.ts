@@ -4,8 +4,8 @@ import type { DsseEnvelope } from '../../../protocol/attest/envelope.ts'
 import { isAttestation } from '../../../protocol/attest/fold.ts'
 import type { AttestationFact } from '../../../protocol/attest/fold.ts'
 import { isAbout } from '../../../protocol/attest/payload.ts'
-import { predicateTypeFrom, summarise } from '../../../protocol/attest/predicates.ts'
-import { REFERENCE_TYPE, referencePredicate } from '../../../protocol/attest/referred.ts'
+import { predicateTypeFrom, summarise, typeOf } from '../../../protocol/attest/predicates.ts'
+import { REFERENCE_TYPE, referencePredicate, referredIn } from '../../../protocol/attest/referred.ts'
 import { matches, statementSubjects, subjectsOf } from '../../../protocol/attest/release-subjects.ts'
 import { formatStatement, parseStatement } from '../../../protocol/attest/statement.ts'
 import type { Statement } from '../../../protocol/attest/statement.ts'
@@ -80,9 +80,12 @@ export async function attest(components: AttesterComponents, order: AttestOrder)
   const made = 'envelope' in saying ? readForeign(saying, release) : await makeOwn(components, order, signer)
   const { authority, facts } = await placeOf(components.gate, registry, made.subject)
   const own = facts.filter(isAttestation).filter(({ body }) => body.author === signer.principal)
+  const isAlike = ({ payload }: AttestationFact): boolean => equalBytes(payload.value.envelope, made.envelope)
+  const alike = own.filter(isAlike)
   // What somebody else signed tells nothing of when, so once is enough.
-  const asked = 'envelope' in saying ? own : newestOf(own, made)
-  const same = asked.find(({ payload }) => equalBytes(payload.value.envelope, made.envelope))
+  const against = 'envelope' in saying ? [] : own.filter(fact => !isAlike(fact) && contradicts(fact, made))
+  const chain = signer.chain()
+  const same = alike.find(said => against.every(other => isSettled(said, other, chain)))
   if (same !== undefined) return { ...made, fact: same.id, isNew: false }
   const { envelope, signers: keys, dsse, statement } = made
   const value = { head: authority.head, envelope, keys, dsse, statement }
@@ -92,12 +95,43 @@ export async function attest(components: AttesterComponents, order: AttestOrder)
 }
 
 /**
- * What a key said last of this kind. An auditor who found something to be good, then bad, and says so again means it: the last of it is what is
- * heard of him.
+ * Whether only what was said last of the two is heard: audits with different results, reviews with different scores. An auditor who found
+ * something to be good, then bad, and says so again means it. Attack: an accident. A machine that says the same every night, by two
+ * criteria or of two kinds, until there are more facts about a digest than count.
  */
-function newestOf(own: readonly AttestationFact[], { statement }: Made): readonly AttestationFact[] {
-  const alike = own.filter(({ payload }) => payload.value.statement.predicateType === statement.predicateType)
-  return alike.toSorted((a, b) => b.body.time - a.body.time || b.body.seq - a.body.seq).slice(0, 1)
+function contradicts({ payload }: AttestationFact, { statement }: Made): boolean {
+  const [one, other] = [opinionIn(payload.value.statement), opinionIn(statement)]
+  if (one === undefined || other === undefined || one.type !== other.type) return false
+  return one.says === null || one.says !== other.says
+}
+
+interface Opinion {
+  readonly type: 'audit' | 'review'
+  /** Null where it is content, which is not read for this: it may say anything. */
+  readonly says: number | string | null
+}
+
+function opinionIn(statement: Statement): Opinion | undefined {
+  try {
+    const referred = referredIn(statement)
+    const type = typeOf(referred?.predicateType ?? statement.predicateType)
+    if (type !== 'audit' && type !== 'review') return undefined
+    if (referred !== undefined) return { type, says: null }
+    const summary = summarise(statement.predicateType, statement.predicate)
+    if (summary?.type === 'audit') return { type, says: summary.result }
+    return summary?.type === 'review' ? { type, says: summary.score } : undefined
+  } catch (error) {
+    // What does not fit its schema is not heard.
+    if (isRegistryError(error)) return undefined
+    throw error
+  }
+}
+
+/** Whether what was said holds against something else: it came later, as far as that can be known. `chain`: that of what would be said now. */
+function isSettled(said: AttestationFact, other: AttestationFact, chain: string): boolean {
+  if (said.body.chain === other.body.chain) return said.body.seq > other.body.seq
+  // Only what follows in that chain takes it back, and that can be said now.
+  return other.body.chain !== chain && said.body.time >= other.body.time
 }
 
 /**
