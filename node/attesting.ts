@@ -4,6 +4,7 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 import { toLink, parseContentId } from '../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { AuthorityComponents } from './authority.ts'
+import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { Gate } from './services/admit.ts'
 import type { AttesterComponents } from './services/attest/attester.ts'
@@ -21,6 +22,7 @@ export interface AttestingInit {
   readonly registries: Registries
   readonly spaces: Spaces
   readonly disk: DiskGuard
+  readonly keeper: Pick<BlockKeeper, 'tidyAfter'>
 }
 
 /** Saying something of releases, and reading what others say. */
@@ -58,12 +60,13 @@ const SHA2_256 = 0x12
 
 /** Bytes before references: the block is durable, and kept, before any fact names it. */
 async function storePredicate(
-  { spaces, disk }: Pick<AttestingInit, 'spaces' | 'disk'>,
+  { spaces, disk, keeper }: Pick<AttestingInit, 'spaces' | 'disk' | 'keeper'>,
   registry: RegistryId,
   bytes: Uint8Array
 ): Promise<ContentId> {
   disk.assertWritable()
-  const { blocks, markKept, inUse } = spaces.of(registry)
+  const space = spaces.of(registry)
+  const { blocks, markKept, inUse } = space
   const link = CID.createV1(RAW, createDigest(SHA2_256, hash('sha256', bytes, 'buffer')))
   const cid = parseContentId(link.toString())
   const write = inUse.write()
@@ -75,6 +78,8 @@ async function storePredicate(
     inUse.wanted(cid)
   } catch (error) {
     disk.note(error)
+    write.end()
+    await keeper.tidyAfter(error, space)
     throw error
   } finally {
     write.end()

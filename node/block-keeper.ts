@@ -16,12 +16,11 @@ import type { Collected, CollectOrder } from './services/store/collect.ts'
 import type { PinnedContent, Pins } from './services/store/pins.ts'
 import { Room } from './services/store/room.ts'
 import type { Space, Spaces } from './spaces.ts'
+import { Tidying, untilAborted } from './tidying.ts'
 
 export interface BlockKeeperInit {
   readonly clock: Pick<Clock, 'now'>
   readonly log: Log
-  /** The node stops. */
-  readonly stopping: AbortSignal
   readonly disk: Pick<DiskGuard, 'assertWritable' | 'note'>
   readonly spaces: Spaces
   readonly registries: { readonly ids: readonly RegistryId[] }
@@ -55,6 +54,7 @@ export class BlockKeeper {
   #installs = 0
   /** Where something half written lies that an install holds. */
   readonly #untidy = new Set<Space>()
+  readonly #tidying = new Tidying((space, signal) => this.#tidy(space, signal))
 
   constructor(init: BlockKeeperInit) {
     this.#init = init
@@ -72,7 +72,8 @@ export class BlockKeeper {
         this.#installHolds.clear()
         const untidy = [...this.#untidy]
         this.#untidy.clear()
-        for (const space of untidy) await this.#tidy(space)
+        // Nobody waits for it: whoever collects next does.
+        for (const space of untidy) void this.#tidying.soon(space)
       }
     }
   }
@@ -148,17 +149,24 @@ export class BlockKeeper {
   /**
    * After a write that found the disk full: what it left half written goes, with all else that nothing refers to. Otherwise a
    * package that did not fit would itself be what keeps the disk full. What an install holds goes when that has ended. Fails for
-   * nobody; what stays is there for the next one.
+   * nobody; what stays is there for the next one. Whoever waits for it may give up.
    */
-  async tidyAfter(error: unknown, space: Space): Promise<void> {
+  async tidyAfter(error: unknown, space: Space, signal?: AbortSignal): Promise<void> {
     if (!isRegistryError(error) || error.code !== 'DISK_FULL') return
-    if (this.#installs > 0) this.#untidy.add(space)
-    else await this.#tidy(space)
+    if (this.#installs > 0) {
+      this.#untidy.add(space)
+      return
+    }
+    const done = this.#tidying.soon(space)
+    await (signal === undefined ? done : untilAborted(done, signal))
   }
 
-  async #tidy(space: Space): Promise<void> {
-    const { stopping: signal } = this.#init
-    if (signal.aborted) return
+  /** Before the stores are closed, and when nobody writes any more. */
+  stop(): Promise<void> {
+    return this.#tidying.stop()
+  }
+
+  async #tidy(space: Space, signal: AbortSignal): Promise<void> {
     try {
       await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isTidying: true, isDry: false, signal })
     } catch (cause) {

@@ -110,7 +110,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const { names } = submissions
   const { observer, observing } = composeObserving({ ...publishing, ...core, sources, view, keeper })
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const judging = { ...publishing, gate, view, sources, precedence }
+  const judging = { ...publishing, gate, view, sources, precedence, keeper }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
   const installing = composeInstalling(core, {
     reading,
@@ -220,7 +220,7 @@ function isMirrorOf(gate: Gate, { principal }: Signer, registry: RegistryId): bo
 function composeJudging(
   init: NodeInit,
   core: Core,
-  parts: ReturnType<typeof composeAuthoring> & Pick<Services, 'view' | 'precedence'> & Pick<Late, 'sources'>
+  parts: ReturnType<typeof composeAuthoring> & Pick<Services, 'view' | 'precedence' | 'keeper'> & Pick<Late, 'sources'>
 ) {
   const { gate, view, sources, precedence } = parts
   const { home, version } = init

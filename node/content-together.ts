@@ -37,8 +37,6 @@ export async function bringTogether(
     } catch (error) {
       context.signal.throwIfAborted()
       if (!isRegistryError(error)) throw error
-      components.disk.note(error)
-      await components.keeper.tidyAfter(error, components.spaces.of(registry))
     }
   }
   return whole
@@ -66,10 +64,12 @@ async function bringOf(
   registry: RegistryId,
   { wanted, fresh, signal }: TogetherContext & { readonly wanted: readonly WantedTogether[] }
 ): Promise<readonly ContentId[]> {
-  const { spaces, swarms, meter } = components
+  const { spaces, swarms, meter, keeper, disk } = components
   const swarm = swarms.of(registry)
   if (swarm === undefined) return []
-  const { allBlocks, markAllKept } = spaces.of(registry)
+  const space = spaces.of(registry)
+  const { allBlocks, markAllKept } = space
+  // That there is no room leaves nothing behind; a write that failed does.
   const { taken, end } = await takeRoom(components, registry, { wanted, signal })
   try {
     if (taken.length === 0) return []
@@ -96,6 +96,11 @@ async function bringOf(
     for (const { trail } of whole) meter.counts.fetched(trail.received)
     fresh.remember(roots, came)
     return roots
+  } catch (error) {
+    disk.note(error)
+    end()
+    void keeper.tidyAfter(error, space)
+    throw error
   } finally {
     end()
   }

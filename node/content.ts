@@ -52,7 +52,7 @@ export function contentSource({ spaces, disk, keeper }: SourceComponents): Conte
       } catch (error) {
         disk.note(error)
         write.end()
-        await keeper.tidyAfter(error, space)
+        await keeper.tidyAfter(error, space, signal)
         throw error
       } finally {
         write.end()
@@ -113,7 +113,8 @@ export async function fetchInto(
     meter.counts.fetched(undefined)
     disk.note(error)
     coming.end()
-    await keeper.tidyAfter(error, space)
+    // Others fetch, too: whoever was refused does not wait until the whole store was looked through.
+    void keeper.tidyAfter(error, space)
     throw error
   } finally {
     coming.end()

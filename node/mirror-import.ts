@@ -184,7 +184,7 @@ async function takeContents(
   } catch (error) {
     parts.disk.note(error)
     taker.close()
-    await parts.keeper.tidyAfter(error, parts.spaces.of(registry))
+    await parts.keeper.tidyAfter(error, parts.spaces.of(registry), signal)
     throw error
   } finally {
     taker.close()

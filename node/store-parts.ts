@@ -86,7 +86,7 @@ export interface Keeping {
 }
 
 type KeepingParts = Omit<KeepingInit, 'keeper' | 'onFailed'> &
-  Pick<BlockKeeperInit, 'registries' | 'view' | 'keeps' | 'stopping'> &
+  Pick<BlockKeeperInit, 'registries' | 'view' | 'keeps'> &
   Pick<MirrorsInit, 'records'> &
   StoreRecords & { readonly config: Config }
 

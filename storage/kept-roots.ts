@@ -72,6 +72,12 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
     }
   }
   const remove = (root: ContentId): Promise<void> => kv.batch([{ type: 'del', key: keyOf(root) }])
+  const lose = (root: ContentId, isRemembered: boolean): Promise<void> =>
+    change(async () => {
+      const before = await read(root)
+      if (before !== undefined && (isRemembered || before.pinned)) await write(root, { ...before, whole: false })
+      else if (before !== undefined) await remove(root)
+    })
   async function* keptEntries(): AsyncGenerator<KeptRoot> {
     for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
       yield { root: key.slice(prefix.length) as ContentId, ...decodeKept(value) }
@@ -81,17 +87,8 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
     isKept: async root => (await read(root))?.whole === true,
     markKept: (root, { pinned = false } = {}) => change(() => mark([root], pinned)),
     markAllKept: roots => change(() => mark(roots, false)),
-    forgetKept: root =>
-      change(async () => {
-        const before = await read(root)
-        if (before?.pinned === true) await write(root, { ...before, whole: false })
-        else if (before !== undefined) await remove(root)
-      }),
-    lostKept: root =>
-      change(async () => {
-        const before = await read(root)
-        if (before !== undefined) await write(root, { ...before, whole: false })
-      }),
+    forgetKept: root => lose(root, false),
+    lostKept: root => lose(root, true),
     async *kept() {
       for await (const { root, whole } of keptEntries()) if (whole) yield root
     },

@@ -50,7 +50,6 @@ export async function storeWith({
   const keeper = new BlockKeeper({
     clock,
     log: await openLog({ level: 'silent' }),
-    stopping: new AbortController().signal,
     disk: { assertWritable: () => undefined, note: () => undefined },
     spaces,
     registries: { ids: [registry] },
