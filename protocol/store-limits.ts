@@ -67,7 +67,7 @@ export const STORE_LIMITS = Object.freeze({
   }),
   mirror: Object.freeze({
     /** nobody has written to a half written file for so long: the process that did is gone */
-    leftoverMs: 2 * MINUTE,
+    leftoverMs: 60 * MINUTE,
     /** how many may be asked to hold one content */
     factor: 64,
     /** between a change and the look that it makes necessary: a thousand facts are one look */

@@ -152,7 +152,7 @@ describe('a registry in a file', () => {
 
 test('what a process that was killed left half written is cleared by the next one that writes there', async () => {
   const there = await tempDir('leftover')
-  const old = new Date(Date.now() - 3_600_000)
+  const old = new Date(Date.now() - 7_200_000)
   const leave = async (name: string, bytes: Uint8Array, time = old): Promise<string> => {
     await writeFile(join(there, name), bytes)
     await utimes(join(there, name), time, time)
