@@ -45,9 +45,16 @@ export function placesOf(version: Version, ecosystem: Ecosystem): Places {
 
 function bothOf(text: string, ecosystem: Ecosystem, isOurs: boolean): Places | undefined {
   const plain = bySemver(text, ecosystem)
-  const native = ecosystem === 'pypi' ? pep440(text) : ecosystem === 'maven' ? maven(text, isOurs) : plain
-  const [first, second] = [native ?? plain, plain ?? native]
-  return first === undefined || second === undefined ? undefined : { native: first, semver: second }
+  const native = nativeOf(text, ecosystem, isOurs) ?? plain
+  const either = plain ?? native
+  return native === undefined || either === undefined ? undefined : { native, semver: either }
+}
+
+/** To PyPI and Maven `RC1` is `rc1`, also where only semver reads the rest of it. */
+function nativeOf(text: string, ecosystem: Ecosystem, isOurs: boolean): Place | undefined {
+  if (ecosystem === 'pypi') return pep440(text) ?? bySemver(text.toLowerCase(), ecosystem)
+  if (ecosystem === 'maven') return maven(text, isOurs) ?? bySemver(text.toLowerCase(), ecosystem)
+  return undefined
 }
 
 function bySemver(text: string, ecosystem: Ecosystem): Place | undefined {

@@ -2,6 +2,7 @@ import { Environment } from '@marcbachmann/cel-js'
 import type { ASTNode } from '@marcbachmann/cel-js'
 import { isRegistryError, messageOf } from '../errors.ts'
 import { isSatisfied, parseLicence } from './licence.ts'
+import type { Licence } from './licence.ts'
 import { POLICY_LIMITS as LIMITS } from './limits.ts'
 import { invalid } from './rule.ts'
 import { fieldsOf, FUNCTIONS, GROUPS, SCHEMA } from './schema.ts'
@@ -85,11 +86,25 @@ function environment(): Environment {
   )
   env.registerFunction(
     'Licence.anyOf(list<string>): bool',
-    ({ expression, concluded, valid }: ReleaseFacts['licence'], accepted: readonly string[]) =>
-      valid && isSatisfied(parseLicence(concluded === '' ? expression : concluded), new Set(accepted))
+    (licence: ReleaseFacts['licence'], accepted: readonly string[]) =>
+      licence.valid && isSatisfied(readLicence(licence), new Set(accepted))
   )
   return env
 }
+
+/**
+ * Read once of each release. Attack: a rule that asks in a walk within a walk, about a licence that somebody wrote to be as long as may be.
+ * @throws RegistryError INVALID_LICENCE
+ */
+function readLicence(licence: ReleaseFacts['licence']): Licence {
+  const known = READ.get(licence)
+  if (known !== undefined) return known
+  const read = parseLicence(licence.concluded === '' ? licence.expression : licence.concluded)
+  READ.set(licence, read)
+  return read
+}
+
+const READ = new WeakMap<ReleaseFacts['licence'], Licence>()
 
 /** Facts as the library takes them: whole numbers as bigint, lists and texts no longer than what the bounds reckon with. */
 export function contextOf(facts: ReleaseFacts): Context {
@@ -177,8 +192,12 @@ function assertBounded(node: ASTNode, where: string): void {
   for (const child of childrenOf(node)) assertBounded(child, where)
 }
 
-/** A node is a step; what looks at each entry of a list is as many as a list has at most, within one another many times so many. */
+/**
+ * A node is a step, and so is the field of a variable; what looks at each entry of a list is as many as it can have, within one another
+ * many times so many. A function is as many as it takes the time of, at worst.
+ */
 function stepsOf(node: ASTNode): number {
+  if (pathOf(node) !== undefined) return 1
   const call = callOf(node)
   if (call !== undefined && MACROS.has(call.name)) {
     const { receiver, args } = call
@@ -186,14 +205,42 @@ function stepsOf(node: ASTNode): number {
     return 1 + (receiver === undefined ? 0 : stepsOf(receiver)) + over * sum(args.slice(1).map(stepsOf))
   }
   const below = childrenOf(node)
+  const own = call === undefined ? 1 : stepsOfCall(call)
   // An equation, `in`, `issuers`: each entry of the lists is looked at.
-  return 1 + sum(below.map(stepsOf)) + sum(node.op === 'list' ? [] : below.map(entriesOf))
+  return own + sum(below.map(stepsOf)) + sum(node.op === 'list' ? [] : below.map(entriesOf))
 }
 
-/** 0 of what is no list. */
+/** Attack: forty short rules, each of which measures or searches texts as long as may be, 4,096 times. */
+function stepsOfCall({ name, receiver, args }: Call): number {
+  const [of] = receiver === undefined ? args : [receiver]
+  switch (name) {
+    case 'size':
+      return of !== undefined && entriesOf(of) > 0 ? 1 : Math.ceil(charsOf(of) / 4)
+    case 'contains':
+      return Math.ceil(charsOf(of) / 4)
+    case 'startsWith':
+    case 'endsWith':
+      return Math.ceil(charsOf(args.at(-1)) / 16)
+    case 'anyOf':
+      return LIMITS.licenceSteps
+    default:
+      return 1
+  }
+}
+
+/** Of a text: what is written there, or as much as a rule sees of a fact. */
+function charsOf(node: ASTNode | undefined): number {
+  return node?.op === 'value' && typeof node.args === 'string' ? node.args.length + 1 : LIMITS.textChars
+}
+
+/** The most that a list can have; 0 of what is no list. What is chosen among several has as many as the longest of them. */
 function entriesOf(node: ASTNode): number {
   if (node.op === 'list') return node.args.length
-  return (node as { readonly checkedType?: CheckedType }).checkedType?.kind === 'list' ? LIMITS.listed : 0
+  if ((node as { readonly checkedType?: CheckedType }).checkedType?.kind !== 'list') return 0
+  if (pathOf(node) !== undefined) return LIMITS.listed
+  const call = callOf(node)
+  if (call?.receiver !== undefined && MACROS.has(call.name)) return entriesOf(call.receiver)
+  return Math.max(LIMITS.listed, ...childrenOf(node).map(entriesOf))
 }
 
 function sum(numbers: readonly number[]): number {

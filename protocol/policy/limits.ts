@@ -23,8 +23,10 @@ export const POLICY_LIMITS = Object.freeze({
   callArguments: 4,
   /** `exists` within `filter` is two: with lists of `listed` entries, 64 * 64 steps are the most a rule can take */
   nesting: 2,
-  /** that all rules of one policy take for one release, a tenth of a second: a walk within a walk is 64 * 64 for each of its nodes */
-  steps: 1_000_000,
+  /** that all rules of one policy take for one release, a fifth of a second: a walk within a walk is 64 * 64 for each of its nodes */
+  steps: 2_000_000,
+  /** of a question about a licence, which names at most about so many */
+  licenceSteps: 64,
   /** entries of a list that a rule sees, and characters of a text */
   listed: 64,
   textChars: 512,

@@ -153,6 +153,7 @@ describe('a version of ours', () => {
     ['pypi', '1.0.0-1', '1.0.0'],
     ['pypi', '1.0.0-rev.1', '1.0.0'],
     ['maven', '1.5.0', '2.0.0-rc1-SNAPSHOT'],
+    ['maven', '2.0.0-alpha.1', '2.0.0-RC1-SNAPSHOT'],
     ['maven', '1.5.0', '2.0.0+jre'],
     ['maven', '1.5.0', '2.0.0-alpha.1.2'],
     ['pypi', '1.5.0', '2.0.0-alpha.1.2'],

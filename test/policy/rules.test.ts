@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { contextOf, Engine } from '../../protocol/policy/engine.ts'
 import { judgeRelease } from '../../protocol/policy/evaluate.ts'
 import type { CompiledPolicy, FindExcuse } from '../../protocol/policy/evaluate.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -81,6 +82,9 @@ describe('a rule', () => {
   })
 })
 
+/** A list as long as one may be written, all but. */
+const digits = `[${Array.from({ length: 120 }, (_, i) => i % 10).join(',')}]`
+
 describe('a rule', () => {
   test.each([
     ['that is not boolean', 'reviews.stars', 'gives int'],
@@ -129,7 +133,41 @@ describe('a rule', () => {
     const rule = (i: number): string => `[[rule]]\nid = "r${i}"\nrequire = '${many(walks(2), 20)}'\n`
     const rules = (count: number): string => `version = 1\n${Array.from({ length: count }, (_, i) => rule(i)).join('')}`
     expect(policyIn(rules(2)).rules).toHaveLength(2)
-    expect(thrownBy(() => policyIn(rules(20)))).toMatchObject({ code: 'POLICY_INVALID' })
+    expect(thrownBy(() => policyIn(rules(40)))).toMatchObject({ code: 'POLICY_INVALID' })
+  })
+
+  /** So many rules of one kind are too many, and some of them are not. */
+  test.each<readonly [string, string, number, number]>([
+    ['asks about a licence', 'attestations.exists(a, attestations.exists(b, licence.anyOf(["Zlib"])))', 5, 8],
+    ['searches texts', 'attestations.exists(a, a.marks.exists(m, m.contains("mmmmx")))', 3, 4],
+    ['measures texts', 'attestations.exists(a, attestations.exists(b, b.summary.size() < 1))', 3, 4],
+    ['compares starts', 'attestations.exists(a, a.marks.exists(m, m.startsWith(a.summary)))', 10, 16],
+    [
+      'hides how long its lists are',
+      `${digits}.filter(x, true).exists(a, ${digits}.map(x, x).exists(b, a == b))`,
+      20,
+      30
+    ],
+    [
+      'asks for two laboratories',
+      'attestations.exists(a, a.type == "audit" && a.followed && a.passed && attestations.exists(b, b.type == "audit" && b.followed && b.passed && b.issuer != a.issuer && b.registry != a.registry))',
+      30,
+      40
+    ]
+  ])('that %s is counted by what it costs', (_, require, few, many) => {
+    const rule = (i: number): string => `[[rule]]\nid = "r${i}"\nrequire = '${require}'\n`
+    const rules = (count: number): string => `version = 1\n${Array.from({ length: count }, (_, i) => rule(i)).join('')}`
+    expect(policyIn(rules(few)).rules).toHaveLength(few)
+    expect(thrownBy(() => policyIn(rules(many)))?.message).toContain('steps')
+  })
+
+  test('reads the licence of a release once, however often it asks', () => {
+    const condition = new Engine().condition('licence.anyOf(["MIT"])', 'here')
+    const context = contextOf(FACTS)
+    expect(condition.evaluate(context)).toBe(true)
+    Object.assign(Object(context['licence']), { expression: 'ISC' })
+    expect(condition.evaluate(context)).toBe(true)
+    expect(condition.evaluate(contextOf(facts({ licence: { expression: 'ISC' } })))).toBe(false)
   })
 })
 
