@@ -257,7 +257,7 @@ describe('damage to blocks', () => {
       const space = parts.spaces.public
       await loseBlock()
       const full = new RegistryError('DISK_FULL', 'no space is left')
-      const { put } = space.allBlocks
+      const put = space.allBlocks.put.bind(space.allBlocks)
       Object.assign(space.allBlocks, { put: () => Promise.reject(full) })
       expect(await b.call('storeVerify', {})).toMatchObject({ spaces: [{ broken: 1, repaired: 0 }] })
       await parts.keeper.tidyAfter(full, space)
