@@ -30,7 +30,7 @@ const COURSES: Readonly<Record<string, Course>> = {
   }
 }
 
-/** What content costs on its own stream, against a raw stream of the same bytes and against bitswap of Helia as it comes; two processes. */
+/** What content costs on its own stream, against a raw stream of the same bytes and against bitswap of Helia as it comes; two processes for each. */
 export async function* figures(workbench: Workbench): AsyncGenerator<Figure, void, void> {
   for (const [bench, course] of Object.entries(COURSES)) {
     const names = [bench, `${bench}-bitswap`, `${bench}-own-bitswap`, `${bench}-plain`]
@@ -42,16 +42,22 @@ export async function* figures(workbench: Workbench): AsyncGenerator<Figure, voi
 
 async function* run(workbench: Workbench, bench: string, course: Course): AsyncGenerator<Figure, void, void> {
   const host = (): Remote<Orders> => new Remote(workbench.fork(join(import.meta.dirname, 'transfer', 'host.ts')))
-  const [source, receiver] = [host(), host()]
   const shape = workbench.isQuick ? course.quick : course.shape
-  const folder = await workbench.tempDir()
-  const served = await source.order(0, 'serve', { folder, shape })
+  // Each road has processes of its own: seconds of bitswap make V8 forget what it compiled for the others.
+  const pair = async (road: Road) => {
+    const [source, receiver] = [host(), host()]
+    const served = await source.order(0, 'serve', { folder: await workbench.tempDir(), shape })
+    return { road, receiver, served }
+  }
+  const pairs: Awaited<ReturnType<typeof pair>>[] = []
+  for (const road of ROADS) pairs.push(await pair(road))
+  const size = shape.files * shape.fileBytes
   const speeds: Record<Road, number[]> = { dag: [], helia: [], bitswap: [], raw: [], plain: [] }
   const runs = workbench.isQuick ? 1 : MIN_RUNS
   const unanswered = { helia: 0, bitswap: 0 }
   // The first round warms both processes up. Roads take turns, so that a slow minute of the machine is nobody's alone.
   for (let round = 0; round <= runs; round++) {
-    for (const road of ROADS) {
+    for (const { road, receiver, served } of pairs) {
       const target = join(await workbench.tempDir(), 'node')
       const { ms } = await receiver.order(0, 'get', { folder: target, served, road }).catch((error: unknown) => {
         // Bitswap gives up a block now and then where the machine has other work. That says nothing of its speed.
@@ -59,7 +65,7 @@ async function* run(workbench: Workbench, bench: string, course: Course): AsyncG
         unanswered[road] += 1
         return { ms: undefined }
       })
-      if (round > 0 && ms !== undefined) speeds[road].push(served.size / 1_000 / ms)
+      if (round > 0 && ms !== undefined) speeds[road].push(size / 1_000 / ms)
     }
   }
   const input = `${shape.files} files of ${shape.fileBytes} bytes, MB of 10^6`
