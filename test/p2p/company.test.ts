@@ -62,14 +62,20 @@ async function stallingWay(node: TestNode): Promise<{ address: string; taken: Pr
   return { address, taken: taken.promise, cut: () => sockets[0]?.destroy() }
 }
 
+/** A node whose dial to the only holder is under way: connected, and not answered until it is cut and dialled again. */
+async function dialling() {
+  const dag = file()
+  const source = await memoryNode({ registries })
+  await store(source, dag.blocks)
+  const { address, taken, cut } = await stallingWay(source)
+  const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
+  await taken
+  return { dag, me, cut }
+}
+
 describe('a fetch that begins while nobody is here', () => {
   test('waits for the dial that is under way, and for another one when that comes to nothing', async () => {
-    const dag = file()
-    const source = await memoryNode({ registries })
-    await store(source, dag.blocks)
-    const { address, taken, cut } = await stallingWay(source)
-    const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
-    await taken
+    const { dag, me, cut } = await dialling()
     const fetching = fetchContent(me, { ...dag, registry })
     cut()
     expect((await fetching).stored.length).toBe(dag.blocks.map.size)
@@ -156,12 +162,7 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
   })
 
   test('waits on for the dial that is under way when they have nothing', async () => {
-    const dag = file()
-    const source = await memoryNode({ registries })
-    await store(source, dag.blocks)
-    const { address, taken, cut } = await stallingWay(source)
-    const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
-    await taken
+    const { dag, me, cut } = await dialling()
     let asked = 0
     await fetchBeside(me, dag, () => {
       asked += 1
