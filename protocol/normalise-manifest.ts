@@ -30,7 +30,10 @@ export interface NormalisedManifest {
 export function normaliseManifest(toml: unknown, kind: ManifestKind): NormalisedManifest {
   if (!isTable(toml)) throw new RegistryError('INVALID_MANIFEST', 'the manifest is not a table')
   const section = own(toml, kind)
-  if (!isTable(section)) throw new RegistryError('INVALID_MANIFEST', `the manifest has no [${kind}] section`)
+  if (!isTable(section))
+    throw new RegistryError('INVALID_MANIFEST', `the manifest has no [${kind}] section`, {
+      next: `put [${kind}] above its name and version`
+    })
   const notes = new Notes()
   const { name, title } = readName(section, notes)
   const manifest = {
