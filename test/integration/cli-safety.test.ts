@@ -81,7 +81,7 @@ describe('what other people wrote', () => {
         expect(stdout + stderr, form.join(' ')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
       }
     }
-  }, 90_000)
+  })
 })
 
 test('ends what it began when nobody reads what it prints any more', async () => {
@@ -116,7 +116,7 @@ describe('Ctrl-C in the middle of an install', () => {
     expect(await runCli(['install', 'large', '--dir', project], { home })).toMatchObject({ code: 0 })
     expect((await readdir(packages)).toSorted()).toEqual(['large', 'small'])
     expect(await readdir(join(packages, 'large', 'src'))).toHaveLength(600)
-  }, 90_000)
+  })
 })
 
 describe('doctor', () => {

@@ -29,7 +29,7 @@ beforeAll(async () => {
   registry = (await a.client.call('registryCreate', { name: 'office' })).id
   b = await startDaemon({ args: ['--keep', 'all', '--bootstrap', a.address] })
   await b.client.call('registryAdd', { id: registry, alias: 'office', peer: a.address, isDefault: true })
-}, 30_000)
+})
 
 describe('a publisher and a mirror', () => {
   test('a publish is heard of by gossip, and its bytes follow', async () => {
@@ -183,5 +183,5 @@ describe('after the publisher is gone', () => {
     expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs + 5_000)
     expect(await readdir(empty).then(names => names.filter(name => name !== '.ggen'))).toEqual([])
     expect(await readdir(join(empty, '.ggen/packages')).catch(() => [])).toEqual([])
-  }, 60_000)
+  })
 })

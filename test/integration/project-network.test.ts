@@ -33,7 +33,7 @@ beforeAll(async () => {
   b = await startDaemon({ args: ['--bootstrap', a.address] })
   await b.client.call('registryAdd', { id: registry, alias: 'office', peer: a.address, isDefault: true })
   await caughtUp(a, b, registry)
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all([a.stop(), b.stop()])
 })
@@ -117,4 +117,4 @@ test('a node that is killed while it installs leaves whole packages, and the nex
   }
   expect(interrupted).toBeGreaterThan(0)
   await node.stop()
-}, 120_000)
+})

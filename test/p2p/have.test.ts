@@ -147,7 +147,7 @@ describe('content is asked of', () => {
     await madeUpPeer(me, registry, () => [Uint8Array.of(9, 9, 9, 9)])
     const session = me.swarm.fetch(registry)
     const local = { has: async () => false, read: async () => undefined, put: async () => undefined }
-    const options = { signal: AbortSignal.timeout(10_000) }
+    const options = { signal: AbortSignal.timeout(60_000) }
     expect((await session.content({ root: dag.root, size: 1 }, local, options)).report).toMatch(
       /^asked 2 peers, 1 said no, 1 broke off$/
     )
@@ -184,7 +184,7 @@ describe('a peer that says what it holds', () => {
       const [first, ...more] = messages.map(message => encodeCbor(message))
       const io = await toldBy(host, first ?? new Uint8Array())
       const closed = new Promise(resolve => io.stream.addEventListener('close', resolve, { once: true }))
-      for (const message of more) await io.write(message, AbortSignal.timeout(5_000))
+      for (const message of more) await io.write(message, AbortSignal.timeout(60_000))
       await closed
     }
     expect(me.events.of('onCut')).toMatchObject([{ reason: 'malformed-message' }])

@@ -42,7 +42,7 @@ const gcAll = (node = b) => node.call('storeGc', { all: true, dryRun: false })
 /** Who follows has all facts and all that it wants. */
 async function caughtUp(): Promise<void> {
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 15_000 })
+  await b.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 60_000 })
 }
 
 /** Flips a bit in the largest block of a node. */

@@ -55,7 +55,7 @@ async function clientOf(cli: CliProcess, home: string): Promise<Omit<Daemon, 'pe
   return { pid, home, client: opened.client, exited, stop: signal => cli.stop(signal) }
 }
 
-const WAIT_MS = 15_000
+const WAIT_MS = 60_000
 
 /** Waits until a node holds all facts that another one holds now, and, with `kept`, the bytes of every release. */
 export async function caughtUp(from: Daemon, to: Daemon, registry: string, { kept = false } = {}): Promise<void> {
