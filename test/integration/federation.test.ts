@@ -180,7 +180,7 @@ describe('after the publisher is gone', () => {
     expect(error.tried.length).toBeGreaterThan(0)
     expect(error.next).toBeDefined()
     // At once where nobody is known; a provider whom the DHT remembers is asked until the deadline.
-    expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs + 5_000)
+    expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs + 30_000)
     expect(await readdir(empty).then(names => names.filter(name => name !== '.ggen'))).toEqual([])
     expect(await readdir(join(empty, '.ggen/packages')).catch(() => [])).toEqual([])
   })

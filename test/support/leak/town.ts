@@ -201,7 +201,7 @@ export async function expelFormer({ node, member, former, vault }: Town): Promis
   await caughtUp(node.daemon, member.daemon, vault)
   const isCut = async (): Promise<boolean> =>
     (await former.daemon.client.call('peers', {})).every(({ swarm, verdict }) => swarm !== VAULT || verdict === 'gone')
-  await vi.waitUntil(isCut, { interval: 100 })
+  await vi.waitUntil(isCut, { timeout: 60_000, interval: 100 })
   const expulsion = { since: Date.now(), cutMs: performance.now() - started }
   await former.daemon.stop()
   await startAgain(former, before)
