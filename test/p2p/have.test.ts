@@ -33,17 +33,18 @@ async function says(node: TestNode, { root }: MadeDag, peers: readonly string[])
 
 describe('what is held', () => {
   test('is told to whoever comes, and what changes soon after, until the host is gone', async () => {
-    const [first, second, third] = [folder(), folder(), folder()]
+    const [first, second] = [folder(), folder()]
     const held = new MapHeld([first.root, second.root])
     const source = await memoryNode({ registries, content: { held } })
     const [me, other] = [await memoryNode({ registries }), await memoryNode({ registries })]
     await me.swarm.connect(source.address())
     await source.swarm.connect(other.address())
     const peers = [source.swarm.peerId]
-    for (const node of [me, other]) {
-      await says(node, first, peers)
-      expect(node.swarm.holders(third.root)).toEqual([])
-    }
+    for (const node of [me, other]) await says(node, first, peers)
+    // A filter errs for one root in 256 that is not held: hardly ever for six of them.
+    const isUnknown = ({ root }: MadeDag): boolean => [me, other].every(node => node.swarm.holders(root).length === 0)
+    const third = Array.from({ length: 6 }, () => folder()).find(isUnknown)
+    if (third === undefined) throw new Error('everything is said to be held')
     held.set(third.root, true)
     held.set(first.root, false)
     for (const node of [me, other]) {
