@@ -123,8 +123,10 @@ describe('content is asked of', () => {
     expect([...new Set(order)]).toEqual(['yes', 'nothing', 'no'])
   })
 
-  test('a dead one once, not until the deadline of a block, and last the next time', async () => {
-    const me = await memoryNode({ registries })
+  test('a dead one once, for less than a second, and last the next time', async () => {
+    // Longer waits never end here: what comes, comes without one, however busy the machine is.
+    const after: Clock['after'] = (ms, task) => (ms < 1_000 ? realClock.after(ms, task) : () => undefined)
+    const me = await memoryNode({ registries, clock: { ...realClock, after } })
     const [first, second] = [folder(), folder()]
     // Connected, and it says that it has everything; nothing that it is asked is ever answered.
     const dead = await madeUpPeer(me, registry, () => ['silence'])
@@ -133,9 +135,7 @@ describe('content is asked of', () => {
     const good = await memoryNode({ registries })
     for (const { blocks } of [first, second]) await store(good, blocks)
     await me.swarm.connect(good.address())
-    const started = performance.now()
     expect((await fetchContent(me, { ...first, registry })).stored).toHaveLength(first.blocks.map.size)
-    expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs)
     expect(dead.asked).toHaveLength(1)
     expect((await fetchContent(me, { ...second, registry })).stored).toHaveLength(second.blocks.map.size)
     expect(dead.asked).toHaveLength(1)
