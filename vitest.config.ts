@@ -51,9 +51,11 @@ export default defineConfig({
     // Processes, not threads: native stores, signals and environment variables belong to one test file each.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
-    teardownTimeout: 10_000,
+    // Deadlines matter to what hangs alone: a busy machine takes many times as long as an idle one, and must not fail for it.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
+    teardownTimeout: 60_000,
     reporters: ['default'],
     sequence: { sequencer: LongestFirst },
     setupFiles: ['test/support/each-file.ts'],

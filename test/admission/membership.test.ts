@@ -145,7 +145,7 @@ test('what the room outside the set has no place for is not remembered either', 
   await admit(node, recovered)
   const state = await node.gate.state(facts.registry)?.known('registry')
   expect(state?.set.map(({ id }) => id as string).toSorted()).toEqual((await node.ids()).toSorted())
-}, 60_000)
+})
 
 test('a fork by a key that has no say has no other packages folded again', async () => {
   const facts = new FactWriter(root)

@@ -24,7 +24,7 @@ beforeAll(async () => {
   await ann.publish({ name: 'alpha', dependencies: { beta: '^1.0.0' } })
   await bob.node.call('registryCreate', { name: 'audits', alias: 'audits' })
   await bob.follow(acme, await everythingOf(ann, acme))
-}, 120_000)
+})
 afterAll(() => Promise.all([ann, bob].map(({ node }) => node.stop())))
 
 const osv = (id: string, events: readonly object[], more: object = {}, name = 'beta') => ({

@@ -17,7 +17,7 @@ const saidOf = async (node: TestRunningNode): Promise<readonly ShownAttestation[
 /** Waits until a node has heard as many facts as another one. */
 async function caughtUp(node: TestRunningNode, with_: TestRunningNode, registry: string): Promise<void> {
   const one = (await with_.call('registryList', {})).find(({ id }) => id === registry)
-  await node.call('waitFor', { registry, facts: one?.facts ?? 0, peers: 1, kept: false, timeoutMs: 15_000 })
+  await node.call('waitFor', { registry, facts: one?.facts ?? 0, peers: 1, kept: false, timeoutMs: 60_000 })
 }
 
 let ann: TestRunningNode
@@ -28,7 +28,7 @@ let files: string
 beforeAll(async () => {
   ;[ann, bob, mirror] = await Promise.all([runningNode(), runningNode(), runningNode({ config: { keep: 'all' } })])
   files = await tempDir('predicates')
-}, 60_000)
+})
 afterAll(stopRunningNodes)
 
 /** A private registry of a node's own key, without its swarm. */
@@ -103,7 +103,7 @@ describe('nodes', () => {
 
     // A mirror has it before anybody asks.
     await caughtUp(mirror, ann, registry)
-    await mirror.call('waitFor', { registry, facts: 1, peers: 1, kept: true, timeoutMs: 15_000 })
+    await mirror.call('waitFor', { registry, facts: 1, peers: 1, kept: true, timeoutMs: 60_000 })
     await Promise.all([ann, bob].map(node => node.stop()))
     expect((await saidOf(mirror)).map(({ marks }) => marks)).toEqual([[], []])
   })

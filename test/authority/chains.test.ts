@@ -11,7 +11,7 @@ import type { Somebody } from '../support/people.ts'
 import { person } from '../support/facts.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-const SLOW = 30_000
+const SLOW = 120_000
 
 /** Each takes in all that the other knows; returns both digests. */
 async function merge(a: Somebody, b: Somebody, registry: string): Promise<readonly string[]> {

@@ -34,7 +34,7 @@ beforeAll(async () => {
   await ann.admit(grant)
   await ann.publish({ name: 'beta' }, { registry: 'other' })
   await sayTheRest()
-}, 60_000)
+})
 
 afterAll(() => Promise.all([ann, bob].map(({ node }) => node.stop())))
 

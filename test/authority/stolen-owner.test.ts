@@ -3,7 +3,7 @@ import { person } from '../support/facts.ts'
 import { everythingOf, only, somebody } from '../support/people.ts'
 import type { Somebody } from '../support/people.ts'
 
-const SLOW = 30_000
+const SLOW = 120_000
 const eve = person('eve')
 const REVOKE = { compromised: true, keep: [] } as const
 

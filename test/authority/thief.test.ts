@@ -14,7 +14,7 @@ import type { Somebody } from '../support/people.ts'
 import { lockOf, refusal, textIn } from '../support/project.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 
 let owner: Somebody
 let registry: RegistryId

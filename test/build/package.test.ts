@@ -13,7 +13,7 @@ let place: InstalledPackage
 
 beforeAll(async () => {
   place = await installPackage()
-}, 120_000)
+})
 
 const ggenNode = (...args: readonly string[]): Promise<RunResult> =>
   run('npx', ['--no-install', 'ggen-node', ...args], { cwd: place.project, env: place.env })
@@ -37,7 +37,7 @@ describe('the published package', () => {
     expect(result).toMatchObject({ code: 0, stderr: '' })
     const said = JSON.parse(result.stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>
     expect(said).toMatchObject({ ok: true, nodes: 3, published: 11 })
-  }, 60_000)
+  })
 
   test('loads its native store', async () => {
     const script =
@@ -57,7 +57,7 @@ describe('the published package', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       document: { title: 'The core', keywords: ['ontology', 'rdf', 'shared'], edits: 2 }
     })
-  }, 60_000)
+  })
 
   test('reads archives in a process of its own, which finds its code', async () => {
     const home = ['--home', join(place.project, 'words')]
@@ -71,7 +71,7 @@ describe('the published package', () => {
       name: 'ggen/core-vocabulary',
       releases: [{ name: 'ggen/core-vocabulary' }]
     })
-  }, 60_000)
+  })
 
   test('holds Automerge in its worker and nowhere else', async () => {
     const chunks = join(place.built, 'chunks')

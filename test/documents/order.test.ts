@@ -78,31 +78,27 @@ function arriving(facts: readonly MetadataFact[], sizes: readonly number[]): Upd
   return result
 }
 
-test(
-  'a document is that of its facts, in whatever order and in whatever pieces they come',
-  { timeout: 60_000 },
-  async () => {
-    const run = fc.record({
-      steps: fc.array(step, { minLength: 2, maxLength: 12 }),
-      sizes: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 4 }),
-      order: fc.array(fc.nat(1000), { minLength: 12, maxLength: 12 })
-    })
-    await fc.assert(
-      fc.asyncProperty(run, async ({ steps, sizes, order }) => {
-        const facts = await historyOf(steps)
-        const shuffled = facts
-          .map((fact, i) => ({ fact, at: order[i] ?? 0 }))
-          .toSorted((a, b) => a.at - b.at)
-          .map(({ fact }) => fact)
-        const whole = arriving(facts, [facts.length + 1])
-        const parts = arriving(shuffled, sizes)
-        if (whole.kind !== 'updated' || parts.kind !== 'updated') throw new TypeError('a document was not made')
-        expect(parts.state).toEqual(whole.state)
-      }),
-      { numRuns: 60 }
-    )
-  }
-)
+test('a document is that of its facts, in whatever order and in whatever pieces they come', async () => {
+  const run = fc.record({
+    steps: fc.array(step, { minLength: 2, maxLength: 12 }),
+    sizes: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 4 }),
+    order: fc.array(fc.nat(1000), { minLength: 12, maxLength: 12 })
+  })
+  await fc.assert(
+    fc.asyncProperty(run, async ({ steps, sizes, order }) => {
+      const facts = await historyOf(steps)
+      const shuffled = facts
+        .map((fact, i) => ({ fact, at: order[i] ?? 0 }))
+        .toSorted((a, b) => a.at - b.at)
+        .map(({ fact }) => fact)
+      const whole = arriving(facts, [facts.length + 1])
+      const parts = arriving(shuffled, sizes)
+      if (whole.kind !== 'updated' || parts.kind !== 'updated') throw new TypeError('a document was not made')
+      expect(parts.state).toEqual(whole.state)
+    }),
+    { numRuns: 60 }
+  )
+})
 
 async function threePeople() {
   const [root, ann, bob] = [person('root'), person('ann'), person('bob')]

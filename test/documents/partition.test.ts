@@ -6,7 +6,7 @@ import type { TestRunningNode } from '../support/running-node.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { REPOSITORY } from '../support/shared.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 
 afterEach(stopRunningNodes)
 

@@ -131,7 +131,7 @@ describe('a worker for documents', () => {
 
   test('keeps a process alive while it works and no longer', async () => {
     const script = join(REPOSITORY, 'test', 'support', 'documents', 'idle-worker.ts')
-    const result = await run(process.execPath, [script], { cwd: REPOSITORY, env: {}, timeoutMs: 15_000 })
+    const result = await run(process.execPath, [script], { cwd: REPOSITORY, env: {} })
     expect(result).toEqual({ code: 0, stdout: 'updated true\n', stderr: '' })
   })
 

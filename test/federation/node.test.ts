@@ -66,7 +66,7 @@ beforeAll(async () => {
   await publish({ name: 'app', dependencies: { tool: '*', base: '*' } }, 'acme')
   await publish({ name: 'base', files: { 'who.txt': 'main\n' } }, 'main')
   await publish({ name: 'web', dependencies: { tool: '*' } }, 'main')
-}, 30_000)
+})
 
 afterAll(() => close())
 

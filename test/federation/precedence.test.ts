@@ -33,7 +33,7 @@ beforeAll(async () => {
       if (Math.floor(n / 2 ** bit) % 2 === 1) publish(writer, `n${n}`, { '1.0.0': [] })
     await federation.read(writer)
   }
-}, 60_000)
+})
 
 /** `found acme`, `ambiguous acme beta`, `absent`. */
 function told(standing: Standing): string {
@@ -158,7 +158,7 @@ test('the rule holds for every order of following, every holder and whatever was
     }),
     { numRuns: 2_000 }
   )
-}, 60_000)
+})
 
 describe('what a person is told', () => {
   test('of a name that two private registries hold: both, and what to write', async () => {

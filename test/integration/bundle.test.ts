@@ -25,4 +25,4 @@ test('without a daemon, a bundle that is not known here is asked of peers: to li
   const installed = await runCli(args, { home: other, cwd })
   expect(JSON.parse(installed.stdout)).toMatchObject({ ok: true, installed: [{ name: 'lib' }] })
   await owner.stop()
-}, 60_000)
+})

@@ -2,19 +2,18 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { containing } from '../support/like.ts'
 import { startDaemon } from '../support/daemon.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { PROGRAM } from '../support/program.ts'
 import { runCli, startCli } from '../support/spawn-cli.ts'
+import type { CliProcess } from '../support/spawn-cli.ts'
 import { blockWith, flipBitIn } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { openLevel } from '../../storage/level-key-value.ts'
-
-// Each test starts several processes, one after the other; on a busy machine that takes what it takes.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })
 
 async function homeWithRegistry(): Promise<string> {
   const home = await tempDir('home')
@@ -81,7 +80,7 @@ describe('what other people wrote', () => {
         expect(stdout + stderr, form.join(' ')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
       }
     }
-  }, 90_000)
+  })
 })
 
 test('ends what it began when nobody reads what it prints any more', async () => {
@@ -92,20 +91,40 @@ test('ends what it began when nobody reads what it prints any more', async () =>
   expect(JSON.parse((await runCli(['registry', 'list', '--json'], { home })).stdout)).toMatchObject({ ok: true })
 })
 
+/**
+ * An install of `large` that stands still with some of its files written, fewer than `most`. One that was further when this
+ * process had its turn is let go to its end, and another one is begun elsewhere.
+ */
+async function heldInstall(
+  home: string,
+  most: number
+): Promise<{ readonly cli: CliProcess; readonly project: string }> {
+  for (;;) {
+    const project = await tempDir('project')
+    const cli = await startCli(['install', 'large', '--dir', project], { home })
+    const written = join(project, '.ggen', 'packages', '.large.ggen-new', 'src')
+    let isOver = false
+    const over = cli.exited.then(() => (isOver = true))
+    while (!existsSync(written) && !isOver) await setImmediate()
+    if (isOver) continue
+    process.kill(cli.pid, 'SIGSTOP')
+    if (existsSync(written) && (await readdir(written)).length < most) return { cli, project }
+    process.kill(cli.pid, 'SIGCONT')
+    await over
+  }
+}
+
 describe('Ctrl-C in the middle of an install', () => {
   test('leaves whole packages only, and says that it was interrupted', async () => {
     const home = await homeWithRegistry()
     const files = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`src/${i}.txt`, `file ${i}\n`]))
     await publish(home, { name: 'small' })
     await publish(home, { name: 'large', files, dependencies: { small: '^1' } })
-    const project = await tempDir('project')
+    const { cli, project } = await heldInstall(home, 300)
     const packages = join(project, '.ggen', 'packages')
-    const cli = await startCli(['install', 'large', '--dir', project], { home })
-    await vi.waitFor(() => expect(existsSync(join(packages, '.large.ggen-new'))).toBe(true), {
-      interval: 2,
-      timeout: 15_000
-    })
-    const { code, stdout, stderr } = await cli.stop('SIGINT')
+    const interrupted = cli.stop('SIGINT')
+    process.kill(cli.pid, 'SIGCONT')
+    const { code, stdout, stderr } = await interrupted
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' })
     expect(stderr).toMatch(/error CANCELLED/)
     // The other one may have been put in place before, and then it is whole.
@@ -116,7 +135,7 @@ describe('Ctrl-C in the middle of an install', () => {
     expect(await runCli(['install', 'large', '--dir', project], { home })).toMatchObject({ code: 0 })
     expect((await readdir(packages)).toSorted()).toEqual(['large', 'small'])
     expect(await readdir(join(packages, 'large', 'src'))).toHaveLength(600)
-  }, 90_000)
+  })
 })
 
 describe('doctor', () => {

@@ -200,7 +200,7 @@ describe('a node from its start to its end', () => {
     expect(() => process.kill(started['pid'] as number, 0)).toThrow('ESRCH')
     expect(await json(['status'], { home })).toMatchObject({ running: false })
     await other.stop()
-  }, 40_000)
+  })
 
   test.each([
     { flag: '--listen', value: 'nonsense', says: 'write it like /ip4/' },
@@ -321,16 +321,16 @@ describeWithShared('data/ggen-marketplace/packages', 'import of the sample marke
   test('publishes 76 packages and says of 10 folders why not', async () => {
     const home = await tempDir('home')
     await json(['init'], { home })
-    const { counts, refused, published } = await json(['import', folder], { home, timeoutMs: 60_000 })
+    const { counts, refused, published } = await json(['import', folder], { home, timeoutMs: 100_000 })
     expect(counts).toEqual({ published: 76, refused: 10 })
     const why = (refused as { folder: string; code: string; reason: string }[]).map(entry => entry.code)
     expect(why.filter(code => code === 'NO_MANIFEST')).toHaveLength(9)
     expect(refused).toContainEqual({ folder: 'rest-api-template', code: 'INVALID_TOML', reason: some(String) })
     expect(published).toHaveLength(76)
-    const again = await runCli(['import', folder], { home, timeoutMs: 60_000 })
+    const again = await runCli(['import', folder], { home, timeoutMs: 100_000 })
     expect(again.stdout).toMatch(/76 published, 10 refused\n$/)
     expect(again.stdout.match(/^ +Unchanged /gm)).toHaveLength(76)
-  }, 90_000)
+  })
 })
 
 describeWithShared('data/ggen-packs', 'import of the newer packs', folder => {
@@ -338,5 +338,5 @@ describeWithShared('data/ggen-packs', 'import of the newer packs', folder => {
     const home = await tempDir('home')
     await json(['init'], { home })
     expect(await json(['import', folder], { home })).toMatchObject({ counts: { published: 4, refused: 0 } })
-  }, 40_000)
+  })
 })

@@ -9,7 +9,7 @@ import { runCli } from '../support/spawn-cli.ts'
 import type { CliResult } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 
 interface DemoJson {
   readonly ok: boolean

@@ -29,7 +29,7 @@ beforeAll(async () => {
   registry = (await a.client.call('registryCreate', { name: 'office' })).id
   b = await startDaemon({ args: ['--keep', 'all', '--bootstrap', a.address] })
   await b.client.call('registryAdd', { id: registry, alias: 'office', peer: a.address, isDefault: true })
-}, 30_000)
+})
 
 describe('a publisher and a mirror', () => {
   test('a publish is heard of by gossip, and its bytes follow', async () => {
@@ -180,8 +180,8 @@ describe('after the publisher is gone', () => {
     expect(error.tried.length).toBeGreaterThan(0)
     expect(error.next).toBeDefined()
     // At once where nobody is known; a provider whom the DHT remembers is asked until the deadline.
-    expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs + 5_000)
+    expect(performance.now() - started).toBeLessThan(LIMITS.fetch.blockTimeoutMs + 30_000)
     expect(await readdir(empty).then(names => names.filter(name => name !== '.ggen'))).toEqual([])
     expect(await readdir(join(empty, '.ggen/packages')).catch(() => [])).toEqual([])
-  }, 60_000)
+  })
 })

@@ -19,7 +19,7 @@ beforeAll(async () => {
   await node.found('open')
   for (const name of NAMES)
     await node.call('publish', { folder: await packageFolder({ name, files: { 'a.txt': `${name}\n` } }) })
-}, 30_000)
+})
 afterEach(() => vi.restoreAllMocks())
 afterAll(stopRunningNodes)
 

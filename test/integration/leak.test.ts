@@ -36,7 +36,7 @@ const SOME = PLANTS.filter(([name]) => /topic|asked for/.test(name))
 describe('a leak that is planted is found', () => {
   beforeAll(async () => {
     await reopen(day.town)
-  }, 60_000)
+  })
 
   afterAll(async () => {
     for (const { daemon } of [day.town.node, day.town.friend]) await daemon.stop('SIGKILL')

@@ -25,5 +25,5 @@ describeWithNetns('two nodes on one local network that were told of nobody', ['t
     expect([said('_ggen'), said(a.peerId), said(`/ip4/${one.address}/tcp/`)]).toEqual([true, true, true])
     expect(['office', 'drawer', 'ggen-node', registry, key].filter(said)).toEqual([])
     await Promise.all([a.stop(), b.stop()])
-  }, 60_000)
+  })
 })

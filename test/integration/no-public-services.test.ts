@@ -65,7 +65,7 @@ describe.skipIf(!existsSync('/proc/self/net/tcp'))('the sockets of two nodes tha
     expect(sockets.filter(socket => !socket.startsWith('tcp 127.0.0.1 '))).toEqual([])
     // A test that sees no connection at all would prove nothing.
     expect(sockets).toContain('tcp 127.0.0.1 connected')
-  }, 40_000)
+  })
 })
 
 /** `udp 1.2.3.4`, `tcp 1.2.3.4 connected`: what a process has open, without what other processes have. */

@@ -14,7 +14,7 @@ let on: ProjectNode
 
 beforeAll(async () => {
   on = await projectNode()
-}, 30_000)
+})
 afterAll(() => on.node.stop())
 
 describe('bad input', () => {
@@ -201,7 +201,7 @@ describe('bad input', () => {
     await writeFile(join(project, '.ggen/packages/many/d7/f7.txt'), '8\n')
     const { packages } = await verifyProject(project, new AbortController().signal)
     expect(packages).toMatchObject([{ state: 'modified', modified: ['d7/f7.txt'], missing: [], extra: [] }])
-  }, 60_000)
+  })
 
   test('a lockfile that no statement here backs is refused, and says what to connect to', async () => {
     const home = await tempDir('home')

@@ -33,7 +33,7 @@ beforeAll(async () => {
   b = await startDaemon({ args: ['--bootstrap', a.address] })
   await b.client.call('registryAdd', { id: registry, alias: 'office', peer: a.address, isDefault: true })
   await caughtUp(a, b, registry)
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all([a.stop(), b.stop()])
 })
@@ -85,9 +85,9 @@ test('a node that is killed while it installs leaves whole packages, and the nex
   await caughtUp(a, node, registry)
   const warm = performance.now()
   await node.client.call('install', { references: ['whole'], project: await tempDir('project') })
-  const wholeMs = performance.now() - warm
+  let wholeMs = performance.now() - warm
   let interrupted = 0
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 4 || interrupted === 0; round++) {
     const project = join(await tempDir('crash'), `round ${round}`)
     await mkdir(project)
     // Every other round replaces what is there already.
@@ -96,7 +96,13 @@ test('a node that is killed while it installs leaves whole packages, and the nex
     const { promise: late, resolve } = Promise.withResolvers<void>()
     setTimeout(resolve, random() * wholeMs * 0.6)
     const killed = late.then(() => node.stop('SIGKILL'))
-    await node.client.call('install', params).catch(() => (interrupted += 1))
+    const isLate = await node.client.call('install', params).then(
+      () => true,
+      () => false
+    )
+    // What comes from this disk goes faster than what came over the network.
+    if (isLate) wholeMs /= 2
+    else interrupted += 1
     await killed
     for (const name of PARTS) {
       const folder = join(project, '.ggen', 'packages', name)
@@ -115,6 +121,5 @@ test('a node that is killed while it installs leaves whole packages, and the nex
       expect(await readdir(join(project, '.ggen'))).not.toContain('.lock')
     }
   }
-  expect(interrupted).toBeGreaterThan(0)
   await node.stop()
-}, 120_000)
+})

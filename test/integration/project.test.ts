@@ -13,7 +13,7 @@ let on: ProjectNode
 
 beforeAll(async () => {
   on = await projectNode()
-}, 30_000)
+})
 afterAll(() => on.node.stop())
 
 describe('install', () => {

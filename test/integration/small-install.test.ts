@@ -32,8 +32,8 @@ beforeAll(async () => {
   b = await runningNode()
   await follow(b, registry, a)
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: 30_000 })
-}, 60_000)
+  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: 60_000 })
+})
 afterEach(() => vi.restoreAllMocks())
 afterAll(stopRunningNodes)
 

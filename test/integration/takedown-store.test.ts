@@ -18,7 +18,7 @@ beforeAll(async () => {
     const folder = await packageFolder({ name, files: { 'shared.txt': 'in both\n' } })
     await a.client.call('publish', { folder, registry })
   }
-}, 30_000)
+})
 
 test('a node that takes a package down serves the others, and its facts stay what they are', async () => {
   const before = await registryStatus(a, registry)
@@ -40,7 +40,7 @@ test('a node that takes a package down serves the others, and its facts stay wha
     expect(await registryStatus(node, registry)).toMatchObject({ facts: before.facts, digest: before.digest })
   }
   expect((await install(b, 'beta')).installed).toHaveLength(1)
-}, 60_000)
+})
 
 test('what was taken down comes back when that is taken back, for peers as well', async () => {
   const released = await a.client.call('takedown', {
@@ -54,4 +54,4 @@ test('what was taken down comes back when that is taken back, for peers as well'
   for (const node of [a, b]) expect((await install(node, 'alpha')).installed).toHaveLength(1)
   const again = a.client.call('takedown', { reference: 'alpha@1.0.0', reason: '', release: true, isDeleted: false })
   expect(await errorOf(again)).toMatchObject({ code: 'UNKNOWN_VERSION' })
-}, 60_000)
+})

@@ -46,7 +46,7 @@ test('a private registry comes back from a backup into its own place, and its me
   await expect(member.call('join', { token: fresh.token })).resolves.toMatchObject({ packages: 1 })
   expect(token).not.toBe(fresh.token)
   await stopRunningNodes()
-}, 90_000)
+})
 
 test('without the sealed keys its facts come back, and a host that could let nobody in does not start', async () => {
   const folder = await tempDir('backup')
@@ -63,4 +63,4 @@ test('without the sealed keys its facts come back, and a host that could let nob
   expect((await restored.call('registryList', {}))[0]).toMatchObject({ alias: 'acme', name: 'acme' })
   expect(restored.parts.network().peers()).toEqual([])
   await stopRunningNodes()
-}, 60_000)
+})

@@ -16,7 +16,7 @@ beforeEach(async () => {
   await first.call('join', { token })
   await hears(founder)
   await second.call('join', { token })
-}, 60_000)
+})
 
 /** Resolves when gossip of a node reaches somebody: what is told before that comes when sets are compared. */
 async function hears({ parts }: TestRunningNode): Promise<void> {
@@ -34,9 +34,9 @@ test('whoever was there hears of a newcomer before sets are compared again', asy
   const timeoutMs = LIMITS.sync.intervalMs / 2
   const held = await first.call('waitFor', { registry: 'acme', facts: 4, peers: 1, kept: false, timeoutMs })
   expect(held.facts).toBe(4)
-}, 60_000)
+})
 
 test('two newcomers let each other in', async () => {
   const [address = ''] = first.parts.swarms.require('acme').addresses()
   expect(await second.parts.swarms.require('acme').connect(address)).toBe(first.parts.swarms.require('acme').peerId)
-}, 60_000)
+})

@@ -22,7 +22,7 @@ const holds = (node: TestRunningNode, root: ContentId) => node.parts.spaces.publ
 /** Who follows has all facts and all that it wants. */
 async function caughtUp(node: TestRunningNode, registry: RegistryId, from: TestRunningNode): Promise<void> {
   const facts = from.parts.facts.head(registry).count
-  await node.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 30_000 })
+  await node.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 60_000 })
 }
 
 /** Resolves once it is so; asked whenever the node says that something changed. */

@@ -16,7 +16,7 @@ beforeAll(async () => {
   acme = (await ann.node.call('registryCreate', { name: 'acme' })).id
   for (const version of ['1.0.0', '1.1.0']) await ann.publish({ name: 'beta', version })
   watcher = (await createKey(ann.node.home, 'watcher')).key
-}, 120_000)
+})
 afterAll(() => ann.node.stop())
 
 describe('observe', () => {

@@ -13,7 +13,7 @@ import { runCli } from '../support/spawn-cli.ts'
 import type { CliResult } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 
 let home: string
 let registry: string
@@ -169,7 +169,7 @@ test(
     await b.client.call('connect', { address: a.address })
     // Before the backup: genesis, claim, 1.0.0 and its words. Then 1.1.0 here; 1.2.0, and beta's claim, release and words, there.
     for (const node of [a, b]) {
-      await node.client.call('waitFor', { registry, facts: 9, peers: 1, kept: false, timeoutMs: 15_000 })
+      await node.client.call('waitFor', { registry, facts: 9, peers: 1, kept: false, timeoutMs: 60_000 })
     }
     // While both run, the original publishes once more, on top of what came from the copy.
     await a.client.call('publish', { folder: await packageFolder({ name: 'alpha', version: '1.3.0' }), registry })

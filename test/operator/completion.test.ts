@@ -11,7 +11,7 @@ import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const run = promisify(execFile)
-const SLOW = 60_000
+const SLOW = 120_000
 
 const found = (shell: string): string | undefined =>
   (process.env['PATH'] ?? '')

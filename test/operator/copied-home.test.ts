@@ -7,7 +7,7 @@ import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 
 // One original, its copy made with `cp -r`, chain and all, and a third node that both talk to: a copy has the peer id
 // of the original, so the two of them never talk to each other.
@@ -105,7 +105,7 @@ describe('a copy of a data directory', () => {
       await back.client.call('connect', { address: third.address })
       // 1.0.0 with its claim and genesis, 1.1.0, 1.2.0, and the two that share a position.
       for (const node of [back, third]) {
-        await node.client.call('waitFor', { registry, facts: 7, peers: 0, kept: false, timeoutMs: 15_000 })
+        await node.client.call('waitFor', { registry, facts: 7, peers: 0, kept: false, timeoutMs: 60_000 })
       }
       expect((await registryStatus(back, registry)).digest).toBe((await registryStatus(third, registry)).digest)
       expect(await marksOf(third, 'alpha')).toEqual([

@@ -34,10 +34,10 @@ writeFileSync(${JSON.stringify(file)}, String(process.pid))`
   const abort = new AbortController()
   const starting = detached(source, abort.signal)
   const pid = async (): Promise<number> => Number(await readFile(file, 'utf8').catch(() => '0'))
-  await expect.poll(pid, { timeout: 30_000 }).toBeGreaterThan(0)
+  await expect.poll(pid).toBeGreaterThan(0)
   abort.abort(new RegistryError('CANCELLED', 'interrupted'))
   expect(await starting).toMatchObject({ code: 'CANCELLED' })
-  await expect.poll(async () => isRunning(await pid()), { timeout: 30_000 }).toBe(false)
+  await expect.poll(async () => isRunning(await pid())).toBe(false)
 })
 
 /** Starts this program in the place of a node on a home that is there, with another program in the place of Node. */
@@ -75,7 +75,7 @@ writeFileSync(${JSON.stringify(`${go}.asked`)}, '')
 setInterval(() => existsSync(${JSON.stringify(go)}) && process.exit(9), 20)`
   )
   const starting = startedBy(process.execPath, { home, entry })
-  await expect.poll(() => readFile(`${go}.asked`, 'utf8').catch(() => undefined), { timeout: 30_000 }).toBe('')
+  await expect.poll(() => readFile(`${go}.asked`, 'utf8').catch(() => undefined)).toBe('')
   const lock = await takeHomeLock(home)
   try {
     await writeFile(go, '')
@@ -105,10 +105,10 @@ createServer(() => writeFileSync(${JSON.stringify(asked)}, String(process.pid)))
   const abort = new AbortController()
   const starting = startDetached({ home, flags: {} }, entry, abort.signal).catch((error: unknown) => error)
   const pid = async (): Promise<number> => Number(await readFile(asked, 'utf8').catch(() => '0'))
-  await expect.poll(pid, { timeout: 30_000 }).toBeGreaterThan(0)
+  await expect.poll(pid).toBeGreaterThan(0)
   abort.abort(new RegistryError('CANCELLED', 'interrupted'))
   expect(await starting).toMatchObject({ code: 'CANCELLED' })
-  await expect.poll(async () => isRunning(await pid()), { timeout: 30_000 }).toBe(false)
+  await expect.poll(async () => isRunning(await pid())).toBe(false)
 })
 
 function isRunning(pid: number): boolean {

@@ -15,7 +15,7 @@ import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 const PEER = '12D3KooWGRUVh2vPMGeGhkUKNXoFqPrtUXVQ3vQbdyHyTxmAeYGv'
 
 interface Said {

@@ -7,7 +7,7 @@ import type { Daemon } from '../support/daemon.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 
-const SLOW = 60_000
+const SLOW = 120_000
 let a: Daemon
 let b: Daemon
 

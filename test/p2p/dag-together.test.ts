@@ -36,7 +36,7 @@ function contents(count: number, bytes = 700): { readonly blocks: DagBlocks; rea
 
 async function fetch(me: TestNode, orders: readonly TogetherOrder[]): Promise<ReadonlyMap<string, Uint8Array>> {
   const put = async (cid: CID, bytes: Uint8Array): Promise<void> => void (await me.blocks.put(cid, bytes))
-  return await me.swarm.fetchTogether(registry, orders, { put, signal: AbortSignal.timeout(15_000) })
+  return await me.swarm.fetchTogether(registry, orders, { put, signal: AbortSignal.timeout(60_000) })
 }
 
 describe('small contents', () => {

@@ -10,7 +10,7 @@ import { registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 
 /** A crowded machine takes its time. */
-const SLOWLY = { timeout: 15_000 }
+const SLOWLY = { timeout: 60_000 }
 
 afterEach(stopNodes)
 

@@ -49,7 +49,7 @@ test('a peer whose snapshot holds invalid facts is cut', async () => {
   const liar = await rawPeer()
   await liar.handle(FACTS_PROTOCOL, stream => {
     const io = new FramedStream(stream)
-    const signal = AbortSignal.timeout(5_000)
+    const signal = AbortSignal.timeout(60_000)
     const blocks = Array.from({ length: 50 }, () => encodeCarBlock(randomBytes(100)))
     void io.read(65_536, signal).then(async () => {
       await io.write(encodeFactsResponse({ type: 'snapshot' }), signal)

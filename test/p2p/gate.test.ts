@@ -63,7 +63,7 @@ test('answers no protocol, its own or a library one, before the introduction', a
       })
     )
     expect(heard).toEqual(group.map(() => 0))
-    await expect.poll(() => connection.status, { timeout: 10_000 }).not.toBe('open')
+    await expect.poll(() => connection.status).not.toBe('open')
   }
   await Promise.all(groups.map(knock))
   expect(open).toBeGreaterThan(0)
@@ -89,10 +89,10 @@ test('a peer that has introduced itself is answered, on one stream after another
   // More than once: libp2p's own middleware list keeps the handler of each stream and runs it for the next ones.
   for (let i = 0; i < 3; i++) {
     const io = new FramedStream(await connection.newStream('/ggen/facts/1'))
-    await io.write(encodeFactsRequest(requestAll()), AbortSignal.timeout(5_000))
-    expect(await io.read(2 ** 20, AbortSignal.timeout(5_000))).toBeDefined()
-    expect((await io.chunk(AbortSignal.timeout(5_000)))?.length).toBeGreaterThan(300)
-    await io.end(AbortSignal.timeout(5_000))
+    await io.write(encodeFactsRequest(requestAll()), AbortSignal.timeout(60_000))
+    expect(await io.read(2 ** 20, AbortSignal.timeout(60_000))).toBeDefined()
+    expect((await io.chunk(AbortSignal.timeout(60_000)))?.length).toBeGreaterThan(300)
+    await io.end(AbortSignal.timeout(60_000))
   }
 })
 

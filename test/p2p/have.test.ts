@@ -33,17 +33,18 @@ async function says(node: TestNode, { root }: MadeDag, peers: readonly string[])
 
 describe('what is held', () => {
   test('is told to whoever comes, and what changes soon after, until the host is gone', async () => {
-    const [first, second, third] = [folder(), folder(), folder()]
+    const [first, second] = [folder(), folder()]
     const held = new MapHeld([first.root, second.root])
     const source = await memoryNode({ registries, content: { held } })
     const [me, other] = [await memoryNode({ registries }), await memoryNode({ registries })]
     await me.swarm.connect(source.address())
     await source.swarm.connect(other.address())
     const peers = [source.swarm.peerId]
-    for (const node of [me, other]) {
-      await says(node, first, peers)
-      expect(node.swarm.holders(third.root)).toEqual([])
-    }
+    for (const node of [me, other]) await says(node, first, peers)
+    // A filter errs for one root in 256 that is not held: hardly ever for six of them.
+    const isUnknown = ({ root }: MadeDag): boolean => [me, other].every(node => node.swarm.holders(root).length === 0)
+    const third = Array.from({ length: 6 }, () => folder()).find(isUnknown)
+    if (third === undefined) throw new Error('everything is said to be held')
     held.set(third.root, true)
     held.set(first.root, false)
     for (const node of [me, other]) {
@@ -123,7 +124,9 @@ describe('content is asked of', () => {
   })
 
   test('a dead one once, for less than a second, and last the next time', async () => {
-    const me = await memoryNode({ registries })
+    // Longer waits never end here: what comes, comes without one, however busy the machine is.
+    const after: Clock['after'] = (ms, task) => (ms < 1_000 ? realClock.after(ms, task) : () => undefined)
+    const me = await memoryNode({ registries, clock: { ...realClock, after } })
     const [first, second] = [folder(), folder()]
     // Connected, and it says that it has everything; nothing that it is asked is ever answered.
     const dead = await madeUpPeer(me, registry, () => ['silence'])
@@ -132,9 +135,7 @@ describe('content is asked of', () => {
     const good = await memoryNode({ registries })
     for (const { blocks } of [first, second]) await store(good, blocks)
     await me.swarm.connect(good.address())
-    const started = performance.now()
     expect((await fetchContent(me, { ...first, registry })).stored).toHaveLength(first.blocks.map.size)
-    expect(performance.now() - started).toBeLessThan(1_000)
     expect(dead.asked).toHaveLength(1)
     expect((await fetchContent(me, { ...second, registry })).stored).toHaveLength(second.blocks.map.size)
     expect(dead.asked).toHaveLength(1)
@@ -147,7 +148,7 @@ describe('content is asked of', () => {
     await madeUpPeer(me, registry, () => [Uint8Array.of(9, 9, 9, 9)])
     const session = me.swarm.fetch(registry)
     const local = { has: async () => false, read: async () => undefined, put: async () => undefined }
-    const options = { signal: AbortSignal.timeout(10_000) }
+    const options = { signal: AbortSignal.timeout(60_000) }
     expect((await session.content({ root: dag.root, size: 1 }, local, options)).report).toMatch(
       /^asked 2 peers, 1 said no, 1 broke off$/
     )
@@ -184,7 +185,7 @@ describe('a peer that says what it holds', () => {
       const [first, ...more] = messages.map(message => encodeCbor(message))
       const io = await toldBy(host, first ?? new Uint8Array())
       const closed = new Promise(resolve => io.stream.addEventListener('close', resolve, { once: true }))
-      for (const message of more) await io.write(message, AbortSignal.timeout(5_000))
+      for (const message of more) await io.write(message, AbortSignal.timeout(60_000))
       await closed
     }
     expect(me.events.of('onCut')).toMatchObject([{ reason: 'malformed-message' }])

@@ -26,5 +26,5 @@ test('a peer that was too busy to say what it speaks is asked again', async () =
     if (asked > 1) await handler(stream, connection)
   })
   await me.swarm.connect(busy.address())
-  await expect.poll(() => asked, { timeout: 20_000 }).toBe(2)
+  await expect.poll(() => asked).toBe(2)
 })

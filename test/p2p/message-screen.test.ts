@@ -109,8 +109,8 @@ test('our own protocols are bounded by their own codecs', () => {
 async function send(connection: Connection, protocol: string, message: Uint8Array): Promise<void> {
   const stream = await connection.newStream(protocol)
   try {
-    if (!stream.send(framed(message))) await stream.onDrain({ signal: AbortSignal.timeout(5_000) })
-    await stream.close({ signal: AbortSignal.timeout(5_000) })
+    if (!stream.send(framed(message))) await stream.onDrain({ signal: AbortSignal.timeout(60_000) })
+    await stream.close({ signal: AbortSignal.timeout(60_000) })
   } catch {
     // reset by the other side, which is what is hoped for
   }

@@ -48,7 +48,7 @@ test('a receiver gives the window of a stream back in large parts, and the sende
   if (stream === undefined) throw new Error('they are connected')
   const io = new FramedStream(stream)
   const before = b.swarm.traffic().bytesOut
-  for (let n = 0; n < FRAMES; n++) await io.writeRaw(new Uint8Array(FRAME_BYTES), AbortSignal.timeout(10_000))
+  for (let n = 0; n < FRAMES; n++) await io.writeRaw(new Uint8Array(FRAME_BYTES), AbortSignal.timeout(60_000))
   await all
   // One for each frame would be 30 bytes with its encryption, 256 times.
   expect(b.swarm.traffic().bytesOut - before).toBeLessThan(FRAMES * 15)
@@ -80,7 +80,7 @@ test('who pauses a stream again while it goes on is sent no more than its window
   const io = new FramedStream(stream)
   const sending = (async () => {
     for (let sent = 0; sent < most; sent += FRAME_BYTES)
-      await io.writeRaw(new Uint8Array(FRAME_BYTES), AbortSignal.timeout(20_000))
+      await io.writeRaw(new Uint8Array(FRAME_BYTES), AbortSignal.timeout(60_000))
   })()
   await full
   // What came while it was paused is handed on, in one piece, and pauses it again.

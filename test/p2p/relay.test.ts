@@ -19,7 +19,7 @@ import { FactMaker, registryNamed, stopNodes, testNode } from '../support/swarm-
 import type { TestNode, TestNodeOptions } from '../support/swarm-node.ts'
 
 /** A crowded machine takes its time. */
-const SLOWLY = { timeout: 15_000 }
+const SLOWLY = { timeout: 60_000 }
 
 afterEach(async () => {
   await stopRawPeers()

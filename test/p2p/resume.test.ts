@@ -6,4 +6,4 @@ afterEach(stopNodes)
 
 test('a process that is killed in the middle of a fetch pays for one block, and no more', async () => {
   await killedReceiver({ kills: 2, largeBytes: 6 * 2 ** 20, smallFiles: 100 })
-}, 60_000)
+})

@@ -8,6 +8,7 @@ import type { FactsResponse } from '../../protocol/facts-messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { SYNC_PROTOCOL, decodeSyncReply, decodeSyncRequest, encodeSyncMessage } from '../../protocol/sync/messages.ts'
 import type { SyncReply, SyncRequest } from '../../protocol/sync/messages.ts'
+import { cpuMs } from '../support/cpu-time.ts'
 import { codeOf } from '../support/error-code.ts'
 import { dialRaw, rawPeer, sayHello, stopRawPeers } from '../support/raw-peer.ts'
 import { FactMaker, realClock, registryNamed, stopNodes, testNode } from '../support/swarm-node.ts'
@@ -22,7 +23,7 @@ const registries = [registry]
 
 async function ask(connection: Connection): Promise<FactsResponse | undefined> {
   const io = new FramedStream(await connection.newStream(FACTS_PROTOCOL))
-  const signal = AbortSignal.timeout(5_000)
+  const signal = AbortSignal.timeout(60_000)
   await io.write(encodeFactsRequest({ type: 'ids', registry, ids: [] }), signal)
   const bytes = await io.read(LIMITS.facts.responseBytes, signal)
   return bytes === undefined ? undefined : decodeFactsResponse(bytes)
@@ -35,7 +36,7 @@ async function answering(
 ): Promise<void> {
   await host.handle(SYNC_PROTOCOL, stream => {
     const io = new FramedStream(stream)
-    const signal = AbortSignal.timeout(30_000)
+    const signal = AbortSignal.timeout(60_000)
     void (async () => {
       for (;;) {
         const bytes = await io.read(LIMITS.sync.pageBytes, signal)
@@ -70,6 +71,8 @@ test('sets that are told one fact at a time keep no honest set from being compar
   // Time as a slow peer makes it pass: each answer takes nineteen seconds.
   let slept = 0
   let told = 0
+  let isWaiting = false
+  const wanted = new FactMaker(registry).next()
   const clock = { ...realClock, now: () => Date.now() + slept }
   const victim = await testNode({ registries, clock, config: { tuning: { syncListenMs: 20 } } })
   victim.facts.add(new FactMaker(registry).next())
@@ -80,7 +83,8 @@ test('sets that are told one fact at a time keep no honest set from being compar
     await answering(slow, ({ type, session }) => {
       if (type === 'done') return undefined
       slept += 19_000
-      told += 1
+      // As long as nobody waits they may go on, and how long it takes until somebody is here is the machine's affair.
+      if (isWaiting && !victim.facts.seen.has(wanted.id)) told += 1
       if (type === 'want') return { type: 'facts', session, facts: [fact.bytes] }
       if (type === 'push') return { type: 'taken', session, more: true }
       fact = maker.next()
@@ -89,12 +93,12 @@ test('sets that are told one fact at a time keep no honest set from being compar
     await sayHello(await dialRaw(slow, victim.address()), { registries })
   }
   const honest = await testNode({ registries })
-  const fact = new FactMaker(registry).next()
-  honest.facts.add(fact)
+  honest.facts.add(wanted)
   await honest.swarm.connect(victim.address())
-  await expect.poll(() => victim.facts.seen.has(fact.id), { timeout: 45_000 }).toBe(true)
+  isWaiting = true
+  await expect.poll(() => victim.facts.seen.has(wanted.id)).toBe(true)
   expect(told).toBeLessThan(LIMITS.sync.roundsPerSession / 4)
-}, 60_000)
+})
 
 test('peers that take a question and never answer keep nobody from being asked', async () => {
   let slept = 0
@@ -207,7 +211,7 @@ test('whoever asks without end is told to come back, and others are answered', a
   const connection = await dialRaw(await rawPeer(), server.address())
   await sayHello(connection)
   const io = new FramedStream(await connection.newStream(SYNC_PROTOCOL))
-  const signal = AbortSignal.timeout(10_000)
+  const signal = AbortSignal.timeout(60_000)
   const seen = new Set<string>()
   for (let session = 0; session < LIMITS.sync.comparisonsBurst * 3; session++) {
     await io.write(
@@ -227,8 +231,9 @@ test('whoever asks without end is told to come back, and others are answered', a
 
 test('a page of a million empty things is refused without being built', () => {
   const page = encodeCbor({ type: 'facts', session: 1, facts: Array(1_000_000).fill(new Uint8Array()) })
-  const started = performance.now()
-  expect(codeOf(() => decodeSyncReply(page))).toBe('MALFORMED')
-  expect(codeOf(() => decodeFactsResponse(page))).toBe('MALFORMED')
-  expect(performance.now() - started).toBeLessThan(100)
+  const spent = cpuMs(() => {
+    expect(codeOf(() => decodeSyncReply(page))).toBe('MALFORMED')
+    expect(codeOf(() => decodeFactsResponse(page))).toBe('MALFORMED')
+  })
+  expect(spent).toBeLessThan(100)
 })

@@ -24,7 +24,7 @@ async function telling(bytes: Uint8Array, ending: 'end' | 'reset'): Promise<{ ho
   const { promise, resolve } = Promise.withResolvers<void>()
   await host.handle(FACTS_PROTOCOL, stream => {
     const io = new FramedStream(stream)
-    const signal = AbortSignal.timeout(10_000)
+    const signal = AbortSignal.timeout(60_000)
     const tell = async (): Promise<void> => {
       await io.read(65_536, signal)
       await io.write(encodeFactsResponse({ type: 'snapshot' }), signal)

@@ -41,9 +41,9 @@ async function caller(): Promise<Connection> {
 async function say(connection: Connection, message: Uint8Array): Promise<SubmitAnswer | undefined> {
   const io = new FramedStream(await connection.newStream(SUBMIT_PROTOCOL))
   try {
-    await io.write(message, AbortSignal.timeout(5_000))
-    const bytes = await io.read(LIMITS.submit.answerBytes, AbortSignal.timeout(5_000))
-    await io.end(AbortSignal.timeout(5_000))
+    await io.write(message, AbortSignal.timeout(60_000))
+    const bytes = await io.read(LIMITS.submit.answerBytes, AbortSignal.timeout(60_000))
+    await io.end(AbortSignal.timeout(60_000))
     return bytes === undefined ? undefined : decodeSubmitAnswer(bytes)
   } catch {
     return undefined
@@ -126,8 +126,8 @@ describe('a curator that cannot be trusted', () => {
     const liar = await rawPeer()
     await liar.handle(SUBMIT_PROTOCOL, async stream => {
       const io = new FramedStream(stream)
-      await io.read(LIMITS.submit.requestBytes, AbortSignal.timeout(5_000))
-      await io.write(encodeSubmitAnswer({ type: 'denied', reason: '\u001b[2Jnonsense' }), AbortSignal.timeout(5_000))
+      await io.read(LIMITS.submit.requestBytes, AbortSignal.timeout(60_000))
+      await io.write(encodeSubmitAnswer({ type: 'denied', reason: '\u001b[2Jnonsense' }), AbortSignal.timeout(60_000))
     })
     const node = await runningNode()
     await join(node, registry, curator)
@@ -151,8 +151,8 @@ describe('a curator that cannot be trusted', () => {
     const liar = await rawPeer()
     await liar.handle(SUBMIT_PROTOCOL, async stream => {
       const io = new FramedStream(stream)
-      await io.read(LIMITS.submit.requestBytes, AbortSignal.timeout(5_000))
-      await io.write(encodeSubmitAnswer({ type: 'granted', fact: registry as never }), AbortSignal.timeout(5_000))
+      await io.read(LIMITS.submit.requestBytes, AbortSignal.timeout(60_000))
+      await io.write(encodeSubmitAnswer({ type: 'granted', fact: registry as never }), AbortSignal.timeout(60_000))
     })
     const node = await runningNode()
     await join(node, registry, curator)
@@ -171,7 +171,7 @@ describe('a curator that cannot be trusted', () => {
       state: 'granted',
       here: false
     })
-  }, 40_000)
+  })
 })
 
 function closed(connection: Connection): Promise<undefined> {

@@ -5,7 +5,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { FactMaker, registryNamed, stopNodes, testNode } from '../support/swarm-node.ts'
 
 /** A crowded machine takes its time. */
-const SLOWLY = { timeout: 15_000 }
+const SLOWLY = { timeout: 60_000 }
 
 afterEach(stopNodes)
 

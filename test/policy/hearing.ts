@@ -141,7 +141,7 @@ export class Hearing {
   }
 
   async judged(version = '1.0.0'): Promise<Judged> {
-    const { judged } = await this.policy.judge(undefined, [await this.candidate(version)], AbortSignal.timeout(10_000))
+    const { judged } = await this.policy.judge(undefined, [await this.candidate(version)], AbortSignal.timeout(60_000))
     const [only] = judged
     if (only === undefined) throw new Error('nothing was judged')
     return only

@@ -72,7 +72,7 @@ test('a registry that was compared with nobody for longer than the policies bear
   if (only === undefined) throw new Error('no candidate')
   const packs = new Map([['ggen/lib' as PackId, { ...only, id: 'ggen/lib' } as unknown as LockedPack]])
   const warnings = async () => {
-    const judgement = await at.policy.judge(undefined, candidates, AbortSignal.timeout(10_000))
+    const judgement = await at.policy.judge(undefined, candidates, AbortSignal.timeout(60_000))
     return staleWarnings(judgement, { lock: { ...EMPTY_LOCK, packs } }).map(({ code, text }) => `${code}: ${text}`)
   }
   expect(await warnings()).toEqual([

@@ -121,7 +121,7 @@ describe('what is installed of the registry', () => {
     const at = await governed(rule('false', `exception-keys = ["${ann.did}"]\n`))
     const project = await tempDir('project')
     const judged = async () =>
-      (await at.policy.judge(project, [await at.candidate('1.0.0')], AbortSignal.timeout(10_000))).judged[0]?.verdict
+      (await at.policy.judge(project, [await at.candidate('1.0.0')], AbortSignal.timeout(60_000))).judged[0]?.verdict
     const body = {
       rule: 'one',
       registry: at.acme.registry,
@@ -145,7 +145,7 @@ describe('what is installed of the registry', () => {
     const at = await governed(text)
     expect(await codeOfAsync(() => at.judged())).toBe('POLICY_INVALID')
     const elsewhere = { ...(await at.candidate('1.0.0')), registry: (await at.speaker('other')).registry }
-    const { judged } = await at.policy.judge(undefined, [elsewhere], AbortSignal.timeout(10_000))
+    const { judged } = await at.policy.judge(undefined, [elsewhere], AbortSignal.timeout(60_000))
     expect(judged).toHaveLength(1)
   })
 

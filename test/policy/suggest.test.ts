@@ -9,7 +9,7 @@ import { Hearing } from './hearing.ts'
 const policyOf = (at: Hearing, text: string) => writeFile(join(at.home, 'policy.toml'), `version = 1\n${text}`)
 
 async function suggestion(at: Hearing, version: string): Promise<Suggestion> {
-  const judgement = await at.policy.judge(undefined, [await at.candidate(version)], AbortSignal.timeout(10_000))
+  const judgement = await at.policy.judge(undefined, [await at.candidate(version)], AbortSignal.timeout(60_000))
   return suggest(judgement, {
     audited: (candidate, criteria) => auditedBefore({ policy: at.policy, view: at.here.view }, candidate, criteria),
     changed: async () => 1

@@ -158,4 +158,4 @@ test('a registry in which anybody may try anything has no trace of what is cut f
     fc.property(moves(30), fc.integer({ min: 1, max: 2 }), (list, threshold) => leavesNoTrace(play(list, threshold))),
     { numRuns: 100 }
   )
-}, 60_000)
+})

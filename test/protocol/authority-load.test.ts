@@ -4,6 +4,7 @@ import type { VerifiedFact } from '../../protocol/chains.ts'
 import { parseFactId } from '../../protocol/cid.ts'
 import type { FactId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
+import { cpuMs } from '../support/cpu-time.ts'
 import { FactWriter, contentIdOf, person } from '../support/facts.ts'
 import type { Person } from '../support/facts.ts'
 import { toVerified } from '../support/fold.ts'
@@ -28,10 +29,8 @@ function chainOf(like: VerifiedFact, by: Person, headOf: (before: VerifiedFact |
 
 function timed(facts: FactWriter, more: readonly VerifiedFact[]): number {
   const all = [...facts.all.map(toVerified), ...more]
-  const before = process.cpuUsage()
-  foldRegistry(facts.registry, all)
-  const { user } = process.cpuUsage(before)
-  return user / 1_000
+  const ms = cpuMs(() => foldRegistry(facts.registry, all))
+  return ms
 }
 
 /** A removed owner, a publisher, and one change of each kind to copy. */

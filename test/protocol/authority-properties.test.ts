@@ -125,7 +125,7 @@ test('any order of arrival folds to the same row, whoever tries what', () => {
     ),
     { numRuns: 100 }
   )
-}, 60_000)
+})
 
 test('what is cut has no say: the rest alone decides the same, and cuts nothing more', () => {
   fc.assert(
@@ -142,7 +142,7 @@ test('what is cut has no say: the rest alone decides the same, and cuts nothing 
     }),
     { numRuns: 150 }
   )
-}, 60_000)
+})
 
 test('what does not count leaves no trace, whatever part of it is known', () => {
   fc.assert(
@@ -161,4 +161,4 @@ test('what does not count leaves no trace, whatever part of it is known', () => 
     ),
     { numRuns: 150 }
   )
-}, 60_000)
+})

@@ -257,7 +257,7 @@ test('a row lists facts set aside and forks up to a fixed number', () => {
     .toSorted()
     .slice(0, LIMITS.view.setAside)
   expect(packageOf(facts, 'alpha').setAside.map(({ fact }) => fact)).toEqual(lowest)
-}, 60_000)
+})
 
 function busy(): FactWriter {
   const facts = new FactWriter(root)

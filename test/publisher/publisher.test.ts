@@ -38,7 +38,7 @@ beforeAll(async () => {
   key = parsePrincipal(node.key)
   main = await node.found('curated')
   await node.call('publish', { folder: await packageFolder({ name: 'lib' }) })
-}, 60_000)
+})
 afterAll(async () => {
   await node.stop()
   await dns.close()

@@ -19,7 +19,7 @@ test('runs once at a time and once more for all who asked meanwhile', async () =
   expect(gates).toHaveLength(1)
   gates[0]?.()
   await first
-  await vi.waitFor(() => expect(gates).toHaveLength(2))
+  await expect.poll(() => gates.length).toBe(2)
   gates[1]?.()
   await Promise.all(rest)
   expect(gates).toHaveLength(2)

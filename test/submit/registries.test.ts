@@ -35,9 +35,7 @@ describe('an open registry', () => {
     const third = await runningNode()
     await join(third, registry, curator)
     await third.call('connect', { address: stranger.address })
-    await expect
-      .poll(async () => (await third.call('search', { query: 'novel', limit: 5 })).length, { timeout: 15_000 })
-      .toBe(1)
+    await expect.poll(async () => (await third.call('search', { query: 'novel', limit: 5 })).length).toBe(1)
     const project = await tempDir('project')
     await third.call('install', { references: ['novel'], project })
     expect(await readFile(joinPath(project, '.ggen/packages/novel/words.txt'), 'utf8')).toBe('of novel\n')
@@ -85,9 +83,7 @@ describe('a curated registry', () => {
 
     const third = await runningNode()
     await join(third, registry, stranger)
-    await expect
-      .poll(async () => (await third.call('search', { query: 'novel', limit: 5 })).length, { timeout: 15_000 })
-      .toBe(1)
+    await expect.poll(async () => (await third.call('search', { query: 'novel', limit: 5 })).length).toBe(1)
     const project = await tempDir('project')
     expect((await third.call('install', { references: ['novel'], project })).installed).toMatchObject([
       { name: 'novel' }
@@ -136,7 +132,7 @@ describe('a curated registry', () => {
     await curator.call('curateGrant', { names: [first.id ?? ''] })
     expect(await curator.call('curateList', {})).toEqual([])
     // The genesis and the claim: before that has arrived, the answer is the curator's.
-    await strangers[1].call('waitFor', { registry, facts: 2, peers: 0, kept: false, timeoutMs: 15_000 })
+    await strangers[1].call('waitFor', { registry, facts: 2, peers: 0, kept: false, timeoutMs: 60_000 })
     expect(await errorOf(ask(strangers[1], 'novel'))).toMatchObject({ code: 'NAME_TAKEN' })
   })
 

@@ -23,7 +23,7 @@ export async function askDag(
 }
 
 async function ask(connection: Connection, request: Uint8Array): Promise<readonly AnswerFrame['type'][]> {
-  const signal = AbortSignal.timeout(10_000)
+  const signal = AbortSignal.timeout(60_000)
   const stream = await connection.newStream(DAG_PROTOCOL, { signal })
   const io = new FramedStream(stream)
   const reader = new AnswerReader(() => LIMITS.content.chunkBytes)

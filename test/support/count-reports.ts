@@ -1,11 +1,25 @@
 import { readFileSync } from 'node:fs'
+import { relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 
 interface Report {
   readonly numPassedTests: number
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
-  readonly testResults: readonly { readonly status: string; readonly assertionResults: readonly unknown[] }[]
+  readonly testResults: readonly FileReport[]
+}
+
+interface FileReport {
+  readonly name: string
+  readonly status: string
+  readonly message: string
+  readonly assertionResults: readonly {
+    readonly ancestorTitles: readonly string[]
+    readonly title: string
+    readonly status: string
+    readonly failureMessages: readonly string[]
+  }[]
 }
 
 interface Counts {
@@ -14,19 +28,64 @@ interface Counts {
   readonly skipped: number
 }
 
-/** The counts of vitest's JSON reports, added up. A test file that broke before its first test counts as one failure. */
+interface Failure {
+  readonly file: string
+  readonly name: string
+  readonly message: string
+}
+
+/** What a kept end of a log has room for. */
+const MOST_FAILURES = 40
+const FAILURE_CHARS = 600
+const ALL_CHARS = 8000
+
+/** What is wrong with a file itself: it broke before its first test, or a hook of it failed. */
+function ownFailure({ name, status, message, assertionResults }: FileReport): readonly Failure[] {
+  if (status !== 'failed') return []
+  if (assertionResults.length === 0) return [{ file: name, name: '(before its first test)', message }]
+  const hidden = message !== '' || assertionResults.every(test => test.status !== 'failed')
+  return hidden ? [{ file: name, name: '(a hook of the file)', message }] : []
+}
+
+/** The counts of vitest's JSON reports, added up. A file that broke outside its tests counts as one failure. */
 export function countReports(texts: readonly string[]): Counts {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   for (const text of texts) {
     const report = JSON.parse(text) as Report
-    const broken = report.testResults.filter(
-      file => file.status === 'failed' && file.assertionResults.length === 0
-    ).length
     counts.passed += report.numPassedTests
-    counts.failed += report.numFailedTests + broken
+    counts.failed += report.numFailedTests + report.testResults.flatMap(ownFailure).length
     counts.skipped += report.numPendingTests + report.numTodoTests
   }
   return counts
+}
+
+/** Everything that failed in vitest's JSON reports, in their order. */
+export function failuresOf(texts: readonly string[]): readonly Failure[] {
+  return texts
+    .flatMap(text => (JSON.parse(text) as Report).testResults)
+    .flatMap(file => [
+      ...ownFailure(file),
+      ...file.assertionResults
+        .filter(test => test.status === 'failed')
+        .map(({ ancestorTitles, title, failureMessages }) => ({
+          file: file.name,
+          name: [...ancestorTitles, title].filter(part => part !== '').join(' > '),
+          message: failureMessages.join('\n')
+        }))
+    ])
+}
+
+/** Each failure with the beginning of its message, as much as the kept end of a log has room for; a name is never left out. */
+export function formatFailures(failures: readonly Failure[], root: string): string {
+  const shown = failures.slice(0, MOST_FAILURES)
+  const room = Math.min(FAILURE_CHARS, Math.floor(ALL_CHARS / Math.max(1, shown.length)))
+  const lines = shown.map(({ file, name, message }) => {
+    const head = `FAILED ${relative(root, file)}: ${name}`.slice(0, FAILURE_CHARS)
+    const text = stripVTControlCharacters(message).trim().slice(0, room).trimEnd()
+    return text === '' ? head : `${head}\n  ${text.split(/\r?\n/u).join('\n  ')}`
+  })
+  if (failures.length > shown.length) lines.push(`and ${failures.length - shown.length} more failures`)
+  return lines.map(line => `${line}\n`).join('')
 }
 
 /** The line a run ends with: `12 passed, 0 failed`, and how many were skipped if any were. */
@@ -34,9 +93,17 @@ export function formatCounts({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
 }
 
-// The first argument is how many steps that are no tests have failed: a failed check must not close on "0 failed".
+// The first argument names the steps that failed and have no failing test, with commas between: each counts as one failure.
 if (import.meta.main) {
-  const [steps = '0', ...files] = process.argv.slice(2)
-  const counts = countReports(files.map(file => readFileSync(file, 'utf8')))
-  process.stdout.write(`${formatCounts({ ...counts, failed: counts.failed + Number(steps) })}\n`)
+  const [names = '', ...files] = process.argv.slice(2)
+  const steps = names.split(',').filter(name => name !== '')
+  const texts = files.map(file => readFileSync(file, 'utf8'))
+  const counts = countReports(texts)
+  process.stdout.write(
+    [
+      formatFailures(failuresOf(texts), process.cwd()),
+      ...steps.map(name => `FAILED step: ${name}\n`),
+      `${formatCounts({ ...counts, failed: counts.failed + steps.length })}\n`
+    ].join('')
+  )
 }

@@ -46,17 +46,17 @@ export async function crashWhilePublishing({ rounds, seed }: Rounds): Promise<vo
     await expectPrompt(daemon, round)
     await lookOver(daemon, { registry, round, left: rounds - 1 - round, acknowledged })
   }
-  expect(acknowledged.size).toBeGreaterThan(rounds / 2)
+  expect(acknowledged.size).toBeGreaterThanOrEqual(Math.floor(rounds / 2))
   await sameFromScratch(daemon, registry)
   await daemon.stop()
 }
 
-/** Ready again in 3 s; on a machine too busy for that, in not much more than a node takes that has nothing to recover. */
-async function expectPrompt({ startMs }: Daemon, round: number): Promise<void> {
+/** Ready again in 3 s; on a machine too busy for that, with not much more work than a node has that recovers nothing. */
+async function expectPrompt({ startMs, startCpuMs }: Daemon, round: number): Promise<void> {
   if (startMs < 3_000) return
   const fresh = await startDaemon()
   await fresh.stop()
-  expect(startMs, `round ${round}: listening again`).toBeLessThan(fresh.startMs * 2 + 1_000)
+  expect(startCpuMs, `round ${round}: listening again`).toBeLessThan(fresh.startCpuMs * 2 + 1_000)
 }
 
 interface Round {
@@ -71,7 +71,12 @@ async function publishUntilKilled(daemon: Daemon, { registry, round, random, ack
   // Two kinds of moments: at random in the middle of whatever goes on, and right at an acknowledgement, when a node that
   // promised too early has not yet kept its word.
   const last = random() < 0.5 ? 1 + Math.floor(random() * 6) : Number.POSITIVE_INFINITY
-  const kill = Number.isFinite(last) ? undefined : delay(random() * 400).then(() => daemon.stop('SIGKILL'))
+  // In every other round from the first acknowledgement on, however long a machine takes for that.
+  const begun = Promise.withResolvers<void>()
+  if (round % 2 === 0) begun.resolve()
+  const kill = Number.isFinite(last)
+    ? undefined
+    : begun.promise.then(() => delay(random() * 400)).then(() => daemon.stop('SIGKILL'))
   try {
     for (let n = 0; ; n++) {
       // Some packages get a second version, so that kills fall between a claim and a release and between two releases.
@@ -81,6 +86,7 @@ async function publishUntilKilled(daemon: Daemon, { registry, round, random, ack
       const folder = await packageFolder({ name, version, files }, parent)
       const { cid } = await daemon.client.call('publish', { folder, registry })
       acknowledged.set(`${name}@${version}`, cid)
+      begun.resolve()
       if (n + 1 === last) return void (await daemon.stop('SIGKILL'))
     }
   } catch (error) {
@@ -164,11 +170,17 @@ export async function crashWhileInstalling({ rounds, seed }: Rounds): Promise<vo
   const params = { references: ['large'], project, force: true }
   const started = performance.now()
   await daemon.client.call('install', { ...params, project: await tempDir('crash-project') })
-  const wholeMs = performance.now() - started
+  let wholeMs = performance.now() - started
   let interrupted = 0
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds || interrupted === 0; round++) {
     const kill = delay(random() * wholeMs).then(() => daemon.stop('SIGKILL'))
-    await daemon.client.call('install', params).catch(() => (interrupted += 1))
+    const isLate = await daemon.client.call('install', params).then(
+      () => true,
+      () => false
+    )
+    // It goes faster than the first time, or the machine does.
+    if (isLate) wholeMs /= 2
+    else interrupted += 1
     await kill
     if (existsSync(join(packages, 'large'))) expect(await countFiles(join(packages, 'large'))).toBe(152)
     daemon = await startDaemon({ home })
@@ -179,7 +191,6 @@ export async function crashWhileInstalling({ rounds, seed }: Rounds): Promise<vo
     expect(await countFiles(join(packages, 'large'))).toBe(152)
     if (round % 2 === 0) await rm(packages, { recursive: true })
   }
-  expect(interrupted).toBeGreaterThan(0)
   await daemon.stop()
 }
 

@@ -44,7 +44,7 @@ export async function store(node: TestNode, { map }: DagBlocks): Promise<void> {
 export async function fetchContent(
   node: TestNode,
   content: PlannedContent & { readonly registry: RegistryId },
-  { local = localOf(node), signal = AbortSignal.timeout(30_000) } = {}
+  { local = localOf(node), signal = AbortSignal.timeout(60_000) } = {}
 ): Promise<DagFetched> {
   const session = node.swarm.fetch(content.registry)
   try {

@@ -50,6 +50,6 @@ export async function toldBy(host: Libp2p, message: Uint8Array): Promise<FramedS
   const [connection] = host.getConnections()
   if (connection === undefined) throw new Error('the peer is not connected')
   const io = new FramedStream(await connection.newStream(HAVE_PROTOCOL))
-  await io.write(message, AbortSignal.timeout(5_000))
+  await io.write(message, AbortSignal.timeout(60_000))
   return io
 }

@@ -39,13 +39,13 @@ export class RawMember {
   }
 
   async say(message: Uint8Array): Promise<void> {
-    await this.io.write(message, AbortSignal.timeout(5_000))
+    await this.io.write(message, AbortSignal.timeout(60_000))
   }
 
   /** The next message, or undefined when the stream ended or broke. */
   async hear(): Promise<Uint8Array | undefined> {
     try {
-      return await this.io.read(LIMITS.membership.helloBytes, AbortSignal.timeout(5_000))
+      return await this.io.read(LIMITS.membership.helloBytes, AbortSignal.timeout(60_000))
     } catch {
       return undefined
     }

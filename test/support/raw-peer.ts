@@ -56,7 +56,7 @@ export async function dialRaw(host: Libp2p, address: string): Promise<Connection
 
 /** Says hello as it should be said, with whatever is in it. */
 export async function sayHello(connection: Connection, hello: Partial<Hello> = {}): Promise<void> {
-  const { signal, clear } = deadline(realClock, 5_000)
+  const { signal, clear } = deadline(realClock, 60_000)
   const io = new FramedStream(await connection.newStream(HELLO_PROTOCOL))
   await io.write(encodeHello({ versions: [1], agent: 'raw', registries: [], roles: [], ...hello }), signal)
   await io.read(65_536, signal)

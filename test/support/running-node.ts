@@ -89,7 +89,7 @@ async function found({ parts }: RunningNode, admission: Genesis['admission']): P
 /** Follows a registry of another node and waits until its facts are here. */
 export async function join(node: TestRunningNode, registry: RegistryId, at: TestRunningNode): Promise<void> {
   await node.call('registryAdd', { id: registry, alias: 'main', isDefault: true, peer: at.address })
-  await node.call('waitFor', { registry, facts: 1, peers: 1, kept: false, timeoutMs: 15_000 })
+  await node.call('waitFor', { registry, facts: 1, peers: 1, kept: false, timeoutMs: 60_000 })
 }
 
 /** Stops what a test has started. To be called after each test. */

@@ -55,7 +55,7 @@ afterAll(async () => {
 /** Runs `ggen-node ARGS` to its end. A failing exit code is a result, not an exception. */
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const cli = await startCli(args, options)
-  const timeoutMs = options.timeoutMs ?? 30_000
+  const timeoutMs = options.timeoutMs ?? 100_000
   let late = false
   const timer = setTimeout(() => {
     late = true

@@ -70,7 +70,7 @@ async function visit(stranger: StrangerHost, order: Order & { readonly do: 'visi
   let connection
   try {
     connection = await stranger.libp2p.dial(multiaddr(order.address), {
-      signal: AbortSignal.timeout(5_000),
+      signal: AbortSignal.timeout(60_000),
       force: true
     })
   } catch {

@@ -46,7 +46,7 @@ export interface StrangerHost {
 }
 
 const MESSAGE_BYTES = 4 * 1024 * 1024
-const signal = (): AbortSignal => AbortSignal.timeout(5_000)
+const signal = (): AbortSignal => AbortSignal.timeout(60_000)
 
 /**
  * A member of the public swarm that keeps to its rules and serves nothing: he says hello, is in the DHT, joins every topic

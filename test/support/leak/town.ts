@@ -194,14 +194,14 @@ export async function expelFormer({ node, member, former, vault }: Town): Promis
   await former.daemon.stop()
   await cp(former.home, before, { recursive: true })
   await startAgain(former)
-  await node.daemon.client.call('waitFor', { registry: vault, facts: 0, peers: 2, kept: false, timeoutMs: 30_000 })
+  await node.daemon.client.call('waitFor', { registry: vault, facts: 0, peers: 2, kept: false, timeoutMs: 60_000 })
   const started = performance.now()
   await node.daemon.client.call('expel', { member: key, registry: VAULT, compromised: false, rotate: false })
   // Who has not heard of it yet may let him in once more, so that is waited for first.
   await caughtUp(node.daemon, member.daemon, vault)
   const isCut = async (): Promise<boolean> =>
     (await former.daemon.client.call('peers', {})).every(({ swarm, verdict }) => swarm !== VAULT || verdict === 'gone')
-  await vi.waitUntil(isCut, { timeout: 30_000, interval: 100 })
+  await vi.waitUntil(isCut, { timeout: 60_000, interval: 100 })
   const expulsion = { since: Date.now(), cutMs: performance.now() - started }
   await former.daemon.stop()
   await startAgain(former, before)
