@@ -39,7 +39,7 @@ function file(): MadeDag {
   return { root: rootOf(blocks.folder({ 'one.bin': blocks.file(randomBytes(3 * MiB), MiB) })), blocks, size: 3 * MiB }
 }
 
-/** A way to a node on which the first connection is open and silent, until it is told to cut it. */
+/** A way to a node on which the first connection hears a word of it, and then nothing, until it is told to cut it. */
 async function stallingWay(node: TestNode): Promise<{ address: string; taken: Promise<void>; cut: () => void }> {
   const [, port = '', peer = ''] = /tcp\/([0-9]+)\/p2p\/(.+)$/.exec(node.address()) ?? []
   const taken = Promise.withResolvers<void>()
@@ -47,11 +47,12 @@ async function stallingWay(node: TestNode): Promise<{ address: string; taken: Pr
   const server = createServer(socket => {
     sockets.push(socket)
     socket.on('error', () => {})
-    taken.resolve()
-    if (sockets.length === 1) return
+    const isFirst = sockets.length === 1
     const on = connect(Number(port), '127.0.0.1').on('error', () => socket.destroy())
     sockets.push(on)
-    socket.pipe(on).pipe(socket)
+    if (!isFirst) return void socket.pipe(on).pipe(socket)
+    socket.once('data', bytes => on.write(bytes))
+    on.once('data', bytes => socket.write(bytes, () => taken.resolve()))
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   closers.push(() => {
@@ -140,7 +141,7 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     return await fetchStored({ local, remote }, { registry, root, size }, AbortSignal.timeout(120_000))
   }
 
-  test('asks them while somebody takes the connection and says nothing', async () => {
+  test('asks them while somebody takes the connection and says no more than a word', async () => {
     const dag = file()
     const { address, taken } = await stallingWay(await memoryNode({ registries }))
     const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
@@ -175,11 +176,12 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
 })
 
 describe('whoever is alone', () => {
-  /** A socket, and what closes it. */
-  function socket() {
+  /** A socket on which somebody has spoken, or not, and what closes it. */
+  function socket({ hasSpoken = true, remoteAddr = 'somewhere' } = {}) {
     const closed: (() => void)[] = []
+    const addEventListener = (_: 'close', listener: () => void): void => void closed.push(listener)
     return {
-      reached: { addEventListener: (_: 'close', listener: () => void) => void closed.push(listener) },
+      reached: { hasSpoken, remoteAddr, addEventListener },
       close: () => closed.splice(0).forEach(listener => listener())
     }
   }
@@ -191,6 +193,7 @@ describe('whoever is alone', () => {
     const seeker: Company = new Company({
       clock: time,
       isAlone: () => !isHere,
+      hasSpoken: each => 'hasSpoken' in each && each.hasSpoken === true,
       dialling: [
         {
           dialNow: async () => {
@@ -234,16 +237,18 @@ describe('whoever is alone', () => {
   const SECOND = 1_000
 
   /** What is done with a connection, from the first byte to the last. */
-  const takesFor = (ms: number) => async (seeker: Company, time: VirtualTime) => {
-    const { reached, close } = socket()
-    const over = Promise.withResolvers<void>()
-    seeker.onReached(reached)
-    time.after(ms, () => {
-      close()
-      over.resolve()
-    })
-    await over.promise
-  }
+  const takesFor =
+    (ms: number, hasSpoken = true) =>
+    async (seeker: Company, time: VirtualTime) => {
+      const { reached, close } = socket({ hasSpoken })
+      const over = Promise.withResolvers<void>()
+      seeker.onReached(reached)
+      time.after(ms, () => {
+        close()
+        over.resolve()
+      })
+      await over.promise
+    }
   const closesAtOnce = async (seeker: Company): Promise<void> => {
     const { reached, close } = socket()
     seeker.onReached(reached)
@@ -281,9 +286,11 @@ describe('whoever is alone', () => {
       company => closesAtOnce(company).then(() => new Promise(() => {})),
       SECOND
     ],
-    ['one that is silent for 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
-    ['one that closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
-    ['one that is silent for ever', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
+    ['one that says no word for 5 s each time', takesFor(5 * SECOND, false), SECOND],
+    ['one that never says a word', takesFor(Number.MAX_SAFE_INTEGER, false), SECOND],
+    ['one that speaks, and closes after 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
+    ['one that speaks, and closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
+    ['one that speaks, and never to the end', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
   ])('pays for %s once, not for each package of an install', async (_, onDial, mostMs) => {
     expect(await install(lonely(onDial))).toBeLessThanOrEqual(mostMs)
   })
