@@ -1,4 +1,4 @@
-import type { Connection } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { toLink } from '../../protocol/cid.ts'
 import { AnswerReader } from '../../protocol/dag/answer-reader.ts'
@@ -129,8 +129,8 @@ class Together {
     const time = deadline(clock, LIMITS.dag.togetherMs, this.#options.signal)
     let io: FramedStream | undefined
     try {
-      io = new FramedStream(await this.#connection.newStream(DAG_PROTOCOL, { signal: time.signal }))
       for (const { watch } of orders) watch?.asked()
+      io = new FramedStream(await this.#open(time.signal))
       const request = { reach: 'all', root: first.root, wants: orders.map(({ root }) => toLink(root)) } as const
       const answer = new Answer(orders, new BlockOrder(request), onBlock)
       const asked = clock.now()
@@ -153,7 +153,21 @@ class Together {
     }
   }
 
-  /** What comes next. Who says nothing at all costs an install no more than a second. */
+  /** Who says nothing at all costs an install no more than a second. */
+  async #open(signal: AbortSignal): Promise<Stream> {
+    const { clock, shown, tuning } = this.#components
+    const time = deadline(clock, tuning.hedgeMs, signal)
+    try {
+      return await this.#connection.newStream(DAG_PROTOCOL, { signal: time.signal })
+    } catch (error) {
+      if (time.signal.aborted && !signal.aborted) shown.silent(this.#peer)
+      throw error
+    } finally {
+      time.clear()
+    }
+  }
+
+  /** What comes next. */
   async #next(io: FramedStream, asked: number | undefined, signal: AbortSignal): Promise<Uint8Array> {
     const { clock, shown, tuning, throttle } = this.#components
     const time = deadline(clock, asked === undefined ? LIMITS.dag.giveUpMs : tuning.hedgeMs, signal)

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { Clock } from '../../node/p2p/components.ts'
+import type { TogetherOptions } from '../../node/p2p/dag-together.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { fetchContent, memoryNode, store } from '../support/dag-peer.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
 import { blackHole, closeWays, muteListener, wayTo } from '../support/silent-ways.ts'
 import type { Way } from '../support/silent-ways.ts'
-import { registryNamed, stopNodes } from '../support/swarm-node.ts'
+import { realClock, registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 
 afterEach(async () => {
@@ -71,5 +74,52 @@ describe('a fetch that begins while nobody is here', () => {
     const fetched = fetchContent(me, { ...folder(), registry }, PATIENTLY)
     expect(await firstOf({ fetched, givenUp: mute.givenUp })).toBe('fetched')
     expect((await fetched).stored).toEqual([])
+  })
+})
+
+/** Time as it is, and a promise that some wait was to the end. */
+function clockThatTells(ofMs: number): { readonly clock: Clock; readonly passed: Promise<void> } {
+  const passed = Promise.withResolvers<void>()
+  const after: Clock['after'] = (ms, task) =>
+    realClock.after(ms, () => {
+      if (ms === ofMs) passed.resolve()
+      task()
+    })
+  return { clock: { ...realClock, after }, passed: passed.promise }
+}
+
+describe('a peer that is here, and from which nothing comes any more', () => {
+  /** Connected to two who have something, of whom the one that would be asked first is silent from then on. */
+  async function besideSilent(clock: Clock, dags: readonly MadeDag[]): Promise<TestNode> {
+    const me = await memoryNode({ registries, clock })
+    const [dead, good] = [await holder(...dags), await holder(...dags)]
+    const way = await wayTo(dead)
+    for (const address of [way.address, good.address()]) {
+      await me.swarm.connect(address)
+      await expect.poll(() => me.swarm.libp2p.services.pubsub.getPeers().length).toBe(me.swarm.peers().length)
+    }
+    way.mute()
+    return me
+  }
+
+  test('is passed over for another one, and the fetch does not wait for it in the end', async () => {
+    const dag = folder()
+    const { clock, passed } = clockThatTells(LIMITS.dag.openMs)
+    const me = await besideSilent(clock, [dag])
+    const fetched = fetchContent(me, { ...dag, registry }, PATIENTLY)
+    expect(await firstOf({ fetched, passed })).toBe('fetched')
+    expect((await fetched).stored).toHaveLength(dag.blocks.map.size)
+  })
+
+  test('costs several contents that are asked of it together one look', async () => {
+    const dags = [folder(1, 900), folder(1, 900), folder(1, 900)]
+    const { clock, passed } = clockThatTells(LIMITS.dag.togetherMs)
+    const me = await besideSilent(clock, dags)
+    const put: TogetherOptions['put'] = async (cid, bytes) => await me.blocks.put(cid, bytes)
+    const came = me.swarm.fetchTogether(registry, dags, { put, ...PATIENTLY })
+    expect(await firstOf({ came, passed })).toBe('came')
+    // It is not the first that is asked for the next.
+    const again = await me.swarm.fetchTogether(registry, dags, { put, ...PATIENTLY })
+    for (const { blocks } of dags) for (const key of blocks.map.keys()) expect(again.has(key)).toBe(true)
   })
 })
