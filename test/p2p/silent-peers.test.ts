@@ -1,20 +1,32 @@
 import { randomBytes } from 'node:crypto'
+import type { ConnectionGater, Stream } from '@libp2p/interface'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../node/p2p/components.ts'
 import type { TogetherOptions } from '../../node/p2p/dag-together.ts'
+import { FramedStream } from '../../node/p2p/framed-stream.ts'
+import { toLink } from '../../protocol/cid.ts'
+import type { DagRequest } from '../../protocol/dag/messages.ts'
+import { RootFilter, rootHash } from '../../protocol/have/filter.ts'
+import { HAVE_PROTOCOL, encodeHaveMessage } from '../../protocol/have/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { fetchContent, memoryNode, store } from '../support/dag-peer.ts'
+import { shortPeer } from '../../protocol/peer-text.ts'
+import { fetchContent, honest, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
+import { stopRawPeers } from '../support/raw-peer.ts'
 import { blackHole, closeWays, muteListener, wayTo } from '../support/silent-ways.ts'
 import type { Way } from '../support/silent-ways.ts'
 import { realClock, registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 
 afterEach(async () => {
+  await stopRawPeers()
   await stopNodes()
   await closeWays()
 })
+
+/** A crowded machine takes its time. */
+const SLOWLY = { timeout: 15_000 }
 
 const registry = registryNamed('acme')
 const registries = [registry]
@@ -122,4 +134,99 @@ describe('a peer that is here, and from which nothing comes any more', () => {
     const again = await me.swarm.fetchTogether(registry, dags, { put, ...PATIENTLY })
     for (const { blocks } of dags) for (const key of blocks.map.keys()) expect(again.has(key)).toBe(true)
   })
+})
+
+/** Content that only somebody has who is not here, and whom the DHT alone names; `open` lets him be dialled again. */
+async function farContent(me: TestNode): Promise<{ readonly dag: MadeDag; open(): void }> {
+  const dag = folder()
+  const [far, middle] = [await holder(dag), await memoryNode()]
+  await middle.swarm.connect(far.address())
+  await me.swarm.connect(middle.address())
+  await expect.poll(() => far.swarm.libp2p.services.dht.getMode(), SLOWLY).toBe('server')
+  far.swarm.provide(toLink(dag.root))
+  const found = async (): Promise<readonly string[]> => await me.swarm.findProviders(toLink(dag.root))
+  await expect.poll(found, { ...SLOWLY, interval: 200 }).toContain(far.swarm.peerId)
+  // Those who are in the DHT dial each other of their own accord.
+  const open = denyDials(me, far)
+  denyDials(far, me)
+  for (const [one, other] of [
+    [far, me],
+    [me, far]
+  ] as const) {
+    const isDialled = (): boolean =>
+      one.swarm.libp2p.getDialQueue().some(({ peerId }) => peerId?.toString() === other.swarm.peerId)
+    await expect.poll(isDialled).toBe(false)
+    await one.swarm.disconnect(other.swarm.peerId)
+  }
+  await expect.poll(() => idsOf(me)).not.toContain(far.swarm.peerId)
+  return { dag, open }
+}
+
+/** One node dials the other no more, until it is told so. */
+function denyDials(one: TestNode, other: TestNode): () => void {
+  const { connectionGater } = Reflect.get(one.swarm.libp2p, 'components') as { connectionGater: ConnectionGater }
+  const { denyDialPeer } = connectionGater
+  connectionGater.denyDialPeer = peer => peer.toString() === other.swarm.peerId
+  return () => void Object.assign(connectionGater, { denyDialPeer })
+}
+
+function idsOf({ swarm }: TestNode): readonly string[] {
+  return swarm.peers().flatMap(({ id, connected }) => (connected ? [id] : []))
+}
+
+/** Somebody who never has room, and names others where nobody answers. */
+async function neverHasRoom(
+  me: TestNode,
+  onAsked: () => void
+): Promise<{ readonly peer: string; readonly asked: readonly DagRequest[] }> {
+  const holes = [await blackHole(), await blackHole(), await muteListener()]
+  const peers = holes.map(({ peer, address }) => ({ id: peer, addresses: [address.replace(/\/p2p\/.*/, '')] }))
+  return await madeUpPeer(me, registry, () => {
+    onAsked()
+    return [{ type: 'busy', peers }]
+  })
+}
+
+/** Somebody who says that he holds a root, and has nothing. */
+async function claims(me: TestNode, { root }: MadeDag): Promise<{ readonly peer: string }> {
+  const liar = await madeUpPeer(me, registry, request => honest(new DagBlocks(), request))
+  const [connection] = liar.host.getConnections()
+  const io = new FramedStream((await connection?.newStream(HAVE_PROTOCOL)) as Stream)
+  const salt = randomBytes(LIMITS.have.saltBytes)
+  const filter = RootFilter.of(salt, [rootHash(salt, toLink(root).multihash.digest)])
+  await io.write(encodeHaveMessage({ type: 'full', version: 1, filter }), PATIENTLY.signal)
+  await expect.poll(() => me.swarm.holders(root)).toContain(liar.peer)
+  return liar
+}
+
+describe('content that only somebody has whom the DHT names', () => {
+  test('is found beside somebody who never has room', async () => {
+    const me = await memoryNode({ registries })
+    const { dag, open } = await farContent(me)
+    const { asked } = await neverHasRoom(me, open)
+    const { stored, found } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
+    expect(stored).toHaveLength(dag.blocks.map.size)
+    expect(found).toBeDefined()
+    // Who has no room is given up after a minute, the seventeenth time.
+    expect(asked.length).toBeLessThan(10)
+  }, 120_000)
+
+  test('is found beside all of those who are bad, slow or mute', async () => {
+    const me = await started([(await muteListener()).address, (await blackHole()).address])
+    const { dag, open } = await farContent(me)
+    const way = await wayTo(await holder(dag))
+    await me.swarm.connect(way.address)
+    way.mute()
+    const silent = await madeUpPeer(me, registry, () => ['silence'])
+    const [busy, liar] = [await neverHasRoom(me, open), await claims(me, dag)]
+    const { stored, answers } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
+    expect(stored).toHaveLength(dag.blocks.map.size)
+    expect(busy.asked.length).toBeLessThan(10)
+    for (const [{ peer }, said] of [
+      [silent, 'did not answer'],
+      [busy, 'had no room'],
+      [liar, 'said no']
+    ] as const)
+      expect(answers).toContain(`${shortPeer(peer)} ${said}`)
+  }, 120_000)
 })
