@@ -13,10 +13,12 @@ import { concatBytes } from '../../protocol/bytes.ts'
 import { contentCarHeader, contentCarPrefix } from '../../protocol/content-car.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
-import { fetchContent, memoryNode, store } from '../support/dag-peer.ts'
+import { fetchContent, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
+import type { Said } from '../support/dag-peer.ts'
 import { freePort } from '../support/free-port.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
+import { stopRawPeers } from '../support/raw-peer.ts'
 import { registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
@@ -24,6 +26,7 @@ import { VirtualTime } from '../support/virtual-time.ts'
 const closers: (() => void)[] = []
 
 afterEach(async () => {
+  await stopRawPeers()
   await stopNodes()
   for (const close of closers.splice(0)) close()
 })
@@ -116,6 +119,16 @@ describe('a fetch that begins while nobody is here', () => {
 describe('a fetch that has gateways, and begins while nobody is here', () => {
   type Handler = (cid: string, isArchive: boolean) => Uint8Array | undefined
 
+  /** Answers with the first block, or with an archive that has no more than that. */
+  function archiveOf({ blocks }: MadeDag): Handler {
+    return (cid, isArchive) => {
+      const bytes = blocks.map.get(cid)?.bytes ?? new Uint8Array()
+      if (!isArchive) return bytes
+      const link = CID.parse(cid)
+      return concatBytes([contentCarHeader(link), contentCarPrefix(link, bytes.length), bytes])
+    }
+  }
+
   /** A gateway, and a fetch that knows it and the peers of a node. */
   async function fetchBeside(me: TestNode, { root, size }: MadeDag, handler: Handler): Promise<unknown> {
     const server = createHttpServer(({ url = '' }, response) => {
@@ -149,10 +162,7 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     const asked = Promise.withResolvers<'gateway'>()
     const fetching = fetchBeside(me, dag, (cid, isArchive) => {
       asked.resolve('gateway')
-      const bytes = dag.blocks.map.get(cid)?.bytes ?? new Uint8Array()
-      if (!isArchive) return bytes
-      const link = CID.parse(cid)
-      return concatBytes([contentCarHeader(link), contentCarPrefix(link, bytes.length), bytes])
+      return archiveOf(dag)(cid, isArchive)
     })
     fetching.catch(() => undefined)
     // The way lets the second connection through.
@@ -160,6 +170,20 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     expect(await Promise.race([asked.promise, here])).toBe('gateway')
     await fetching
     for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+  })
+
+  test.each<readonly [string, () => readonly Said[]]>([
+    ['never has room', () => [{ type: 'busy', peers: [] }]],
+    ['says nothing', () => ['silence']]
+  ])('asks them beside the only one who is here and %s', async (_, answer) => {
+    const dag = file()
+    const me = await memoryNode({ registries })
+    const { asked } = await madeUpPeer(me, registry, answer)
+    await fetchBeside(me, dag, archiveOf(dag))
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+    // He is asked again after half a second, a second, two seconds.
+    expect(asked.length).toBeGreaterThan(0)
+    expect(asked.length).toBeLessThan(10)
   })
 
   test('waits on for the dial that is under way when they have nothing', async () => {
