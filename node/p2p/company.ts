@@ -17,13 +17,20 @@ export interface CompanyComponents {
    * Whatever dials peers that are known: those now that it is not dialling already. It resolves when it dials nobody any more,
    * and never fails.
    */
-  readonly dialling: readonly { dialNow(): Promise<void>; troubles?(): readonly string[] }[]
+  readonly dialling: readonly Dialling[]
+}
+
+interface Dialling {
+  /** How many dials have failed. */
+  readonly failed: number
+  dialNow(): Promise<void>
+  troubles?(): readonly string[]
 }
 
 /** Dials that were begun or joined together. */
 interface Round {
-  /** How many sockets were closed before. */
-  readonly closed: number
+  /** How many dials had failed before. */
+  readonly failed: number
   readonly over: Promise<void>
   isOver: boolean
 }
@@ -47,8 +54,8 @@ export class Company {
   readonly #open = new Set<Reached>()
   /** Where nobody said a word the last time. */
   readonly #mute = new Set<string>()
-  /** How many were ever open and are not any more. */
-  #closed = 0
+  /** One of them was closed since the last search. */
+  #wasClosed = false
   #searchesInVain = 0
   #restsUntil = Number.NEGATIVE_INFINITY
   #spent = { ms: 0, at: 0 }
@@ -63,7 +70,7 @@ export class Company {
     this.#open.add(socket)
     const onClose = (): void => {
       if (this.#components.hasSpoken(socket)) this.#mute.delete(socket.remoteAddr.toString())
-      this.#closed += 1
+      this.#wasClosed = true
       this.#open.delete(socket)
     }
     socket.addEventListener('close', onClose, { once: true })
@@ -110,6 +117,7 @@ export class Company {
     await this.#introduced(until, isRested)
     const tookMs = Math.max(0, clock.now() - started)
     this.#spent = { ms: spent + tookMs, at: clock.now() }
+    this.#wasClosed = false
     for (const socket of this.#open) this.#note(socket)
     if (isRested && this.#isSeeking) this.#rest(tookMs)
   }
@@ -121,30 +129,34 @@ export class Company {
     let round = mayDial ? this.#dial() : undefined
     for (let [left, dials] = [looks - 1, looks - 1]; this.#isSeeking && clock.now() < until;) {
       const isOver = round?.isOver !== false
-      if (isOver && !this.#isAwaited && !(dials > 0 && this.#hasClosed(round))) return
+      if (isOver && !this.#isAwaited && !(dials > 0 && this.#comesBack(round))) return
       const ms = Math.min(lookMs, until - clock.now())
       // In several looks: a process that had no turn for a second has heard nobody in it.
       if (!(await this.#hasPassed(ms, isOver ? [] : [round?.over]))) continue
       if (!this.#isSpokenTo && left-- <= 0) return
       // Whoever closes is dialled again, whatever becomes of others, and not as fast as he closes.
-      if (dials <= 0 || !this.#hasClosed(round)) continue
+      if (dials <= 0 || !this.#comesBack(round)) continue
       dials -= 1
       round = this.#dial()
     }
   }
 
   #dial(): Round {
-    const closed = this.#closed
+    const failed = this.#failed
     const over = Promise.all(this.#components.dialling.map(async each => await each.dialNow())).then(() => {
       round.isOver = true
     })
-    const round: Round = { closed, over, isOver: false }
+    const round: Round = { failed, over, isOver: false }
     return round
   }
 
-  /** Somebody closed a socket since a round began. */
-  #hasClosed(round: Round | undefined): boolean {
-    return round !== undefined && this.#closed > round.closed
+  /** Somebody took a connection and closed it, and may be dialled again. */
+  #comesBack(round: Round | undefined): boolean {
+    return round !== undefined && this.#wasClosed && this.#failed > round.failed
+  }
+
+  get #failed(): number {
+    return this.#components.dialling.reduce((sum, { failed }) => sum + failed, 0)
   }
 
   /** Somebody has said something, and may be about to introduce himself. */

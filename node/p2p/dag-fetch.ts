@@ -109,6 +109,7 @@ class DagFetch {
       for (const lane of this.#lanes.keys()) lane.fail(new RegistryError('CANCELLED', 'the fetch is over'))
       await Promise.all([...this.#lanes.values(), this.#elsewhere.settled()])
       await this.#writer.settled()
+      this.#options.watch?.said?.(this.#report.others)
     }
     if (this.#failure !== undefined) throw this.#failure.error
     return this.#outcome()

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { firstFew, peersText, shortPeer } from '../../protocol/peer-text.ts'
 import type { Clock } from './components.ts'
@@ -80,7 +81,18 @@ export class DagReport {
 
   /** `12D3…3fXk9QpZ said no, 12D3…aTq8Ywbn broke off: a peer that sends too slowly` */
   get answers(): string {
-    const said = [...this.#answers].map(([peer, answer]) => {
+    return this.#words(() => true)
+  }
+
+  /** What those said who sent nothing, in a line; empty when there are none. */
+  get others(): string {
+    const words = this.#words(answer => answer !== 'some')
+    return words === '' ? '' : `over ${DAG_PROTOCOL}: ${words}`
+  }
+
+  #words(isMeant: (answer: Answer) => boolean): string {
+    const meant = [...this.#answers].filter(([, answer]) => isMeant(answer))
+    const said = meant.map(([peer, answer]) => {
       const reason = this.#reasons.get(peer)
       return `${shortPeer(peer)} ${WORDS[answer]}${reason === undefined ? '' : `: ${reason}`}`
     })

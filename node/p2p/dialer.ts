@@ -31,6 +31,7 @@ export class Dialer {
   readonly #components: DialerComponents
   readonly #kept: readonly Kept[]
   readonly #abort = new AbortController()
+  #failed = 0
 
   constructor(peers: readonly BootstrapPeer[], components: DialerComponents) {
     this.#kept = peers.map(peer => ({
@@ -53,9 +54,18 @@ export class Dialer {
     await Promise.all(this.#kept.flatMap(({ running }) => running ?? []))
   }
 
+  /** How many dials have failed. */
+  get failed(): number {
+    return this.#failed
+  }
+
   /** Why those who are not here are not, in words. */
   troubles(): readonly string[] {
-    return this.#kept.flatMap(({ trouble }) => trouble ?? [])
+    const { isConnected } = this.#components
+    return this.#kept.flatMap(({ peer, running, trouble }) => {
+      const isWaitedFor = running !== undefined && !isConnected(peer.id)
+      return trouble ?? (isWaitedFor ? `${peer.address.toString()} is dialled, and has not answered yet` : [])
+    })
   }
 
   /**
@@ -70,6 +80,7 @@ export class Dialer {
   #begin(kept: Kept): Promise<void> {
     kept.running ??= this.#dial(kept).finally(() => {
       kept.running = undefined
+      if (kept.trouble !== undefined) this.#failed += 1
       this.#next(kept)
     })
     return kept.running

@@ -2,6 +2,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { shortPeer } from '../../protocol/peer-text.ts'
 import { ipOf, isPrivateIp, needsDns } from './address.ts'
 import type { Clock, Log } from './components.ts'
 import { deadline } from './deadline.ts'
@@ -38,6 +39,7 @@ export class Rejoiner {
   readonly #dials = new Map<string, Promise<void>>()
   #cancel: () => void = () => {}
   #isStarted = false
+  #failed = 0
   /** Somebody was found who is dialled in a moment. */
   #isSoon = false
 
@@ -72,6 +74,18 @@ export class Rejoiner {
     this.#next(LIMITS.reach.remembered.afterMs)
   }
 
+  /** How many dials have failed. */
+  get failed(): number {
+    return this.#failed
+  }
+
+  /** Who does not answer just now. */
+  troubles(): readonly string[] {
+    return [...this.#dials.keys()].map(
+      peer => `${shortPeer(peer)}, known from before, is dialled, and has not answered yet`
+    )
+  }
+
   /**
    * The same without waiting for the next time, and whoever did not answer is not left alone. What is under way is not begun
    * again; resolves when all of it is over.
@@ -91,7 +105,10 @@ export class Rejoiner {
 
   async #dialSome({ isUrgent = false } = {}): Promise<void> {
     for (const [id, addresses] of this.#candidates(isUrgent)) {
-      const dial = this.#dial(id, addresses).finally(() => this.#dials.delete(id))
+      const dial = this.#dial(id, addresses).finally(() => {
+        this.#dials.delete(id)
+        if (this.#pauses.has(id)) this.#failed += 1
+      })
       this.#dials.set(id, dial)
     }
     await Promise.all(this.#dials.values())

@@ -213,16 +213,20 @@ describe('whoever is alone', () => {
   function lonely(onDial: (company: Company, time: VirtualTime) => Promise<void>) {
     const time = new VirtualTime()
     const dialled: number[] = []
-    let isHere = false
+    let [isHere, failed] = [false, 0]
     const seeker: Company = new Company({
       clock: time,
       isAlone: () => !isHere,
       hasSpoken: each => 'hasSpoken' in each && each.hasSpoken === true,
       dialling: [
         {
+          get failed() {
+            return failed
+          },
           dialNow: async () => {
             dialled.push(time.now())
             await onDial(seeker, time)
+            failed += 1
           }
         }
       ]

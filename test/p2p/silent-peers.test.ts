@@ -1,16 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import type { ConnectionGater, Stream } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../node/p2p/components.ts'
 import type { TogetherOptions } from '../../node/p2p/dag-together.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
+import { Trail } from '../../node/services/trail.ts'
 import { toLink } from '../../protocol/cid.ts'
 import type { DagRequest } from '../../protocol/dag/messages.ts'
 import { RootFilter, rootHash } from '../../protocol/have/filter.ts'
 import { HAVE_PROTOCOL, encodeHaveMessage } from '../../protocol/have/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { shortPeer } from '../../protocol/peer-text.ts'
-import { fetchContent, honest, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
+import { decodeTrace, encodeTrace } from '../../protocol/trace-record.ts'
+import { fetchContent, honest, localOf, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
 import { stopRawPeers } from '../support/raw-peer.ts'
@@ -86,6 +89,13 @@ describe('a fetch that begins while nobody is here', () => {
     const fetched = fetchContent(me, { ...folder(), registry }, PATIENTLY)
     expect(await firstOf({ fetched, givenUp: mute.givenUp })).toBe('fetched')
     expect((await fetched).stored).toEqual([])
+    const [block] = folder().blocks.map.values()
+    const session = me.swarm.fetch(registry)
+    await expect(session.block(block?.cid as CID)).rejects.toMatchObject({
+      message: expect.stringContaining('there was nobody to ask') as string,
+      tried: expect.arrayContaining([expect.stringContaining(mute.address) as string]) as string[]
+    })
+    session.close()
   })
 })
 
@@ -137,7 +147,7 @@ describe('a peer that is here, and from which nothing comes any more', () => {
 })
 
 /** Content that only somebody has who is not here, and whom the DHT alone names; `open` lets him be dialled again. */
-async function farContent(me: TestNode): Promise<{ readonly dag: MadeDag; open(): void }> {
+async function farContent(me: TestNode): Promise<{ readonly dag: MadeDag; readonly open: () => void }> {
   const dag = folder()
   const [far, middle] = [await holder(dag), await memoryNode()]
   await middle.swarm.connect(far.address())
@@ -219,14 +229,18 @@ describe('content that only somebody has whom the DHT names', () => {
     way.mute()
     const silent = await madeUpPeer(me, registry, () => ['silence'])
     const [busy, liar] = [await neverHasRoom(me, open), await claims(me, dag)]
-    const { stored, answers } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
+    const trail = new Trail({ now: () => Date.now() })
+    const session = me.swarm.fetch(registry, { watch: trail })
+    const { stored } = await session.content(dag, localOf(me), PATIENTLY)
+    session.close()
     expect(stored).toHaveLength(dag.blocks.map.size)
     expect(busy.asked.length).toBeLessThan(10)
+    const tried = decodeTrace(encodeTrace(trail.record(null))).tried.join('\n')
     for (const [{ peer }, said] of [
       [silent, 'did not answer'],
       [busy, 'had no room'],
       [liar, 'said no']
     ] as const)
-      expect(answers).toContain(`${shortPeer(peer)} ${said}`)
+      expect(tried).toContain(`${shortPeer(peer)} ${said}`)
   }, 120_000)
 })
