@@ -109,7 +109,7 @@ export async function fetchInto(
     return fetched
   } catch (error) {
     if (!signal.aborted && isRegistryError(error))
-      await putTrace(wanted.root, trail.record(error.code)).catch(() => undefined)
+      await putTrace(wanted.root, trail.record(error.code, error.tried)).catch(() => undefined)
     meter.counts.fetched(undefined)
     disk.note(error)
     coming.end()

@@ -29,16 +29,7 @@ export function withGateways(
       const session = peers.open(registry, signal, trail)
       const race = new GatewayRace(session, gateways.session(trail), clock)
       return {
-        content: async (content, local, options) => {
-          const { fetched, isLate } = await withPatience(clock, options.signal, async patience =>
-            session.content(content, local, { ...options, patience })
-          )
-          race.store = local
-          if (await local.has(toLink(content.root))) return fetched
-          const bytes = await race.whole(content, { signal: options.signal, isLate })
-          // Of a gateway that lost the race too: all that was stored is to be made durable.
-          return { ...fetched, stored: [...fetched.stored, ...race.stored], bytes: fetched.bytes + bytes }
-        },
+        content: (content, local, options) => race.content(content, local, options.signal),
         block: (cid, options) => race.block(cid, options.signal),
         close: () => session.close()
       }
@@ -46,27 +37,24 @@ export function withGateways(
   }
 }
 
-/** Gateways need nobody to be here: while peers are only being dialled, they wait for no more than their hedge. */
-async function withPatience<T>(
-  clock: Pick<Clock, 'after'>,
-  signal: AbortSignal,
-  ask: (patience: AbortSignal) => Promise<T>
-): Promise<{ readonly fetched: T; readonly isLate: boolean }> {
-  const patience = new AbortController()
-  const over = new AbortController()
-  const both = AbortSignal.any([signal, over.signal])
-  clock.after(LIMITS.gatewaySource.hedgeMs, () => patience.abort(), both)
-  try {
-    const fetched = await ask(patience.signal)
-    return { fetched, isLate: patience.signal.aborted }
-  } finally {
-    over.abort()
+type ContentFetched = Awaited<ReturnType<PeerSession['content']>>
+type LocalStore = Parameters<PeerSession['content']>[1]
+
+/** A store in which what is put is noted. */
+function notedIn(cids: CID[], store: LocalStore): LocalStore {
+  return {
+    has: cid => store.has(cid),
+    read: cid => store.read(cid),
+    put: (cid, bytes) => {
+      cids.push(cid)
+      return store.put(cid, bytes)
+    }
   }
 }
 
 class GatewayRace {
   /** Where blocks of gateways go; those of peers are stored by the swarm. */
-  store: GatewayStore | undefined
+  #store: GatewayStore | undefined
   readonly #peers: PeerSession
   readonly #gateways: GatewaySession
   readonly #clock: Pick<Clock, 'after'>
@@ -78,19 +66,56 @@ class GatewayRace {
     this.#clock = clock
   }
 
-  get stored(): readonly CID[] {
+  /**
+   * All of it: from peers, and from a gateway beside them when they have sent nothing for a while, because they have no room, say
+   * nothing or are only being dialled. Whoever is first ends the other.
+   */
+  async content(content: PlannedContent, store: LocalStore, signal: AbortSignal): Promise<ContentFetched> {
+    this.#store = store
+    const over = new AbortController()
+    const both = AbortSignal.any([signal, over.signal])
+    const late = new AbortController()
+    const ofPeers: CID[] = []
+    const noting = notedIn(ofPeers, store)
+    let archive: Promise<number> | undefined
+    const archived = Promise.withResolvers<number>()
+    // Gateways need nobody to be here.
+    const onLate = (): void => {
+      late.abort()
+      if (ofPeers.length > 0) return
+      archive = this.#gateways.content(content, store, both)
+      archive.then(archived.resolve, () => undefined)
+    }
+    this.#clock.after(LIMITS.gatewaySource.hedgeMs, onLate, both)
+    const peers = this.#peers.content(content, noting, { signal: both, patience: late.signal })
+    let fetched: ContentFetched
+    try {
+      const first = await Promise.race([peers, archived.promise])
+      fetched = typeof first === 'number' ? { stored: [], bytes: first } : first
+      if (!(await store.has(toLink(content.root)))) {
+        const bytes = await this.#rest(content, signal, archive)
+        fetched = { ...fetched, bytes: fetched.bytes + bytes }
+      }
+    } finally {
+      over.abort(new RegistryError('CANCELLED', 'it is here, or nobody has it'))
+      // What is just being written is written, and known to be.
+      await Promise.allSettled([peers, archive])
+    }
+    const others = [...this.#stored]
+    // Of whoever lost the race too: all that was stored is to be made durable.
+    return archive === undefined && others.length === 0 ? fetched : { ...fetched, stored: [...ofPeers, ...others] }
+  }
+
+  get #stored(): readonly CID[] {
     return this.#root === undefined ? this.#gateways.stored : [this.#root, ...this.#gateways.stored]
   }
 
   /**
-   * Content of which no peer streamed anything: its root by bitswap, or all of it from a gateway; at once, when peers had their
-   * time before. Returns its bytes.
+   * Content of which no peer streamed anything: its root by bitswap, or all of it from a gateway that is asked already or is asked
+   * after a while. Returns its bytes.
    */
-  async whole(
-    content: PlannedContent,
-    { signal, isLate }: { readonly signal: AbortSignal; readonly isLate: boolean }
-  ): Promise<number> {
-    const { store } = this
+  async #rest(content: PlannedContent, signal: AbortSignal, archive: Promise<number> | undefined): Promise<number> {
+    const store = this.#store
     if (store === undefined) return 0
     const root = toLink(content.root)
     // The root alone says nothing about the rest; the walk goes on from there, and asks for each block.
@@ -101,15 +126,15 @@ class GatewayRace {
     }
     return this.#race(signal, {
       peers: ofPeers,
-      gateways: abort => this.#gateways.content(content, store, abort),
-      hedgeMs: isLate ? 0 : LIMITS.gatewaySource.hedgeMs
+      gateways: async abort => await (archive ?? this.#gateways.content(content, store, abort)),
+      hedgeMs: archive === undefined ? LIMITS.gatewaySource.hedgeMs : 0
     })
   }
 
   async block(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     const ask = async (abort: AbortSignal): Promise<Uint8Array> => {
       const bytes = await this.#gateways.block(cid, abort)
-      await this.store?.put(cid, bytes)
+      await this.#store?.put(cid, bytes)
       return bytes
     }
     // Who has sent the blocks before this one most likely has it too, and no peer had.

@@ -70,8 +70,8 @@ async function tracedIn(space: Space, named: Named, signal: AbortSignal): Promis
   return { ...tracedOf(space, named, await ownRecord(space, named.root, signal)), ended: null }
 }
 
-function tracedOf({ name: swarm }: Space, named: Named, { time, failed, sources, times }: TraceRecord): Traced {
-  return { ...named, swarm, ended: time, failed, sources, times }
+function tracedOf({ name: swarm }: Space, named: Named, { time, failed, sources, times, tried }: TraceRecord): Traced {
+  return { ...named, swarm, ended: time, failed, sources, times, tried }
 }
 
 /** What is here and was not brought by any fetch that is remembered: published here, restored, or fetched long ago. */
@@ -81,7 +81,7 @@ async function ownRecord({ stored }: Space, root: ContentId, signal: AbortSignal
     blocks += 1
     bytes += stored.sizeOf(cid) ?? 0
   }
-  return { time: 0, failed: null, sources: [{ way: 'disk', from: null, blocks, bytes }], times: NO_TIMES }
+  return { time: 0, failed: null, sources: [{ way: 'disk', from: null, blocks, bytes }], times: NO_TIMES, tried: [] }
 }
 
 async function nameOf(

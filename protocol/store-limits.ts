@@ -63,7 +63,10 @@ export const STORE_LIMITS = Object.freeze({
     roots: 1_024,
     /** peers and gateways that one of them tells apart, and how long what names one may be */
     sources: 32,
-    fromChars: 512
+    fromChars: 512,
+    /** what others said, line by line */
+    lines: 16,
+    lineChars: 1_024
   }),
   mirror: Object.freeze({
     /** nobody has written to a half written file for so long: the process that did is gone */

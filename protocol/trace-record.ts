@@ -30,6 +30,8 @@ export interface TraceRecord {
   /** Most bytes first. */
   readonly sources: readonly TraceSource[]
   readonly times: TraceTimes
+  /** Who else was asked, and what they said, for people; where it failed, all that was tried. */
+  readonly tried: readonly string[]
 }
 
 export const NO_TIMES: TraceTimes = Object.freeze({
@@ -43,9 +45,11 @@ export const NO_TIMES: TraceTimes = Object.freeze({
   write: null
 })
 
-/** `{failed, sources: [[way, from, blocks, bytes]], time, times: [milliseconds]}` in canonical CBOR. */
-export function encodeTrace({ time, failed, sources, times }: TraceRecord): Uint8Array {
+/** `{failed, sources: [[way, from, blocks, bytes]], time, times: [milliseconds], tried: [text]}` in canonical CBOR, `tried` where there is any. */
+export function encodeTrace({ time, failed, sources, times, tried }: TraceRecord): Uint8Array {
+  const { lines, lineChars } = LIMITS.trace
   return encodeCbor({
+    ...(tried.length > 0 && { tried: tried.slice(0, lines).map(line => line.slice(0, lineChars)) }),
     time,
     failed,
     sources: sources.map(({ way, from, blocks, bytes }) => [way, from, blocks, bytes]),
@@ -55,7 +59,9 @@ export function encodeTrace({ time, failed, sources, times }: TraceRecord): Uint
 
 /** @throws RegistryError MALFORMED */
 export function decodeTrace(value: Uint8Array): TraceRecord {
-  const { time, failed, sources, times } = recordOf(decodeCbor(value, 3), ['failed', 'sources', 'time', 'times'])
+  const { tried = [], ...rest } = mapOf(decodeCbor(value, 3))
+  const { time, failed, sources, times } = recordOf(rest, ['failed', 'sources', 'time', 'times'])
+  if (!areLines(tried)) throw malformed()
   if (!isCount(time) || !(failed === null || typeof failed === 'string')) throw malformed()
   if (!Array.isArray(sources) || sources.length > LIMITS.trace.sources + 1) throw malformed()
   if (!Array.isArray(times) || times.length !== TRACE_STAGES.length) throw malformed()
@@ -66,7 +72,18 @@ export function decodeTrace(value: Uint8Array): TraceRecord {
     throw malformed()
   }
   const entries = TRACE_STAGES.map((stage, at): [TraceStage, number | null] => [stage, timeOf(at)])
-  return { time, failed, sources: sources.map(sourceOf), times: { ...NO_TIMES, ...Object.fromEntries(entries) } }
+  return { time, failed, sources: sources.map(sourceOf), times: { ...NO_TIMES, ...Object.fromEntries(entries) }, tried }
+}
+
+function mapOf(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed()
+  return { ...value }
+}
+
+function areLines(value: unknown): value is readonly string[] {
+  const { lines, lineChars } = LIMITS.trace
+  const isLine = (line: unknown): boolean => typeof line === 'string' && line.length <= lineChars
+  return Array.isArray(value) && value.length <= lines && value.every(isLine)
 }
 
 function sourceOf(value: unknown): TraceSource {

@@ -29,7 +29,7 @@ const STAGES: Readonly<Record<TraceStage, string>> = {
 }
 
 export function traceLines(traced: Traced, now: number): readonly string[] {
-  const { root, ended, failed, sources, times } = traced
+  const { root, ended, failed, sources, times, tried } = traced
   const head = failed === null ? gutter('Traced', nameText(traced)) : gutter('Failed', nameText(traced), 'bad')
   return [
     head,
@@ -41,6 +41,7 @@ export function traceLines(traced: Traced, now: number): readonly string[] {
     ),
     ...sourceLines(sources),
     ...stageLines(times),
+    ...tried.map(line => under(`tried: ${safe(line)}`)),
     ...(failed === null ? [] : [nextStep(`ggen-node install ${safe(shortText(traced))} tries again`)])
   ]
 }

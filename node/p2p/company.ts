@@ -1,20 +1,36 @@
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock } from './components.ts'
 
-export interface CompanyComponents {
-  readonly clock: Clock
-  readonly isAlone: () => boolean
-  /** Whatever dials peers that are known: now, unless it is doing so. It never fails. */
-  readonly dialling: readonly { dialNow(): Promise<void>; troubles?(): readonly string[] }[]
-}
-
 /** A socket that was dialled from here. */
 export interface Reached {
+  /** Where it leads to. */
+  readonly remoteAddr: { toString(): string }
   addEventListener(type: 'close', listener: () => void, options: { once: true }): void
 }
 
-/** Dials that were begun together. */
+export interface CompanyComponents {
+  readonly clock: Clock
+  readonly isAlone: () => boolean
+  /** Whether anything has come from the other side of a socket. */
+  readonly hasSpoken: (socket: Reached) => boolean
+  /**
+   * Whatever dials peers that are known: those now that it is not dialling already. It resolves when it dials nobody any more,
+   * and never fails.
+   */
+  readonly dialling: readonly Dialling[]
+}
+
+interface Dialling {
+  /** How many dials have failed. */
+  readonly failed: number
+  dialNow(): Promise<void>
+  troubles?(): readonly string[]
+}
+
+/** Dials that were begun or joined together. */
 interface Round {
+  /** How many dials had failed before. */
+  readonly failed: number
   readonly over: Promise<void>
   isOver: boolean
 }
@@ -24,19 +40,22 @@ interface Round {
  * being dialled. A machine that is busy needs more than one dial for a handshake; one where nothing listens says so at once.
  *
  * Attack: whoever takes every connection and says nothing, or closes it, looks like a machine that is busy. So
- * 1. while no socket is open a search lasts no longer than its looks, all together;
+ * 1. while nobody has said a word on any open socket a search lasts no longer than its looks, all together;
  * 2. after a search in vain nobody is dialled for a fetch for a while, each time for longer, until a peer is here;
- * 3. sockets that are open are waited for at any time, and all waiting draws on one budget, which fills up again slowly.
+ * 3. sockets on which somebody speaks are waited for at any time, and all waiting draws on one budget, which fills up again
+ *    slowly;
+ * 4. whoever was silent is not waited for again before he has said a word; whoever closed is dialled again beside him.
  */
 export class Company {
   readonly #components: CompanyComponents
   #arrived = Promise.withResolvers<void>()
-  #changed = Promise.withResolvers<void>()
   #search: Promise<void> | undefined
   /** Sockets on which the handshake and the introduction may be under way. */
   readonly #open = new Set<Reached>()
-  /** How many were ever open. */
-  #reached = 0
+  /** Where nobody said a word the last time. */
+  readonly #mute = new Set<string>()
+  /** One of them was closed since the last search. */
+  #wasClosed = false
   #searchesInVain = 0
   #restsUntil = Number.NEGATIVE_INFINITY
   #spent = { ms: 0, at: 0 }
@@ -48,18 +67,13 @@ export class Company {
 
   /** A socket that was dialled from here is open: the handshake and the introduction are what is missing. */
   onReached(socket: Reached): void {
-    this.#reached += 1
     this.#open.add(socket)
-    const ring = (): void => {
-      this.#changed.resolve()
-      this.#changed = Promise.withResolvers()
-    }
     const onClose = (): void => {
+      if (this.#components.hasSpoken(socket)) this.#mute.delete(socket.remoteAddr.toString())
+      this.#wasClosed = true
       this.#open.delete(socket)
-      ring()
     }
     socket.addEventListener('close', onClose, { once: true })
-    ring()
   }
 
   onPeer(): void {
@@ -100,38 +114,71 @@ export class Company {
     const restMs = this.#restsUntil - started
     // A clock that was set back is no reason to rest for longer.
     const isRested = restMs <= 0 || restMs > LIMITS.connections.company.vainMaxMs
-    if (isRested) await this.#dialled(until)
-    else await this.#introduced(until)
+    await this.#introduced(until, isRested)
     const tookMs = Math.max(0, clock.now() - started)
     this.#spent = { ms: spent + tookMs, at: clock.now() }
+    this.#wasClosed = false
+    for (const socket of this.#open) this.#note(socket)
     if (isRested && this.#isSeeking) this.#rest(tookMs)
   }
 
-  async #dialled(until: number): Promise<void> {
-    const { clock, dialling } = this.#components
+  /** Until a peer is here, or nobody is left who may be about to introduce himself. */
+  async #introduced(until: number, mayDial: boolean): Promise<void> {
+    const { clock } = this.#components
     const { looks, lookMs } = LIMITS.connections.company
-    for (let left: number = looks; this.#isSeeking && clock.now() < until;) {
-      const before = this.#reached
-      const over = Promise.all(dialling.map(async each => await each.dialNow())).then(() => void (round.isOver = true))
-      const round: Round = { over, isOver: false }
-      // In several looks: a process that had no turn for a second has seen no socket open in it.
-      while (this.#isSeeking && !round.isOver && this.#reached === before && this.#open.size === 0 && left > 0)
-        if (await this.#hasPassed(lookMs, [this.#changed.promise, over])) left -= 1
-      await this.#introduced(until, round)
-      left -= 1
-      if (this.#reached === before || left <= 0 || clock.now() >= until) return
-      // Whoever closes at once is not dialled as fast as he closes.
-      await this.#hasPassed(lookMs)
+    let round = mayDial ? this.#dial() : undefined
+    for (let [left, dials] = [looks - 1, looks - 1]; this.#isSeeking && clock.now() < until;) {
+      const isOver = round?.isOver !== false
+      if (isOver && !this.#isAwaited && !(dials > 0 && this.#comesBack(round))) return
+      const ms = Math.min(lookMs, until - clock.now())
+      // In several looks: a process that had no turn for a second has heard nobody in it.
+      if (!(await this.#hasPassed(ms, isOver ? [] : [round?.over]))) continue
+      if (!this.#isSpokenTo && left-- <= 0) return
+      // Whoever closes is dialled again, whatever becomes of others, and not as fast as he closes.
+      if (dials <= 0 || !this.#comesBack(round)) continue
+      dials -= 1
+      round = this.#dial()
     }
   }
 
-  /** As long as somebody may be about to introduce himself. */
-  async #introduced(until: number, round?: Round): Promise<void> {
-    const { clock } = this.#components
-    while (this.#isSeeking && this.#open.size > 0 && round?.isOver !== true && clock.now() < until) {
-      const over = round === undefined ? [] : [round.over]
-      await this.#hasPassed(until - clock.now(), [this.#changed.promise, ...over])
-    }
+  #dial(): Round {
+    const failed = this.#failed
+    const over = Promise.all(this.#components.dialling.map(async each => await each.dialNow())).then(() => {
+      round.isOver = true
+    })
+    const round: Round = { failed, over, isOver: false }
+    return round
+  }
+
+  /** Somebody took a connection and closed it, and may be dialled again. */
+  #comesBack(round: Round | undefined): boolean {
+    return round !== undefined && this.#wasClosed && this.#failed > round.failed
+  }
+
+  get #failed(): number {
+    return this.#components.dialling.reduce((sum, { failed }) => sum + failed, 0)
+  }
+
+  /** Somebody has said something, and may be about to introduce himself. */
+  get #isSpokenTo(): boolean {
+    return [...this.#open].some(socket => this.#components.hasSpoken(socket))
+  }
+
+  /** Or has not been found to be silent yet. */
+  get #isAwaited(): boolean {
+    const isNew = (socket: Reached): boolean => !this.#mute.has(socket.remoteAddr.toString())
+    return [...this.#open].some(isNew) || this.#isSpokenTo
+  }
+
+  /** Remembers where nobody says anything. */
+  #note(socket: Reached): void {
+    const where = socket.remoteAddr.toString()
+    this.#mute.delete(where)
+    if (this.#components.hasSpoken(socket)) return
+    this.#mute.add(where)
+    if (this.#mute.size <= LIMITS.peers.remembered) return
+    const [oldest = ''] = this.#mute
+    this.#mute.delete(oldest)
   }
 
   /** Where nothing listens a search takes no time: whoever has just started the other node need not wait for long. */
@@ -154,13 +201,13 @@ export class Company {
   }
 
   /** Waits until a peer is here, one of the others happens, or the time has passed. Whether that was it. */
-  async #hasPassed(ms: number, others: readonly Promise<void>[] = []): Promise<boolean> {
+  async #hasPassed(ms: number, others: readonly (Promise<void> | undefined)[]): Promise<boolean> {
     if (!this.#isSeeking) return false
     const { promise, resolve } = Promise.withResolvers<true>()
     const cancel = this.#components.clock.after(ms, () => resolve(true))
     const passed = await Promise.race([
       promise,
-      ...[this.#arrived.promise, ...others].map(each => each.then(() => false))
+      ...[this.#arrived.promise, ...others].flatMap(each => each?.then(() => false) ?? [])
     ])
     cancel()
     return passed

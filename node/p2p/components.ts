@@ -44,6 +44,8 @@ export interface FetchWatch {
   asked(): void
   /** The DHT was asked who has it, for so long. */
   lookedUp(ms: number): void
+  /** What those said who were asked and sent nothing, in a line for people. */
+  said?(line: string): void
   /** A block that was missing came from a peer, verified. */
   block(way: 'dag' | 'bitswap', peer: string, bytes: number): void
 }

@@ -10,6 +10,7 @@ import { BlockWriter } from './block-writer.ts'
 import type { DagFetchComponents, DagFetchOptions } from './dag-fetch-options.ts'
 import { DagLane } from './dag-lane.ts'
 import type { LaneEnd } from './dag-lane.ts'
+import { Elsewhere } from './dag-elsewhere.ts'
 import { Keepers } from './dag-keepers.ts'
 import { Lost } from './dag-lost.ts'
 import { DagReport } from './dag-report.ts'
@@ -49,17 +50,11 @@ class DagFetch {
   readonly #lost: Lost
   /** Who had no room, or no more of it so far. */
   readonly #waits: Waits
-  /** Who was named for it by somebody without room, or by the DHT. */
-  readonly #named = new Set<string>()
-  /** Who may be receiving it still: what he has not got he may have a moment later. */
-  readonly #receiving = new Set<string>()
-  readonly #dialled = new Set<string>()
+  readonly #elsewhere: Elsewhere
   readonly #keepers: Keepers
   /** Who has sent some of it. */
   readonly #proved = new Set<string>()
-  readonly #waiting = new Set<Promise<void>>()
   readonly #stop = new AbortController()
-  #found: readonly string[] | undefined
   /** Work was taken from somebody slower: for it one more is asked, however little it is. */
   #isStolen = false
   #failure: { readonly error: unknown } | undefined
@@ -71,7 +66,16 @@ class DagFetch {
     this.#plan = new DagPlan(content)
     this.#report = new DagReport(components.clock)
     this.#keepers = new Keepers(this.#plan, components.clock)
-    this.#lost = new Lost({ ...components, isHere: peer => components.peers.connection(peer) !== undefined })
+    const isHere = (peer: string): boolean => components.peers.connection(peer) !== undefined
+    this.#lost = new Lost({ ...components, isHere })
+    this.#elsewhere = new Elsewhere({
+      ...components,
+      watch: options.watch,
+      report: this.#report,
+      signal: this.#stop.signal,
+      isHere,
+      onNews: () => this.#bell.ring()
+    })
     this.#waits = new Waits({
       clock: components.clock,
       onDue: peer => this.#onDue(peer)
@@ -90,10 +94,10 @@ class DagFetch {
     try {
       signal.throwIfAborted()
       await this.#readOwn()
-      if (!this.#plan.isComplete && !this.#options.isHopeful()) this.#find()
+      if (!this.#plan.isComplete && !this.#options.isHopeful()) this.#elsewhere.find(this.#plan.root)
       while (this.#failure === undefined && !this.#plan.isComplete) {
         this.#startLanes()
-        if (this.#isStuck && this.#found === undefined) this.#find()
+        if (this.#isStuck || this.#isPutOff) this.#elsewhere.find(this.#plan.root)
         if (this.#isStuck) this.#seekLost()
         if (this.#isHopeless) break
         await this.#bell.heard()
@@ -103,8 +107,9 @@ class DagFetch {
       this.#stop.abort(new RegistryError('CANCELLED', 'the fetch is over'))
       this.#waits.stop()
       for (const lane of this.#lanes.keys()) lane.fail(new RegistryError('CANCELLED', 'the fetch is over'))
-      await Promise.all([...this.#lanes.values(), ...this.#waiting])
+      await Promise.all([...this.#lanes.values(), this.#elsewhere.settled()])
       await this.#writer.settled()
+      this.#options.watch?.said?.(this.#report.others)
     }
     if (this.#failure !== undefined) throw this.#failure.error
     return this.#outcome()
@@ -115,9 +120,19 @@ class DagFetch {
     return this.#waits.isEmpty && [...this.#lanes.keys()].every(({ isSlow }) => isSlow)
   }
 
+  /**
+   * Nothing has come for a while from anybody. Attack: "no room" for ever, so that nobody else is looked for. In a crowd whoever
+   * is here is given longer.
+   */
+  get #isPutOff(): boolean {
+    const { giveUpMs, lonelyMs } = LIMITS.dag
+    const isInCrowd = [...this.#receiving].some(peer => this.#isHere(peer))
+    return !this.#waits.isEmpty && this.#keepers.idleMs >= (isInCrowd ? lonelyMs : giveUpMs)
+  }
+
   /** The DHT was asked too, and whoever is waited for has not said a word for long. */
   get #isHopeless(): boolean {
-    const isOver = this.#found !== undefined && this.#waiting.size === 0
+    const isOver = this.#elsewhere.found !== undefined && this.#elsewhere.isIdle
     return isOver && this.#isStuck && [...this.#lanes.keys()].every(({ silentMs }) => silentMs >= LIMITS.dag.giveUpMs)
   }
 
@@ -129,7 +144,7 @@ class DagFetch {
       bytes: fetched,
       isAll: isAllNew,
       lacking: isComplete ? [] : asked.filter(peer => !this.#plan.hasWorkFor(peer)),
-      found: this.#found,
+      found: this.#elsewhere.found,
       report: asked.length === 0 ? undefined : this.#report.toString(),
       answers: this.#report.answers
     }
@@ -155,7 +170,7 @@ class DagFetch {
   #startLanes(): void {
     if (!this.#mayStart()) return
     const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
-    for (const peer of this.#options.candidates(this.#named)) {
+    for (const peer of this.#candidates) {
       if (!this.#mayStart()) return
       if (running.has(peer) || this.#over.has(peer) || this.#waits.has(peer) || !this.#plan.hasWorkFor(peer)) continue
       // Whoever has put us off has others to serve, who may have nobody else.
@@ -193,6 +208,14 @@ class DagFetch {
   #onBlock(peer: string, bytes: number): void {
     this.#keepers.brought(peer)
     this.#options.watch?.block('dag', peer, bytes)
+  }
+
+  get #candidates(): readonly string[] {
+    return this.#options.candidates(this.#elsewhere.named)
+  }
+
+  get #receiving(): Set<string> {
+    return this.#elsewhere.receiving
   }
 
   /** Somebody sends some of it. */
@@ -248,6 +271,11 @@ class DagFetch {
         this.#fail(end.error)
         break
       case 'failed':
+        // It was left because the fetch is over.
+        if (end.lie === undefined && this.#stop.signal.aborted) {
+          if (lane.blocks > 0) this.#report.said(peer, 'some')
+          break
+        }
         if (end.lie !== undefined || !this.#comesBack(lane)) this.#over.add(peer)
         if (lane.hasAnswered || end.lie !== undefined) this.#report.said(peer, 'failed', messageOf(end.error))
         log.debug('a peer was left in the middle of a transfer', { peer, error: messageOf(end.error) })
@@ -269,7 +297,7 @@ class DagFetch {
   /** Nobody sends any of it: who broke off, or is not here any more, is asked again. */
   #seekLost(): void {
     const running = new Set([...this.#lanes.keys()].map(({ peer }) => peer))
-    const isLonely = !this.#options.candidates(this.#named).some(peer => this.#isHere(peer))
+    const isLonely = !this.#candidates.some(peer => this.#isHere(peer))
     for (const peer of this.#report.peers) {
       const isGone = this.#components.peers.connection(peer) === undefined && !this.#over.has(peer)
       // Who has said nothing at all may be dead, and is waited for by whoever has nobody else.
@@ -278,29 +306,17 @@ class DagFetch {
       const sought = this.#lost.seek(peer, this.#stop.signal).then(isBack => {
         if (isBack && this.#broken.delete(peer)) this.#over.delete(peer)
       })
-      this.#wait(sought)
+      this.#elsewhere.wait(sought)
     }
   }
 
-  /** Goes where it was told to go. Attack: addresses without end. A fetch dials a few of them. */
   #onBusy({ peer, kept }: DagLane, named: readonly NamedPeer[]): void {
-    const { peers, further, random = anywhere } = this.#components
+    const { random = anywhere } = this.#components
     if (!this.#waits.add(peer, this.#plan.fetched)) return void this.#over.add(peer)
     if (kept > 0) this.#keepers.add(peer)
     // Many want it. Each begins somewhere else, so that they have something for each other before long.
     this.#plan.beginAt(random())
-    // Some of them may be here already: a handshake costs more than a question.
-    const here = named.filter(one => peers.connection(one.id) !== undefined && !this.#over.has(one.id)).length
-    let dials: number = LIMITS.dag.namedDialsAtOnce - here
-    for (const one of named) {
-      if (this.#receiving.size < LIMITS.dag.namedPeers) this.#receiving.add(one.id)
-      if (this.#receiving.has(one.id)) this.#named.add(one.id)
-      if (peers.connection(one.id) !== undefined || this.#dialled.has(one.id)) continue
-      if (dials <= 0 || this.#dialled.size >= LIMITS.dag.namedDials) continue
-      dials -= 1
-      this.#dialled.add(one.id)
-      this.#wait(further.reach(one, this.#stop.signal))
-    }
+    this.#elsewhere.go(named, one => this.#over.has(one))
   }
 
   /** Somebody has been waited for long enough. */
@@ -315,35 +331,14 @@ class DagFetch {
 
   /** Whether there is nobody but those who send us elsewhere. */
   get #isAlone(): boolean {
-    if (this.#waiting.size > 0) return false
+    if (!this.#elsewhere.isIdle) return false
     const mayBring = (peer: string): boolean =>
       this.#isHere(peer) && !this.#keepers.has(peer) && (this.#receiving.has(peer) || this.#plan.hasWorkFor(peer))
-    return !this.#options.candidates(this.#named).some(mayBring)
+    return !this.#candidates.some(mayBring)
   }
 
   #isHere(peer: string): boolean {
     return this.#components.peers.connection(peer) !== undefined && !this.#over.has(peer)
-  }
-
-  /** Nobody who is here has all of it, or is likely to. */
-  #find(): void {
-    this.#found = []
-    const { clock } = this.#components
-    const started = clock.now()
-    const found = this.#components.further.find(this.#plan.root, this.#stop.signal).then(peers => {
-      this.#found = peers
-      this.#options.watch?.lookedUp(clock.now() - started)
-      for (const peer of peers) this.#named.add(peer)
-    })
-    this.#wait(found)
-  }
-
-  #wait(task: Promise<void>): void {
-    const run = task.finally(() => {
-      this.#waiting.delete(run)
-      this.#bell.ring()
-    })
-    this.#waiting.add(run)
   }
 
   /** Judges a lane at intervals; what a slow one was asked for is free for others from then on. */
@@ -374,7 +369,7 @@ class DagFetch {
   #hasWorkBeside(lane: DagLane): boolean {
     const mayBring = (peer: string): boolean =>
       peer !== lane.peer && this.#isHere(peer) && !this.#waits.has(peer) && this.#plan.hasWorkFor(peer)
-    return this.#receiving.size > 0 && this.#options.candidates(this.#named).some(mayBring)
+    return this.#receiving.size > 0 && this.#candidates.some(mayBring)
   }
 
   /** The last blocks are not waited for at the pace of the slowest, when somebody faster has nothing to do. */

@@ -50,10 +50,14 @@ export class Keepers {
     this.#leaves = Math.min(this.#leaves * 2, LIMITS.dag.leavesPerRequest)
   }
 
+  /** For how long nothing has come. */
+  get idleMs(): number {
+    return this.#clock.now() - Math.max(this.#progressAt, this.#fedAt)
+  }
+
   /** Attack: one who sends just enough not to be left, so that nobody else is asked. */
   get #isLonely(): boolean {
-    const now = this.#clock.now()
     const { lonelyMs, lonelyMostMs } = LIMITS.dag
-    return now - this.#progressAt >= lonelyMostMs || now - Math.max(this.#progressAt, this.#fedAt) >= lonelyMs
+    return this.#clock.now() - this.#progressAt >= lonelyMostMs || this.idleMs >= lonelyMs
   }
 }

@@ -82,6 +82,7 @@ export class DagLane implements Holder {
   readonly #components: LaneComponents
   readonly #orders: BlockOrder[] = []
   readonly #reader = new AnswerReader(() => this.#mostBytes())
+  readonly #left = new AbortController()
   #stream: Stream | undefined
   #failure: { readonly error: unknown } | undefined
   #isContentBad = false
@@ -134,6 +135,7 @@ export class DagLane implements Holder {
   /** Ends it, whatever it waits for. */
   fail(error: unknown): void {
     this.#failure ??= { error }
+    this.#left.abort(error)
     this.#bell.ring()
   }
 
@@ -164,7 +166,7 @@ export class DagLane implements Holder {
   }
 
   async #open(): Promise<void> {
-    const time = deadline(this.#components.clock, LIMITS.dag.openMs)
+    const time = deadline(this.#components.clock, LIMITS.dag.openMs, this.#left.signal)
     try {
       const stream = await this.#connection.newStream(DAG_PROTOCOL, { signal: time.signal })
       this.#stream = stream

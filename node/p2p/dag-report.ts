@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { firstFew, peersText, shortPeer } from '../../protocol/peer-text.ts'
 import type { Clock } from './components.ts'
@@ -34,6 +35,8 @@ const WORDS: Readonly<Record<Answer, string>> = {
 export class DagReport {
   readonly #clock: Pick<Clock, 'now'>
   readonly #answers = new Map<string, Answer>()
+  /** Who was named for it, and is not here. */
+  readonly #unreached = new Set<string>()
   readonly #since: number
   /** Why who broke off was left. */
   readonly #reasons = new Map<string, string>()
@@ -44,7 +47,13 @@ export class DagReport {
   }
 
   asked(peer: string): void {
+    this.#unreached.delete(peer)
     if (!this.#answers.has(peer)) this.#answers.set(peer, 'nothing')
+  }
+
+  /** Somebody named it, and it could not be reached. */
+  unreached(peer: string): void {
+    if (!this.#answers.has(peer) && this.#unreached.size < LIMITS.dag.namedPeers) this.#unreached.add(peer)
   }
 
   said(peer: string, answer: Exclude<Answer, 'nothing'>, reason?: string): void {
@@ -57,7 +66,7 @@ export class DagReport {
     return [...this.#answers.keys()]
   }
 
-  /** `asked 6 peers, 2 said no, 4 did not answer in 3 s` */
+  /** `asked 6 peers, 2 said no, 4 did not answer in 3 s, 1 more was named and could not be reached` */
   toString(): string {
     const seconds = Math.round((this.#clock.now() - this.#since) / 100) / 10
     const counts = Object.entries(WORDS).map(([answer, text]) => {
@@ -65,15 +74,29 @@ export class DagReport {
       const when = answer === 'nothing' ? ` in ${seconds} s` : ''
       return count === 0 ? '' : `, ${count} ${text}${when}`
     })
-    return `asked ${peersText(this.#answers.size)}${counts.join('')}`
+    const more = this.#unreached.size
+    const gone = more === 0 ? '' : `, ${more} more ${more === 1 ? 'was' : 'were'} named and could not be reached`
+    return `asked ${peersText(this.#answers.size)}${counts.join('')}${gone}`
   }
 
   /** `12D3…3fXk9QpZ said no, 12D3…aTq8Ywbn broke off: a peer that sends too slowly` */
   get answers(): string {
-    const said = [...this.#answers].map(([peer, answer]) => {
+    return this.#words(() => true)
+  }
+
+  /** What those said who sent nothing, in a line; empty when there are none. */
+  get others(): string {
+    const words = this.#words(answer => answer !== 'some')
+    return words === '' ? '' : `over ${DAG_PROTOCOL}: ${words}`
+  }
+
+  #words(isMeant: (answer: Answer) => boolean): string {
+    const meant = [...this.#answers].filter(([, answer]) => isMeant(answer))
+    const said = meant.map(([peer, answer]) => {
       const reason = this.#reasons.get(peer)
       return `${shortPeer(peer)} ${WORDS[answer]}${reason === undefined ? '' : `: ${reason}`}`
     })
-    return firstFew(said, LIMITS.fetch.namedPeers)
+    const unreached = [...this.#unreached].map(peer => `${shortPeer(peer)} could not be reached`)
+    return firstFew([...said, ...unreached], LIMITS.fetch.namedPeers)
   }
 }

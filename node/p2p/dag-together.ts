@@ -1,4 +1,4 @@
-import type { Connection } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { toLink } from '../../protocol/cid.ts'
 import { AnswerReader } from '../../protocol/dag/answer-reader.ts'
@@ -123,21 +123,22 @@ class Together {
 
   /** Never throws. */
   async #ask(orders: readonly TogetherOrder[], onBlock: OnBlock): Promise<boolean> {
-    const { clock, log, peers } = this.#components
+    const { clock, log, peers, shown } = this.#components
     const [first] = orders
     if (first === undefined) return true
     const time = deadline(clock, LIMITS.dag.togetherMs, this.#options.signal)
     let io: FramedStream | undefined
     try {
-      io = new FramedStream(await this.#connection.newStream(DAG_PROTOCOL, { signal: time.signal }))
       for (const { watch } of orders) watch?.asked()
+      io = new FramedStream(await this.#open(time.signal))
       const request = { reach: 'all', root: first.root, wants: orders.map(({ root }) => toLink(root)) } as const
       const answer = new Answer(orders, new BlockOrder(request), onBlock)
-      const asked = clock.now()
+      const pace = { asked: clock.now(), bytes: 0, heldMs: 0 }
       await io.write(encodeDagRequest(request), time.signal)
       while (!answer.isOver) {
-        const bytes = await this.#next(io, answer.hasBegun ? undefined : asked, time.signal)
-        answer.take(bytes)
+        const { hasBegun } = answer
+        answer.take(await this.#next(io, { pace, hasBegun, signal: time.signal }))
+        if (answer.hasBegun && !hasBegun) shown.answered(this.#peer, clock.now() - pace.asked)
         if (this.#failure !== undefined) throw this.#failure.error
       }
       void io.end(AbortSignal.timeout(LIMITS.connections.closeMs)).catch(() => undefined)
@@ -153,24 +154,49 @@ class Together {
     }
   }
 
-  /** What comes next. Who says nothing at all costs an install no more than a second. */
-  async #next(io: FramedStream, asked: number | undefined, signal: AbortSignal): Promise<Uint8Array> {
-    const { clock, shown, tuning, throttle } = this.#components
-    const time = deadline(clock, asked === undefined ? LIMITS.dag.giveUpMs : tuning.hedgeMs, signal)
+  /** Who says nothing at all costs an install no more than a second. */
+  async #open(signal: AbortSignal): Promise<Stream> {
+    const { clock, shown, tuning } = this.#components
+    const time = deadline(clock, tuning.hedgeMs, signal)
     try {
-      const bytes = await io.chunk(time.signal)
-      if (bytes === undefined) throw new RegistryError('CANCELLED', 'the stream broke off')
-      if (asked !== undefined) shown.answered(this.#peer, clock.now() - asked)
-      const waitMs = throttle?.owe(bytes.length) ?? 0
-      if (waitMs > 0) await new Promise<void>(resolve => void clock.after(waitMs, resolve))
-      return bytes
+      return await this.#connection.newStream(DAG_PROTOCOL, { signal: time.signal })
     } catch (error) {
-      if (asked !== undefined && time.signal.aborted && !signal.aborted) shown.silent(this.#peer)
+      if (time.signal.aborted && !signal.aborted) shown.silent(this.#peer)
       throw error
     } finally {
       time.clear()
     }
   }
+
+  /** What comes next. Attack: a byte now and then. Nothing but whole frames is an answer, and bytes are to come at the least rate. */
+  async #next(io: FramedStream, { pace, hasBegun, signal }: Next): Promise<Uint8Array> {
+    const { clock, shown, tuning, throttle } = this.#components
+    const { giveUpMs, bytesPerSecond } = LIMITS.dag
+    const patienceMs = hasBegun ? giveUpMs : tuning.hedgeMs
+    const due = pace.asked + pace.heldMs + (pace.bytes / bytesPerSecond) * 1000 + patienceMs
+    const time = deadline(clock, Math.min(patienceMs, Math.max(0, due - clock.now())), signal)
+    try {
+      const bytes = await io.chunk(time.signal)
+      if (bytes === undefined) throw new RegistryError('CANCELLED', 'the stream broke off')
+      pace.bytes += bytes.length
+      const waitMs = throttle?.owe(bytes.length) ?? 0
+      pace.heldMs += waitMs
+      if (waitMs > 0) await new Promise<void>(resolve => void clock.after(waitMs, resolve))
+      return bytes
+    } catch (error) {
+      if (!hasBegun && time.signal.aborted && !signal.aborted) shown.silent(this.#peer)
+      throw error
+    } finally {
+      time.clear()
+    }
+  }
+}
+
+interface Next {
+  /** When it was asked, what has come since, and for how long it was held back. */
+  readonly pace: { readonly asked: number; bytes: number; heldMs: number }
+  readonly hasBegun: boolean
+  readonly signal: AbortSignal
 }
 
 type OnBlock = (cid: CID, bytes: Uint8Array, watch: FetchWatch | undefined) => void

@@ -35,8 +35,9 @@ export async function dial(
   for (let tries = 1; ; tries++) {
     const before = new Set(host.getConnections())
     const connection = await openConnection(host, address, signal)
-    const verdict = await host.services.hello.verdict(connection)
     const peer = connection.remotePeer.toString()
+    const verdict = await inTime(host.services.hello.verdict(connection), signal)
+    if (verdict === undefined) throw refusalError({ accepted: false, reason: 'silent' }, peer, tried.map(String))
     if (verdict.accepted) return peer
     // libp2p hands out a connection that it has already. It may have been the other side's, about to close; or what was
     // said on it was true before: who has become a guest or a member since then was refused as what it was.
@@ -44,6 +45,17 @@ export async function dial(
     if (!isOlder || tries >= LIMITS.connections.helloTries) throw refusalError(verdict, peer, tried.map(String))
     await untilClosed(connection, signal)
   }
+}
+
+/** Whoever is not waited for any longer may introduce himself later still. */
+async function inTime(verdict: Promise<HelloVerdict>, signal: AbortSignal): Promise<HelloVerdict | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  const onAbort = (): void => resolve(undefined)
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  const settled = await Promise.race([verdict, promise])
+  signal.removeEventListener('abort', onAbort)
+  return settled
 }
 
 /** Until it is closed libp2p would hand it out again. */

@@ -5,6 +5,7 @@ import type { SwarmComponents, SwarmTuning } from './components.ts'
 import { dial } from './dial.ts'
 import { Dialer } from './dialer.ts'
 import type { Host } from './libp2p.ts'
+import { hasSpoken } from './meter.ts'
 import type { Peers } from './peers.ts'
 import { Rejoiner } from './rejoin.ts'
 import type { RememberedPeers } from './remembered.ts'
@@ -40,6 +41,6 @@ export function diallingOf(
     isConnected,
     dial: async ({ address }, signal) => await dialled(address, signal)
   })
-  const company = new Company({ clock, isAlone: () => count() === 0, dialling: [dialer, rejoiner] })
+  const company = new Company({ clock, hasSpoken, isAlone: () => count() === 0, dialling: [dialer, rejoiner] })
   return { dialer, rejoiner, company }
 }

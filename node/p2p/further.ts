@@ -14,8 +14,8 @@ import type { ContentRouting } from './routing.ts'
 
 /** Finds and reaches peers that are not here. Nothing of it throws, and each of it ends. */
 export interface Further {
-  /** Asks the DHT who has a root, and connects to some of them. */
-  find(root: ContentId, signal: AbortSignal): Promise<readonly string[]>
+  /** Asks the DHT who has a root, and connects to some of them, to each as soon as it is named; told of each that is here. */
+  find(root: ContentId, signal: AbortSignal, onHere?: (peer: string) => void): Promise<readonly string[]>
   /** Connects to a peer that somebody has named. */
   reach(peer: NamedPeer, signal: AbortSignal): Promise<void>
   /** Connects to a peer that was here before, where it was; resolves to whether it is here. */
@@ -62,11 +62,18 @@ export function furtherPeers(components: FurtherComponents): Further {
     return !needsDns(address) && ip !== undefined && !(internet && isPrivateIp(ip))
   }
   return {
-    find: async (root, signal) => {
+    find: async (root, signal, onHere) => {
       // With nobody there is no DHT either, and to wait for one would only make a person wait.
       if (peers.all().length === 0) return []
-      const found = await routing.findProviders(toLink(root), signal)
-      await Promise.all(found.slice(0, LIMITS.dag.namedDials).map(async peer => await reach(peer, [], { signal })))
+      const dials: Promise<void>[] = []
+      const bring = async (peer: string): Promise<void> => {
+        await reach(peer, [], { signal })
+        if (peers.connection(peer) !== undefined) onHere?.(peer)
+      }
+      const found = await routing.findProviders(toLink(root), signal, peer => {
+        if (dials.length < LIMITS.dag.namedDials) dials.push(bring(peer))
+      })
+      await Promise.all(dials)
       return found
     },
     reach: async ({ id, addresses }, signal) => {

@@ -5,6 +5,7 @@ import type { HasComponents } from './address.ts'
 import { endWhenSilent } from './alive.ts'
 import type { Heard } from './alive.ts'
 import type { Bans } from './bans.ts'
+import type { Reached } from './company.ts'
 import type { Clock, SwarmTuning } from './components.ts'
 import type { RawConnection, SocketMeter } from './meter.ts'
 
@@ -14,7 +15,7 @@ export interface GaterComponents {
   readonly clock: Clock
   readonly tuning: SwarmTuning
   /** A socket that was dialled from here is open, before anything was said on it. */
-  readonly onReached: (socket: RawConnection) => void
+  readonly onReached: (socket: Reached) => void
   readonly allowPeers: ReadonlySet<string>
   /** Host names that the operator wrote into the configuration. */
   readonly allowHosts: ReadonlySet<string>

@@ -91,6 +91,11 @@ export class SocketMeter {
   }
 }
 
+/** Whether the other side has said anything yet; true where that cannot be seen. */
+export function hasSpoken(connection: RawConnection): boolean {
+  return socketOf(connection)?.bytesRead !== 0
+}
+
 /**
  * libp2p's TCP connection keeps its `net.Socket` in a field that its types do not name, and the WebSocket that was accepted
  * one of `ws`, which keeps it one deeper. A WebSocket that was dialled shows none. relay.ts leaves its count in the same field.

@@ -2,6 +2,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { messageOf } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { shortPeer } from '../../protocol/peer-text.ts'
 import { ipOf, isPrivateIp, needsDns } from './address.ts'
 import type { Clock, Log } from './components.ts'
 import { deadline } from './deadline.ts'
@@ -34,9 +35,13 @@ export class Rejoiner {
   readonly #neighbours = new Map<string, readonly Multiaddr[]>()
   readonly #pauses = new Map<string, Pause>()
   readonly #abort = new AbortController()
+  /** What is under way, by peer; it never fails. */
+  readonly #dials = new Map<string, Promise<void>>()
   #cancel: () => void = () => {}
-  #round: Promise<void> | undefined
   #isStarted = false
+  #failed = 0
+  /** Somebody was found who is dialled in a moment. */
+  #isSoon = false
 
   constructor(components: RejoinComponents) {
     this.#components = components
@@ -51,7 +56,7 @@ export class Rejoiner {
     this.#isStarted = false
     this.#abort.abort()
     this.#cancel()
-    await this.#round
+    await Promise.all(this.#dials.values())
   }
 
   /** Somebody on the local network says where it is. Attack: whoever sends such a packet chooses what is dialled. */
@@ -64,31 +69,49 @@ export class Rejoiner {
       const oldest = this.#neighbours.keys().next().value
       if (oldest !== undefined) this.#neighbours.delete(oldest)
     }
-    if (isNew && this.#isStarted && this.#round === undefined) this.#next(LIMITS.reach.remembered.afterMs)
+    if (!isNew || !this.#isStarted || this.#isSoon) return
+    this.#isSoon = true
+    this.#next(LIMITS.reach.remembered.afterMs)
   }
 
-  /** The same without waiting for the next time, and whoever did not answer is not left alone. */
+  /** How many dials have failed. */
+  get failed(): number {
+    return this.#failed
+  }
+
+  /** Who does not answer just now. */
+  troubles(): readonly string[] {
+    return [...this.#dials.keys()].map(
+      peer => `${shortPeer(peer)}, known from before, is dialled, and has not answered yet`
+    )
+  }
+
+  /**
+   * The same without waiting for the next time, and whoever did not answer is not left alone. What is under way is not begun
+   * again; resolves when all of it is over.
+   */
   async dialNow(): Promise<void> {
-    if (this.#isStarted) await (this.#round ?? this.#begin({ isUrgent: true }))
+    if (this.#isStarted) await this.#dialSome({ isUrgent: true })
   }
 
   #next(ms: number): void {
     this.#cancel()
-    this.#cancel = this.#components.clock.after(ms, () => void this.#begin())
-  }
-
-  #begin({ isUrgent = false } = {}): Promise<void> {
-    this.#cancel()
-    this.#round = this.#dialSome(isUrgent).then(() => {
-      this.#round = undefined
-      if (this.#isStarted) this.#next(LIMITS.reach.remembered.everyMs)
+    this.#cancel = this.#components.clock.after(ms, () => {
+      this.#isSoon = false
+      this.#next(LIMITS.reach.remembered.everyMs)
+      void this.#dialSome()
     })
-    return this.#round
   }
 
-  async #dialSome(isUrgent: boolean): Promise<void> {
-    const due = this.#candidates(isUrgent)
-    await Promise.all(due.map(async ([id, addresses]) => await this.#dial(id, addresses)))
+  async #dialSome({ isUrgent = false } = {}): Promise<void> {
+    for (const [id, addresses] of this.#candidates(isUrgent)) {
+      const dial = this.#dial(id, addresses).finally(() => {
+        this.#dials.delete(id)
+        if (this.#pauses.has(id)) this.#failed += 1
+      })
+      this.#dials.set(id, dial)
+    }
+    await Promise.all(this.#dials.values())
   }
 
   #candidates(isUrgent: boolean): readonly Candidate[] {
@@ -98,13 +121,17 @@ export class Rejoiner {
     const known = peers() < fewPeers ? remembered.all() : []
     const before = known.map(({ id, addresses }): Candidate => [id, addresses.map(text => multiaddr(text))])
     const isDue = ([id]: Candidate): boolean =>
-      !isConnected(id) && (isUrgent || (this.#pauses.get(id)?.until ?? 0) <= clock.now())
+      !isConnected(id) && !this.#dials.has(id) && (isUrgent || (this.#pauses.get(id)?.until ?? 0) <= clock.now())
     // Attack: packets that announce ever new neighbours. Every other place is kept for those that were here before.
-    const inTurn = alternating(near.filter(isDue), before.filter(isDue))
+    // Whoever cannot wait asks again soon: those first who were not just asked in vain.
+    const failures = ([id]: Candidate): number => (isUrgent ? (this.#pauses.get(id)?.failures ?? 0) : 0)
+    const due = (these: readonly Candidate[]): readonly Candidate[] =>
+      these.filter(isDue).toSorted((a, b) => failures(a) - failures(b))
+    const inTurn = alternating(due(near), due(before))
     // One that is known in both ways is in the map once, with the addresses of both.
     const byId = new Map<string, readonly Multiaddr[]>()
     for (const [id, addresses] of inTurn) byId.set(id, [...(byId.get(id) ?? []), ...addresses])
-    return [...byId].slice(0, LIMITS.reach.remembered.dialsAtOnce)
+    return [...byId].slice(0, Math.max(0, LIMITS.reach.remembered.dialsAtOnce - this.#dials.size))
   }
 
   async #dial(id: string, addresses: readonly Multiaddr[]): Promise<void> {

@@ -110,13 +110,17 @@ export class ContentRouting {
     return letGo
   }
 
-  /** Peers that say they have the content, as many as come within the deadline. */
-  async findProviders(cid: CID, signal: AbortSignal): Promise<readonly string[]> {
+  /** Peers that say they have the content, as many as come within the deadline; told of each when it is named. */
+  async findProviders(cid: CID, signal: AbortSignal, onFound?: (peer: string) => void): Promise<readonly string[]> {
     const found = new Set<string>()
     const time = deadline(this.#clock, LIMITS.dht.lookupMs, signal)
     try {
       for await (const { id } of this.#host.contentRouting.findProviders(cid, { signal: time.signal })) {
-        if (!id.equals(this.#host.peerId)) found.add(id.toString())
+        const peer = id.toString()
+        if (!id.equals(this.#host.peerId) && !found.has(peer)) {
+          found.add(peer)
+          onFound?.(peer)
+        }
         if (found.size >= LIMITS.fetch.providers) break
       }
     } catch (error) {

@@ -31,6 +31,7 @@ export class Trail {
   #flushedAt: number | undefined
   #lookupMs: number | undefined
   #received = 0
+  #said: readonly string[] = []
   readonly #arrived = Promise.withResolvers<void>()
 
   constructor(init: TrailInit) {
@@ -46,6 +47,11 @@ export class Trail {
   /** The DHT was asked who has it. */
   lookedUp(ms: number): void {
     this.#lookupMs = (this.#lookupMs ?? 0) + ms
+  }
+
+  /** What those said who were asked and sent nothing; the last word holds. */
+  said(line: string): void {
+    this.#said = line === '' ? [] : [line]
   }
 
   /** A block came that was missing, verified. */
@@ -85,8 +91,8 @@ export class Trail {
     return [...this.#sources.values()].toSorted((a, b) => b.bytes - a.bytes)
   }
 
-  /** @param failed the code of what it ended with */
-  record(failed: string | null): TraceRecord {
+  /** @param failed the code of what it ended with; with all that was tried */
+  record(failed: string | null, tried: readonly string[] = this.#said): TraceRecord {
     const [start, asked, first, stored, flushed] = [
       this.#started,
       this.#askedAt,
@@ -99,6 +105,7 @@ export class Trail {
       time: this.#init.now(),
       failed,
       sources: this.sources,
+      tried,
       times: {
         ...NO_TIMES,
         resolve: this.#init.resolveMs ?? null,

@@ -52,7 +52,8 @@ test('when no way leads to a content, the message names each of them, who was as
     expect(tried).toMatch(new RegExp(`^${url} said 404`, 'm'))
     expect(error.next).toContain('ggen-node connect')
     // It was asked and nothing came: what is remembered of it says so.
-    expect(trail.record(error.code)).toMatchObject({
+    expect(trail.record(error.code, error.tried)).toMatchObject({
+      tried: error.tried,
       failed: 'CONTENT_UNAVAILABLE',
       sources: [],
       times: { flush: null }

@@ -13,10 +13,12 @@ import { concatBytes } from '../../protocol/bytes.ts'
 import { contentCarHeader, contentCarPrefix } from '../../protocol/content-car.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { VerifiedBlocks } from '../../storage/verified-blocks.ts'
-import { fetchContent, memoryNode, store } from '../support/dag-peer.ts'
+import { fetchContent, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
+import type { Said } from '../support/dag-peer.ts'
 import { freePort } from '../support/free-port.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
+import { stopRawPeers } from '../support/raw-peer.ts'
 import { registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
@@ -24,6 +26,7 @@ import { VirtualTime } from '../support/virtual-time.ts'
 const closers: (() => void)[] = []
 
 afterEach(async () => {
+  await stopRawPeers()
   await stopNodes()
   for (const close of closers.splice(0)) close()
 })
@@ -39,7 +42,7 @@ function file(): MadeDag {
   return { root: rootOf(blocks.folder({ 'one.bin': blocks.file(randomBytes(3 * MiB), MiB) })), blocks, size: 3 * MiB }
 }
 
-/** A way to a node on which the first connection is open and silent, until it is told to cut it. */
+/** A way to a node on which the first connection hears a word of it, and then nothing, until it is told to cut it. */
 async function stallingWay(node: TestNode): Promise<{ address: string; taken: Promise<void>; cut: () => void }> {
   const [, port = '', peer = ''] = /tcp\/([0-9]+)\/p2p\/(.+)$/.exec(node.address()) ?? []
   const taken = Promise.withResolvers<void>()
@@ -47,11 +50,12 @@ async function stallingWay(node: TestNode): Promise<{ address: string; taken: Pr
   const server = createServer(socket => {
     sockets.push(socket)
     socket.on('error', () => {})
-    taken.resolve()
-    if (sockets.length === 1) return
+    const isFirst = sockets.length === 1
     const on = connect(Number(port), '127.0.0.1').on('error', () => socket.destroy())
     sockets.push(on)
-    socket.pipe(on).pipe(socket)
+    if (!isFirst) return void socket.pipe(on).pipe(socket)
+    socket.once('data', bytes => on.write(bytes))
+    on.once('data', bytes => socket.write(bytes, () => taken.resolve()))
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   closers.push(() => {
@@ -115,6 +119,16 @@ describe('a fetch that begins while nobody is here', () => {
 describe('a fetch that has gateways, and begins while nobody is here', () => {
   type Handler = (cid: string, isArchive: boolean) => Uint8Array | undefined
 
+  /** Answers with the first block, or with an archive that has no more than that. */
+  function archiveOf({ blocks }: MadeDag): Handler {
+    return (cid, isArchive) => {
+      const bytes = blocks.map.get(cid)?.bytes ?? new Uint8Array()
+      if (!isArchive) return bytes
+      const link = CID.parse(cid)
+      return concatBytes([contentCarHeader(link), contentCarPrefix(link, bytes.length), bytes])
+    }
+  }
+
   /** A gateway, and a fetch that knows it and the peers of a node. */
   async function fetchBeside(me: TestNode, { root, size }: MadeDag, handler: Handler): Promise<unknown> {
     const server = createHttpServer(({ url = '' }, response) => {
@@ -140,7 +154,7 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     return await fetchStored({ local, remote }, { registry, root, size }, AbortSignal.timeout(120_000))
   }
 
-  test('asks them while somebody takes the connection and says nothing', async () => {
+  test('asks them while somebody takes the connection and says no more than a word', async () => {
     const dag = file()
     const { address, taken } = await stallingWay(await memoryNode({ registries }))
     const me = await memoryNode({ registries, config: { bootstrap: [address], tuning: { redialMs: 600_000 } } })
@@ -148,10 +162,7 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     const asked = Promise.withResolvers<'gateway'>()
     const fetching = fetchBeside(me, dag, (cid, isArchive) => {
       asked.resolve('gateway')
-      const bytes = dag.blocks.map.get(cid)?.bytes ?? new Uint8Array()
-      if (!isArchive) return bytes
-      const link = CID.parse(cid)
-      return concatBytes([contentCarHeader(link), contentCarPrefix(link, bytes.length), bytes])
+      return archiveOf(dag)(cid, isArchive)
     })
     fetching.catch(() => undefined)
     // The way lets the second connection through.
@@ -159,6 +170,20 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     expect(await Promise.race([asked.promise, here])).toBe('gateway')
     await fetching
     for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+  })
+
+  test.each<readonly [string, () => readonly Said[]]>([
+    ['never has room', () => [{ type: 'busy', peers: [] }]],
+    ['says nothing', () => ['silence']]
+  ])('asks them beside the only one who is here and %s', async (_, answer) => {
+    const dag = file()
+    const me = await memoryNode({ registries })
+    const { asked } = await madeUpPeer(me, registry, answer)
+    await fetchBeside(me, dag, archiveOf(dag))
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+    // He is asked again after half a second, a second, two seconds.
+    expect(asked.length).toBeGreaterThan(0)
+    expect(asked.length).toBeLessThan(10)
   })
 
   test('waits on for the dial that is under way when they have nothing', async () => {
@@ -175,11 +200,12 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
 })
 
 describe('whoever is alone', () => {
-  /** A socket, and what closes it. */
-  function socket() {
+  /** A socket on which somebody has spoken, or not, and what closes it. */
+  function socket({ hasSpoken = true, remoteAddr = 'somewhere' } = {}) {
     const closed: (() => void)[] = []
+    const addEventListener = (_: 'close', listener: () => void): void => void closed.push(listener)
     return {
-      reached: { addEventListener: (_: 'close', listener: () => void) => void closed.push(listener) },
+      reached: { hasSpoken, remoteAddr, addEventListener },
       close: () => closed.splice(0).forEach(listener => listener())
     }
   }
@@ -187,15 +213,20 @@ describe('whoever is alone', () => {
   function lonely(onDial: (company: Company, time: VirtualTime) => Promise<void>) {
     const time = new VirtualTime()
     const dialled: number[] = []
-    let isHere = false
+    let [isHere, failed] = [false, 0]
     const seeker: Company = new Company({
       clock: time,
       isAlone: () => !isHere,
+      hasSpoken: each => 'hasSpoken' in each && each.hasSpoken === true,
       dialling: [
         {
+          get failed() {
+            return failed
+          },
           dialNow: async () => {
             dialled.push(time.now())
             await onDial(seeker, time)
+            failed += 1
           }
         }
       ]
@@ -234,16 +265,18 @@ describe('whoever is alone', () => {
   const SECOND = 1_000
 
   /** What is done with a connection, from the first byte to the last. */
-  const takesFor = (ms: number) => async (seeker: Company, time: VirtualTime) => {
-    const { reached, close } = socket()
-    const over = Promise.withResolvers<void>()
-    seeker.onReached(reached)
-    time.after(ms, () => {
-      close()
-      over.resolve()
-    })
-    await over.promise
-  }
+  const takesFor =
+    (ms: number, hasSpoken = true) =>
+    async (seeker: Company, time: VirtualTime) => {
+      const { reached, close } = socket({ hasSpoken })
+      const over = Promise.withResolvers<void>()
+      seeker.onReached(reached)
+      time.after(ms, () => {
+        close()
+        over.resolve()
+      })
+      await over.promise
+    }
   const closesAtOnce = async (seeker: Company): Promise<void> => {
     const { reached, close } = socket()
     seeker.onReached(reached)
@@ -281,9 +314,11 @@ describe('whoever is alone', () => {
       company => closesAtOnce(company).then(() => new Promise(() => {})),
       SECOND
     ],
-    ['one that is silent for 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
-    ['one that closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
-    ['one that is silent for ever', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
+    ['one that says no word for 5 s each time', takesFor(5 * SECOND, false), SECOND],
+    ['one that never says a word', takesFor(Number.MAX_SAFE_INTEGER, false), SECOND],
+    ['one that speaks, and closes after 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
+    ['one that speaks, and closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
+    ['one that speaks, and never to the end', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
   ])('pays for %s once, not for each package of an install', async (_, onDial, mostMs) => {
     expect(await install(lonely(onDial))).toBeLessThanOrEqual(mostMs)
   })

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { Clock } from '../../node/p2p/components.ts'
 import type { TogetherOrder } from '../../node/p2p/dag-together.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
+import { DAG_PROTOCOL, encodeAnswerFrame } from '../../protocol/dag/messages.ts'
 import type { AnswerFrame, DagRequest } from '../../protocol/dag/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { honest, madeUpPeer, memoryNode, store } from '../support/dag-peer.ts'
@@ -10,7 +12,7 @@ import type { Said } from '../support/dag-peer.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
 import { stopRawPeers } from '../support/raw-peer.ts'
-import { registryNamed, stopNodes } from '../support/swarm-node.ts'
+import { realClock, registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
 
 afterEach(async () => {
@@ -22,6 +24,7 @@ const registry: RegistryId = registryNamed('acme')
 const registries = [registry]
 /** A machine that has much to do is no peer that says nothing. */
 const patient = { tuning: { hedgeMs: 10_000 } }
+const LOOK_MS = 400
 const LICENSE = randomBytes(900)
 
 /** Small contents in one store of blocks; all of them have a file in common. */
@@ -97,6 +100,36 @@ describe('small contents', () => {
     expect((await fetch(me, all)).size).toBe(0)
     expect((await fetch(me, all)).size).toBe(0)
     expect(asked).toHaveLength(1)
+  })
+
+  test('are not waited for at somebody who sends a byte now and then', async () => {
+    const { blocks, all } = contents(4)
+    const [first] = all
+    const drops = [...encodeAnswerFrame({ type: 'block', bytes: blocks.bytes(CID.parse(first?.root ?? '')) })]
+    const waits: number[] = []
+    let drip: (() => void) | undefined
+    // As soon as the next byte is waited for, it is sent.
+    const after: Clock['after'] = (ms, task) => {
+      if (drip !== undefined && ms <= LOOK_MS) {
+        waits.push(ms)
+        realClock.after(ms / 4, drip)
+      }
+      return realClock.after(ms, task)
+    }
+    const clock: Clock = { ...realClock, after }
+    const me = await memoryNode({ registries, clock, config: { tuning: { hedgeMs: LOOK_MS } } })
+    const { host } = await madeUpPeer(me, registry, () => ['silence'])
+    await host.unhandle(DAG_PROTOCOL)
+    await host.handle(DAG_PROTOCOL, stream => {
+      drip = () => {
+        const [next] = drops.splice(0, 1)
+        if (next !== undefined && stream.status === 'open') stream.send(Uint8Array.of(next))
+      }
+    })
+    expect((await fetch(me, all)).size).toBe(0)
+    // The time that is left gets less with each of them.
+    expect(waits.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(LOOK_MS * 10)
+    expect(drops.length).toBeGreaterThan(0)
   })
 
   test('that are more than they declare are given up, and nobody is struck', async () => {

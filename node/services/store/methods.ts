@@ -83,6 +83,8 @@ export interface TracedContent {
   /** Most bytes first. */
   readonly sources: readonly TraceSource[]
   readonly times: TraceTimes
+  /** Who else was asked, and what they said; where it failed, all that was tried. */
+  readonly tried: readonly string[]
 }
 
 /** The calls about the block stores. */
