@@ -84,6 +84,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     requestStop: () => init.onStopRequest?.()
   }
   for (const { id } of core.registries.all) await parts.follow(id)
+  await services.keeper.tidyLeft()
   opening.defer(() => services.keeper.stop())
   opening.defer(scrubInTime(core, { facts: scrub, blocks: new BlockScrub(parts) }, init.network))
   opening.defer(() => services.documents.close())

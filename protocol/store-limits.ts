@@ -39,7 +39,9 @@ export const STORE_LIMITS = Object.freeze({
     scrubEveryMs: 24 * 60 * MINUTE,
     /** how often it is looked whether that time has come */
     scrubLookMs: 60 * MINUTE,
-    scrubRecordBytes: 4 * KiB
+    scrubRecordBytes: 4 * KiB,
+    /** facts that are to name one content and are not written: of more, the content stays whatever becomes of them */
+    unsaidBy: 64
   }),
   segments: Object.freeze({
     /** a block up to this size lives in a file with others; a larger one has a file of its own */
