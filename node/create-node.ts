@@ -83,8 +83,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
-  for (const { id } of core.registries.all) await parts.follow(id)
-  await services.keeper.tidyLeft()
+  await followAll(parts)
   opening.defer(() => services.keeper.stop())
   opening.defer(scrubInTime(core, { facts: scrub, blocks: new BlockScrub(parts) }, init.network))
   opening.defer(() => services.documents.close())
@@ -119,6 +118,12 @@ function startMirroring({ mirrors, observing, registries }: NodeParts): () => Pr
     await observing.stop()
     await mirrors.stop()
   }
+}
+
+/** All that was followed when the last process ended; what it had brought for facts that are not there goes. */
+async function followAll(parts: NodeParts): Promise<void> {
+  for (const { id } of parts.registries.all) await parts.follow(id)
+  await parts.keeper.tidyLeft()
 }
 
 /** Makes store, gate and network ready for one registry. */

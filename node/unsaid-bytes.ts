@@ -25,12 +25,12 @@ export async function unsaidBytes(
   { unsaid, disk, keeper }: UnsaidComponents,
   { space, root, by, signal }: UnsaidOrder
 ): Promise<UnsaidBytes> {
-  const { said, failed } = await unsaid.keep(space, root, by)
+  const kept = await unsaid.keep(space, root, by)
   return {
     // What is left of it tells nobody anything wrong: the next who looks finds that it was said.
-    said: () => said().catch((error: unknown) => disk.note(error)),
+    said: () => kept.said().catch((error: unknown) => disk.note(error)),
     failed: async error => {
-      failed()
+      kept.failed()
       await keeper.giveBack(error, space, signal)
     }
   }
