@@ -54,7 +54,10 @@ export async function repairSpace(
   space: Space,
   { signal, onBlock, onProgress = () => {} }: Repairing
 ): Promise<Repaired> {
-  const broken = await brokenRoots(verifiedStoreOf(space), { signal, onBlock })
+  const { takedowns } = components.spaces
+  // Of what an operator withholds nothing is expected to be here.
+  const found = await brokenRoots(verifiedStoreOf(space), { signal, onBlock })
+  const broken = found.filter(root => !takedowns.isTakenDown(root))
   if (broken.length === 0) return { broken: 0, repaired: 0, unrepaired: [] }
   const known = await locate(components, space, new Set(broken))
   const unrepaired: UnrepairedRoot[] = []
@@ -104,8 +107,11 @@ async function repairHeld(
 ): Promise<string | undefined> {
   const { swarms, mirror, log } = components
   // Whatever becomes of it: nobody is told meanwhile that all of it is here.
+  if (found === undefined) {
+    await space.forgetKept(root)
+    return 'no registry that is followed here names it'
+  }
   await space.lostKept(root)
-  if (found === undefined) return 'no registry that is followed here names it'
   const wanted = { registry: found.registry, root, size: found.size }
   mirror.forget(space.name, root)
   if (swarms.of(found.registry) === undefined) return 'no node is running'
@@ -119,6 +125,33 @@ async function repairHeld(
     log.warn({ root, error }, 'damaged content could not be fetched again')
     mirror.want(wanted)
     return messageOf(error)
+  }
+}
+
+/** What was lost in a space and is named by a registry is asked for again, by itself and whenever a peer comes. */
+export async function wantLost(
+  { swarms, mirror }: Pick<RepairComponents, 'swarms' | 'mirror'>,
+  space: Space,
+  named: ReadonlyMap<ContentId, Located>
+): Promise<void> {
+  for (const [root, found] of named) {
+    if (swarms.of(found.registry) === undefined) continue
+    mirror.forget(space.name, root)
+    mirror.want({ ...found, root })
+  }
+}
+
+/** The same when a node starts, of all that was lost before and did not come again. */
+export async function wantAllLost(
+  components: Pick<RepairComponents, 'registries' | 'spaces' | 'view' | 'swarms' | 'mirror'>
+): Promise<void> {
+  for (const space of components.spaces.all) {
+    const lost = new Set<ContentId>()
+    const { takedowns } = components.spaces
+    for await (const { root, whole } of space.keptEntries()) {
+      if (!whole && !takedowns.isTakenDown(root)) lost.add(root)
+    }
+    if (lost.size > 0) await wantLost(components, space, await locate(components, space, lost))
   }
 }
 
