@@ -1,7 +1,9 @@
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { PackageName } from '../protocol/package-name.ts'
 import { shortPeer } from '../protocol/peer-text.ts'
+import type { Version } from '../protocol/version.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { fetchInto } from './content.ts'
 import type { FetchComponents } from './content.ts'
@@ -73,7 +75,10 @@ export async function repairSpace(
     const repairing = repairOne(components, space, { root, found: known.get(root), signal, trail }).finally(end)
     const reason = await tellingOf(repairing, tell)
     if (reason === undefined) repaired += 1
-    else if (unrepaired.length < LIMITS.store.named) unrepaired.push({ root, reason })
+    else if (unrepaired.length < LIMITS.store.named) {
+      const { registry = null, name = null, version = null } = known.get(root) ?? {}
+      unrepaired.push({ root, registry, name, version, reason })
+    }
   }
   return { broken: broken.length, repaired, unrepaired }
 }
@@ -81,6 +86,8 @@ export async function repairSpace(
 interface Located {
   readonly registry: RegistryId
   readonly size: number
+  readonly name: PackageName
+  readonly version: Version
 }
 
 interface Lost {
@@ -163,9 +170,11 @@ export async function locate(
 ): Promise<ReadonlyMap<ContentId, Located>> {
   const found = new Map<ContentId, Located>()
   for (const registry of registries.ids.filter(id => spaces.of(id).name === space.name)) {
-    for await (const { versions } of view.packages(registry)) {
-      for (const { root, size } of versions.flatMap(({ contents }) => contents)) {
-        if (roots.has(root) && !found.has(root)) found.set(root, { registry, size })
+    for await (const { name, versions } of view.packages(registry)) {
+      for (const { version, contents } of versions) {
+        for (const { root, size } of contents) {
+          if (roots.has(root) && !found.has(root)) found.set(root, { registry, size, name, version })
+        }
       }
     }
   }

@@ -90,6 +90,8 @@ export const STORE_LIMITS = Object.freeze({
     baseEntries: 1_000_000,
     /** contents whose last failure is remembered */
     failures: 1_024,
+    /** of what was tried for it, so many lines */
+    tried: 16,
     /** peers that were seen to leave: what the DHT still says of them counts for nothing */
     gone: 1_024,
     /** contents that a report names */

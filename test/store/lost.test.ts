@@ -106,7 +106,12 @@ test('store verify asks again for what was lost before, and names it while nobod
   await damage(root)
   await a.stop()
   const verify = async () => (await b.call('storeVerify', {})).spaces[0]
-  expect(await verify()).toMatchObject({ damaged: 1, broken: 1, repaired: 0, unrepaired: [{ root }] })
+  expect(await verify()).toMatchObject({
+    damaged: 1,
+    broken: 1,
+    repaired: 0,
+    unrepaired: [{ root, name: 'ggen/lost-before' }]
+  })
   expect(await verify()).toMatchObject({ damaged: 0, broken: 1, repaired: 0, unrepaired: [{ root }] })
   a = await runningNode({ home: a.home })
   await b.call('connect', { address: a.address })
