@@ -41,7 +41,9 @@ export const STORE_LIMITS = Object.freeze({
     scrubLookMs: 60 * MINUTE,
     scrubRecordBytes: 4 * KiB,
     /** facts that are to name one content and are not written: of more, the content stays whatever becomes of them */
-    unsaidBy: 64
+    unsaidBy: 64,
+    /** room that is made for a secret before it is: no token is as large */
+    secretFileBytes: 16 * KiB
   }),
   segments: Object.freeze({
     /** a block up to this size lives in a file with others; a larger one has a file of its own */
