@@ -117,7 +117,7 @@ async function publish({ dir, what }: LockPlace, name: string, record: LockRecor
     if (!isDiskFull(cause)) throw toWriteError(cause, `the lock of ${what}`)
     throw new RegistryError('DISK_FULL', `no space is left to open ${what}`, {
       cause,
-      next: 'free some space on this disk: not even the reserve of the data directory is left'
+      next: 'free some space on this disk, and run it again'
     })
   } finally {
     await rm(temporary, { force: true })
