@@ -2,18 +2,21 @@ import { hash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { toLink, parseContentId } from '../protocol/cid.ts'
-import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import type { ContentId } from '../protocol/cid.ts'
 import type { AuthorityComponents } from './authority.ts'
-import type { BlockKeeper } from './block-keeper.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { Gate } from './services/admit.ts'
 import type { AttesterComponents } from './services/attest/attester.ts'
 import { AttestationReader } from './services/attest/reader.ts'
 import type { Author } from './services/author.ts'
 import type { Registries } from './registries.ts'
+import type { Naming } from '../storage/unsaid-records.ts'
+import type { UnsaidBytes } from './services/unsaid.ts'
 import type { Spaces } from './spaces.ts'
+import { unsaidBytes } from './unsaid-bytes.ts'
+import type { UnsaidComponents } from './unsaid-bytes.ts'
 
-export interface AttestingInit {
+export interface AttestingInit extends UnsaidComponents {
   readonly gate: Gate
   readonly author: Author
   readonly authority: Pick<AuthorityComponents, 'statementSigner'>
@@ -22,7 +25,6 @@ export interface AttestingInit {
   readonly registries: Registries
   readonly spaces: Spaces
   readonly disk: DiskGuard
-  readonly keeper: Pick<BlockKeeper, 'tidyAfter'>
 }
 
 /** Saying something of releases, and reading what others say. */
@@ -41,7 +43,7 @@ export function composeAttesting(init: AttestingInit): Attesting {
       now,
       signer: authority.statementSigner,
       isPrivate: registry => gate.state(registry)?.authority?.genesis.visibility === 'private',
-      store: (registry, bytes) => storePredicate(init, registry, bytes)
+      store: (naming, bytes) => storePredicate(init, naming, bytes)
     },
     attestations: new AttestationReader({
       gate,
@@ -60,13 +62,14 @@ const SHA2_256 = 0x12
 
 /** Bytes before references: the block is durable, and kept, before any fact names it. */
 async function storePredicate(
-  { spaces, disk, keeper }: Pick<AttestingInit, 'spaces' | 'disk' | 'keeper'>,
-  registry: RegistryId,
+  init: Pick<AttestingInit, 'spaces' | 'disk' | keyof UnsaidComponents>,
+  by: Naming,
   bytes: Uint8Array
-): Promise<ContentId> {
+): Promise<UnsaidBytes & { readonly cid: ContentId }> {
+  const { spaces, disk, keeper } = init
   disk.assertWritable()
-  const space = spaces.of(registry)
-  const { blocks, markKept, inUse } = space
+  const space = spaces.of(by.registry)
+  const { blocks, inUse } = space
   const link = CID.createV1(RAW, createDigest(SHA2_256, hash('sha256', bytes, 'buffer')))
   const cid = parseContentId(link.toString())
   const write = inUse.write()
@@ -74,15 +77,15 @@ async function storePredicate(
     write.add(link)
     await blocks.put(link, bytes)
     await blocks.flush([link])
-    await markKept(cid, { pinned: true })
+    const unsaid = await unsaidBytes(init, { space, root: cid, by })
     inUse.wanted(cid)
+    return { cid, ...unsaid }
   } catch (error) {
     disk.note(error)
     write.end()
-    await keeper.tidyAfter(error, space)
+    await keeper.giveBack(error, space)
     throw error
   } finally {
     write.end()
   }
-  return cid
 }

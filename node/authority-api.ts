@@ -3,7 +3,7 @@ import { parseFactId } from '../protocol/cid.ts'
 import type { FactId } from '../protocol/cid.ts'
 import { isPrincipal } from '../protocol/did.ts'
 import type { Principal } from '../protocol/did.ts'
-import { RegistryError } from '../protocol/errors.ts'
+import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { parseSemver } from '../protocol/version.ts'
 import { ownReference, ownReferenceIn } from './meant.ts'
 import type { NodeParts } from './parts.ts'
@@ -161,7 +161,17 @@ export async function filing(
   if (out !== undefined) await authority.files.assertFree(out)
   const bundle = await sign()
   if (out === undefined || bundle === undefined) return { file: null }
-  await authority.files.replace(out, await bundleOf(authority, bundle))
+  try {
+    await authority.files.replace(out, await bundleOf(authority, bundle))
+  } catch (cause) {
+    if (!isRegistryError(cause)) throw cause
+    const { code, message } = cause
+    // Whoever is told of a failure and no more signs a second time.
+    throw new RegistryError(code, `what was signed is in the registry here, and not in the file: ${message}`, {
+      cause,
+      next: 'nothing need be signed again: whoever follows the registry gets it from this node'
+    })
+  }
   return { file: out }
 }
 

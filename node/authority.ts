@@ -135,6 +135,7 @@ const files: Files = {
     try {
       await writeDurably(path, bytes, { mode: 0o644 })
     } catch (cause) {
+      if (isRegistryError(cause)) throw cause
       throw new RegistryError('UNKNOWN_FILE', `${path} cannot be written`, { cause })
     }
   },

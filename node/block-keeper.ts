@@ -17,6 +17,7 @@ import type { PinnedContent, Pins } from './services/store/pins.ts'
 import { Room } from './services/store/room.ts'
 import type { Space, Spaces } from './spaces.ts'
 import { Tidying, untilAborted } from './tidying.ts'
+import type { UnsaidContents } from './unsaid.ts'
 
 export interface BlockKeeperInit {
   readonly clock: Pick<Clock, 'now'>
@@ -27,6 +28,8 @@ export interface BlockKeeperInit {
   readonly view: Pick<RegistryView, 'digests' | 'packages'>
   readonly pins: Pins
   readonly projects: ProjectPins
+  /** What was stored for facts that may never be written. */
+  readonly unsaid: Pick<UnsaidContents, 'giveBack' | 'isAny'>
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
   /** Decides what mirrors with a quota keep of a registry. */
@@ -153,12 +156,24 @@ export class BlockKeeper {
    */
   async tidyAfter(error: unknown, space: Space, signal?: AbortSignal): Promise<void> {
     if (!isRegistryError(error) || error.code !== 'DISK_FULL') return
-    if (this.#installs > 0) {
-      this.#untidy.add(space)
-      return
-    }
-    const done = this.#tidying.soon(space)
+    const done = this.#tidySoon(space)
     await (signal === undefined ? done : untilAborted(done, signal))
+  }
+
+  /** After a write that failed for whatever reason, of content that no fact names now. Only on a full disk is it waited for. */
+  async giveBack(error: unknown, space: Space, signal?: AbortSignal): Promise<void> {
+    if (isRegistryError(error) && error.code === 'DISK_FULL') return this.tidyAfter(error, space, signal)
+    void this.#tidySoon(space)
+  }
+
+  /** What a process that ended left for facts which it did not write. Nobody waits for it. */
+  async tidyLeft(): Promise<void> {
+    for (const space of this.#init.spaces.all) if (await this.#init.unsaid.isAny(space)) void this.#tidySoon(space)
+  }
+
+  async #tidySoon(space: Space): Promise<void> {
+    if (this.#installs > 0) this.#untidy.add(space)
+    else await this.#tidying.soon(space)
   }
 
   /** Before the stores are closed, and when nobody writes any more. */
@@ -168,9 +183,13 @@ export class BlockKeeper {
 
   async #tidy(space: Space, signal: AbortSignal): Promise<void> {
     try {
+      await this.#init.unsaid.giveBack(space, async roots => {
+        const pinned = await this.pinnedIn(space)
+        await this.#forget(space, new Set(roots.filter(root => !pinned.has(root))))
+      })
       await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isTidying: true, isDry: false, signal })
     } catch (cause) {
-      this.#init.log.warn({ error: cause }, 'what a write left on the full disk could not be deleted')
+      this.#init.log.warn({ error: cause }, 'what a write that failed had left could not be deleted')
     }
   }
 
@@ -199,6 +218,13 @@ export class BlockKeeper {
 
   /** Lets go of contents that nothing pins or uses, and deletes their blocks. Returns the bytes that came free. */
   async letGo(space: Space, roots: ReadonlySet<ContentId>, signal: AbortSignal): Promise<number> {
+    if ((await this.#forget(space, roots)) === 0) return 0
+    const budgetBytes = this.roomOf(space).quotaBytes ?? Number.POSITIVE_INFINITY
+    return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
+  }
+
+  /** Forgets those that nothing pins or uses. Returns how many they were. */
+  async #forget(space: Space, roots: ReadonlySet<ContentId>): Promise<number> {
     if (roots.size === 0) return 0
     const used = new Set(space.inUse.roots())
     const free: ContentId[] = []
@@ -208,8 +234,7 @@ export class BlockKeeper {
     if (free.length === 0) return 0
     await space.letGo(free)
     for (const root of free) this.#init.onLetGo(space.name, root)
-    const budgetBytes = this.roomOf(space).quotaBytes ?? Number.POSITIVE_INFINITY
-    return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
+    return free.length
   }
 
   /** Every content root that a policy keeps in one space: registries that are kept, pins, projects. */

@@ -1,7 +1,9 @@
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { messageOf } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import type { PackageName } from '../protocol/package-name.ts'
 import { shortPeer } from '../protocol/peer-text.ts'
+import type { Version } from '../protocol/version.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { fetchInto } from './content.ts'
 import type { FetchComponents } from './content.ts'
@@ -54,7 +56,10 @@ export async function repairSpace(
   space: Space,
   { signal, onBlock, onProgress = () => {} }: Repairing
 ): Promise<Repaired> {
-  const broken = await brokenRoots(verifiedStoreOf(space), { signal, onBlock })
+  const { takedowns } = components.spaces
+  // Of what an operator withholds nothing is expected to be here.
+  const found = await brokenRoots(verifiedStoreOf(space), { signal, onBlock })
+  const broken = found.filter(root => !takedowns.isTakenDown(root))
   if (broken.length === 0) return { broken: 0, repaired: 0, unrepaired: [] }
   const known = await locate(components, space, new Set(broken))
   const unrepaired: UnrepairedRoot[] = []
@@ -70,7 +75,10 @@ export async function repairSpace(
     const repairing = repairOne(components, space, { root, found: known.get(root), signal, trail }).finally(end)
     const reason = await tellingOf(repairing, tell)
     if (reason === undefined) repaired += 1
-    else if (unrepaired.length < LIMITS.store.named) unrepaired.push({ root, reason })
+    else if (unrepaired.length < LIMITS.store.named) {
+      const { registry = null, name = null, version = null } = known.get(root) ?? {}
+      unrepaired.push({ root, registry, name, version, reason })
+    }
   }
   return { broken: broken.length, repaired, unrepaired }
 }
@@ -78,6 +86,8 @@ export async function repairSpace(
 interface Located {
   readonly registry: RegistryId
   readonly size: number
+  readonly name: PackageName
+  readonly version: Version
 }
 
 interface Lost {
@@ -104,8 +114,11 @@ async function repairHeld(
 ): Promise<string | undefined> {
   const { swarms, mirror, log } = components
   // Whatever becomes of it: nobody is told meanwhile that all of it is here.
+  if (found === undefined) {
+    await space.forgetKept(root)
+    return 'no registry that is followed here names it'
+  }
   await space.lostKept(root)
-  if (found === undefined) return 'no registry that is followed here names it'
   const wanted = { registry: found.registry, root, size: found.size }
   mirror.forget(space.name, root)
   if (swarms.of(found.registry) === undefined) return 'no node is running'
@@ -122,6 +135,33 @@ async function repairHeld(
   }
 }
 
+/** What was lost in a space and is named by a registry is asked for again, by itself and whenever a peer comes. */
+export async function wantLost(
+  { swarms, mirror }: Pick<RepairComponents, 'swarms' | 'mirror'>,
+  space: Space,
+  named: ReadonlyMap<ContentId, Located>
+): Promise<void> {
+  for (const [root, found] of named) {
+    if (swarms.of(found.registry) === undefined) continue
+    mirror.forget(space.name, root)
+    mirror.want({ ...found, root })
+  }
+}
+
+/** The same when a node starts, of all that was lost before and did not come again. */
+export async function wantAllLost(
+  components: Pick<RepairComponents, 'registries' | 'spaces' | 'view' | 'swarms' | 'mirror'>
+): Promise<void> {
+  for (const space of components.spaces.all) {
+    const lost = new Set<ContentId>()
+    const { takedowns } = components.spaces
+    for await (const { root, whole } of space.keptEntries()) {
+      if (!whole && !takedowns.isTakenDown(root)) lost.add(root)
+    }
+    if (lost.size > 0) await wantLost(components, space, await locate(components, space, lost))
+  }
+}
+
 /** Which registry names a root, and how large it says that it is. Only registries of the space: their bytes are nowhere else. */
 export async function locate(
   { registries, spaces, view }: Pick<RepairComponents, 'registries' | 'spaces' | 'view'>,
@@ -130,9 +170,11 @@ export async function locate(
 ): Promise<ReadonlyMap<ContentId, Located>> {
   const found = new Map<ContentId, Located>()
   for (const registry of registries.ids.filter(id => spaces.of(id).name === space.name)) {
-    for await (const { versions } of view.packages(registry)) {
-      for (const { root, size } of versions.flatMap(({ contents }) => contents)) {
-        if (roots.has(root) && !found.has(root)) found.set(root, { registry, size })
+    for await (const { name, versions } of view.packages(registry)) {
+      for (const { version, contents } of versions) {
+        for (const { root, size } of contents) {
+          if (roots.has(root) && !found.has(root)) found.set(root, { registry, size, name, version })
+        }
       }
     }
   }

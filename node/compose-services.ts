@@ -36,6 +36,7 @@ import { composeSubmissions } from './submissions.ts'
 import type { Submissions } from './submissions.ts'
 import type { PrivateSwarms } from './private-swarms.ts'
 import { composeKeeping } from './store-parts.ts'
+import type { Keeping } from './store-parts.ts'
 import { composeStatements } from './statements.ts'
 
 /** What is made after the gate hears of a fact that it let in. */
@@ -102,7 +103,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   swarms.guard(registry => gate.state(registry)?.authority?.genesis.visibility === 'private')
   const { documents, states } = composeDocuments({ ...core, gate, changes })
   const view = new RegistryView(facts, states)
-  const { keeper, mirror, mirrors } = composeKeeping({ ...core, config, changes, view, keeps })
+  const { keeper, mirror, mirrors, unsaid } = composeKeeping({ ...core, config, changes, view, keeps })
   const reading = { find: view.find.bind(view), documents }
   const publishing = composeAuthoring(home, core, { gate, view })
   const { author, authority } = publishing
@@ -110,7 +111,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const { names } = submissions
   const { observer, observing } = composeObserving({ ...publishing, ...core, sources, view, keeper })
   const precedence = composePrecedence({ ...core, gate, view, sources })
-  const judging = { ...publishing, gate, view, sources, precedence, keeper }
+  const judging = { ...publishing, gate, view, sources, precedence, keeper, unsaid }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
   const installing = composeInstalling(core, {
     reading,
@@ -137,7 +138,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
     observer,
     observing,
     keeps,
-    publish: publisher({ ...publishing, ...publishingOf({ ...core, keeper }, names), documents }),
+    publish: publisher({ ...publishing, ...publishingOf({ ...core, keeper, unsaid }, names), documents }),
     yanker: yanker(publishing),
     quarantiner: quarantiner(publishing),
     authority,
@@ -170,7 +171,7 @@ function gateOver(
 }
 
 /** What publishing reads and tells beside facts. */
-function publishingOf(core: Core & Pick<Services, 'keeper'>, names: Submissions['names']) {
+function publishingOf(core: Core & Pick<Keeping, 'keeper' | 'unsaid'>, names: Submissions['names']) {
   return { taken: names.taken.bind(names), content: contentSource(core), provide: provideIn(core) }
 }
 
@@ -220,7 +221,10 @@ function isMirrorOf(gate: Gate, { principal }: Signer, registry: RegistryId): bo
 function composeJudging(
   init: NodeInit,
   core: Core,
-  parts: ReturnType<typeof composeAuthoring> & Pick<Services, 'view' | 'precedence' | 'keeper'> & Pick<Late, 'sources'>
+  parts: ReturnType<typeof composeAuthoring> &
+    Pick<Services, 'view' | 'precedence'> &
+    Pick<Keeping, 'keeper' | 'unsaid'> &
+    Pick<Late, 'sources'>
 ) {
   const { gate, view, sources, precedence } = parts
   const { home, version } = init

@@ -15,23 +15,25 @@ import type { Clock } from './runtime/clock.ts'
 import type { ContentSource } from './services/publish.ts'
 import { Trail } from './services/trail.ts'
 import type { Spaces } from './spaces.ts'
+import { unsaidBytes } from './unsaid-bytes.ts'
+import type { UnsaidComponents } from './unsaid-bytes.ts'
 import type { Swarms } from './swarms.ts'
 
-export interface SourceComponents {
+export interface SourceComponents extends UnsaidComponents {
   readonly spaces: Spaces
   readonly disk: Pick<DiskGuard, 'assertWritable' | 'note'>
-  readonly keeper: Pick<BlockKeeper, 'tidyAfter'>
 }
 
 /** Reads folders for `publish`: blocks are durable before it returns. */
-export function contentSource({ spaces, disk, keeper }: SourceComponents): ContentSource {
+export function contentSource(components: SourceComponents): ContentSource {
+  const { spaces, disk, keeper } = components
   return {
     readManifest,
-    async importFolder(folder, { registry, signal }) {
+    async importFolder(folder, { registry, subject, signal }) {
       disk.assertWritable()
       const { takedowns } = spaces
       const space = spaces.of(registry)
-      const { blocks, markKept, inUse } = space
+      const { blocks, inUse } = space
       // Nothing refers to these blocks until the last of them is written: a collection must know of each.
       const write = inUse.write()
       const sink: BlockSink = {
@@ -46,13 +48,13 @@ export function contentSource({ spaces, disk, keeper }: SourceComponents): Conte
         await takedowns.allow(imported.root, signal)
         await blocks.flush(imported.blocks)
         // What was published here may be nowhere else.
-        await markKept(imported.root, { pinned: true })
+        const unsaid = await unsaidBytes(components, { space, root: imported.root, by: { registry, subject }, signal })
         inUse.wanted(imported.root)
-        return imported
+        return { ...imported, unsaid }
       } catch (error) {
         disk.note(error)
         write.end()
-        await keeper.tidyAfter(error, space, signal)
+        await keeper.giveBack(error, space, signal)
         throw error
       } finally {
         write.end()

@@ -8,6 +8,7 @@ import { composeServices } from './compose-services.ts'
 import type { Late } from './compose-services.ts'
 import { createApi } from './api.ts'
 import { Changes } from './changes.ts'
+import { wantAllLost } from './block-repair.ts'
 import { BlockScrub } from './block-scrub.ts'
 import { Gateway } from './gateway.ts'
 import type { Network } from './network.ts'
@@ -83,7 +84,7 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     isReadOnly: () => core.disk.isReadOnly,
     requestStop: () => init.onStopRequest?.()
   }
-  for (const { id } of core.registries.all) await parts.follow(id)
+  await followAll(parts)
   opening.defer(() => services.keeper.stop())
   opening.defer(scrubInTime(core, { facts: scrub, blocks: new BlockScrub(parts) }, init.network))
   opening.defer(() => services.documents.close())
@@ -102,22 +103,30 @@ export async function createNode(init: NodeInit): Promise<RunningNode> {
     opening.defer(() => gateway.close())
     await gateway.open()
     if (init.token !== undefined) await enterByToken(parts, init.token)
-    for (const { id } of core.registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
-    await wantPinnedRoots(parts)
-    opening.defer(startMirroring(parts))
+    opening.defer(await startMirroring(parts))
   }
   const closing = opening.move()
   return { api: createApi(parts), parts, stop: () => closing.disposeAsync() }
 }
 
-/** Keeps what mirrors stand for, and tells when it came. */
-function startMirroring({ mirrors, observing, registries }: NodeParts): () => Promise<void> {
+/** Asks for what is to be here and is not, keeps what mirrors stand for, and tells when it came. */
+async function startMirroring(parts: NodeParts): Promise<() => Promise<void>> {
+  const { mirrors, observing, registries } = parts
+  for (const { id } of registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
+  await wantPinnedRoots(parts)
+  await wantAllLost(parts)
   mirrors.start()
   observing.start(registries.ids)
   return async () => {
     await observing.stop()
     await mirrors.stop()
   }
+}
+
+/** All that was followed when the last process ended; what it had brought for facts that are not there goes. */
+async function followAll(parts: NodeParts): Promise<void> {
+  for (const { id } of parts.registries.all) await parts.follow(id)
+  await parts.keeper.tidyLeft()
 }
 
 /** Makes store, gate and network ready for one registry. */

@@ -6,15 +6,14 @@ import { toHex } from '../protocol/bytes.ts'
 import type { VerifiedFact } from '../protocol/chains.ts'
 import type { RegistryId } from '../protocol/cid.ts'
 import { publicKeyOf } from '../protocol/did.ts'
-import { isRegistryError, messageOf } from '../protocol/errors.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { parseEnvelope } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { listBlocks } from '../storage/content/walk-dag.ts'
 import { diskSpace } from '../storage/disk-space.ts'
 import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
+import { blocksFinding } from './blocks-finding.ts'
 import type { NodeParts } from './parts.ts'
-import type { Space } from './spaces.ts'
 import { isFolded } from './row-check.ts'
 import type { Finding } from './services/api.ts'
 import { verified } from './services/registry-state.ts'
@@ -194,42 +193,6 @@ async function factsFinding(
     ok: false,
     text: `${bad.length} damaged, ${Math.max(0, count - read)} missing of ${count}${bad[0] === undefined ? '' : `, first ${bad[0]}`}`,
     next: 'stop the node, delete its store folder and start it again: facts come back from peers, keys are elsewhere'
-  }
-}
-
-/** Reads every block below what is kept, and verifies it. All of it, so that one start afterwards repairs all of it. */
-async function blocksFinding({ spaces }: NodeParts, signal: AbortSignal): Promise<Finding> {
-  const tally = { read: 0, damaged: 0, first: '' }
-  for (const space of spaces.all) await readAll(space, tally, signal)
-  const { read, damaged, first } = tally
-  if (damaged === 0) return { check: 'blocks', ok: true, text: `${read} blocks read and verified` }
-  return {
-    check: 'blocks',
-    ok: false,
-    text: `${damaged} packages damaged, first ${first}`,
-    next: 'start the node: it fetches the content again from peers'
-  }
-}
-
-async function readAll(
-  { blocks, kept, forgetKept }: Space,
-  tally: { read: number; damaged: number; first: string },
-  signal: AbortSignal
-): Promise<void> {
-  for await (const root of kept()) {
-    try {
-      for await (const cid of listBlocks(root, blocks, { signal })) {
-        for await (const part of blocks.get(cid)) tally.read += part.length > 0 ? 1 : 0
-      }
-    } catch (error) {
-      signal.throwIfAborted()
-      // A block that somebody met before us was moved aside then, and is missing now.
-      const isMissing = error instanceof Error && error.name === 'NotFoundError'
-      if (!isRegistryError(error) && !isMissing) throw error
-      tally.damaged += 1
-      if (tally.damaged === 1) tally.first = `${root}: ${messageOf(error)}`
-      await forgetKept(root)
-    }
   }
 }
 

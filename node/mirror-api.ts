@@ -133,9 +133,11 @@ async function mirrorStatus(parts: NodeParts, mirror: RegistryMirror): Promise<M
   const { kept, leftOut, held } = survey
   const missing = kept.filter(({ root }) => !held.has(root))
   const since = missing.flatMap(({ root }) => parts.mirrors.missingSince(mirror.registry, root) ?? [])
-  const failures = missing.flatMap(({ root }) => parts.mirrors.failure(root) ?? [])
+  const failures = failedOf(parts, missing)
+  const mirrored = shown(parts, mirror)
+  const { registry, alias } = mirrored
   return {
-    ...shown(parts, mirror),
+    ...mirrored,
     wanted: amountOf(kept),
     held: amountOf(kept.filter(({ root }) => held.has(root))),
     missing: amountOf(missing),
@@ -144,7 +146,10 @@ async function mirrorStatus(parts: NodeParts, mirror: RegistryMirror): Promise<M
     providers: providersOf(parts, mirror, survey),
     lagMs: since.length === 0 ? null : Math.max(0, parts.clock.now() - smallest(since)),
     caughtUp: parts.caughtUp.has(mirror.registry),
-    lastError: latest(failures)
+    failed: amountOf(failures.map(({ content }) => content)),
+    failedRoots: failures
+      .slice(0, LIMITS.mirror.named)
+      .map(({ content, failure }) => ({ ...failure, ...namedRoot(content), registry, alias }))
   }
 }
 
@@ -182,8 +187,17 @@ function namedRoot({ root, name, version, size }: MirroredContent): NamedRoot {
   return { root, name, version, bytes: size }
 }
 
-function latest(failures: readonly Failure[]): Failure | null {
-  return failures.reduce<Failure | null>((last, each) => (last === null || each.time > last.time ? each : last), null)
+/** What of it did not come the last time, the latest first. */
+function failedOf(
+  { mirrors }: Pick<NodeParts, 'mirrors'>,
+  missing: readonly MirroredContent[]
+): readonly { readonly content: MirroredContent; readonly failure: Failure }[] {
+  return missing
+    .flatMap(content => {
+      const failure = mirrors.failure(content.root)
+      return failure === undefined ? [] : [{ content, failure }]
+    })
+    .toSorted((a, b) => b.failure.time - a.failure.time)
 }
 
 function smallest(numbers: readonly number[]): number {

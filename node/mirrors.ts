@@ -36,6 +36,9 @@ export interface Failure {
   readonly root: ContentId
   readonly code: ErrorCode
   readonly reason: string
+  /** Who was asked, and what they said. */
+  readonly tried: readonly string[]
+  readonly next: string | null
   readonly time: number
 }
 
@@ -110,9 +113,10 @@ export class Mirrors {
 
   failed(root: ContentId, error: unknown): void {
     const { clock } = this.#init
-    const code = isRegistryError(error) ? error.code : 'INTERNAL'
+    const { code, tried, next = null } = isRegistryError(error) ? error : UNKNOWN
     this.#failures.delete(root)
-    this.#failures.set(root, { root, code, reason: messageOf(error), time: clock.now() })
+    const shown = tried.slice(0, LIMITS.mirror.tried)
+    this.#failures.set(root, { root, code, reason: messageOf(error), tried: shown, next, time: clock.now() })
     if (this.#failures.size <= LIMITS.mirror.failures) return
     const [oldest] = this.#failures.keys()
     if (oldest !== undefined) this.#failures.delete(oldest)
@@ -272,6 +276,8 @@ export class Mirrors {
     return new Set(registryMirrors(this.#init.pins).map(({ registry }) => registry))
   }
 }
+
+const UNKNOWN = { code: 'INTERNAL', tried: [], next: undefined } as const
 
 /** The mirrors of a node: each is of a registry, or of a package in one. */
 export function registryMirrors({ mirrors }: Pick<Pins, 'mirrors'>): readonly RegistryMirror[] {

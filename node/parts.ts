@@ -7,6 +7,7 @@ import type { ProjectPins } from './project-pins.ts'
 import type { Projects } from './project-store.ts'
 import type { Pins } from './services/store/pins.ts'
 import type { ScrubRecords } from '../storage/scrub-records.ts'
+import type { UnsaidRecords } from '../storage/unsaid-records.ts'
 import type { TrustRecords } from '../storage/trust-records.ts'
 import type { Attesting } from './attesting.ts'
 import type { AuthorityComponents } from './authority.ts'
@@ -58,6 +59,7 @@ export interface NodeParts extends Attesting {
   readonly projectPins: ProjectPins
   readonly projects: Projects
   readonly scrubs: ScrubRecords
+  readonly unsaidRecords: UnsaidRecords
   /** Whose word is taken, and for what. */
   readonly trust: TrustRecords
   readonly disk: DiskGuard

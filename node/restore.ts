@@ -69,6 +69,12 @@ export async function restoreHome(flag: string | undefined, file: string, option
     await assertEmpty(target)
     await rename(building, target)
     return { home: target, keys, ...restored }
+  } catch (cause) {
+    if (!isRegistryError(cause) || cause.code !== 'DISK_FULL') throw cause
+    throw new RegistryError('DISK_FULL', `no space is left to restore into ${target}`, {
+      cause,
+      next: 'free some space on that disk, or choose another folder: ggen-node --home FOLDER restore FILE; nothing was left there'
+    })
   } finally {
     await rm(building, { recursive: true, force: true })
   }
@@ -184,7 +190,8 @@ async function takeRecord(
     const cids: CID[] = []
     for await (const cid of listBlocks(record.root, blocks, { signal })) cids.push(cid)
     await blocks.flush(cids)
-    await markKept(record.root)
+    // The machine that it came from may be gone.
+    await markKept(record.root, { pinned: true })
     return true
   }
   return false

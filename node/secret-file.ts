@@ -1,26 +1,39 @@
-import { open, rm, writeFile } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { RegistryError, isRegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { isDiskFull, toWriteError } from '../storage/disk-errors.ts'
 import { readSmallFile } from '../storage/small-file.ts'
 
-/** Writes a secret to a new file that only its owner can read. @throws RegistryError ALREADY_EXISTS | UNKNOWN_FILE */
+/** Writes a secret to a new file that only its owner can read. @throws RegistryError ALREADY_EXISTS | DISK_FULL | UNKNOWN_FILE */
 export async function writeSecretText(file: string, text: string): Promise<void> {
+  let handle
   try {
-    const handle = await open(file, 'wx', 0o600)
-    try {
-      await handle.writeFile(text)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    handle = await open(file, 'wx', 0o600)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw new RegistryError('UNKNOWN_FILE', `${file} cannot be written`, { cause })
-    }
-    throw new RegistryError('ALREADY_EXISTS', `${file} is there already`, {
-      cause,
-      next: 'choose a file that does not exist'
-    })
+    throw (cause as NodeJS.ErrnoException).code === 'EEXIST' ? isThere(file, cause) : notWritten(file, cause)
   }
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+    await handle.close()
+  } catch (cause) {
+    await handle.close().catch(() => undefined)
+    // A part of a secret is none, and would be in the way of the next try.
+    await rm(file, { force: true })
+    throw notWritten(file, cause)
+  }
+}
+
+function isThere(file: string, cause: unknown): RegistryError {
+  return new RegistryError('ALREADY_EXISTS', `${file} is there already`, {
+    cause,
+    next: 'choose a file that does not exist'
+  })
+}
+
+function notWritten(file: string, cause: unknown): RegistryError {
+  if (isDiskFull(cause)) return toWriteError(cause, file)
+  return new RegistryError('UNKNOWN_FILE', `${file} cannot be written`, { cause })
 }
 
 /** The text of a small file or pipe. @throws RegistryError UNKNOWN_FILE | LIMIT_EXCEEDED */
@@ -41,12 +54,32 @@ export interface SecretFile {
   discard(): Promise<void>
 }
 
-/** @throws RegistryError ALREADY_EXISTS | UNKNOWN_FILE */
+/**
+ * Holds room for the secret: on a disk that is full this fails, and not the writing of a secret that is made once.
+ * @throws RegistryError ALREADY_EXISTS | DISK_FULL | UNKNOWN_FILE
+ */
 export async function reserveSecretFile(file: string): Promise<SecretFile> {
-  await writeSecretText(file, '')
+  await writeSecretText(file, ' '.repeat(LIMITS.store.secretFileBytes))
   return {
     file,
-    fill: text => writeFile(file, text, { mode: 0o600, flush: true }),
+    fill: text => fillReserved(file, text),
     discard: () => rm(file, { force: true })
+  }
+}
+
+/** In place: what is emptied first may find that its room was taken meanwhile. */
+async function fillReserved(file: string, text: string): Promise<void> {
+  const bytes = Buffer.from(text)
+  try {
+    const handle = await open(file, 'r+')
+    try {
+      await handle.write(bytes, 0, bytes.length, 0)
+      await handle.truncate(bytes.length)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (cause) {
+    throw notWritten(file, cause)
   }
 }

@@ -7,6 +7,7 @@ import { PinRecords } from '../storage/pin-records.ts'
 import type { PinRecord } from '../storage/pin-records.ts'
 import { ScrubRecords } from '../storage/scrub-records.ts'
 import { TrustRecords } from '../storage/trust-records.ts'
+import { UnsaidRecords } from '../storage/unsaid-records.ts'
 import { BlockKeeper } from './block-keeper.ts'
 import type { BlockKeeperInit } from './block-keeper.ts'
 import type { BlockScrub } from './block-scrub.ts'
@@ -23,6 +24,8 @@ import type { Lock } from './services/project/lock-format.ts'
 import type { Scrub } from './scrub.ts'
 import { Pins } from './services/store/pins.ts'
 import type { TimedPin } from './services/store/pins.ts'
+import { UnsaidContents } from './unsaid.ts'
+import type { UnsaidInit } from './unsaid.ts'
 
 /** What is pinned, and how far the look through all blocks is: records of the store, read when it is opened. */
 export interface StoreRecords {
@@ -30,6 +33,7 @@ export interface StoreRecords {
   readonly projectPins: ProjectPins
   readonly scrubs: ScrubRecords
   readonly trust: TrustRecords
+  readonly unsaidRecords: UnsaidRecords
   readonly domains: DomainRecords
 }
 
@@ -52,6 +56,7 @@ export async function openStoreRecords(kv: KeyValue, clock: Pick<Clock, 'now'>):
     pins,
     projectPins: new ProjectPins(records, now),
     scrubs: new ScrubRecords(kv),
+    unsaidRecords: new UnsaidRecords(kv),
     trust,
     domains: new DomainRecords(kv)
   }
@@ -83,25 +88,29 @@ export interface Keeping {
   readonly keeper: BlockKeeper
   readonly mirror: Mirror
   readonly mirrors: Mirrors
+  readonly unsaid: UnsaidContents
 }
 
 type KeepingParts = Omit<KeepingInit, 'keeper' | 'onFailed'> &
   Pick<BlockKeeperInit, 'registries' | 'view' | 'keeps'> &
   Pick<MirrorsInit, 'records'> &
-  StoreRecords & { readonly config: Config }
+  StoreRecords &
+  Pick<UnsaidInit, 'facts'> & { readonly config: Config }
 
 export function composeKeeping(parts: KeepingParts): Keeping {
   const { config, projectPins } = parts
+  const unsaid = new UnsaidContents(parts)
   const mirrors = new Mirrors({ ...parts, keeping: () => ({ keeper, mirror }) })
   const keeper: BlockKeeper = new BlockKeeper({
     ...parts,
+    unsaid,
     projects: projectPins,
     quotaOf: swarm => config.swarms.find(({ name }) => name === swarm)?.quotaBytes,
     plan: registry => mirrors.plan(registry),
     onLetGo: (swarm, root) => mirror.forget(swarm, root)
   })
   const mirror: Mirror = mirrorOf({ ...parts, keeper, onFailed: (root, error) => mirrors.failed(root, error) })
-  return { keeper, mirror, mirrors }
+  return { keeper, mirror, mirrors, unsaid }
 }
 
 /** Writes down what a project needs. On a full disk it is installed all the same: that is no reason to have no package. */

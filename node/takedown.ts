@@ -3,6 +3,7 @@ import type { ContentId } from '../protocol/cid.ts'
 import { isRegistryError, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { cleanText } from '../protocol/manifest-text.ts'
+import { wantAllLost } from './block-repair.ts'
 import { meantReference } from './meant.ts'
 import type { NodeParts } from './parts.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
@@ -31,6 +32,8 @@ export async function takedown(
       results.push({ root, withheld: 0, shared: 0, deleted: 0, released: true })
     }
   }
+  // What is on the disk of it counts as here again once it was looked at.
+  if (results.some(({ released }) => released)) await wantAllLost(parts)
   if (results.length > 0) return results
   throw new RegistryError('UNKNOWN_VERSION', `nothing was taken down as ${reference}`, {
     next: 'ggen-node takedown list shows what was'

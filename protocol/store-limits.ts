@@ -39,7 +39,11 @@ export const STORE_LIMITS = Object.freeze({
     scrubEveryMs: 24 * 60 * MINUTE,
     /** how often it is looked whether that time has come */
     scrubLookMs: 60 * MINUTE,
-    scrubRecordBytes: 4 * KiB
+    scrubRecordBytes: 4 * KiB,
+    /** facts that are to name one content and are not written: of more, the content stays whatever becomes of them */
+    unsaidBy: 64,
+    /** room that is made for a secret before it is: no token is as large */
+    secretFileBytes: 16 * KiB
   }),
   segments: Object.freeze({
     /** a block up to this size lives in a file with others; a larger one has a file of its own */
@@ -91,6 +95,8 @@ export const STORE_LIMITS = Object.freeze({
     baseEntries: 1_000_000,
     /** contents whose last failure is remembered */
     failures: 1_024,
+    /** of what was tried for it, so many lines */
+    tried: 16,
     /** peers that were seen to leave: what the DHT still says of them counts for nothing */
     gone: 1_024,
     /** contents that a report names */

@@ -3,7 +3,7 @@ import { closeSync, fsync, openSync } from 'node:fs'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { codeOf } from './disk-errors.ts'
+import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 
 const flush = promisify(fsync)
 
@@ -56,6 +56,7 @@ export interface WriteOptions {
 /**
  * Writes a whole file durably. A crash at any point leaves the old file or the new one, never a part of either; at
  * worst a `.tmp-` file stays beside it, which `removeTemporary` clears.
+ * @throws RegistryError DISK_FULL, and any other failed call of the system as it is
  */
 export async function writeDurably(
   file: string,
@@ -69,6 +70,8 @@ export async function writeDurably(
     // A link refuses what a rename replaces; both are one step.
     if (exclusive) await link(temporary, file)
     else await rename(temporary, file)
+  } catch (cause) {
+    throw fullOr(cause, file)
   } finally {
     await rm(temporary, { force: true })
   }
@@ -99,6 +102,8 @@ export async function writeAllDurably(files: readonly WholeFile[]): Promise<void
       const next = steps[i + 1]
       if (next === undefined || dirname(next.file) !== dirname(file)) await syncDir(dirname(file))
     }
+  } catch (cause) {
+    throw fullOr(cause, dirname(files[0]?.file ?? ''))
   } finally {
     await Promise.all(steps.map(({ temporary }) => rm(temporary, { force: true })))
   }
@@ -128,7 +133,14 @@ export async function replaceFile(path: string, text: string): Promise<void> {
       await file.close()
     }
     await rename(temporary, path)
+  } catch (cause) {
+    throw fullOr(cause, path)
   } finally {
     await rm(temporary, { force: true })
   }
+}
+
+/** That the disk is full is nobody's fault and has a way out, whatever was written. */
+function fullOr(cause: unknown, file: string): unknown {
+  return isDiskFull(cause) ? toWriteError(cause, file) : cause
 }

@@ -3,7 +3,7 @@ import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { codeOf, toWriteError } from './disk-errors.ts'
+import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 import { temporaryName } from './durable.ts'
 import { currentProcess, isAlive } from './process-identity.ts'
 import type { ProcessIdentity } from './process-identity.ts'
@@ -114,7 +114,11 @@ async function publish({ dir, what }: LockPlace, name: string, record: LockRecor
     return true
   } catch (cause) {
     if (codeOf(cause) === 'EEXIST') return false
-    throw toWriteError(cause, `the lock of ${what}`)
+    if (!isDiskFull(cause)) throw toWriteError(cause, `the lock of ${what}`)
+    throw new RegistryError('DISK_FULL', `no space is left to open ${what}`, {
+      cause,
+      next: 'free some space on this disk, and run it again'
+    })
   } finally {
     await rm(temporary, { force: true })
   }

@@ -27,6 +27,7 @@ export interface KeptRoots {
   readonly forgetKept: (root: ContentId) => Promise<void>
   /** The same of one that is fetched again now: pinned or not, it is remembered, and no tidying takes away what is left of it. */
   readonly lostKept: (root: ContentId) => Promise<void>
+  readonly keptEntry: (root: ContentId) => Promise<Omit<KeptRoot, 'root'> | undefined>
   readonly kept: () => AsyncIterable<ContentId>
   /** With those that are not whole. */
   readonly keptEntries: () => AsyncIterable<KeptRoot>
@@ -89,6 +90,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
     markAllKept: roots => change(() => mark(roots, false)),
     forgetKept: root => lose(root, false),
     lostKept: root => lose(root, true),
+    keptEntry: read,
     async *kept() {
       for await (const { root, whole } of keptEntries()) if (whole) yield root
     },

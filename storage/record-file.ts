@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { equalBytes, utf8 } from '../protocol/bytes.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { codeOf, toWriteError } from './disk-errors.ts'
+import { codeOf, isDiskFull, toWriteError } from './disk-errors.ts'
 import { processOf, syncDir, temporaryName } from './durable.ts'
 
 const LENGTH_BYTES = 4
@@ -263,7 +263,7 @@ async function openNew(temporary: string, file: string, what: string): Promise<F
   try {
     return await open(temporary, 'wx', 0o600)
   } catch (cause) {
-    if (codeOf(cause) === 'ENOSPC') throw toWriteError(cause, what)
+    if (isDiskFull(cause)) throw toWriteError(cause, what)
     throw new RegistryError('UNKNOWN_FILE', `${file} cannot be written`, { cause })
   }
 }

@@ -51,7 +51,7 @@ export function mirrorStatusLines(mirrors: Result<'mirrorStatus'>): readonly str
 }
 
 function statusLines(mirror: MirrorStatus): readonly string[] {
-  const { what, wanted, held, missing, leftOut, leftOutRoots, providers, lagMs, caughtUp, lastError } = mirror
+  const { what, wanted, held, missing, leftOut, leftOutRoots, providers, lagMs, caughtUp, failed, failedRoots } = mirror
   const named = ({ name, version }: { name: string; version: string }): string => `${safe(name)}@${safe(version)}`
   return [
     ...table([
@@ -75,9 +75,21 @@ function statusLines(mirror: MirrorStatus): readonly string[] {
       : providers.belowFactorRoots.map(root =>
           gutter('Too few', `${named(root)}  ${countOf(root.providers, 'provider')}`, 'note')
         )),
-    ...(lastError === null
-      ? []
-      : [gutter('Failed', lastError.root, 'bad'), under(`${lastError.code}: ${safe(lastError.reason)}`)])
+    ...failedRoots.slice(0, SHOWN).flatMap(failedLines),
+    ...(failed.roots > SHOWN ? [under(`and ${countOf(failed.roots - SHOWN, 'content')} more, see --json`)] : [])
+  ]
+}
+
+/** What a terminal shows of what failed: they mostly fail for one reason. */
+const SHOWN = 3
+
+function failedLines(failure: MirrorStatus['failedRoots'][number]): readonly string[] {
+  const { registry, alias, name, version, root, code, reason, tried, next } = failure
+  return [
+    gutter('Failed', `${safe(alias ?? registry)}:${safe(name)}@${safe(version)}  ${root}`, 'bad'),
+    under(`${code}: ${safe(reason)}`),
+    ...tried.map(line => under(`tried: ${safe(line)}`)),
+    ...(next === null ? [] : [under(`next: ${safe(next)}`)])
   ]
 }
 

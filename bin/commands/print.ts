@@ -65,6 +65,7 @@ export function bytesText(bytes: number): string {
 /** What a person can do where whoever threw did not know it better. */
 const NEXT: Readonly<Partial<Record<ErrorCode, string>>> = {
   CANCELLED: 'run it again: nothing was left half done',
+  DISK_FULL: 'free some space on that disk, and run it again',
   INTERNAL: 'please report this, with the command that caused it',
   INVALID_NAME: 'correct the name: a-z and 0-9, joined by single ".", "_" or "-"',
   INVALID_REFERENCE: 'write it as [registry:]name[@range]',

@@ -83,7 +83,10 @@ export function verifiedLines({ spaces }: Result<'storeVerify'>): readonly strin
             gutter('Damaged', `${countOf(damaged, 'block')}, ${countOf(broken, 'content')}`, isBad ? 'bad' : 'note'),
             gutter('Repaired', `${repaired} of ${countOf(broken, 'content')}`, isBad ? 'note' : 'done')
           ]),
-      ...unrepaired.flatMap(({ root, reason }) => [gutter('Broken', root, 'bad'), under(safe(reason))]),
+      ...unrepaired.flatMap(({ root, name, version, reason }) => [
+        gutter('Broken', name === null ? root : `${safe(name)}@${safe(version ?? '')}  ${root}`, 'bad'),
+        under(safe(reason))
+      ]),
       ...(isBad ? [nextStep('ggen-node start, ggen-node connect ADDRESS, and ggen-node store verify again')] : [])
     ]
   })

@@ -72,7 +72,9 @@ export async function verify(session: Session): Promise<void> {
   const code = 'CORRUPT_BLOCK'
   if (session.json) {
     const tried = verified.spaces.flatMap(({ unrepaired }) =>
-      unrepaired.map(({ root, reason }) => `${root}: ${reason}`)
+      unrepaired.map(({ root, name, version, reason }) =>
+        name === null ? `${root}: ${reason}` : `${name}@${version ?? ''} ${root}: ${reason}`
+      )
     )
     const next = 'start the node, connect it to a peer that has them, and run it again'
     const error = { code, message: `${left} contents are damaged and did not come back`, tried, next, detail: {} }

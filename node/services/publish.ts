@@ -23,6 +23,8 @@ import type { Place, PlaceGate } from './authority/place.ts'
 import { holdingOf } from './authority/powers.ts'
 import { shortOf } from './authority/words.ts'
 import type { WriterComponents } from './authority/writer.ts'
+import { saying } from './unsaid.ts'
+import type { UnsaidBytes } from './unsaid.ts'
 
 /** A folder turned into blocks. */
 export interface ImportedContent {
@@ -37,11 +39,11 @@ export interface ImportedContent {
 /** What publishing needs of the storage: reading a folder, and making its blocks durable. */
 export interface ContentSource {
   readManifest(folder: string): Promise<{ readonly manifest: Manifest; readonly notes: readonly Note[] }>
-  /** Blocks are durable when it returns. */
+  /** Blocks are durable when it returns, and stay for the release of a package in a registry. */
   importFolder(
     folder: string,
-    options: { readonly registry: RegistryId; readonly signal: AbortSignal }
-  ): Promise<ImportedContent>
+    options: { readonly registry: RegistryId; readonly subject: PackageName; readonly signal: AbortSignal }
+  ): Promise<ImportedContent & { readonly unsaid: UnsaidBytes }>
 }
 
 export interface PublishComponents {
@@ -94,8 +96,8 @@ export type Publish = (request: PublishRequest, signal: AbortSignal) => Promise<
 
 /**
  * Publishes a folder. The order is what makes a crash harmless: bytes, then the facts that refer to them with their
- * views, then the announcement. A crash after the bytes leaves unreferenced blocks; after the claim, a name without
- * versions; after the release, a release that reconciliation announces.
+ * views, then the announcement. A crash after the bytes leaves blocks that nothing names, which the next start gives back as a
+ * failure does at once; after the claim, a name without versions; after the release, a release that reconciliation announces.
  *
  * Folders are read side by side; what to sign is decided one call after the other, in the order of the calls. Otherwise
  * two calls would both give out a new name, or put two contents under one version: a conflict of our own making.
@@ -109,9 +111,11 @@ export function publisher(components: PublishComponents): Publish {
     try {
       const signer = await components.signer(request.key)
       const prepared = await prepare(components, { ...request, signer }, signal)
-      await turn
-      signal.throwIfAborted()
-      return await sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
+      return await saying(prepared.unsaid, async () => {
+        await turn
+        signal.throwIfAborted()
+        return sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
+      })
     } finally {
       end()
     }
@@ -123,6 +127,7 @@ interface Prepared {
   readonly name: PackageName
   readonly release: ReleaseContent
   readonly report: Pick<Published, 'files' | 'bytes' | 'notes' | 'leftOut'>
+  readonly unsaid: UnsaidBytes
 }
 
 interface Signing extends PublishRequest {
@@ -140,17 +145,21 @@ async function prepare(
   const registry = typeof wanted === 'string' ? wanted : await wanted(read)
   assertMayPublish(await placeOf(gate, registry, name), signer.principal, now())
   if (saysWords(read)) documents.warm(signer.principal)
-  const { leftOut, files, root, size, digests, ...imported } = await content.importFolder(folder, { registry, signal })
+  const { leftOut, files, root, size, digests, unsaid, ...imported } = await content.importFolder(folder, {
+    registry,
+    subject: name,
+    signal
+  })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }
-  return { registry, name, release, report: { files, bytes: size, notes, leftOut } }
+  return { registry, name, release, report: { files, bytes: size, notes, leftOut }, unsaid }
 }
 
 /** Signs what the registry, as it is now, needs to hold the release. */
 async function sign(
   components: PublishComponents,
   signer: Signer,
-  { registry, name, release, report, allowSimilar }: Prepared & { readonly allowSimilar: boolean }
+  { registry, name, release, report, allowSimilar }: Omit<Prepared, 'unsaid'> & { readonly allowSimilar: boolean }
 ): Promise<Published> {
   const { author, gate, announce, provide, now } = components
   const place = await placeOf(gate, registry, name)

@@ -102,7 +102,8 @@ function viewOf({ id, body, payload }: AttestationFact, roles: readonly Role[], 
   }
 }
 
-function contentOf({ statement }: Attestation): AttestationView['content'] {
+/** The predicate of a statement, where it is content of its own. */
+export function contentOf({ statement }: Pick<Attestation, 'statement'>): AttestationView['content'] {
   try {
     const referred = referredIn(statement)
     return referred === undefined ? null : { cid: referred.cid, size: referred.size }

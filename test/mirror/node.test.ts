@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
+import { mirrorStatusLines } from '../../bin/commands/mirror-text.ts'
 import { placeOf } from '../../node/replication.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { errorOf } from '../support/daemon.ts'
@@ -82,7 +83,8 @@ describe('a mirror with a quota', () => {
         leftOutRoots: [{ root: old, version: '1.0.0' }],
         lagMs: null,
         caughtUp: true,
-        lastError: null
+        failed: { roots: 0 },
+        failedRoots: []
       })
       const next = await publish(a, 'tool', '3.0.0')
       await caughtUp(b, registry, a)
@@ -92,12 +94,13 @@ describe('a mirror with a quota', () => {
       // What does not come is said, since when, and why.
       await b.call('storeQuota', { swarm: 'public', bytes: 1_000 })
       await b.call('mirrorAdd', { what: 'other', factor: 2 })
-      await until(b, async () => (await statusOf(b, 'main:other')).lastError !== null)
+      await until(b, async () => (await statusOf(b, 'main:other')).failed.roots > 0)
       const status = await statusOf(b, 'main:other')
       expect(status).toMatchObject({
         what: 'main:other',
         missing: { roots: 1 },
-        lastError: { root: other, code: 'QUOTA_EXCEEDED' },
+        failed: { roots: 1 },
+        failedRoots: [{ root: other, registry, alias: 'main', version: '1.0.0', code: 'QUOTA_EXCEEDED' }],
         providers: { min: 1, median: 1, belowFactor: 1, belowFactorRoots: [{ root: other, providers: 1 }] }
       })
       expect(status.lagMs).not.toBeNull()
@@ -109,8 +112,15 @@ describe('a mirror with a quota', () => {
       b = await runningNode({ home: b.home })
       await until(b, async () => (await statusOf(b, 'main:other')).lagMs !== null)
       expect(b.parts.mirrors.missingSince(registry, other)).toBe(since)
-      await b.call('mirrorRemove', { what: 'other' })
+      // Whose it is, why it did not come, and who was asked.
       await b.call('storeQuota', { swarm: 'public', bytes: 0 })
+      await until(b, async () => (await statusOf(b, 'main:other')).failedRoots[0]?.code === 'CONTENT_UNAVAILABLE')
+      const failed = await statusOf(b, 'main:other')
+      expect(failed.failedRoots[0]?.tried).toContain('this node')
+      expect(mirrorStatusLines([failed]).join('\n')).toMatch(
+        /Failed main:ggen\/other@1\.0\.0 {2}bafy.*\n.*CONTENT_UNAVAILABLE: .*\n +tried: this node\n[^]*next: connect/
+      )
+      await b.call('mirrorRemove', { what: 'other' })
       await b.stop()
       b = await runningNode({ home: b.home })
       expect(await b.call('mirrorList', {})).toMatchObject([{ what: 'main:tool', quotaBytes: 30_000, factor: null }])

@@ -47,7 +47,11 @@ async function started(who: Person = root) {
     importFolder: async (folder: string) => {
       steps.push('bytes')
       const digests = { sha256: new Uint8Array(32), sha512: new Uint8Array(64), archiveBytes: 1 }
-      return { root: contentIdOf(folder), size: 1, files: 1, digests, executables: [], leftOut: [] }
+      const unsaid = {
+        said: async () => void steps.push('said'),
+        failed: async () => void steps.push('given back')
+      }
+      return { root: contentIdOf(folder), size: 1, files: 1, digests, executables: [], leftOut: [], unsaid }
     }
   }
   const announce = (_: unknown, { id }: { id: FactId }): void => void steps.push(`told ${id}`)
@@ -78,7 +82,7 @@ test('a first publish claims the name, then releases; bytes come first and the t
   const view = await node.view.package(facts.registry, alpha.name)
   expect(already).toBe(false)
   expect(view.versions.map(({ version, contents }) => [version, contents[0]?.fact])).toEqual([['1.0.0', fact]])
-  expect(steps).toEqual(['bytes', `told ${view.claim?.fact ?? ''}`, `told ${fact}`, 'provided'])
+  expect(steps).toEqual(['bytes', `told ${view.claim?.fact ?? ''}`, `told ${fact}`, 'provided', 'said'])
 })
 
 test('publishing the same content again signs nothing', async () => {
@@ -89,9 +93,10 @@ test('publishing the same content again signs nothing', async () => {
 })
 
 test('a version that was published before with other bytes is refused', async () => {
-  const { publish, node } = await started()
+  const { publish, node, steps } = await started()
   await publish('alpha@1.0.0#a')
   expect(await codeOfAsync(() => publish('alpha@1.0.0#b'))).toBe('VERSION_EXISTS')
+  expect(steps.at(-1)).toBe('given back')
   expect(await node.ids()).toHaveLength(3)
 })
 

@@ -4,6 +4,7 @@ import type { CID } from 'multiformats/cid'
 import { BlockKeeper } from '../../node/block-keeper.ts'
 import { Spaces } from '../../node/spaces.ts'
 import { openStoreRecords } from '../../node/store-parts.ts'
+import { UnsaidContents } from '../../node/unsaid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import type { PackageView } from '../../protocol/fold.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
@@ -47,6 +48,7 @@ export async function storeWith({
   })
   const records = await openStoreRecords(kv, clock)
   const gone: ContentId[] = []
+  const unsaid = new UnsaidContents({ ...records, facts: { factsOf: async () => [], cutFactsOf: async () => [] } })
   const keeper = new BlockKeeper({
     clock,
     log: await openLog({ level: 'silent' }),
@@ -61,6 +63,7 @@ export async function storeWith({
     },
     ...records,
     projects: records.projectPins,
+    unsaid,
     keeps: () => keeps,
     plan: async () => undefined,
     onLetGo: (_swarm, root) => void gone.push(root),
@@ -78,7 +81,7 @@ export async function storeWith({
   }
   const gc = (budgetBytes = Number.POSITIVE_INFINITY, isDry = false) =>
     keeper.collect(space, { budgetBytes, isDry, signal })
-  return { ...records, kv, spaces, space, stored, keeper, add, gc, gone, later: () => (now += 86_400_000) }
+  return { ...records, unsaid, kv, spaces, space, stored, keeper, add, gc, gone, later: () => (now += 86_400_000) }
 }
 
 export async function cidsOf(root: ContentId, blocks: VerifiedBlocks): Promise<readonly CID[]> {

@@ -5,6 +5,7 @@ import { bringTogether } from '../../node/content-together.ts'
 import { FreshBlocks } from '../../node/fresh-blocks.ts'
 import { Tidying } from '../../node/tidying.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import { digestSubjectOf } from '../../protocol/subject.ts'
 import { contentIdOf } from '../support/facts.ts'
 import { registry, signal, storeWith } from './set-up.ts'
 
@@ -63,10 +64,12 @@ test('is not asked for where the disk takes no writes, so that nothing was writt
 })
 
 test('follows a predicate that found no room, too', async () => {
-  const { spaces, keeper, space, stored } = await storeWith()
+  const { spaces, keeper, unsaid, space, stored } = await storeWith()
   const disk = { assertWritable: () => {}, note: () => {} }
   Object.assign(space.blocks, { flush: () => Promise.reject(full) })
-  const { attester } = composeAttesting({ spaces, keeper, disk, authority: {} } as never)
-  await expect(attester.store(registry, randomBytes(500))).rejects.toThrow(full)
+  const { attester } = composeAttesting({ spaces, keeper, unsaid, disk, authority: {} } as never)
+  await expect(
+    attester.store({ registry, subject: digestSubjectOf('00'.repeat(32)) }, randomBytes(500))
+  ).rejects.toThrow(full)
   expect((await stored.usage()).blocks).toBe(0)
 })

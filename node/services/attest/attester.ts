@@ -27,6 +27,8 @@ import type { AuthoredFact, Signer } from '../author.ts'
 import { placeOf } from '../authority/place.ts'
 import type { PlaceGate } from '../authority/place.ts'
 import type { WriterComponents } from '../authority/writer.ts'
+import { saying as sayingWith } from '../unsaid.ts'
+import type { UnsaidBytes } from '../unsaid.ts'
 import type { Release } from './release.ts'
 
 /** A key that says something of bytes beside facts. */
@@ -42,8 +44,11 @@ export interface AttesterComponents {
   readonly announce: (registry: RegistryId, fact: AuthoredFact) => void
   readonly now: () => number
   readonly isPrivate: (registry: RegistryId) => boolean
-  /** Makes bytes durable content of a registry: one raw block, kept. */
-  readonly store: (registry: RegistryId, bytes: Uint8Array) => Promise<ContentId>
+  /** Makes bytes durable content for a statement about a subject in a registry: one raw block, kept. */
+  readonly store: (
+    by: { readonly registry: RegistryId; readonly subject: DigestSubject },
+    bytes: Uint8Array
+  ) => Promise<UnsaidBytes & { readonly cid: ContentId }>
 }
 
 /** What is to be said: something of our own, or what somebody else signed. */
@@ -77,7 +82,16 @@ export async function attest(components: AttesterComponents, order: AttestOrder)
   assertStaysPrivate(components, order)
   const signer = await components.signer(key)
   await assertMaySpeak(components, registry, signer.principal)
-  const made = 'envelope' in saying ? readForeign(saying, release) : await makeOwn(components, order, signer)
+  if ('envelope' in saying) return write(components, order, { signer, made: readForeign(saying, release) })
+  return writeOwn(components, { ...order, saying }, signer)
+}
+
+/** Writes what is made, unless it stands there already. */
+async function write(
+  components: AttesterComponents,
+  { registry, saying }: AttestOrder,
+  { signer, made }: { readonly signer: Signer; readonly made: Made }
+): Promise<Written> {
   const { authority, facts } = await placeOf(components.gate, registry, made.subject)
   const own = facts.filter(isAttestation).filter(({ body }) => body.author === signer.principal)
   const isAlike = ({ payload }: AttestationFact): boolean => equalBytes(payload.value.envelope, made.envelope)
@@ -165,29 +179,33 @@ interface Made {
   readonly content: ContentId | null
 }
 
-async function makeOwn(
-  components: AttesterComponents,
-  { release, registry, saying }: AttestOrder,
-  signer: StatementSigner
-): Promise<Made> {
-  if ('envelope' in saying) throw new RegistryError('INTERNAL', 'an envelope is not made twice')
-  const { predicate: bytes } = saying
+type OwnOrder = AttestOrder & { readonly saying: Extract<Saying, { predicate: unknown }> }
+
+async function writeOwn(components: AttesterComponents, order: OwnOrder, signer: StatementSigner): Promise<Written> {
+  const { release, registry } = order
+  const { predicate: bytes } = order.saying
   if (bytes.length > LIMITS.attest.predicateBytes)
     throw new RegistryError(
       'LIMIT_EXCEEDED',
       `a predicate has at most ${LIMITS.attest.predicateBytes} bytes, this one ${bytes.length}`
     )
-  const predicateType = predicateTypeFrom(saying.type)
+  const predicateType = predicateTypeFrom(order.saying.type)
   const predicate = readPredicate(predicateType, bytes)
   const [subject] = subjectsOf(release)
   if (subject === undefined) throw new RegistryError('INTERNAL', 'a release without digests')
+  const common = { subject, signers: [signer.principal], predicateType }
   const subjects = statementSubjects(release)
   const small = signer.signStatement(formatStatement({ subjects, predicateType, predicate }))
-  const content = small.length <= INLINE_BYTES ? null : await components.store(registry, bytes)
-  const envelope = content === null ? small : signer.signStatement(referring(content))
-  const dsse = parseDsse(envelope)
-  const statement = parseStatement(dsse.payload)
-  return { subject, envelope, dsse, statement, signers: [signer.principal], predicateType, content }
+  if (small.length <= INLINE_BYTES) return write(components, order, { signer, made: made(small, null) })
+  const { cid, ...unsaid } = await components.store({ registry, subject }, bytes)
+  const large = (): Made => made(signer.signStatement(referring(cid)), cid)
+  return sayingWith(unsaid, () => write(components, order, { signer, made: large() }))
+
+  function made(envelope: Uint8Array, content: ContentId | null): Made {
+    const dsse = parseDsse(envelope)
+    const statement = parseStatement(dsse.payload)
+    return { ...common, envelope, dsse, statement, content }
+  }
 
   function referring(cid: ContentId): Uint8Array {
     const referred = { cid, sha256: toHex(digestOf(cid)), size: bytes.length, predicateType }

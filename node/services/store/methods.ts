@@ -1,4 +1,6 @@
 import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
+import type { PackageName } from '../../../protocol/package-name.ts'
+import type { Version } from '../../../protocol/version.ts'
 import type { TraceSource, TraceTimes } from '../../../protocol/trace-record.ts'
 
 /** What the blocks of one swarm are, and take. */
@@ -44,6 +46,10 @@ export interface CollectedSpace {
 /** A content of which something is missing, and why it did not come back. */
 export interface UnrepairedRoot {
   readonly root: ContentId
+  /** Whose it is; null where no registry that is followed here names it. */
+  readonly registry: RegistryId | null
+  readonly name: PackageName | null
+  readonly version: Version | null
   readonly reason: string
 }
 

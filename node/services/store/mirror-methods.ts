@@ -28,6 +28,17 @@ export interface NamedRoot {
   readonly bytes: number
 }
 
+/** Why a content did not come, and on which ways it was asked for. */
+export interface FailedRoot extends NamedRoot {
+  readonly registry: RegistryId
+  readonly alias: string | null
+  readonly code: ErrorCode
+  readonly reason: string
+  readonly tried: readonly string[]
+  readonly next: string | null
+  readonly time: number
+}
+
 export interface MirrorStatus extends ShownMirror {
   /** What it keeps or is to keep; what a quota leaves out is not in it. */
   readonly wanted: Amount
@@ -51,13 +62,9 @@ export interface MirrorStatus extends ShownMirror {
   readonly lagMs: number | null
   /** Whether the registry was compared to the end with a peer since the start. */
   readonly caughtUp: boolean
-  /** Of what is missing, the last that could not be fetched. */
-  readonly lastError: {
-    readonly root: ContentId
-    readonly code: ErrorCode
-    readonly reason: string
-    readonly time: number
-  } | null
+  /** Of what is missing, what could not be fetched when it was last tried, and the last of it, the latest first. */
+  readonly failed: Amount
+  readonly failedRoots: readonly FailedRoot[]
 }
 
 /** A content that is not in a file, or not taken from it. */

@@ -12,7 +12,7 @@ export interface VerifiedStore {
     sizeOf(cid: CID): number | undefined
     list(root: ContentId, signal: AbortSignal): AsyncIterable<CID>
   }
-  readonly roots: { kept(): AsyncIterable<ContentId> }
+  readonly roots: { keptEntries(): AsyncIterable<{ readonly root: ContentId; readonly whole: boolean }> }
 }
 
 export interface Reading {
@@ -51,13 +51,17 @@ export async function readShard(
   }
 }
 
-/** Kept roots of which something is not here any more. Reads folders; of files it looks whether they are there. */
+/** Kept roots of which something is not here any more, those that were lost before with them. Reads folders; of files it looks whether they are there. */
 export async function brokenRoots(
   { blocks, roots }: VerifiedStore,
   { signal, onBlock }: Reading
 ): Promise<readonly ContentId[]> {
   const broken: ContentId[] = []
-  for await (const root of roots.kept()) {
+  for await (const { root, whole } of roots.keptEntries()) {
+    if (!whole) {
+      broken.push(root)
+      continue
+    }
     try {
       for await (const cid of blocks.list(root, signal)) {
         await onBlock(0)
