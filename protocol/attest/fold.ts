@@ -1,11 +1,13 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Authority } from '../authority.ts'
 import { compareText, toHex } from '../bytes.ts'
+import { encodeCbor } from '../cbor.ts'
 import { boundForks, boundSetAside, readChains } from '../chains.ts'
 import type { ShownFork, VerifiedFact } from '../chains.ts'
 import type { ContentId, FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import { isRegistryError } from '../errors.ts'
+import { foldApart, namedFirst } from '../fold-apart.ts'
 import { LIMITS } from '../limits.ts'
 import { ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
@@ -15,7 +17,8 @@ import { referredIn } from './referred.ts'
 import type { Attestation } from './payload.ts'
 
 /** Why an attestation that is in the set does not count. */
-export type AttestationFault = 'unknown-authority' | 'role-not-held' | 'too-many-chains' | 'too-many-attestations'
+export type AttestationFault =
+  'unknown-authority' | 'role-not-held' | 'too-many-chains' | 'too-many-attestations' | 'unfoldable'
 
 export interface AttestationView {
   readonly fact: FactId
@@ -56,6 +59,32 @@ export function foldAttestations(
   authority: Authority,
   facts: readonly VerifiedFact[]
 ): DigestView {
+  const { head } = authority
+  const since = (key: Principal): number | undefined => roleSince(authority, { key, on: subject, head, roles: ROLES })
+  const { made, unfoldable } = foldApart(facts, namedFirst(since), some => {
+    const view = foldAll(subject, authority, some)
+    // What cannot be written down cannot be folded either.
+    encodeDigestRow(view)
+    return view
+  })
+  if (unfoldable.length === 0) return made
+  const aside = unfoldable.map(({ fact, reason }) => ({ fact, type: 'attestation' as const, reason }))
+  return { ...made, setAside: boundSetAside([...made.setAside, ...aside]) }
+}
+
+/** Every row is encoded to see that it can be, and then to be kept. */
+const encoded = new WeakMap<DigestView, Uint8Array>()
+
+/** The row of what is said about a digest, as every node must compute it. */
+export function encodeDigestRow(view: DigestView): Uint8Array {
+  const known = encoded.get(view)
+  if (known !== undefined) return known
+  const row = encodeCbor(view)
+  encoded.set(view, row)
+  return row
+}
+
+function foldAll(subject: DigestSubject, authority: Authority, facts: readonly VerifiedFact[]): DigestView {
   const chains = readChains(facts)
   const setAside: DigestView['setAside'][number][] = []
   const found: AttestationView[] = []

@@ -46,7 +46,8 @@ import type { Summary } from './summary.ts'
  * - `other-bytes`: it is not about this release, or not about it alone under its name
  * - `revoked-key`: a key that signed it has lost its roles, and what it said here is not recognised
  * - `role-not-held`: whoever brought it had no role in the registry, or none that covers it
- * - `set-aside`: it does not count for another reason: made under an authority that is not known, or too many of them
+ * - `set-aside`: it does not count for another reason: made under an authority that is not known, too many of them, or one that
+ *   this program cannot fold
  * - `from-the-future`: it says that it was made, or finished, at a time that has not come
  * - `malformed`: its predicate does not have the shape of its type
  * - `unknown-type`: a kind of statement that we have no schema of: shown, never trusted
@@ -221,6 +222,7 @@ function standingMarks({ fact, fault, authority, standing }: Reading): readonly 
     case 'unknown-authority':
     case 'too-many-attestations':
     case 'too-many-chains':
+    case 'unfoldable':
       return ['set-aside']
   }
 }
