@@ -8,11 +8,12 @@ import type { ContentId, FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import { isRegistryError } from '../errors.ts'
 import { foldApart, namedFirst } from '../fold-apart.ts'
-import { LIMITS } from '../limits.ts'
 import { ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
 import { roleSince } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
+import { firstHeard, isFailure } from './first-heard.ts'
+import type { Heard } from './first-heard.ts'
 import { referredIn } from './referred.ts'
 import type { Attestation } from './payload.ts'
 
@@ -87,33 +88,43 @@ export function encodeDigestRow(view: DigestView): Uint8Array {
 function foldAll(subject: DigestSubject, authority: Authority, facts: readonly VerifiedFact[]): DigestView {
   const chains = readChains(facts)
   const setAside: DigestView['setAside'][number][] = []
+  const aside = ({ id }: VerifiedFact, reason: AttestationFault): void => {
+    setAside.push({ fact: id, type: 'attestation', reason })
+  }
+  const said: (Heard & { readonly fact: AttestationFact })[] = []
+  for (const fact of facts.filter(isAttestation)) {
+    // Attack: a thief of an auditor's key begins chains that sort before the one in which the auditor said what he found.
+    const isExcess = chains.isExcess(fact) && !isFailure(fact.payload.value.statement)
+    const role = roleOf(authority, fact)
+    if (isExcess) aside(fact, 'too-many-chains')
+    else if (typeof role === 'string') aside(fact, role)
+    else said.push({ fact, ...role })
+  }
+  // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
+  const heard = firstHeard(said)
   const found: AttestationView[] = []
-  for (const fact of facts.filter(isAttestation).toSorted((a, b) => compareText(a.id, b.id))) {
-    const roles = rolesFor(authority, fact)
-    const reason = chains.isExcess(fact) ? 'too-many-chains' : faultOf(authority, fact, roles)
-    // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
-    const isBeyond = found.length >= LIMITS.attestations.perRow
-    if (reason === undefined && !isBeyond) {
-      const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)
-      found.push(viewOf(fact, roles, isForked))
-    } else setAside.push({ fact: fact.id, type: 'attestation', reason: reason ?? 'too-many-attestations' })
+  for (const { fact, roles } of said.toSorted((a, b) => compareText(a.fact.id, b.fact.id))) {
+    const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)
+    if (heard.has(fact.id)) found.push(viewOf(fact, roles, isForked))
+    else aside(fact, 'too-many-attestations')
   }
   return { subject, attestations: found, setAside: boundSetAside(setAside), forks: boundForks(chains.forks) }
 }
 
-function rolesFor(authority: Authority, fact: AttestationFact): readonly Role[] {
-  const { author, subject: on } = fact.body
-  const use = { key: author, on, head: fact.payload.value.head, fact }
-  return ROLES.filter(role => roleSince(authority, { ...use, roles: [role] }) !== undefined)
-}
-
-function faultOf(
+/** By which roles its author may say it, or why he may not. */
+function roleOf(
   authority: Authority,
-  { payload }: AttestationFact,
-  roles: readonly Role[]
-): AttestationFault | undefined {
-  if (!authority.order.has(payload.value.head)) return 'unknown-authority'
-  return roles.length === 0 ? 'role-not-held' : undefined
+  fact: AttestationFact
+): Pick<Heard, 'roles' | 'since'> | Extract<AttestationFault, 'role-not-held' | 'unknown-authority'> {
+  const { author, subject: on } = fact.body
+  const { head } = fact.payload.value
+  if (!authority.order.has(head)) return 'unknown-authority'
+  const held = ROLES.flatMap(role => {
+    const since = roleSince(authority, { key: author, on, head, fact, roles: [role] })
+    return since === undefined ? [] : [{ role, since }]
+  })
+  if (held.length === 0) return 'role-not-held'
+  return { roles: held.map(({ role }) => role), since: Math.min(...held.map(({ since }) => since)) }
 }
 
 function viewOf({ id, body, payload }: AttestationFact, roles: readonly Role[], isForked: boolean): AttestationView {

@@ -124,9 +124,13 @@ export function attestationsOf(
     const views = new Map(attestations.map(view => [view.fact, view]))
     const faults = new Map(setAside.map(({ fact, reason }) => [fact, reason]))
     const standing = standingIn(one.authority, options.now)
+    const cut = new Set(one.cut.map(({ id }) => id))
+    // A row names so many of those that do not count, and no more.
+    const faultOf = (id: FactId): AttestationFault | 'cut' =>
+      faults.get(id) ?? (cut.has(id) ? 'cut' : 'too-many-attestations')
     return [...one.set, ...one.cut].filter(isAttestation).map(fact => {
       const view = views.get(fact.id)
-      const fault = view === undefined ? (faults.get(fact.id) ?? 'cut') : undefined
+      const fault = view === undefined ? faultOf(fact.id) : undefined
       return recordOf({ ...one, fact, view, fault, standing, release, options })
     })
   })
