@@ -23,6 +23,7 @@ import { auditorsRegistry, auditPredicate } from './audit.ts'
 import type { NodeParts } from './parts.ts'
 import { namedKeys } from './named-keys.ts'
 import { sbomFormat, sbomOf } from './sbom.ts'
+import { failuresThatStand } from './standing-audits.ts'
 import { addTrust, removeTrust, shownTrust } from './trust.ts'
 import { writeEnvelopes } from './envelope-files.ts'
 import { verifyArchive } from './verify-archive.ts'
@@ -112,7 +113,8 @@ async function say(
   })
   if (written === undefined) throw new RegistryError('INTERNAL', 'nothing was signed')
   const { fact, predicateType, signers, content, isNew } = written
-  return { release: shown, registry, alias, fact, predicateType, signers, content, isNew, file }
+  const standing = await failuresThatStand(parts, order.release, fact)
+  return { release: shown, registry, alias, fact, predicateType, signers, content, isNew, standing, file }
 }
 
 const NOTHING = utf8('{}')

@@ -30,14 +30,14 @@ interface Heard {
 export async function attestationViews(
   parts: Saying,
   { registry, name, root, version }: ReleaseId,
-  find: FindPackage
+  { find, named }: { readonly find: FindPackage; readonly named: ReadonlySet<string> }
 ): Promise<readonly AttestationView[]> {
   const view = await find(registry, name)
   if (view === undefined) return []
   const [release] = releasesWith(registry, view, one => one.root === root && one.version === version)
   // What no registry counts has no digests that anybody vouches for: nothing can be about it.
   if (release === undefined) return []
-  const hear = await hearing(parts)
+  const hear = await hearing(parts, named)
   const heard = await hear(release)
   const standing = new Set(
     // Attack: a thief of an auditor's key, who takes back in a registry of his own what was said where he has no say any more.
@@ -56,10 +56,12 @@ interface Hearsay {
 
 type Hear = (release: Release) => Promise<Hearsay>
 
-async function hearing(parts: Saying): Promise<Hear> {
+/** `named`: keys and registries that a policy in force names. */
+async function hearing(parts: Saying, named: ReadonlySet<string>): Promise<Hear> {
   const taken = await trusted(parts)
+  const heeded = new Set([...taken.map(({ who }) => who), ...named])
   return async release => {
-    const records = await parts.attestations.of(release)
+    const records = await parts.attestations.of(release, heeded)
     const all = records.filter(isSaid).map(record => ({
       record,
       followed: taken.some(

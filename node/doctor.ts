@@ -17,6 +17,7 @@ import type { NodeParts } from './parts.ts'
 import { isFolded } from './row-check.ts'
 import type { Finding } from './services/api.ts'
 import { verified } from './services/registry-state.ts'
+import { unfoldableFindings } from './unfoldable.ts'
 
 /** No fact is older than the first version of this program. */
 const FIRST_YEAR = 2026
@@ -35,7 +36,8 @@ export async function diagnose(
   }
   for (const entry of parts.registries.all) {
     signal.throwIfAborted()
-    findings.push(registryFinding(parts, entry), await storeFinding(parts, entry))
+    findings.push(registryFinding(parts, entry), ...(await unfoldableFindings(parts, entry)))
+    findings.push(await storeFinding(parts, entry))
     if (!deep) continue
     findings.push(await factsFinding(parts, entry, signal), await viewsFinding(parts, entry, signal))
   }

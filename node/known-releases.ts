@@ -18,9 +18,11 @@ export async function attestationsFor(
   signal: AbortSignal
 ): Promise<readonly ShownAttestation[]> {
   const aliases = new Map(parts.registries.all.map(({ id, alias }) => [id, alias]))
-  const first = await parts.attestations.of(release)
-  const records = (await bringPredicates(parts, first, signal)) ? await parts.attestations.of(release) : first
   const taken = await trusted(parts)
+  const heeded = new Set(taken.map(({ who }) => who))
+  const first = await parts.attestations.of(release, heeded)
+  const came = await bringPredicates(parts, first, { heeded, signal })
+  const records = came ? await parts.attestations.of(release, heeded) : first
   const issuers = records.map(({ issuer }) => issuer)
   const publishers = new Map((await namedKeys(parts, issuers)).map(one => [one.key, one]))
   return records.map(record => {
@@ -36,9 +38,12 @@ export async function attestationsFor(
 async function bringPredicates(
   parts: NodeParts,
   records: readonly AttestationRecord[],
-  signal: AbortSignal
+  { heeded, signal }: { readonly heeded: ReadonlySet<string>; readonly signal: AbortSignal }
 ): Promise<boolean> {
-  const missing = records.flatMap(({ registry, content, marks }) =>
+  // Attack: more predicates than are fetched, before that of somebody whose word is taken.
+  const isHeeded = ({ registry, issuer }: AttestationRecord): boolean => heeded.has(registry) || heeded.has(issuer)
+  const sorted = records.toSorted((a, b) => Number(isHeeded(b)) - Number(isHeeded(a)))
+  const missing = sorted.flatMap(({ registry, content, marks }) =>
     content !== null && marks.every(mark => mark === 'not-here' || isBearable(mark)) && marks.includes('not-here')
       ? [{ registry, root: content.cid, size: content.size }]
       : []

@@ -14,12 +14,14 @@ type Saying = Attested & { readonly publishers: Pick<NodeParts['publishers'], 'd
 export function composeStatements(parts: Saying): Statements {
   const look: FindPackage = parts.view.find.bind(parts.view)
   return {
-    attestations: (release, find = look) => attestationViews(parts, release, find),
+    attestations: (release, find = look, named = NOBODY) => attestationViews(parts, release, { find, named }),
     advisories: (release, find = look) => advisoryFacts(parts, release, find),
     quarantine: (release, find = look) => quarantineOf(release, find),
     domainOf: async key => (await parts.publishers.domainOf(key))?.domain
   }
 }
+
+const NOBODY: ReadonlySet<string> = new Set()
 
 /** What is known against a release, by those who are heard here. */
 async function advisoryFacts(parts: Saying, release: ReleaseId, find: FindPackage): Promise<readonly AdvisoryFacts[]> {

@@ -9,6 +9,7 @@ import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { ShownFork, VerifiedFact } from './chains.ts'
 import type { FactId, RegistryId } from './cid.ts'
 import type { Principal } from './did.ts'
+import { foldApart, namedFirst } from './fold-apart.ts'
 import { LIMITS } from './limits.ts'
 import type { Genesis } from './payload.ts'
 import { countRedemptions } from './redemptions.ts'
@@ -17,7 +18,7 @@ import { rolesOf } from './roles.ts'
 import type { Roles } from './roles.ts'
 
 /** Why a fact about the registry itself does not count. */
-export type AuthoritySetAside = ChangeFault | RedeemFault | 'no-effect'
+export type AuthoritySetAside = ChangeFault | RedeemFault | 'no-effect' | 'unfoldable'
 
 /** Who may do what in a registry: a pure fold over the facts about the registry itself. */
 export interface Authority extends Roles, Cuts {
@@ -28,6 +29,8 @@ export interface Authority extends Roles, Cuts {
   /** By which rules its releases are installed (`authority-policy.ts`); several where two were made at the same time. */
   readonly policies: readonly CountedPolicy[]
   readonly setAside: readonly { readonly fact: FactId; readonly reason: AuthoritySetAside }[]
+  /** Facts with which the fold throws: all of them, also those beyond what is shown. */
+  readonly unfoldable: readonly FactId[]
   readonly forks: readonly ShownFork[]
   /** All of them, also those whose forks are beyond what is shown. */
   readonly forkedAuthors: ReadonlySet<Principal>
@@ -40,6 +43,27 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
   const root = facts.find(fact => (fact.id as string) === registry)
   if (root === undefined || root.payload.type !== 'genesis') return undefined
   const genesis = root.payload.value
+  const founders = [...genesis.roots, genesis.recovery]
+  const since = (key: Principal): number | undefined => (founders.includes(key) ? 0 : undefined)
+  const others = facts.filter(fact => fact !== root)
+  // Without its genesis there is nothing to fold: it is never the one that is set aside.
+  const { made, unfoldable } = foldApart(others, namedFirst(since), some =>
+    foldAll(registry, genesis, { root, facts: [root, ...some] })
+  )
+  if (unfoldable.length === 0) return made
+  const aside = unfoldable.map(({ fact, reason }) => ({ fact, reason }))
+  return {
+    ...made,
+    unfoldable: unfoldable.map(({ fact }) => fact),
+    setAside: boundSetAside([...made.setAside, ...aside])
+  }
+}
+
+function foldAll(
+  registry: RegistryId,
+  genesis: Genesis,
+  { root, facts }: { readonly root: VerifiedFact; readonly facts: readonly VerifiedFact[] }
+): Authority {
   const chains = readChains(facts)
   const { roots: owners, threshold, recovery } = genesis
   const tree = growTree(root, facts)
@@ -60,6 +84,7 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
     recovery: result.recovery ?? recovery,
     policies: policiesInForce(result.counted),
     setAside: boundSetAside([...result.setAside, ...redeemed.setAside, ...idle]),
+    unfoldable: [],
     forks: boundForks(chains.forks, result.away),
     forkedAuthors: chains.forkedAuthors(result.away),
     isForked: author => chains.isForked(author, result.away)

@@ -3,7 +3,7 @@ import { compareBytes, utf8 } from './bytes.ts'
 
 /**
  * Deterministic dag-cbor (IPLD dag-cbor specification, strictness section): map keys sorted by length then bytes,
- * shortest integers, no floats here, no undefined.
+ * shortest integers, no floats, no undefined, and no text that begins with a byte order mark: what nobody may read is not written.
  */
 export function encodeCbor(value: unknown): Uint8Array {
   const writer = spare ?? new Writer()
@@ -95,11 +95,7 @@ class Writer {
 
   #number(value: number): void {
     if (Number.isSafeInteger(value)) return value < 0 ? this.#head(1, -1 - value) : this.#head(0, value)
-    if (!Number.isFinite(value)) throw new TypeError(`dag-cbor has no ${value}`)
-    this.#room(HEAD_BYTES)
-    this.#byte(0xfb)
-    this.#view.setFloat64(this.#at, value)
-    this.#at += 8
+    throw new TypeError(`a record has no ${value}`)
   }
 
   #text(text: string): void {
@@ -118,6 +114,7 @@ class Writer {
       if (i === length) return
       this.#at = start
     }
+    if (text.startsWith('\ufeff')) throw new TypeError('a text of a record begins with no byte order mark')
     const bytes = encoder.encode(text)
     this.#head(3, bytes.length)
     this.#raw(bytes)

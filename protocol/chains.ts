@@ -128,9 +128,19 @@ function excessChains(chainsOf: ReadonlyMap<Principal, ReadonlySet<string>>): Re
   return excess
 }
 
-/** What a row says of facts set aside and of forks is cut at a fixed number, lowest first: proofs are in the set. */
-export function boundSetAside<T extends { readonly fact: FactId }>(setAside: readonly T[]): readonly T[] {
-  return setAside.toSorted((a, b) => (a.fact < b.fact ? -1 : 1)).slice(0, LIMITS.view.setAside)
+/**
+ * What a row says of facts set aside and of forks is cut at a fixed number, lowest first: proofs are in the set. What could not be folded
+ * comes before the others when it is cut: it is a fault of this program, of which somebody has to hear.
+ */
+export function boundSetAside<T extends { readonly fact: FactId; readonly reason: string }>(
+  setAside: readonly T[]
+): readonly T[] {
+  const byFact = (a: T, b: T): number => (a.fact < b.fact ? -1 : 1)
+  const { setAside: bound } = LIMITS.view
+  const sorted = setAside.toSorted(byFact)
+  if (sorted.length <= bound) return sorted
+  const [faults, others] = [true, false].map(is => sorted.filter(({ reason }) => (reason === 'unfoldable') === is))
+  return [...(faults ?? []), ...(others ?? [])].slice(0, bound).toSorted(byFact)
 }
 
 /** The same for forks. */

@@ -26,6 +26,7 @@ export type SetAsideReason =
   | 'no-effect'
   | 'too-many-chains'
   | 'too-many-releases'
+  | 'unfoldable'
   | 'unknown-quarantine'
   | 'unknown-yank'
 

@@ -5,6 +5,7 @@ import type { Signature } from './authority-court.ts'
 import { foldChanges } from './authority-fold.ts'
 import { growTree } from './authority-tree.ts'
 import { compareText } from './bytes.ts'
+import { encodeCbor } from './cbor.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { ShownFork, VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
@@ -12,10 +13,12 @@ import type { Principal } from './did.ts'
 import { editsOfPackage, markOf } from './document/counted.ts'
 import type { DocumentMark, Edits } from './document/counted.ts'
 import type { FactType } from './fact.ts'
+import { foldApart, namedFirst } from './fold-apart.ts'
 import { countPublished, countQuarantines } from './fold-counts.ts'
 import type { Aside, Context, SetAsideReason } from './fold-counts.ts'
 import { foldVersions, ofType } from './fold-versions.ts'
 import type { Typed, VersionView } from './fold-versions.ts'
+import { toManifestRecord } from './manifest.ts'
 import { foldObservations, isObservation } from './observation/fold.ts'
 import type { ObservationView } from './observation/fold.ts'
 import type { PackageName } from './package-name.ts'
@@ -71,12 +74,47 @@ export function foldPackage(name: PackageName, authority: Authority, facts: read
   return foldWithEdits(name, authority, facts).view
 }
 
+interface Folded {
+  readonly view: PackageView
+  readonly edits: Edits
+}
+
 /** The same, and what the document of the package is made of. */
-export function foldWithEdits(
-  name: PackageName,
-  authority: Authority,
-  facts: readonly VerifiedFact[]
-): { readonly view: PackageView; readonly edits: Edits } {
+export function foldWithEdits(name: PackageName, authority: Authority, facts: readonly VerifiedFact[]): Folded {
+  const { head } = authority
+  const since = (key: Principal): number | undefined =>
+    roleSince(authority, { key, on: name, head, roles: DECIDING_ROLES })
+  const { made, unfoldable } = foldApart(facts, namedFirst(since), some => {
+    const folded = foldAll(name, authority, some)
+    // What cannot be written down cannot be folded either.
+    encodePackageRow(folded.view)
+    return folded
+  })
+  if (unfoldable.length === 0) return made
+  const { view, edits } = made
+  return { view: { ...view, setAside: boundSetAside([...view.setAside, ...unfoldable]) }, edits }
+}
+
+/** Roles of the registry whose holders decide about packages. */
+const DECIDING_ROLES: readonly Role[] = ['owner', 'curator', 'maintainer', 'publisher']
+
+/** Every row is encoded to see that it can be, and then to be kept. */
+const encoded = new WeakMap<PackageView, Uint8Array>()
+
+/** A row of the view as every node must compute it: deterministic dag-cbor, so that equal sets give equal bytes. */
+export function encodePackageRow(view: PackageView): Uint8Array {
+  const known = encoded.get(view)
+  if (known !== undefined) return known
+  const versions = view.versions.map(version => ({
+    ...version,
+    contents: version.contents.map(content => ({ ...content, manifest: toManifestRecord(content.manifest) }))
+  }))
+  const row = encodeCbor({ ...view, versions })
+  encoded.set(view, row)
+  return row
+}
+
+function foldAll(name: PackageName, authority: Authority, facts: readonly VerifiedFact[]): Folded {
   const chains = readChains(facts)
   const setAside: SetAside[] = []
   const aside: Aside = (fact, reason) => {

@@ -120,12 +120,12 @@ export const LIMITS = Object.freeze({
     yanksPerVersion: 64,
     quarantinesPerVersion: 16,
     setAside: 1_024,
+    /** facts of one author about one subject with which the fold throws, before all are set aside; and of all authors */
+    unfoldable: Object.freeze({ perAuthor: 4, rounds: 64 }),
     grants: 16_384,
     forks: 256,
     factsPerFork: 8
   }),
-  /** Rows that are kept as they were read: so many, so many bytes of them, and none that is larger than that. */
-  openRows: Object.freeze({ rows: 1_024, bytes: 1 * MiB, rowBytes: 64 * KiB }),
   admission: Object.freeze({
     factsPerBatch: 256,
     queuedBatches: 64,

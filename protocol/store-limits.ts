@@ -101,5 +101,7 @@ export const STORE_LIMITS = Object.freeze({
     gone: 1_024,
     /** contents that a report names */
     named: 20
-  })
+  }),
+  /** Rows that are kept as they were read: so many, so many bytes of them, and none that is larger than that. */
+  openRows: Object.freeze({ rows: 1_024, bytes: 1 * MiB, rowBytes: 64 * KiB })
 })

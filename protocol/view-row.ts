@@ -10,21 +10,10 @@ import { RegistryError } from './errors.ts'
 import type { Subject } from './fact.ts'
 import type { PackageView } from './fold.ts'
 import { LIMITS } from './limits.ts'
-import { parseManifestRecord, toManifestRecord } from './manifest.ts'
+import { parseManifestRecord } from './manifest.ts'
 
-/** A row of the view as every node must compute it: deterministic dag-cbor, so that equal sets give equal bytes. */
-export function encodePackageRow(view: PackageView): Uint8Array {
-  const versions = view.versions.map(version => ({
-    ...version,
-    contents: version.contents.map(content => ({ ...content, manifest: toManifestRecord(content.manifest) }))
-  }))
-  return encodeCbor({ ...view, versions })
-}
-
-/** The same of what is said about a digest. */
-export function encodeDigestRow(view: DigestView): Uint8Array {
-  return encodeCbor(view)
-}
+export { encodeDigestRow } from './attest/fold.ts'
+export { encodePackageRow } from './fold.ts'
 
 /** What is said about a digest, out of a sealed row. @throws RegistryError STORE_CORRUPT */
 export function openDigestRow(sealed: Uint8Array): DigestView {

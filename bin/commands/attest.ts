@@ -12,7 +12,7 @@ import { keyText } from './publisher-text.ts'
 import { argument, listOption, textOption, withNode } from './run.ts'
 import type { Options, Session } from './run.ts'
 import { fileLines, signingParams, textParam } from './signed.ts'
-import { gutter, under } from './style.ts'
+import { gutter, nextStep, under } from './style.ts'
 
 /** `ggen-node attest`. */
 export async function attest(session: Session, args: readonly string[], options: Options): Promise<void> {
@@ -45,14 +45,43 @@ export async function audit(session: Session, args: readonly string[], options: 
 }
 
 function reportSaid(session: Session, result: ApiMethods['attest']['result']): void {
-  const { release, alias, predicateType, fact, content, isNew, file } = result
+  const { release, alias, predicateType, fact, content, isNew, standing, file } = result
   const said = `${releaseText(release)}  ${predicateType}  in ${safe(alias)}`
   report(session, result, () => [
     gutter(isNew ? 'Attested' : 'Unchanged', said, isNew ? 'done' : 'same'),
     under(fact),
     ...(content === null ? [] : [under(`the predicate is content of its own: ${content}`)]),
+    ...standing.flatMap(one => standingLines(result, one)),
     ...fileLines(file)
   ])
+}
+
+type Said = ApiMethods['attest']['result']
+
+/** What somebody who passes something does not take back by it, and what would. */
+function standingLines({ release, fact, signers }: Said, one: Said['standing'][number]): readonly string[] {
+  const { alias, isOfThisDirectory } = one
+  const where = safe(alias)
+  return [
+    gutter(
+      'Stands',
+      `the same key found ${releaseText(release)} to be bad before, in ${where}: that is heard, and not this`,
+      'note'
+    ),
+    under(one.fact),
+    ...(isOfThisDirectory
+      ? [nextStep(`say it where that was said: --registry ${where}`)]
+      : [
+          under('it was said from another data directory, and only what is said from there takes it back'),
+          nextStep('audit it again there'),
+          nextStep(
+            `where it is lost: an owner of ${where} takes the roles of the key away and names all of its facts that stay, this one and what made the next key an owner or auditor among them: ggen-node role revoke ${signers[0] ?? 'KEY'} --registry ${where} --compromised --keep ${fact} FACT`
+          ),
+          nextStep(
+            'then audit with another key that may speak there, and have it followed: ggen-node trust add KEY --for audits'
+          )
+        ])
+  ]
 }
 
 /** `ggen-node attestations`. */

@@ -3,6 +3,7 @@ import type { Authority } from '../../protocol/authority.ts'
 import type { VerifiedFact } from '../../protocol/chains.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
+import { RegistryError } from '../../protocol/errors.ts'
 import type { Subject } from '../../protocol/fact.ts'
 
 /** What is known about one subject: the part that belongs to the set, and what is kept aside. */
@@ -57,7 +58,27 @@ export function foldRegistry(
 ): Known & { readonly authority: Authority | undefined; readonly shown: Authority | undefined } {
   const authority = foldAuthority(registry, facts)
   const { set, cut } = split(facts, authority, isNamed)
-  return { set, cut, authority, shown: cut.length === 0 ? authority : foldAuthority(registry, set) }
+  if (cut.length === 0) return { set, cut, authority, shown: authority }
+  const shown = foldAuthority(registry, set)
+  if (isAsideAlike(set, authority, shown)) return { set, cut, authority, shown }
+  // What cannot be folded may have been found among facts outside the set, of which each node has others. Then the set decides alone.
+  const again = split(facts, shown, isNamed)
+  const isIn = new Set(set.map(({ id }) => id))
+  if (again.set.length === set.length && again.set.every(({ id }) => isIn.has(id)))
+    return { set, cut, authority: shown, shown }
+  throw new RegistryError(
+    'INTERNAL',
+    'what cannot be folded decides who may do what, and each node would say otherwise',
+    {
+      next: 'use a newer ggen-node: this one has a fault that a fact of the registry finds'
+    }
+  )
+}
+
+/** Whether of the set the same was set aside because it cannot be folded, with what is outside it and without. */
+function isAsideAlike(set: readonly VerifiedFact[], all: Authority | undefined, shown: Authority | undefined): boolean {
+  const [one, other] = [all, shown].map(authority => new Set(authority?.unfoldable ?? []))
+  return set.every(({ id }) => one?.has(id) === other?.has(id))
 }
 
 /** What changes sides when `before` becomes `after`. Facts that are in neither are new. */

@@ -1,21 +1,25 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Authority } from '../authority.ts'
 import { compareText, toHex } from '../bytes.ts'
+import { encodeCbor } from '../cbor.ts'
 import { boundForks, boundSetAside, readChains } from '../chains.ts'
 import type { ShownFork, VerifiedFact } from '../chains.ts'
 import type { ContentId, FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import { isRegistryError } from '../errors.ts'
-import { LIMITS } from '../limits.ts'
+import { foldApart, namedFirst } from '../fold-apart.ts'
 import { ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
 import { roleSince } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
+import { firstHeard, isFailure } from './first-heard.ts'
+import type { Heard } from './first-heard.ts'
 import { referredIn } from './referred.ts'
 import type { Attestation } from './payload.ts'
 
 /** Why an attestation that is in the set does not count. */
-export type AttestationFault = 'unknown-authority' | 'role-not-held' | 'too-many-chains' | 'too-many-attestations'
+export type AttestationFault =
+  'unknown-authority' | 'role-not-held' | 'too-many-chains' | 'too-many-attestations' | 'unfoldable'
 
 export interface AttestationView {
   readonly fact: FactId
@@ -56,35 +60,71 @@ export function foldAttestations(
   authority: Authority,
   facts: readonly VerifiedFact[]
 ): DigestView {
+  const { head } = authority
+  const since = (key: Principal): number | undefined => roleSince(authority, { key, on: subject, head, roles: ROLES })
+  const { made, unfoldable } = foldApart(facts, namedFirst(since), some => {
+    const view = foldAll(subject, authority, some)
+    // What cannot be written down cannot be folded either.
+    encodeDigestRow(view)
+    return view
+  })
+  if (unfoldable.length === 0) return made
+  const aside = unfoldable.map(({ fact, reason }) => ({ fact, type: 'attestation' as const, reason }))
+  return { ...made, setAside: boundSetAside([...made.setAside, ...aside]) }
+}
+
+/** Every row is encoded to see that it can be, and then to be kept. */
+const encoded = new WeakMap<DigestView, Uint8Array>()
+
+/** The row of what is said about a digest, as every node must compute it. */
+export function encodeDigestRow(view: DigestView): Uint8Array {
+  const known = encoded.get(view)
+  if (known !== undefined) return known
+  const row = encodeCbor(view)
+  encoded.set(view, row)
+  return row
+}
+
+function foldAll(subject: DigestSubject, authority: Authority, facts: readonly VerifiedFact[]): DigestView {
   const chains = readChains(facts)
   const setAside: DigestView['setAside'][number][] = []
+  const aside = ({ id }: VerifiedFact, reason: AttestationFault): void => {
+    setAside.push({ fact: id, type: 'attestation', reason })
+  }
+  const said: (Heard & { readonly fact: AttestationFact })[] = []
+  for (const fact of facts.filter(isAttestation)) {
+    // Attack: a thief of an auditor's key begins chains that sort before the one in which the auditor said what he found.
+    const isExcess = chains.isExcess(fact) && !isFailure(fact.payload.value.statement)
+    const role = roleOf(authority, fact)
+    if (isExcess) aside(fact, 'too-many-chains')
+    else if (typeof role === 'string') aside(fact, role)
+    else said.push({ fact, ...role })
+  }
+  // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
+  const heard = firstHeard(said)
   const found: AttestationView[] = []
-  for (const fact of facts.filter(isAttestation).toSorted((a, b) => compareText(a.id, b.id))) {
-    const roles = rolesFor(authority, fact)
-    const reason = chains.isExcess(fact) ? 'too-many-chains' : faultOf(authority, fact, roles)
-    // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
-    const isBeyond = found.length >= LIMITS.attestations.perRow
-    if (reason === undefined && !isBeyond) {
-      const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)
-      found.push(viewOf(fact, roles, isForked))
-    } else setAside.push({ fact: fact.id, type: 'attestation', reason: reason ?? 'too-many-attestations' })
+  for (const { fact, roles } of said.toSorted((a, b) => compareText(a.fact.id, b.fact.id))) {
+    const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)
+    if (heard.has(fact.id)) found.push(viewOf(fact, roles, isForked))
+    else aside(fact, 'too-many-attestations')
   }
   return { subject, attestations: found, setAside: boundSetAside(setAside), forks: boundForks(chains.forks) }
 }
 
-function rolesFor(authority: Authority, fact: AttestationFact): readonly Role[] {
-  const { author, subject: on } = fact.body
-  const use = { key: author, on, head: fact.payload.value.head, fact }
-  return ROLES.filter(role => roleSince(authority, { ...use, roles: [role] }) !== undefined)
-}
-
-function faultOf(
+/** By which roles its author may say it, or why he may not. */
+function roleOf(
   authority: Authority,
-  { payload }: AttestationFact,
-  roles: readonly Role[]
-): AttestationFault | undefined {
-  if (!authority.order.has(payload.value.head)) return 'unknown-authority'
-  return roles.length === 0 ? 'role-not-held' : undefined
+  fact: AttestationFact
+): Pick<Heard, 'roles' | 'since'> | Extract<AttestationFault, 'role-not-held' | 'unknown-authority'> {
+  const { author, subject: on } = fact.body
+  const { head } = fact.payload.value
+  if (!authority.order.has(head)) return 'unknown-authority'
+  const held = ROLES.flatMap(role => {
+    const since = roleSince(authority, { key: author, on, head, fact, roles: [role] })
+    return since === undefined ? [] : [{ role, since }]
+  })
+  if (held.length === 0) return 'role-not-held'
+  return { roles: held.map(({ role }) => role), since: Math.min(...held.map(({ since }) => since)) }
 }
 
 function viewOf({ id, body, payload }: AttestationFact, roles: readonly Role[], isForked: boolean): AttestationView {

@@ -1,6 +1,6 @@
 const KiB = 1024
 
-/** Bounds of statements in DSSE envelopes (docs/spec/attestation.md). All but the last three are part of the format. */
+/** Bounds of statements in DSSE envelopes (docs/spec/attestation.md). `attest`, and `perRow` and `perAuthor`, are part of the format. */
 export const ATTEST_LIMITS = Object.freeze({
   attest: Object.freeze({
     /** the envelope of a fact; one in a file may hold a predicate that a fact would have to refer to */
@@ -28,8 +28,9 @@ export const ATTEST_LIMITS = Object.freeze({
     listItems: 16_384
   }),
   attestations: Object.freeze({
-    /** of one digest in one registry: what a row holds, lowest fact id first; equal on all nodes */
+    /** of one digest in one registry: what a row holds, and of it what one author says; equal on all nodes */
     perRow: 1_024,
+    perAuthor: 256,
     /** what one look-up over all registries answers with */
     shown: 4_096,
     /** releases whose statements are remembered as they were read, and for how long: what time changes is seen after that */

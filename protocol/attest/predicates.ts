@@ -41,12 +41,14 @@ interface PredicateSchema {
   readonly summarise: (predicate: JsonObject) => Summary
 }
 
+export const AUDIT_TYPE = 'urn:ggen:attestation:audit:1'
+
 /** Each schema is described in docs/spec/attestation.md section 4. `urn:ggen:…` are our own, where nobody had one. */
 const SCHEMAS: readonly PredicateSchema[] = [
   { type: 'provenance', uris: ['https://slsa.dev/provenance/v1'], summarise: provenance },
   { type: 'source', uris: ['urn:ggen:attestation:source:1'], summarise: source },
   { type: 'reproducible', uris: ['urn:ggen:attestation:reproducible-build:1'], summarise: reproducible },
-  { type: 'audit', uris: ['urn:ggen:attestation:audit:1'], summarise: audit },
+  { type: 'audit', uris: [AUDIT_TYPE], summarise: audit },
   { type: 'licence', uris: ['urn:ggen:attestation:licence:1'], summarise: licence },
   {
     type: 'vulnerabilities',

@@ -46,7 +46,8 @@ import type { Summary } from './summary.ts'
  * - `other-bytes`: it is not about this release, or not about it alone under its name
  * - `revoked-key`: a key that signed it has lost its roles, and what it said here is not recognised
  * - `role-not-held`: whoever brought it had no role in the registry, or none that covers it
- * - `set-aside`: it does not count for another reason: made under an authority that is not known, or too many of them
+ * - `set-aside`: it does not count for another reason: made under an authority that is not known, too many of them, or one that
+ *   this program cannot fold
  * - `from-the-future`: it says that it was made, or finished, at a time that has not come
  * - `malformed`: its predicate does not have the shape of its type
  * - `unknown-type`: a kind of statement that we have no schema of: shown, never trusted
@@ -123,9 +124,13 @@ export function attestationsOf(
     const views = new Map(attestations.map(view => [view.fact, view]))
     const faults = new Map(setAside.map(({ fact, reason }) => [fact, reason]))
     const standing = standingIn(one.authority, options.now)
+    const cut = new Set(one.cut.map(({ id }) => id))
+    // A row names so many of those that do not count, and no more.
+    const faultOf = (id: FactId): AttestationFault | 'cut' =>
+      faults.get(id) ?? (cut.has(id) ? 'cut' : 'too-many-attestations')
     return [...one.set, ...one.cut].filter(isAttestation).map(fact => {
       const view = views.get(fact.id)
-      const fault = view === undefined ? (faults.get(fact.id) ?? 'cut') : undefined
+      const fault = view === undefined ? faultOf(fact.id) : undefined
       return recordOf({ ...one, fact, view, fault, standing, release, options })
     })
   })
@@ -221,6 +226,7 @@ function standingMarks({ fact, fault, authority, standing }: Reading): readonly 
     case 'unknown-authority':
     case 'too-many-attestations':
     case 'too-many-chains':
+    case 'unfoldable':
       return ['set-aside']
   }
 }

@@ -6,6 +6,7 @@ import { boundSetAside, readChains } from '../chains.ts'
 import type { Chains, VerifiedFact } from '../chains.ts'
 import type { FactId } from '../cid.ts'
 import type { Subject } from '../fact.ts'
+import { isMatterOfFacts } from '../fold-apart.ts'
 import type { Typed } from '../fold-versions.ts'
 import { CATALOGUE_ROLES, EDITING_ROLES, PUBLISHING_ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
@@ -15,7 +16,13 @@ import type { MetadataFact } from './document.ts'
 
 /** Why an edit that is in the set does not count. */
 export type EditFault =
-  'claim-not-counted' | 'forked-author' | 'resolved' | 'role-not-held' | 'too-many-chains' | 'unknown-authority'
+  | 'claim-not-counted'
+  | 'forked-author'
+  | 'resolved'
+  | 'role-not-held'
+  | 'too-many-chains'
+  | 'unfoldable'
+  | 'unknown-authority'
 
 /** What a row of the view says of a document: enough to see that a stored one is of other facts. */
 export interface DocumentMark {
@@ -107,11 +114,21 @@ function editsOf(ground: Ground): Edits {
   const setAside: { readonly fact: FactId; readonly reason: EditFault }[] = []
   for (const fact of ground.facts) {
     if (!isEdit(fact)) continue
-    const reason = faultOf(ground, fact)
+    const reason = faultOrThrown(ground, fact)
     if (reason !== undefined) setAside.push({ fact: fact.id, reason })
     facts.push(toMetadataFact(fact, reason === undefined))
   }
   return { facts, setAside }
+}
+
+/** A fault of this program that one edit finds costs that edit, in the catalogue too (`fold-apart.ts`). */
+function faultOrThrown(ground: Ground, fact: Typed<'metadata'>): EditFault | undefined {
+  try {
+    return faultOf(ground, fact)
+  } catch (error) {
+    if (isMatterOfFacts(error)) return 'unfoldable'
+    throw error
+  }
 }
 
 function toMetadataFact({ id, body, payload }: Typed<'metadata'>, counts: boolean): MetadataFact {

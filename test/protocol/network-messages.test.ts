@@ -1,3 +1,4 @@
+import * as dagCbor from '@ipld/dag-cbor'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
@@ -117,7 +118,8 @@ test.each([
   ['another type', { type: 'close', session: 1 }],
   ['a list', ['done', 1]]
 ])('refuses a request to compare with %s', (_, value) => {
-  expect(() => decodeSyncRequest(encodeCbor(value))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
+  // Of another encoder: ours writes no fractions.
+  expect(() => decodeSyncRequest(dagCbor.encode(value))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
 })
 
 test('no bytes whatever make a decoder throw anything but its own error', () => {

@@ -6,6 +6,7 @@
 export const ALONE = [
   'architecture',
   'admission/flood',
+  'admission/unfoldable',
   'archive/mutations',
   'archive/process',
   'archive/verify',

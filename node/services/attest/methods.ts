@@ -30,6 +30,17 @@ export interface Attested {
   readonly content: ContentId | null
   /** False: the registry said it before, and nothing was signed. */
   readonly isNew: boolean
+  /** Of an audit that passes: what its author found to be bad before, and has not taken back by it. */
+  readonly standing: readonly StandingFailure[]
+}
+
+/** An audit that failed, by the key which passes the same now, and which that does not take back. */
+export interface StandingFailure {
+  readonly registry: RegistryId
+  readonly alias: string
+  readonly fact: FactId
+  /** False: it was said with a chain of another data directory. */
+  readonly isOfThisDirectory: boolean
 }
 
 /** What somebody's word may be taken for. */

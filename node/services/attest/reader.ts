@@ -36,19 +36,20 @@ export class AttestationReader {
     this.#components = components
   }
 
-  async of(release: ReleaseBytes): Promise<readonly AttestationRecord[]> {
+  /** `heeded`: keys and registries whose word matters here, so that nothing pushes out what they say. */
+  async of(release: ReleaseBytes, heeded: ReadonlySet<string> = NOBODY): Promise<readonly AttestationRecord[]> {
     const said = await this.said(release)
     const now = this.#components.now()
     const key = keyOf(release)
     const known = this.#read.get(key)
-    if (known !== undefined && isSame(known, said, now)) return known.records
+    if (known !== undefined && isSame(known, said, now)) return shownOf(known.records, heeded)
     const { records, isWhole } = await this.#readAll(release, said, now)
     this.#read.delete(key)
     // A predicate that is not here may come without any fact that says so.
-    if (isWhole) this.#read.set(key, { said, at: now, records })
+    if (isWhole && records.length <= LIMITS.attestations.shown) this.#read.set(key, { said, at: now, records })
     const [oldest] = this.#read.keys()
     if (oldest !== undefined && this.#read.size > LIMITS.attestations.readReleases) this.#read.delete(oldest)
-    return records
+    return shownOf(records, heeded)
   }
 
   async #readAll(
@@ -65,7 +66,7 @@ export class AttestationReader {
     }
     const records = contents.size === 0 ? first : attestationsOf(release, said, { now, contents })
     const isWhole = records.every(({ marks }) => !marks.includes('not-here'))
-    return { records: records.slice(0, LIMITS.attestations.shown), isWhole }
+    return { records, isWhole }
   }
 
   /** The facts behind it. */
@@ -84,6 +85,30 @@ export class AttestationReader {
     }
     return found
   }
+}
+
+const NOBODY: ReadonlySet<string> = new Set()
+
+/**
+ * As many as one look-up answers with, in the order in which they were read. Attack: a registry that was followed early, or a key in one,
+ * that says more of a release than anybody looks at. So those come first whose word matters here, then what counts, then what was found to
+ * be bad; of what is alike each key in each registry has its turn.
+ */
+function shownOf(records: readonly AttestationRecord[], heeded: ReadonlySet<string>): readonly AttestationRecord[] {
+  const { shown } = LIMITS.attestations
+  if (records.length <= shown) return records
+  const weightOf = ({ registry, issuer, counts, summary }: AttestationRecord): number =>
+    (heeded.has(registry) || heeded.has(issuer) ? 4 : 0) +
+    (counts ? 2 : 0) +
+    (summary?.type === 'audit' && summary.result === 'fail' ? 1 : 0)
+  const turns = new Map<AttestationRecord, number>()
+  const weights = new Map(records.map(record => [record, weightOf(record)]))
+  for (const share of Map.groupBy(records, one => `${weights.get(one)} ${one.registry} ${one.by}`).values())
+    for (const [turn, record] of share.entries()) turns.set(record, turn)
+  const of = (known: ReadonlyMap<AttestationRecord, number>, one: AttestationRecord): number => known.get(one) ?? 0
+  const first = records.toSorted((a, b) => of(weights, b) - of(weights, a) || of(turns, a) - of(turns, b))
+  const taken = new Set(first.slice(0, shown))
+  return records.filter(record => taken.has(record))
 }
 
 /** What was read of a release, and out of what. */

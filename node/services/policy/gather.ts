@@ -8,13 +8,23 @@ import type { AttestationView, PolicySources, ReleaseId } from './sources.ts'
 
 const HOUR_MS = 60 * 60 * 1000
 
+interface Gathering {
+  readonly now: number
+  /** Keys and registries that a policy in force names. */
+  readonly named: ReadonlySet<string>
+}
+
 /** All that rules may read of one release, at this time. */
-export async function gatherFacts(candidate: Candidate, sources: PolicySources, now: number): Promise<ReleaseFacts> {
+export async function gatherFacts(
+  candidate: Candidate,
+  sources: PolicySources,
+  { now, named }: Gathering
+): Promise<ReleaseFacts> {
   const { registry, name, version, fact, by, locked, content } = candidate
   const view = await sources.find(registry, name)
   const stated = view?.versions.find(entry => entry.version === version)
   const [seen] = await sources.firstSeen(registry, [fact], view?.observations ?? [])
-  const views = weightFirst(await sources.attestations(candidate, sources.find))
+  const views = weightFirst(await sources.attestations(candidate, sources.find), named)
   const domain = await sources.domainOf(by)
   const { alias, isPrivate, staleHours } = sources.registry(registry)
   const release = { candidate, views, domain }
@@ -46,11 +56,13 @@ export async function gatherFacts(candidate: Candidate, sources: PolicySources, 
 }
 
 /**
- * What speaks against a release first, then what those say who are followed. Of what weighs alike the newest that each key says of each
+ * What speaks against a release first, then what those say who are followed, or whom a policy names. Of what weighs alike the newest that each key says of each
  * kind comes first, then what each said before that. Attack: a rule sees the first entries of a list alone, so its author says a lot about
  * it before an auditor says that it is bad; and an accident: a scan every night, each of which found something.
  */
-function weightFirst(views: readonly AttestationView[]): readonly AttestationView[] {
+function weightFirst(views: readonly AttestationView[], named: ReadonlySet<string>): readonly AttestationView[] {
+  const weights = new Map(views.map(view => [view, weightIn(view, named)]))
+  const weightOf = (view: AttestationView): number => weights.get(view) ?? 0
   const turns = new Map<AttestationView, number>()
   const shares = Map.groupBy(views, view => `${weightOf(view)} ${view.issuer} ${view.type}`)
   for (const share of shares.values()) {
@@ -68,8 +80,11 @@ function newestFirst(a: AttestationView, b: AttestationView): number {
 /** Kinds of statements, beside audits, that speak against a release where they do not speak for it. */
 const FINDING: ReadonlySet<string> = new Set(['reproducible', 'test', 'verification', 'vulnerabilities'])
 
-function weightOf({ followed, type, passed, marks }: AttestationView): number {
-  if (!followed) return 0
+function weightIn(
+  { followed, issuer, registry, type, passed, marks }: AttestationView,
+  named: ReadonlySet<string>
+): number {
+  if (!followed && !named.has(issuer) && !named.has(registry)) return 0
   if (type === 'audit') return marks.includes('failed') ? 4 : passed ? 2 : 1
   return FINDING.has(type) && !passed ? 3 : 1
 }

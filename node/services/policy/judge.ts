@@ -90,7 +90,8 @@ export function judge(components: JudgeComponents): Judge {
       return found
     }
     const excuses = new Excuses(policies, records, components)
-    const sources = lookingTogether(components)
+    const named = namedIn(policies)
+    const sources = lookingTogether(components, named)
     const now = components.now()
     const asIf = (candidate: Candidate, facts: ReleaseFacts): ReleaseVerdict =>
       judgeRelease(over(candidate.registry), facts, excuses.finder(candidate, now))
@@ -102,14 +103,14 @@ export function judge(components: JudgeComponents): Judge {
       // What is read of one release waits for the store several times: of many that is the wait of one.
       const some = candidates.slice(at, at + releasesPerTurn)
       const gathered = await Promise.all(
-        some.map(async candidate => ({ candidate, facts: await gatherFacts(candidate, sources, now) }))
+        some.map(async candidate => ({ candidate, facts: await gatherFacts(candidate, sources, { now, named }) }))
       )
       for (const { candidate, facts } of gathered) judged.push({ candidate, facts, ...asIf(candidate, facts) })
     }
     const another = async (candidate: Candidate): Promise<Version | undefined> => {
       const view = await sources.find(candidate.registry, candidate.name)
       for (const other of othersOf(candidate, view)) {
-        if (asIf(other, await gatherFacts(other, sources, now)).verdict !== 'deny') return other.version
+        if (asIf(other, await gatherFacts(other, sources, { now, named })).verdict !== 'deny') return other.version
       }
       return undefined
     }
@@ -117,8 +118,17 @@ export function judge(components: JudgeComponents): Judge {
   }
 }
 
+/** Keys and registries, as policies write them. */
+const NAMED = /did:key:z[1-9A-HJ-NP-Za-km-z]+|\bb[a-z2-7]{58}\b/g
+
+/** Whose word rules ask for by name, whether he is followed here or not. */
+export function namedIn(policies: readonly LoadedPolicy[]): ReadonlySet<string> {
+  const texts = policies.flatMap(({ policy }) => policy.rules.flatMap(({ when = '', require }) => [when, require]))
+  return new Set(texts.flatMap(text => text.match(NAMED) ?? []))
+}
+
 /** What was looked up for one release of a judgement is not looked up again for another, nor can it differ between them. */
-function lookingTogether(components: PolicySources): PolicySources {
+function lookingTogether(components: PolicySources, named: ReadonlySet<string>): PolicySources {
   const find = lookingOnce(components.find)
   const domains = new Map<Principal, ReturnType<PolicySources['domainOf']>>()
   let own: ReturnType<PolicySources['ownKeys']> | undefined
@@ -126,7 +136,7 @@ function lookingTogether(components: PolicySources): PolicySources {
     ...components,
     find,
     ownKeys: () => (own ??= components.ownKeys()),
-    attestations: release => components.attestations(release, find),
+    attestations: release => components.attestations(release, find, named),
     advisories: release => components.advisories(release, find),
     quarantine: release => components.quarantine(release, find),
     domainOf: key => {

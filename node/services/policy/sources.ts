@@ -64,8 +64,12 @@ export interface PolicySources {
     facts: readonly FactId[],
     observations: readonly ObservationView[]
   ) => Promise<readonly KnownSince[]>
-  /** `find`: where packages were looked up before, in the same judgement. */
-  readonly attestations: (release: ReleaseId, find?: FindPackage) => Promise<readonly AttestationView[]>
+  /** `find`: where packages were looked up before, in the same judgement. `named`: keys and registries that a policy in force names. */
+  readonly attestations: (
+    release: ReleaseId,
+    find?: FindPackage,
+    named?: ReadonlySet<string>
+  ) => Promise<readonly AttestationView[]>
   readonly advisories: (release: ReleaseId, find?: FindPackage) => Promise<readonly AdvisoryFacts[]>
   readonly quarantine: (release: ReleaseId, find?: FindPackage) => Promise<ReleaseFacts['quarantine']>
   /** The domain that says that a key is its own; undefined when none does. */

@@ -1,3 +1,4 @@
+import * as dagCbor from '@ipld/dag-cbor'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeCbor } from '../../../protocol/cbor.ts'
@@ -108,7 +109,8 @@ describe('messages of an introduction', () => {
     ['a refusal that is none', decodeTurn, { introduction: null, refused: 'because' }],
     ['a refusal with an introduction', decodeTurn, { introduction: shown, refused: 'expired' }]
   ])('refuses %s', (_, decode: (bytes: Uint8Array) => unknown, value) => {
-    expect(() => decode(encodeCbor(value))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
+    // Of another encoder: ours writes no fractions.
+    expect(() => decode(dagCbor.encode(value))).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
   })
 })
 

@@ -1,0 +1,241 @@
+import fc from 'fast-check'
+import { expect, test, vi } from 'vitest'
+import { unfoldableFindings } from '../../node/unfoldable.ts'
+import type * as FoldVersions from '../../protocol/fold-versions.ts'
+import type * as Redemptions from '../../protocol/redemptions.ts'
+import type * as Referred from '../../protocol/attest/referred.ts'
+import type { Made } from '../support/facts.ts'
+import { attestIn, bytesOf } from '../support/attest.ts'
+import { FactWriter, person, subject } from '../support/facts.ts'
+import { openGate } from '../support/gate.ts'
+import type { TestGate } from '../support/gate.ts'
+import { openDigestRow } from '../../protocol/view-row.ts'
+import { rootSubject } from '../../protocol/attest/release-subjects.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+
+/*
+ * No fact is known with which the fold throws, so faults are planted, deep inside it: what is tested is all around them.
+ *   version 6.6.6 alone, and 3.0.0 and 3.0.1 together, of any package: a TypeError
+ *   version 7.7.7: what a stack without room throws, of which other nodes know nothing
+ *   a quarantine of 5.0.0 in a package with a version 5.0.1
+ *   a grant of a scope that begins with "ggen/broken"; that of one with "ggen/half" where "ggen/other" is granted too
+ *   a statement of type urn:planted
+ */
+vi.mock('../../protocol/fold-versions.ts', async importOriginal => {
+  const real = await importOriginal<typeof FoldVersions>()
+  const foldVersions: typeof real.foldVersions = (releases, yanks, context) => {
+    const versions = new Set<string>(releases.map(({ payload }) => payload.value.version))
+    if (versions.has('7.7.7')) throw new RangeError('Maximum call stack size exceeded')
+    if ([...versions].some(version => version.startsWith('6.6.'))) throw new TypeError('planted')
+    if (versions.has('3.0.0') && versions.has('3.0.1')) throw new TypeError('planted for two')
+    if (versions.has('5.0.1') && context.quarantinesOf('5.0.0' as never).length > 0) throw new TypeError('planted')
+    return real.foldVersions(releases, yanks, context)
+  }
+  return { ...real, foldVersions }
+})
+vi.mock('../../protocol/redemptions.ts', async importOriginal => {
+  const real = await importOriginal<typeof Redemptions>()
+  const countRedemptions: typeof real.countRedemptions = (roles, facts) => {
+    const scopes = facts.flatMap(({ payload }) => (payload.type === 'grant' ? [payload.value.scope as string] : []))
+    if (scopes.some(scope => scope.startsWith('ggen/broken'))) throw new TypeError('planted')
+    if (scopes.includes('ggen/half*') && scopes.includes('ggen/other*')) throw new TypeError('planted for two')
+    return real.countRedemptions(roles, facts)
+  }
+  return { ...real, countRedemptions }
+})
+vi.mock('../../protocol/attest/referred.ts', async importOriginal => {
+  const real = await importOriginal<typeof Referred>()
+  const referredIn: typeof real.referredIn = statement => {
+    if (statement.predicateType === 'urn:planted') throw new TypeError('planted')
+    return real.referredIn(statement)
+  }
+  return { ...real, referredIn }
+})
+
+const [root, ann, bob, eve] = [person('root'), person('ann'), person('bob'), person('eve')]
+
+async function admit(node: TestGate, facts: readonly Made[]): Promise<readonly string[]> {
+  const verdicts = await node.gate.admitMany(
+    facts.map(({ bytes }) => bytes),
+    { peer: 'p' }
+  )
+  return verdicts.map(one => ('reason' in one ? `${one.verdict} ${one.reason}` : one.verdict))
+}
+
+async function asideOf(node: TestGate, facts: FactWriter, name: string): Promise<Readonly<Record<string, string>>> {
+  const { setAside } = await node.view.package(facts.registry, subject(name))
+  return Object.fromEntries(setAside.map(({ fact, reason }) => [fact, reason]))
+}
+
+async function versionsOf(node: TestGate, facts: FactWriter, name: string): Promise<readonly string[]> {
+  return (await node.view.package(facts.registry, subject(name))).versions.map(({ version }) => version)
+}
+
+test('a fact with which the fold throws is set aside, and all that came with it counts', async () => {
+  const facts = new FactWriter(root)
+  const cited = facts.cite(facts.claim('alpha'))
+  facts.release('alpha', '1.0.0', cited)
+  const broken = facts.release('alpha', '6.6.6', cited)
+  facts.release('alpha', '1.1.0', cited)
+  facts.release('beta', '1.0.0', facts.cite(facts.claim('beta')))
+  const node = await openGate(facts.registry)
+  expect(new Set(await admit(node, facts.all))).toEqual(new Set(['accept']))
+  expect(await versionsOf(node, facts, 'alpha')).toEqual(['1.1.0', '1.0.0'])
+  expect(await asideOf(node, facts, 'alpha')).toEqual({ [broken.id]: 'unfoldable' })
+  expect(await versionsOf(node, facts, 'beta')).toEqual(['1.0.0'])
+  const parts = { facts: node.store, gate: node.gate }
+  const findings = await unfoldableFindings(parts, { id: facts.registry, alias: 'test' })
+  expect(findings).toMatchObject([{ check: 'fold of test', ok: false }])
+  expect(findings[0]?.text).toMatch(`unfoldable: 1 facts do not count`)
+  expect(findings[0]?.text).toContain(`${broken.id} about ggen/alpha`)
+  const again = await openGate(facts.registry, node.kv)
+  expect(await again.digest()).toBe(await node.digest())
+})
+
+test('of two that throw together that of whom nobody named is blamed, and what gives before what takes away', async () => {
+  const facts = new FactWriter(root)
+  const grant = facts.grant(ann.did, 'publisher')
+  const claim = facts.claim('alpha', { keys: [bob.did] })
+  const cited = facts.cite(claim, grant.id)
+  // `bob` owns the package and holds nothing in the registry; the ids of both orders are tried.
+  const named = facts.release('alpha', '3.0.0', cited, { by: ann })
+  const other = facts.release('alpha', '3.0.1', cited, { by: bob })
+  const stop = facts.quarantine('alpha', '5.0.0', cited)
+  facts.release('alpha', '5.0.0', cited)
+  const against = facts.release('alpha', '5.0.1', cited)
+  const node = await openGate(facts.registry)
+  await admit(node, facts.all)
+  expect(await asideOf(node, facts, 'alpha')).toEqual({ [other.id]: 'unfoldable', [against.id]: 'unfoldable' })
+  expect(await versionsOf(node, facts, 'alpha')).toEqual(['5.0.0', '3.0.0'])
+  const { versions } = await node.view.package(facts.registry, subject('alpha'))
+  expect(versions[0]?.quarantines?.map(({ fact }) => fact)).toEqual([stop.id])
+  expect(named.id).not.toBe(other.id)
+})
+
+test('who is blamed too often loses all that he says about the subject, and nobody else does', async () => {
+  const facts = new FactWriter(root)
+  const claim = facts.claim('alpha', { keys: [bob.did, eve.did].toSorted() })
+  const cited = facts.cite(claim)
+  facts.release('alpha', '1.0.0', cited, { by: bob })
+  facts.release('alpha', '2.0.0', cited, { by: eve })
+  for (let i = 0; i <= LIMITS.view.unfoldable.perAuthor; i++) facts.release('alpha', `6.6.${i}`, cited, { by: eve })
+  const node = await openGate(facts.registry)
+  await admit(node, facts.all)
+  expect(await versionsOf(node, facts, 'alpha')).toEqual(['1.0.0'])
+  expect(Object.values(await asideOf(node, facts, 'alpha'))).toEqual(
+    Array.from({ length: LIMITS.view.unfoldable.perAuthor + 2 }, () => 'unfoldable')
+  )
+})
+
+test('what a machine has no room for sets nothing aside: the batch fails, as it would elsewhere or not', async () => {
+  const facts = new FactWriter(root)
+  const cited = facts.cite(facts.claim('alpha'))
+  const before = [...facts.all]
+  const late = facts.release('alpha', '7.7.7', cited)
+  const node = await openGate(facts.registry)
+  await admit(node, before)
+  await expect(admit(node, [late])).rejects.toThrow(RangeError)
+  expect(await node.ids()).toHaveLength(before.length)
+  expect(await admit(node, [facts.release('alpha', '1.0.0', cited)])).toEqual(['pending predecessor-missing'])
+})
+
+test('a statement about a digest with which the fold throws is set aside', async () => {
+  const facts = new FactWriter(root)
+  const release = bytesOf(facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha'))))
+  const broken = attestIn(facts, release, { by: root, said: { predicateType: 'urn:planted' } })
+  const good = attestIn(facts, release, { by: root })
+  const node = await openGate(facts.registry)
+  await admit(node, facts.all)
+  const row = openDigestRow((await node.store.row(facts.registry, rootSubject(release.root))) ?? new Uint8Array())
+  expect(row.attestations.map(({ fact }) => fact)).toEqual([good.id])
+  expect(row.setAside).toEqual([{ fact: broken.id, type: 'attestation', reason: 'unfoldable' }])
+})
+
+test('a change of who may do what with which the fold throws is set aside, and what is built upon it', async () => {
+  const facts = new FactWriter(root)
+  const broken = facts.grant(ann.did, 'publisher', { scope: 'ggen/broken*' })
+  const upon = facts.grant(eve.did, 'publisher', { authPrev: broken.id })
+  const good = facts.grant(bob.did, 'publisher')
+  const node = await openGate(facts.registry)
+  await admit(node, facts.all)
+  const authority = node.gate.state(facts.registry)?.authority
+  expect(authority?.grants.map(({ fact }) => fact)).toEqual([good.id])
+  expect(Object.fromEntries((authority?.setAside ?? []).map(({ fact, reason }) => [fact, reason]))).toEqual({
+    [broken.id]: 'unfoldable',
+    [upon.id]: 'unknown-authority'
+  })
+})
+
+test('what a revoked key left outside the set blames nothing in it', async () => {
+  const facts = new FactWriter(root)
+  const owner = facts.grant(eve.did, 'owner')
+  const half = facts.grant(ann.did, 'publisher', { authPrev: owner.id, scope: 'ggen/half*' })
+  const revoke = facts.revoke(eve.did, { authPrev: half.id, heads: [] })
+  const other = facts.grant(bob.did, 'publisher', { by: eve, authPrev: owner.id, scope: 'ggen/other*' })
+  const orders = [
+    [owner, half, revoke],
+    [owner, half, revoke, other],
+    [owner, half, other, revoke],
+    [owner, other, half, revoke]
+  ]
+  for (const size of [1, 9]) {
+    const digests = new Set<string>()
+    for (const order of orders) {
+      const node = await openGate(facts.registry)
+      const all = [facts.genesis, ...order]
+      for (let from = 0; from < all.length; from += size) await admit(node, all.slice(from, from + size))
+      digests.add(await node.digest())
+      const authority = node.gate.state(facts.registry)?.authority
+      expect(authority?.grants.map(({ fact }) => fact)).toEqual([owner.id, half.id])
+    }
+    expect(digests.size).toBe(1)
+  }
+})
+
+function busyRegistry(): FactWriter {
+  const facts = new FactWriter(root)
+  const first = facts.grant(ann.did, 'publisher')
+  const broken = facts.grant(eve.did, 'publisher', { authPrev: first.id, scope: 'ggen/broken-*' })
+  facts.grant(bob.did, 'publisher', { authPrev: broken.id })
+  facts.grant(bob.did, 'curator', { authPrev: first.id })
+  const cited = facts.cite(facts.claim('alpha', { keys: [eve.did] }), first.id)
+  const release = facts.release('alpha', '1.0.0', cited)
+  facts.release('alpha', '3.0.0', cited, { by: ann })
+  facts.release('alpha', '3.0.1', cited, { by: eve })
+  facts.release('alpha', '6.6.6', cited, { by: ann })
+  facts.release('alpha', '6.6.7', cited, { by: eve })
+  facts.release('alpha', '4.0.0', cited, { by: eve })
+  facts.quarantine('alpha', '5.0.0', cited)
+  facts.release('alpha', '5.0.1', cited, { by: eve })
+  facts.yank('alpha', '3.0.0', cited)
+  facts.revoke(ann.did, { authPrev: first.id, heads: [], role: 'curator' })
+  const bytes = bytesOf(release)
+  attestIn(facts, bytes, { by: ann, head: first.id, said: { predicateType: 'urn:planted' } })
+  attestIn(facts, bytes, { by: ann, head: first.id })
+  return facts
+}
+
+test('any order of arrival, in batches of any size, sets the same aside', async () => {
+  const facts = busyRegistry()
+  const wanted = await openGate(facts.registry)
+  await admit(wanted, facts.all)
+  const digest = await wanted.digest()
+  expect(Object.values(await asideOf(wanted, facts, 'alpha')).filter(reason => reason === 'unfoldable')).toHaveLength(4)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.shuffledSubarray([...facts.all], { minLength: facts.all.length }),
+      fc.integer({ min: 1, max: 9 }),
+      fc.boolean(),
+      async (order, size, restart) => {
+        let node = await openGate(facts.registry)
+        for (let round = 0; round < 8; round++) {
+          for (let from = 0; from < order.length; from += size) await admit(node, order.slice(from, from + size))
+          if (restart) node = await openGate(facts.registry, node.kv)
+        }
+        expect(await node.ids()).toEqual(await wanted.ids())
+        expect(await node.digest()).toBe(digest)
+      }
+    ),
+    { numRuns: 40 }
+  )
+})

@@ -1,0 +1,164 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { AttestationReader } from '../../node/services/attest/reader.ts'
+import { foldAttestations } from '../../protocol/attest/fold.ts'
+import { rootSubject } from '../../protocol/attest/release-subjects.ts'
+import type { ReleaseBytes } from '../../protocol/attest/release-subjects.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { encodeDigestRow } from '../../protocol/view-row.ts'
+import { attestIn, AUDIT, AUDITED, bytesOf, envelopeBy, STAR, statementAbout } from '../support/attest.ts'
+import { FactWriter, person } from '../support/facts.ts'
+import type { Made, Person } from '../support/facts.ts'
+import { authorityOf, toVerified } from '../support/fold.ts'
+import { Hearing } from './hearing.ts'
+
+const SLOW = 60_000
+const { perAuthor, perRow, shown } = LIMITS.attestations
+const [root, lab, eve] = [person('root'), person('lab'), person('eve')]
+const FAILED = { said: { predicateType: AUDIT, predicate: { ...AUDITED, result: 'fail' } } }
+
+interface Said {
+  readonly facts: FactWriter
+  readonly release: ReleaseBytes
+  /** What `lab`, an auditor, found, and no other statement has a higher id. */
+  readonly failed: Made
+  readonly labs: Made
+}
+
+/** A registry with an auditor, and a release of which he says that it is bad, under an id that sorts behind `beyond`. */
+function registry(beyond = ''): Said {
+  const facts = new FactWriter(root)
+  const labs = facts.grant(lab.did, 'auditor')
+  const release = bytesOf(facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha'))))
+  let failed = attestIn(facts, release, { by: lab, head: labs.id, ...FAILED })
+  for (let i = 0; failed.id <= beyond; i++) {
+    facts.all.pop()
+    const predicate = { ...AUDITED, result: 'fail', notes: `${i}` }
+    const at = { seq: 0, prev: null }
+    failed = attestIn(facts, release, { by: lab, head: labs.id, said: { predicateType: AUDIT, predicate }, at })
+  }
+  return { facts, release, failed, labs }
+}
+
+function rowOf({ facts, release }: Said, all: readonly Made[] = facts.all) {
+  const subject = rootSubject(release.root)
+  const about = all.filter(({ body }) => body.subject === subject).map(toVerified)
+  return foldAttestations(subject, authorityOf(facts), about)
+}
+
+/** Of one statement, signed once and brought so often. */
+function spam({ facts, release }: Said, by: Person, count: number, head = facts.genesis.id): readonly Made[] {
+  const envelope = envelopeBy(by, statementAbout(release, { predicateType: STAR, predicate: { star: true } }))
+  return Array.from({ length: count }, (_, i) =>
+    attestIn(facts, release, { by, head, envelope, at: { time: 1_700_000_000_000 + i } })
+  )
+}
+
+describe('what speaks against a release', () => {
+  test('is heard, whatever an author says so often that its id is beyond what a row holds', () => {
+    const at = registry('bafyreiht')
+    const eves = at.facts.grant(eve.did, 'publisher')
+    spam(at, eve, perRow + 10, eves.id)
+    const { attestations, setAside } = rowOf(at)
+    expect(attestations.map(({ fact }) => fact)).toContain(at.failed.id)
+    expect(attestations.filter(({ by }) => by === eve.did)).toHaveLength(perAuthor)
+    expect(new Set(setAside.map(({ reason }) => reason))).toEqual(new Set(['too-many-attestations']))
+  })
+
+  test(
+    'is heard, however many are let in and say something each',
+    () => {
+      const at = registry('bafyreiht')
+      const envelope = envelopeBy(root, statementAbout(at.release, { predicateType: STAR, predicate: { star: true } }))
+      for (let i = 0; i < perRow + 100; i++) {
+        const member = person(`member ${i}`)
+        const head = at.facts.grant(member.did, 'member', { authPrev: at.facts.genesis.id }).id
+        attestIn(at.facts, at.release, { by: member, signed: [root], envelope, head })
+      }
+      const { attestations } = rowOf(at)
+      expect(attestations).toHaveLength(perRow)
+      expect(attestations.map(({ fact }) => fact)).toContain(at.failed.id)
+    },
+    SLOW
+  )
+
+  test('is heard, whatever a thief of its author’s key says afterwards, in chains that sort before that of the author', () => {
+    const at = registry()
+    for (let i = 0; i < 20; i++) {
+      const thief = { ...lab, chain: i.toString(16).padStart(32, '0') }
+      spam(at, thief, 20, at.labs.id)
+    }
+    const { attestations } = rowOf(at)
+    expect(attestations.map(({ fact }) => fact)).toContain(at.failed.id)
+    expect(attestations).toHaveLength(perAuthor)
+  })
+
+  test('and what is heard beside it, is the same in any order', () => {
+    const at = registry()
+    const eves = at.facts.grant(eve.did, 'publisher')
+    spam(at, eve, perAuthor + 20, eves.id)
+    spam(at, root, 20)
+    const about = at.facts.all.filter(({ body }) => body.subject === rootSubject(at.release.root))
+    const wanted = toHex(encodeDigestRow(rowOf(at)))
+    fc.assert(
+      fc.property(fc.shuffledSubarray(about, { minLength: about.length }), order => {
+        expect(toHex(encodeDigestRow(rowOf(at, order)))).toBe(wanted)
+      }),
+      { numRuns: 10 }
+    )
+  })
+
+  test(
+    'is among what one look answers with, whatever is said in registries that were followed before',
+    async () => {
+      const [early, late] = [registry(), registry()]
+      spam(early, root, shown + 10)
+      const subject = rootSubject(early.release.root)
+      const known = ({ facts }: Said, only: readonly Made[]) => ({
+        authority: authorityOf(facts),
+        known: async () => ({ set: only.filter(({ body }) => body.subject === subject).map(toVerified), cut: [] })
+      })
+      const states = [known(early, early.facts.all), known(late, [late.failed])]
+      const registries = { ids: ['early', 'late'] as never }
+      const state = (id: string) => states[id === 'early' ? 0 : 1]
+      const reader = new AttestationReader({
+        registries,
+        gate: { state },
+        now: () => 1_800_000_000_000,
+        contentHere: async () => undefined
+      })
+      const heard = await reader.of(early.release, new Set([lab.did]))
+      expect(heard).toHaveLength(shown)
+      expect(heard.some(({ registry: where, fact }) => where === ('late' as never) && fact === late.failed.id)).toBe(
+        true
+      )
+      // What counts and was found to be bad is not pushed out either where nobody is named.
+      expect((await reader.of(early.release)).map(({ registry: where }) => where)).toContain('late')
+    },
+    SLOW
+  )
+
+  test(
+    'is seen by a rule that names who says it, whatever others say who are not followed either',
+    async () => {
+      const at = await Hearing.of(['1.0.0'])
+      const other = await at.speaker('lab')
+      const spammer = await at.speaker('eve')
+      await at.audits(other, '1.0.0', { result: 'fail', at: { time: 1_700_000_000_001 } })
+      await at.require(`!attestations.exists(a, a.issuer == "${other.root.did}" && "failed" in a.marks)`)
+      expect(await at.denied()).toEqual(['r0'])
+      const release = await at.bytes('1.0.0')
+      for (let i = 0; i <= LIMITS.policy.listed; i++) {
+        const by = person(`shill ${i}`)
+        const head = spammer.grant(by.did, 'auditor', { authPrev: spammer.genesis.id }).id
+        attestIn(spammer, release, { by, head, at: { time: 1_700_000_900_000 } })
+      }
+      await at.here.read(spammer)
+      expect(await at.denied()).toEqual(['r0'])
+      await at.require(`attestations.filter(a, a.registry == "${other.registry}").all(a, !("failed" in a.marks))`)
+      expect(await at.denied()).toEqual(['r0'])
+    },
+    SLOW
+  )
+})
