@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { ERROR_CODES } from '../../protocol/errors.ts'
 import type { ErrorCode } from '../../protocol/errors.ts'
 import { startDaemon } from '../support/daemon.ts'
@@ -11,9 +11,6 @@ import { describeWithShared } from '../support/shared.ts'
 import { runCli, startCli } from '../support/spawn-cli.ts'
 import type { CliOptions } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
-
-// Each test starts several processes, one after the other; on a busy machine that takes what it takes.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })
 
 interface Failure {
   readonly code: string

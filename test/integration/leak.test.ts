@@ -47,6 +47,6 @@ describe('a leak that is planted is found', () => {
     async (_, order) => {
       expect(await isFound(day, order(day))).not.toEqual([])
     },
-    90_000
+    120_000
   )
 })

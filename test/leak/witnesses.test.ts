@@ -150,7 +150,7 @@ describe('a leak is found', () => {
       await stranger.visit(node.address, {})
       await expect.poll(async () => await detector.read(stranger.recording, { since })).not.toEqual([])
     },
-    60_000
+    120_000
   )
 
   test('on a port that was not there before', async () => {

@@ -38,7 +38,7 @@ describe('a crowd that knows its source alone', () => {
       expect(copies).toBeLessThan(4.5)
       expect(sent).toBeLessThan(2)
     },
-    60_000
+    120_000
   )
 
   test('gets it all from the source where nobody reaches anybody else, and before long', async () => {
