@@ -113,6 +113,7 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const judging = { ...publishing, gate, view, sources, precedence, keeper }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
   const installing = composeInstalling(core, {
+    gate,
     reading,
     precedence,
     keeper,
