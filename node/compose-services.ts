@@ -113,11 +113,8 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const judging = { ...publishing, gate, view, sources, precedence, keeper }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
   const installing = composeInstalling(core, {
-    gate,
+    ...judging,
     reading,
-    precedence,
-    keeper,
-    sources,
     judge: policy.judge,
     similar: names.near.bind(names),
     askDomains: publishers.refresh.bind(publishers),
