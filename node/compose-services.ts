@@ -114,10 +114,8 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
   const judging = { ...publishing, gate, view, sources, precedence, keeper, unsaid }
   const { attesting, publishers, policy, receipt } = composeJudging(init, core, judging)
   const installing = composeInstalling(core, {
+    ...judging,
     reading,
-    precedence,
-    keeper,
-    sources,
     judge: policy.judge,
     similar: names.near.bind(names),
     askDomains: publishers.refresh.bind(publishers),

@@ -17,6 +17,7 @@ type InstallCore = Pick<
 > & { readonly projects: Projects }
 
 interface Installing {
+  readonly gate: NodeParts['gate']
   readonly reading: Parameters<typeof wordsReader>[0]
   readonly precedence: NodeParts['precedence']
   readonly keeper: NodeParts['keeper']
@@ -32,12 +33,12 @@ interface Installing {
 /** What installing needs. */
 export function composeInstalling(core: InstallCore, parts: Installing): InstallComponents {
   const { clock, log, facts, projects } = core
-  const { reading, precedence, keeper, sources, judge, askDomains, similar, receipt, provide, version } = parts
+  const { gate, reading, precedence, keeper, sources, judge, askDomains, similar, receipt, provide, version } = parts
   return {
     find: reading.find,
     words: wordsReader(reading),
     tag: tagReader(reading),
-    release: (registry, said) => statedRelease(facts, registry, said),
+    release: (registry, said) => statedRelease({ facts, gate, find: reading.find }, registry, said),
     registries: () => core.registries.all,
     followed: core.registries,
     precedence,

@@ -12,13 +12,14 @@ export interface JudgingLock {
 
 /** Judges what is locked: what somebody has installed, or is about to. */
 export async function judgeLock(
-  { facts, projects, publishers, registries, view }: NodeParts,
+  { facts, gate, projects, publishers, registries, view }: NodeParts,
   { project, by, signal }: JudgingLock
 ): Promise<Judgement> {
   const lock = await projects.open(project).readLock()
+  const find = view.find.bind(view)
   const { releases } = await checkLock(lock, {
-    find: view.find.bind(view),
-    release: (registry, said) => statedRelease(facts, registry, said),
+    find,
+    release: (registry, said) => statedRelease({ facts, gate, find }, registry, said),
     registries: () => registries.all
   })
   const candidates = toCandidates({ lock, releases }, lock)

@@ -145,6 +145,15 @@ export function standingRoles(roles: Roles, key: Principal): readonly Held[] {
   return [...byScope].flatMap(([scope, of]) => of.filter(holdingAt(revokes, { on: placeIn(scope) }, at)))
 }
 
+/** Whether a key was ever given one of the roles for this subject, whatever was taken away since. */
+export function everHeld(
+  roles: Roles,
+  { key, roles: any, on }: { readonly key: Principal; readonly roles: readonly Role[]; readonly on: Subject }
+): boolean {
+  const { held } = keyIndex(roles).get(key) ?? NEVER_NAMED
+  return held.some(({ role, scope }) => any.includes(role) && covers(scope, on))
+}
+
 /** Was a key ever given a role, or told that it has none? */
 export function wasNamed(roles: Roles, key: Principal): boolean {
   return keyIndex(roles).has(key)

@@ -47,15 +47,20 @@ interface Registry {
   readonly yanks?: readonly string[]
   /** Facts of the set that the view does not name. */
   readonly aside?: readonly ContentView[]
+  /** Whether their authors ever held a role for it. */
+  readonly wasAllowed?: boolean
 }
 
-function check({ contents, yanks = [], aside = [] }: Registry, locked: Partial<LockedPack> = {}): Promise<CheckedLock> {
+function check(
+  { contents, yanks = [], aside = [], wasAllowed = true }: Registry,
+  locked: Partial<LockedPack> = {}
+): Promise<CheckedLock> {
   const standing = yanks.map(reason => ({ fact: factNamed('yank'), by: AUTHOR, reason }))
   const versions = contents.length === 0 ? [] : [{ version: LOCKED.version, contents, yanks: standing }]
   const view: PackageView = { name: NAME, claim: null, versions, document: null, setAside: [], forks: [] }
   const stated = new Map(
     [...contents, ...aside].map((one): readonly [FactId, StatedRelease] => {
-      return [one.fact, { name: NAME, version: LOCKED.version, by: one.by, content: one }]
+      return [one.fact, { name: NAME, version: LOCKED.version, by: one.by, content: one, wasAllowed }]
     })
   )
   const packs = new Map([['lib', { ...LOCKED, ...locked }]])
@@ -93,6 +98,11 @@ test('a version of a forked author installs with a warning', async () => {
   expect(await warningsOf(check({ contents: [content('one', { marks: ['forked-author'] })] }))).toEqual([
     'forked-author'
   ])
+})
+
+test('a release by a key that was never allowed to publish it is not installed, whoever hands out the lockfile', async () => {
+  const checked = check({ contents: [], aside: [content('one')], wasAllowed: false })
+  await expect(checked).rejects.toMatchObject({ code: 'LOCKFILE_INVALID' })
 })
 
 test('a release that counted once installs with a warning', async () => {

@@ -115,13 +115,13 @@ export class Federation {
   }
 
   components(): TargetComponents {
-    const { registries, precedence, facts } = this
+    const { registries, precedence, facts, gate } = this
     const find = this.view.find.bind(this.view)
     return {
       find,
       precedence,
       solve: resolveNodes,
-      release: (registry, said) => statedRelease(facts, registry, said),
+      release: (registry, said) => statedRelease({ facts, gate, find }, registry, said),
       registries: () => registries.all,
       followed: registries,
       tag: tagReader({ find, documents: this.#documents }),

@@ -33,6 +33,8 @@ export interface StatedRelease {
   readonly version: Version
   readonly by: Principal
   readonly content: ReleaseContent
+  /** Its author was ever allowed to publish the package, whatever was taken from him since. */
+  readonly wasAllowed: boolean
 }
 
 export interface LockCheckComponents {
@@ -95,6 +97,7 @@ async function releaseOf(
   // Two facts that say the same: the view names one of them, and the other is as good.
   const isSaid = version?.contents.some(({ root }) => root === stated.content.root) === true
   if (isSaid && version !== undefined) return { content, marks: marksOf(pack, version) }
+  if (!stated.wasAllowed) throw invalid(pack, `${stated.by} signed it, who was never allowed to publish it`)
   const text = `${pack.id}@${pack.version} no longer counts in its registry; it is installed because the lockfile has it`
   return { content, marks: [{ code: 'withdrawn', id: pack.id, text }] }
 }
