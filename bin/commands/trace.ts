@@ -61,7 +61,7 @@ function agoText(ms: number): string {
 
 function sourceLines(sources: readonly TraceSource[]): readonly string[] {
   const rows = sources.map(source => [bytesText(source.bytes), countOf(source.blocks, 'block'), sourceText(source)])
-  return table([['BYTES', 'BLOCKS', 'FROM'], ...rows]).map(under)
+  return rows.length === 0 ? [] : table([['BYTES', 'BLOCKS', 'FROM'], ...rows]).map(under)
 }
 
 function sourceText({ way, from }: TraceSource): string {

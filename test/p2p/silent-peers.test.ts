@@ -175,9 +175,9 @@ async function farContent(me: TestNode): Promise<{ readonly dag: MadeDag; readon
 /** One node dials the other no more, until it is told so. */
 function denyDials(one: TestNode, other: TestNode): () => void {
   const { connectionGater } = Reflect.get(one.swarm.libp2p, 'components') as { connectionGater: ConnectionGater }
-  const { denyDialPeer } = connectionGater
+  const before = connectionGater.denyDialPeer?.bind(connectionGater)
   connectionGater.denyDialPeer = peer => peer.toString() === other.swarm.peerId
-  return () => void Object.assign(connectionGater, { denyDialPeer })
+  return () => void Object.assign(connectionGater, { denyDialPeer: before })
 }
 
 function idsOf({ swarm }: TestNode): readonly string[] {

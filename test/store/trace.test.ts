@@ -137,6 +137,16 @@ describe('what is remembered', () => {
   })
 })
 
+test('what failed is told with all that was tried, and without the sources that there were not', () => {
+  const tried = ['this node', 'over /ggen/dag/1: 12D3…aTq8Ywbn had no room']
+  const record = new Trail({ now: () => 1 }).record('CONTENT_UNAVAILABLE', tried)
+  expect(decodeTrace(encodeTrace(record))).toEqual(record)
+  const nameless = { registry: null, alias: null, name: null, version: null }
+  const lines = traceLines({ ...record, ...nameless, root: root(), swarm: 'public', ended: 1 }, 1).join('\n')
+  for (const line of tried) expect(lines).toContain(`tried: ${line}`)
+  expect(lines).not.toContain('BYTES')
+})
+
 const LARGE = { 'docs/large.bin': randomBytes(300_000) }
 
 describe('trace', () => {
