@@ -77,9 +77,8 @@ describe('a folder of blocks opens', () => {
   })
 })
 
-test.skipIf(!isRoot)(
-  `a folder that takes no writes gives what is in it, and says why it takes nothing${why}`,
-  async () => {
+describe.skipIf(!isRoot)(`a disk that takes no writes${why}`, () => {
+  test('gives what is in it, and says why it takes nothing', async () => {
     const dir = await folderWithOne()
     const run = promisify(execFile)
     await run('mount', ['--bind', dir, dir])
@@ -94,5 +93,5 @@ test.skipIf(!isRoot)(
       await run('umount', ['--lazy', dir])
     }
     await expectUsable(dir, true)
-  }
-)
+  })
+})
