@@ -61,9 +61,8 @@ async function lookAt(
     const error = await readAll(space, root, { tally, signal })
     // A collection may have let go of it meanwhile.
     if (error === undefined || !(await space.isKept(root))) continue
-    const isUnread = isRegistryError(error) && error.code === 'UNKNOWN_FILE'
     if (tally.first === '') tally.first = `${root}: ${messageOf(error)}`
-    if (isUnread) tally.unread += 1
+    if (isUnread(error)) tally.unread += 1
     else broken.push(root)
   }
   tally.damaged += broken.length
@@ -94,9 +93,14 @@ async function readAll(
   } catch (error) {
     signal.throwIfAborted()
     // A block that somebody met before us was moved aside then, and is missing now.
-    if (!isLost(error)) throw error
+    if (!isLost(error) && !isUnread(error)) throw error
     return error
   }
+}
+
+/** The system does not let us read it just now, which says nothing of its bytes. */
+function isUnread(error: unknown): boolean {
+  return isRegistryError(error) && error.code === 'UNKNOWN_FILE'
 }
 
 function packages(count: number): string {

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { RegistryError, isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
+import { toWriteError } from '../storage/disk-errors.ts'
 import { writeDurably } from '../storage/durable.ts'
 import { homePaths, prepareHome } from '../storage/home.ts'
 import { readSmallFile } from '../storage/small-file.ts'
@@ -103,7 +104,11 @@ async function edit(
   if (after === before) return { path: config, changed: false }
   if (after.length > LIMITS.config.fileBytes) throw new RegistryError('LIMIT_EXCEEDED', 'config.toml is too large')
   // A link to a file that is kept elsewhere stays a link: what it points to is replaced.
-  await writeDurably(await realpath(config).catch(() => config), after)
+  try {
+    await writeDurably(await realpath(config).catch(() => config), after)
+  } catch (cause) {
+    throw toWriteError(cause, config)
+  }
   return { path: config, changed: true }
 }
 

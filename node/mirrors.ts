@@ -224,7 +224,7 @@ export class Mirrors {
         continue
       }
       const last = this.#provided.get(root)
-      if (left === 0 || (last !== undefined && clock.now() - last < LIMITS.mirror.provideAgainMs)) continue
+      if (left === 0 || (last !== undefined && Math.abs(clock.now() - last) < LIMITS.mirror.provideAgainMs)) continue
       left -= 1
       this.#provided.set(root, clock.now())
       swarms.of(registry)?.provide(toLink(root))

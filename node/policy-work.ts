@@ -11,7 +11,7 @@ import type { Rule } from '../protocol/policy/rule.ts'
 import { homeExists } from './home.ts'
 import { homePath } from './config.ts'
 import { NODE_POLICY, parsePolicyText, PROJECT_POLICY, readPolicyFile, readPolicyText } from './policy-files.ts'
-import { codeOf } from '../storage/disk-errors.ts'
+import { codeOf, toWriteError } from '../storage/disk-errors.ts'
 import { writeDurably } from '../storage/durable.ts'
 import { Projects } from './project-store.ts'
 
@@ -142,7 +142,11 @@ export async function exempt(place: PolicyPlace, exemptions: readonly Exemption[
   compilePolicy(file, parsePolicyText(text, file))
   if (Buffer.byteLength(text) > LIMITS.policy.fileBytes)
     throw new RegistryError('LIMIT_EXCEEDED', `${file} would be too large`, { next: 'take out what has ended' })
-  await writeDurably(file, text, { mode: isProject ? 0o644 : 0o600 })
+  try {
+    await writeDurably(file, text, { mode: isProject ? 0o644 : 0o600 })
+  } catch (cause) {
+    throw toWriteError(cause, file)
+  }
   return { file }
 }
 
@@ -150,7 +154,7 @@ async function writeNew(file: string, text: string, mode: number): Promise<void>
   try {
     await writeDurably(file, text, { mode, exclusive: true })
   } catch (cause) {
-    if (codeOf(cause) !== 'EEXIST') throw cause
+    if (codeOf(cause) !== 'EEXIST') throw toWriteError(cause, file)
     throw new RegistryError('ALREADY_EXISTS', `${file} is there already`, { cause, next: 'edit it' })
   }
 }

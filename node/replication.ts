@@ -109,7 +109,9 @@ export class Replication {
     let wasAsked = false
     for (const root of roots) {
       const known = this.#lookups.get(`${swarm.name} ${root}`)
-      if (known !== undefined && this.#components.clock.now() - known.time < LIMITS.mirror.lookupFreshMs) continue
+      const sinceMs = known === undefined ? Number.POSITIVE_INFINITY : this.#components.clock.now() - known.time
+      // A clock that was ahead is no reason to ask nobody until that time has come.
+      if (Math.abs(sinceMs) < LIMITS.mirror.lookupFreshMs) continue
       if (signal.aborted || !this.#budget.take('lookups')) break
       const peers = await swarm.findProviders(toLink(root), { signal })
       if (signal.aborted) break

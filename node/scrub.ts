@@ -137,7 +137,7 @@ export class Scrub {
     let began = clock.now()
     return async () => {
       signal.throwIfAborted()
-      if (clock.now() - began < LIMITS.scrub.workMs) return
+      if (Math.abs(clock.now() - began) < LIMITS.scrub.workMs) return
       await clock.sleep(LIMITS.scrub.restMs, signal)
       began = clock.now()
     }

@@ -19,7 +19,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { folderNumber, numberOfFolder } from './block-folder.ts'
 import { BlockUsage } from './block-usage.ts'
 import type { BlockCount } from './block-usage.ts'
-import { codeOf, toWriteError } from './disk-errors.ts'
+import { codeOf, isDamage, toWriteError } from './disk-errors.ts'
 import { isTemporary, syncDir, temporaryName } from './durable.ts'
 import type { FlushFailures } from './flush-together.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -381,9 +381,4 @@ function readFileNow(file: string): Uint8Array | undefined {
   } finally {
     closeSync(fd)
   }
-}
-
-/** The disk answers, and what it says is that the bytes are lost. */
-function isDamage(error: unknown): boolean {
-  return ['EIO', 'EISDIR', 'EUCLEAN', 'EILSEQ'].includes(codeOf(error) ?? '')
 }

@@ -35,3 +35,8 @@ export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
 }
+
+/** The disk answers, and what it says is that the bytes are lost. */
+export function isDamage(error: unknown): boolean {
+  return ['EIO', 'EISDIR', 'EUCLEAN', 'EILSEQ'].includes(codeOf(error) ?? '')
+}

@@ -31,6 +31,6 @@ export class Quarantine {
     if (excess <= 0) return
     const aged = await Promise.all(names.map(async name => ({ name, at: (await stat(join(this.#dir, name))).ctimeMs })))
     aged.sort((a, b) => a.at - b.at)
-    for (const { name } of aged.slice(0, excess)) await rm(join(this.#dir, name), { force: true })
+    for (const { name } of aged.slice(0, excess)) await rm(join(this.#dir, name), { force: true, recursive: true })
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf } from '../disk-errors.ts'
+import { codeOf, isDamage } from '../disk-errors.ts'
 import { isTemporary } from '../durable.ts'
 import { BlockIndex } from './block-index.ts'
 import type { Place } from './record.ts'
@@ -39,11 +39,21 @@ export async function loadSegments(
   for (const number of await numbersIn(dir)) {
     await rest()
     const file = segmentFile(dir, number)
-    const read = readSegment(file, indexFile(dir, number))
+    const read = readOf(file, indexFile(dir, number))
     if (read === undefined) await damaged(file)
     else loading.add(new SegmentFile(number, file, read), read)
   }
   return loading.end()
+}
+
+/** Undefined also where the disk says that it is lost: what is in the others is not. */
+function readOf(file: string, index: string): ReadSegment | undefined {
+  try {
+    return readSegment(file, index)
+  } catch (cause) {
+    if (!isDamage(cause)) throw cause
+    return undefined
+  }
 }
 
 class Loading {

@@ -177,7 +177,17 @@ export class SegmentFile {
   }
 
   #open(): number {
+    return (this.#fd ??= openForUse(this.file))
+  }
+}
+
+/** A disk that takes no writes gives its bytes all the same; who writes to it is told by the system. */
+function openForUse(file: string): number {
+  try {
     // 'r+': Windows makes durable only what may be written.
-    return (this.#fd ??= openSync(this.file, 'r+'))
+    return openSync(file, 'r+')
+  } catch (cause) {
+    if (!['EROFS', 'EACCES', 'EPERM'].includes(codeOf(cause) ?? '')) throw cause
+    return openSync(file, 'r')
   }
 }

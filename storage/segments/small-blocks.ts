@@ -1,9 +1,10 @@
+import { rename } from 'node:fs/promises'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { BlockCount } from '../block-usage.ts'
-import { codeOf, isDiskFull, toWriteError } from '../disk-errors.ts'
+import { codeOf, isDamage, isDiskFull, toWriteError } from '../disk-errors.ts'
 import type { FlushFailures } from '../flush-together.ts'
 import type { Quarantine } from '../quarantine.ts'
 import type { Turn } from '../turn.ts'
@@ -67,8 +68,9 @@ export class SmallBlocks {
   static async open(init: SmallBlocksInit): Promise<SmallBlocks> {
     const { dir, quarantine, turn } = init
     const damaged = async (file: string): Promise<void> => {
-      await quarantine.take(file)
-      await quarantine.prune()
+      // Where it cannot be set aside (the disk is full), it stays under a name that is no segment's: a node starts all the same.
+      await quarantine.take(file).catch(() => rename(file, `${file}.damaged`))
+      await quarantine.prune().catch(() => undefined)
     }
     return new SmallBlocks(init, await loadSegments(dir, { damaged, rest: () => turn.rest() }))
   }
@@ -121,7 +123,7 @@ export class SmallBlocks {
     try {
       bytes = this.#bytesAt(found)
     } catch (error) {
-      if (!isDamage(error))
+      if (!isGone(error))
         throw new RegistryError('UNKNOWN_FILE', `block ${cid.toString()} cannot be read`, { cause: error })
       cause = error
     }
@@ -244,7 +246,7 @@ export class SmallBlocks {
     try {
       bytes = this.#bytesAt(found)
     } catch (cause) {
-      if (isDamage(cause)) return
+      if (isGone(cause)) return
       throw cause
     }
     if (bytes.length !== found.length || !isBlock(cidOf(digest), bytes)) return
@@ -302,7 +304,7 @@ function cidOf(digest: Uint8Array): CID {
   return CID.createV1(RAW, createDigest(SHA2_256, digest))
 }
 
-/** The disk answers, and what it says is that the bytes are lost. */
-function isDamage(error: unknown): boolean {
-  return ['EIO', 'ENOENT', 'EISDIR', 'EUCLEAN', 'EILSEQ'].includes(codeOf(error) ?? '')
+/** Lost with its bytes, or with its name. */
+function isGone(error: unknown): boolean {
+  return isDamage(error) || codeOf(error) === 'ENOENT'
 }

@@ -93,6 +93,15 @@ describe('who holds a content', () => {
     expect(found.others(registry, root)).toEqual(['a', 'far'])
   })
 
+  test('is asked of the dht again when the clock was set back', async () => {
+    const { world, found } = replication()
+    Object.assign(world, { here: ['a'], now: 4 * LIMITS.mirror.lookupFreshMs })
+    await found.lookUp(registry, [root], signal)
+    world.now = LIMITS.mirror.lookupFreshMs
+    await found.lookUp(registry, [root], signal)
+    expect(world.asked).toBe(2)
+  })
+
   test('is asked of the dht so many times a minute, and again when the answer is old', async () => {
     const { world, found } = replication()
     world.here = ['a']

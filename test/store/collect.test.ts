@@ -131,6 +131,20 @@ describe('what a collection deletes', () => {
     expect(await gc()).toMatchObject({ roots: 2, blocks: 3 })
   })
 
+  test('is nothing while the system does not let it read: that says nothing of what is there', async () => {
+    const { space, add, gc } = await storeWith()
+    const root = await add(A)
+    const before = { ...space.stored }
+    const refused = new RegistryError('UNKNOWN_FILE', 'too many open files')
+    const fails = (): never => {
+      throw refused
+    }
+    Object.assign(space.stored, { read: async () => fails(), readNow: () => undefined, get: fails })
+    await expect(gc()).rejects.toThrow(refused)
+    Object.assign(space.stored, before)
+    expect([await space.isKept(root), await isWhole(root, space.stored)]).toEqual([true, true])
+  })
+
   test('is nothing while a pinned content is damaged: what is left of it would not be recognised', async () => {
     const { stored, space, add, gc } = await storeWith()
     const a = await add(A, { pinned: true })

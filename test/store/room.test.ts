@@ -55,6 +55,16 @@ describe('room for what is about to come', () => {
     expect(state.collections).toBe(2)
   })
 
+  test('is looked for again when the clock was set back', async () => {
+    const { room, state } = roomOf({ used: 950 })
+    state.now = 3_600_000
+    await expect(room.reserve(content(100), signal)).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })
+    state.now = 0
+    state.free = 500
+    await room.reserve(content(100), signal)
+    expect(state.collections).toBe(2)
+  })
+
   test('is refused at once for what is larger than the quota', async () => {
     const { room, state } = roomOf()
     await expect(room.reserve(content(1_001), signal)).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' })

@@ -39,6 +39,7 @@ export const ALONE = [
   'protocol/authority-load',
   'storage/bit-rot',
   'storage/blocks-at-once',
+  'storage/damaged-folder',
   'storage/home',
   'store/node',
   'submit/registries',

@@ -280,9 +280,10 @@ class Collection {
   }
 }
 
-/** Missing, damaged, or nothing that a package may hold. */
+/** Missing, damaged, or nothing that a package may hold. What the system does not let us read just now is none of that. */
 export function isLost(error: unknown): boolean {
-  return isRegistryError(error) || (error instanceof Error && error.name === 'NotFoundError')
+  if (isRegistryError(error)) return error.code !== 'UNKNOWN_FILE'
+  return error instanceof Error && error.name === 'NotFoundError'
 }
 
 function damaged(roots: readonly ContentId[]): RegistryError {

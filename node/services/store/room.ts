@@ -29,8 +29,8 @@ export class Room {
   readonly #components: RoomComponents
   readonly #promised = new Set<{ readonly bytes: number; readonly ended: Promise<void> }>()
   quotaBytes: number | undefined
-  /** Until when whatever does not fit is refused without another collection. */
-  #fullUntil = 0
+  /** Since when whatever does not fit is refused, for a while, without another collection. */
+  #fullSince: number | undefined
 
   constructor(components: RoomComponents, quotaBytes: number | undefined) {
     this.#components = components
@@ -39,7 +39,7 @@ export class Room {
 
   /** Something was let go, unpinned or allowed: a collection may find more than the last one did. */
   changed(): void {
-    this.#fullUntil = 0
+    this.#fullSince = undefined
   }
 
   /** @throws RegistryError QUOTA_EXCEEDED */
@@ -68,7 +68,7 @@ export class Room {
       } else {
         await this.#makeRoom({ root, needed, quota, used }, signal)
         if ((await this.#components.usedBytes()) + needed > quota) {
-          this.#fullUntil = this.#components.now() + LIMITS.store.fullMs
+          this.#fullSince = this.#components.now()
           throw this.#exceeded(root, needed, quota, used)
         }
       }
@@ -80,7 +80,9 @@ export class Room {
     signal: AbortSignal
   ): Promise<void> {
     // Attack: a registry of ten thousand releases that do not fit would have everything walked as often.
-    const isKnownFull = this.#components.now() < this.#fullUntil
+    const since = this.#fullSince
+    // Set back, a clock would otherwise have it refused for as long as it was ahead.
+    const isKnownFull = since !== undefined && Math.abs(this.#components.now() - since) < LIMITS.store.fullMs
     if (needed > quota || isKnownFull) throw this.#exceeded(root, needed, quota, used)
     const target = Math.floor((quota * LIMITS.store.quotaTargetPercent) / 100)
     await this.#components.shrinkTo(Math.max(0, Math.min(quota - needed, target)), signal)
