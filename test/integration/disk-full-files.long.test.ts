@@ -59,6 +59,10 @@ describe.skipIf(!isRoot)(`a disk of 64 MiB that is full to the last byte${why}`,
     await rm(join(home, 'policy.toml'))
     config = await readFile(join(home, 'config.toml'), 'utf8')
     await fill(filler)
+    // It looks at the disk at intervals; until then what fits into a page that it has is written, and stays.
+    const isReadOnly = async () => (await client.call('storeStat', {})).readOnly
+    await vi.waitFor(async () => expect(await isReadOnly()).toBe(true), { timeout: 40_000, interval: 500 })
+    await fill(filler)
   })
 
   afterAll(async () => {
