@@ -8,6 +8,8 @@ import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { Known } from '../membership.ts'
+import { heedOf, NOBODY } from './heeded.ts'
+import type { Heeded } from './heeded.ts'
 
 export interface AttestationReaderComponents {
   readonly gate: {
@@ -36,8 +38,8 @@ export class AttestationReader {
     this.#components = components
   }
 
-  /** `heeded`: keys and registries whose word matters here, so that nothing pushes out what they say. */
-  async of(release: ReleaseBytes, heeded: ReadonlySet<string> = NOBODY): Promise<readonly AttestationRecord[]> {
+  /** `heeded`: whose word matters here. */
+  async of(release: ReleaseBytes, heeded: Heeded = NOBODY): Promise<readonly AttestationRecord[]> {
     const said = await this.said(release)
     const now = this.#components.now()
     const key = keyOf(release)
@@ -87,20 +89,18 @@ export class AttestationReader {
   }
 }
 
-const NOBODY: ReadonlySet<string> = new Set()
-
 /**
  * As many as one look-up answers with, in the order in which they were read. Attack: a registry that was followed early, or a key in one,
  * that says more of a release than anybody looks at. So those come first whose word matters here, then what counts, then what was found to
  * be bad; of what is alike each key in each registry has its turn.
  */
-function shownOf(records: readonly AttestationRecord[], heeded: ReadonlySet<string>): readonly AttestationRecord[] {
+function shownOf(records: readonly AttestationRecord[], heeded: Heeded): readonly AttestationRecord[] {
   const { shown } = LIMITS.attestations
   if (records.length <= shown) return records
-  const weightOf = ({ registry, issuer, counts, summary }: AttestationRecord): number =>
-    (heeded.has(registry) || heeded.has(issuer) ? 4 : 0) +
-    (counts ? 2 : 0) +
-    (summary?.type === 'audit' && summary.result === 'fail' ? 1 : 0)
+  const weightOf = (record: AttestationRecord): number =>
+    heedOf(heeded, record) * 4 +
+    (record.counts ? 2 : 0) +
+    (record.summary?.type === 'audit' && record.summary.result === 'fail' ? 1 : 0)
   const turns = new Map<AttestationRecord, number>()
   const weights = new Map(records.map(record => [record, weightOf(record)]))
   for (const share of Map.groupBy(records, one => `${weights.get(one)} ${one.registry} ${one.by}`).values())
