@@ -7,6 +7,8 @@ import { AttestationReader } from '../../node/services/attest/reader.ts'
 import { namedIn } from '../../node/services/policy/named.ts'
 import type { LoadedPolicy } from '../../node/services/policy/judge.ts'
 import { parsePolicyText, PROJECT_POLICY } from '../../node/policy-files.ts'
+import { referencePredicate, REFERENCE_TYPE } from '../../protocol/attest/referred.ts'
+import { digestOf } from '../../protocol/cid.ts'
 import { foldAttestations } from '../../protocol/attest/fold.ts'
 import { rootSubject } from '../../protocol/attest/release-subjects.ts'
 import type { ReleaseBytes } from '../../protocol/attest/release-subjects.ts'
@@ -14,7 +16,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { encodeDigestRow } from '../../protocol/view-row.ts'
 import { attestIn, AUDIT, AUDITED, bytesOf, envelopeBy, STAR, statementAbout } from '../support/attest.ts'
-import { FactWriter, person } from '../support/facts.ts'
+import { contentIdOf, FactWriter, person } from '../support/facts.ts'
 import type { Made, Person } from '../support/facts.ts'
 import { authorityOf, toVerified } from '../support/fold.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -219,6 +221,46 @@ describe('what speaks against a release', () => {
       }
       await at.here.read(at.acme)
       expect(await at.denied('1.0.0', project)).toEqual([code])
+    },
+    SLOW
+  )
+})
+
+describe('a look at more statements than are shown', () => {
+  test(
+    'reads them once for each of those who are heeded, and again when one comes, or what one refers to',
+    async () => {
+      const at = registry()
+      spam(at, root, shown + 10)
+      const cid = contentIdOf('{}')
+      const referred = { cid, sha256: toHex(digestOf(cid)), size: 2, predicateType: AUDIT }
+      const said = { predicateType: REFERENCE_TYPE, predicate: referencePredicate(referred, root.did) }
+      attestIn(at.facts, at.release, { said })
+      const subject = rootSubject(at.release.root)
+      const listed = () => ({
+        set: at.facts.all.filter(({ body }) => body.subject === subject).map(toVerified),
+        cut: []
+      })
+      const [authority, here] = [authorityOf(at.facts), new Map<string, Uint8Array>()]
+      let known = listed()
+      const reader = new AttestationReader({
+        registries: { ids: ['here'] as never },
+        gate: { state: () => ({ authority, known: async () => known }) },
+        now: () => 1_800_000_000_000,
+        contentHere: async (_registry, wanted) => here.get(wanted)
+      })
+      const first = await reader.of(at.release)
+      expect(await reader.of(at.release)).toBe(first)
+      const heard = await reader.of(at.release, heeding([lab.did]))
+      expect(heard).not.toBe(first)
+      expect(await reader.of(at.release, heeding([lab.did]))).toBe(heard)
+      expect(await reader.of(at.release)).toBe(first)
+      here.set(cid, new Uint8Array(2))
+      const second = await reader.of(at.release)
+      expect(second).not.toBe(first)
+      expect(await reader.of(at.release)).toBe(second)
+      known = listed()
+      expect(await reader.of(at.release)).not.toBe(second)
     },
     SLOW
   )
