@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { attestIn, bytesOf } from '../support/attest.ts'
 import { FactWriter, make, person, subject } from '../support/facts.ts'
 import { openGate } from '../support/gate.ts'
 import { asideOf } from '../support/fold.ts'
@@ -25,6 +26,23 @@ test('a late grant brings releases that were set aside to count', async () => {
   const after = await node.view.find(facts.registry, alpha)
   expect(after?.versions.map(({ version }) => version)).toEqual(['1.0.0'])
   expect(after?.setAside).toEqual([])
+})
+
+test('a late grant says of an auditor what he held, where nothing that he said was set aside', async () => {
+  const facts = new FactWriter(root)
+  const first = facts.grant(ann.did, 'member', { authPrev: facts.genesis.id })
+  const elsewhere = { ...root, chain: 'ab'.repeat(16) }
+  const late = facts.grant(ann.did, 'auditor', { by: elsewhere, authPrev: facts.genesis.id })
+  const release = bytesOf(facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha'), first.id)))
+  attestIn(facts, release, { by: ann, head: first.id })
+  const digests: string[] = []
+  for (const all of [facts.all, [...facts.all.filter(fact => fact !== late), late]]) {
+    const node = await openGate(facts.registry)
+    for (const { bytes } of all) await node.gate.admit(bytes, { peer: 'p' })
+    expect(await node.ids()).toHaveLength(facts.all.length)
+    digests.push(await node.digest())
+  }
+  expect(new Set(digests).size).toBe(1)
 })
 
 test('a late grant that makes a rival claim the earlier one moves the name', async () => {
