@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
 import { attestIn, bytesOf } from '../support/attest.ts'
+import { utf8 } from '../../protocol/bytes.ts'
+import { encodeCbor } from '../../protocol/cbor.ts'
+import { sealRow } from '../../protocol/view-row.ts'
 import { FactWriter, make, person, subject } from '../support/facts.ts'
 import { openGate } from '../support/gate.ts'
 import { asideOf } from '../support/fold.ts'
@@ -88,6 +91,33 @@ test('a fork in the authority takes back what counted only because of it, in eve
   )
   await reference.gate.admit(make({ ...grant.body, time: 1 }, root).bytes, { peer: 'p' })
   expect(await reference.digest()).toBe(await node.digest())
+})
+
+test.each([
+  ['an earlier one', '0'],
+  ['a later one', '999'],
+  ['one that did not say by which rules', undefined]
+])('what %s has folded is folded again, once', async (_program, rules) => {
+  const facts = new FactWriter(root)
+  facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha')))
+  const first = await openGate(facts.registry)
+  await first.gate.admitMany(
+    facts.all.map(({ bytes }) => bytes),
+    { peer: 'p' }
+  )
+  const { kv } = first
+  const [mark, row] = [`rules!${facts.registry}`, `view!${facts.registry}!${alpha}`]
+  expect(await first.store.isStale(facts.registry)).toBe(false)
+  const before = await first.digest()
+  const value = sealRow(encodeCbor({ folded: 'otherwise' }))
+  const others = async (): Promise<void> => kv.batch([{ type: 'put', key: row, value }])
+  await others()
+  await kv.batch([rules === undefined ? { type: 'del', key: mark } : { type: 'put', key: mark, value: utf8(rules) }])
+  const again = await openGate(facts.registry, kv)
+  expect(await again.digest()).toBe(before)
+  await others()
+  await openGate(facts.registry, kv)
+  expect(await kv.get(row)).toEqual(value)
 })
 
 test('a reader that began before a write does not bring back what it read', async () => {
