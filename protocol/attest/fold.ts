@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Authority } from '../authority.ts'
+import { mightiestFirst, placeBy } from '../blame-order.ts'
 import { compareText, toHex } from '../bytes.ts'
 import { encodeCbor } from '../cbor.ts'
 import { boundForks, boundSetAside, readChains } from '../chains.ts'
@@ -7,7 +8,7 @@ import type { ShownFork, VerifiedFact } from '../chains.ts'
 import type { ContentId, FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import { isRegistryError } from '../errors.ts'
-import { foldApart, namedFirst } from '../fold-apart.ts'
+import { foldApart } from '../fold-apart.ts'
 import { ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
 import { roleSince } from '../roles.ts'
@@ -65,8 +66,9 @@ export function foldAttestations(
   isMeant?: IsMeant
 ): DigestView {
   const { head } = authority
-  const since = (key: Principal): number | undefined => roleSince(authority, { key, on: subject, head, roles: ROLES })
-  const { made, unfoldable } = foldApart(facts, namedFirst(since), some => {
+  const place = (key: Principal): number | undefined =>
+    placeBy(BY_MIGHT, role => roleSince(authority, { key, on: subject, head, roles: [role] }))
+  const { made, unfoldable } = foldApart(facts, mightiestFirst(place), some => {
     const view = foldAll(authority, some, { subject, isMeant })
     // What cannot be written down cannot be folded either.
     encodeDigestRow(view)
@@ -76,6 +78,9 @@ export function foldAttestations(
   const aside = unfoldable.map(({ fact, reason }) => ({ fact, type: 'attestation' as const, reason }))
   return { ...made, setAside: boundSetAside([...made.setAside, ...aside]) }
 }
+
+/** Who looks before who publishes. */
+const BY_MIGHT: readonly Role[] = ['owner', 'curator', 'auditor', 'maintainer', 'publisher', 'mirror', 'member']
 
 /** Every row is encoded to see that it can be, and then to be kept. */
 const encoded = new WeakMap<DigestView, Uint8Array>()
