@@ -102,7 +102,7 @@ test('of two that throw together that of who holds less is blamed, and what give
   const cited = facts.cite(claim, grant.id)
   // `bob` owns the package and holds nothing in the registry.
   const named = facts.release('alpha', '3.0.0', cited, { by: ann })
-  const other = facts.release('alpha', '3.0.1', cited, { by: bob })
+  facts.release('alpha', '3.0.1', cited, { by: bob })
   const stop = facts.quarantine('alpha', '5.0.0', cited)
   facts.release('alpha', '5.0.0', cited)
   const against = facts.release('alpha', '5.0.1', cited)
