@@ -11,6 +11,8 @@ import { foundedBy, foundedCriteria, standingAudits, withImplied } from '../prot
 import type { HeardAudit } from '../protocol/policy/audits.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import type { NodeParts } from './parts.ts'
+import { heeding } from './services/attest/heeded.ts'
+import type { Heeded } from './services/attest/heeded.ts'
 import { releasesWith } from './services/attest/release.ts'
 import type { Release } from './services/attest/release.ts'
 import type { TrustPurpose } from './services/attest/methods.ts'
@@ -30,7 +32,7 @@ interface Heard {
 export async function attestationViews(
   parts: Saying,
   { registry, name, root, version }: ReleaseId,
-  { find, named }: { readonly find: FindPackage; readonly named: ReadonlySet<string> }
+  { find, named }: { readonly find: FindPackage; readonly named: Heeded }
 ): Promise<readonly AttestationView[]> {
   const view = await find(registry, name)
   if (view === undefined) return []
@@ -56,10 +58,13 @@ interface Hearsay {
 
 type Hear = (release: Release) => Promise<Hearsay>
 
-/** `named`: keys and registries that a policy in force names. */
-async function hearing(parts: Saying, named: ReadonlySet<string>): Promise<Hear> {
+/** `named`: how much policies in force heed keys and registries. */
+async function hearing(parts: Saying, named: Heeded): Promise<Hear> {
   const taken = await trusted(parts)
-  const heeded = new Set([...taken.map(({ who }) => who), ...named])
+  const heeded = heeding(
+    taken.map(({ who }) => who),
+    named
+  )
   return async release => {
     const records = await parts.attestations.of(release, heeded)
     const all = records.filter(isSaid).map(record => ({

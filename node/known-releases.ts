@@ -1,14 +1,18 @@
 import { isBearable } from '../protocol/attest/read-model.ts'
 import type { AttestationRecord } from '../protocol/attest/read-model.ts'
 import type { ReleaseBytes } from '../protocol/attest/release-subjects.ts'
+import { isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { PackageName } from '../protocol/package-name.ts'
 import { fetchInto } from './content.ts'
 import type { NodeParts } from './parts.ts'
 import { namedKeys } from './named-keys.ts'
+import { heeding, heedOf, NOBODY } from './services/attest/heeded.ts'
+import type { Heeded } from './services/attest/heeded.ts'
 import type { ShownAttestation, ShownRelease } from './services/attest/methods.ts'
 import { releasesWith, shownRelease } from './services/attest/release.ts'
 import type { Release } from './services/attest/release.ts'
+import { namedIn } from './services/policy/named.ts'
 import { trusted } from './trust.ts'
 
 /** What is said of a release. Predicates that are content are asked for, where nothing else speaks against who says them. */
@@ -19,7 +23,11 @@ export async function attestationsFor(
 ): Promise<readonly ShownAttestation[]> {
   const aliases = new Map(parts.registries.all.map(({ id, alias }) => [id, alias]))
   const taken = await trusted(parts)
-  const heeded = new Set(taken.map(({ who }) => who))
+  // As rules hear it: what is shown to somebody is what he is judged by.
+  const heeded = heeding(
+    taken.map(({ who }) => who),
+    await namedHere(parts)
+  )
   const first = await parts.attestations.of(release, heeded)
   const came = await bringPredicates(parts, first, { heeded, signal })
   const records = came ? await parts.attestations.of(release, heeded) : first
@@ -38,11 +46,10 @@ export async function attestationsFor(
 async function bringPredicates(
   parts: NodeParts,
   records: readonly AttestationRecord[],
-  { heeded, signal }: { readonly heeded: ReadonlySet<string>; readonly signal: AbortSignal }
+  { heeded, signal }: { readonly heeded: Heeded; readonly signal: AbortSignal }
 ): Promise<boolean> {
   // Attack: more predicates than are fetched, before that of somebody whose word is taken.
-  const isHeeded = ({ registry, issuer }: AttestationRecord): boolean => heeded.has(registry) || heeded.has(issuer)
-  const sorted = records.toSorted((a, b) => Number(isHeeded(b)) - Number(isHeeded(a)))
+  const sorted = records.toSorted((a, b) => heedOf(heeded, b) - heedOf(heeded, a))
   const missing = sorted.flatMap(({ registry, content, marks }) =>
     content !== null && marks.every(mark => mark === 'not-here' || isBearable(mark)) && marks.includes('not-here')
       ? [{ registry, root: content.cid, size: content.size }]
@@ -53,6 +60,16 @@ async function bringPredicates(
   const brought = await Promise.allSettled(wanted.map(one => fetchInto(parts, one, both)))
   signal.throwIfAborted()
   return brought.some(({ status }) => status === 'fulfilled')
+}
+
+/** Whom the policies of this node heed. One that can't be read refuses what is installed, and hides nothing from who looks. */
+async function namedHere({ policy }: NodeParts): Promise<Heeded> {
+  try {
+    return namedIn(await policy.policies(undefined))
+  } catch (error) {
+    if (isRegistryError(error)) return NOBODY
+    throw error
+  }
 }
 
 /** Releases of all registries that are followed here. Looks through all of them. */

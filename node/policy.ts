@@ -12,6 +12,7 @@ import { registryPolicies } from './registry-policies.ts'
 import { nodePolicyFile, PROJECT_POLICY, readExceptions, readPolicyFile } from './policy-files.ts'
 import { judge } from './services/policy/judge.ts'
 import type { JudgeComponents, LoadedPolicy } from './services/policy/judge.ts'
+import { PROJECT } from './services/policy/named.ts'
 import type { PolicyParts, PolicySigner } from './services/policy/parts.ts'
 import type { Staleness } from './services/policy/staleness.ts'
 import type { PolicySources } from './services/policy/sources.ts'
@@ -110,5 +111,5 @@ async function policiesOf(home: string, project: string | undefined): Promise<re
   if (project === undefined) return policies
   const path = join(project, PROJECT_POLICY)
   const added = await readPolicyFile({ path, name: PROJECT_POLICY, followLinks: false })
-  return added === undefined ? policies : [...policies, { name: 'project', policy: added, isLocal: true }]
+  return added === undefined ? policies : [...policies, { name: PROJECT, policy: added, isLocal: true }]
 }

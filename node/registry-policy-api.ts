@@ -1,3 +1,4 @@
+import { withoutByteOrderMark } from '../protocol/bytes.ts'
 import { RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Policy } from '../protocol/policy/policy.ts'
@@ -50,8 +51,9 @@ export function registryPolicyApi(parts: NodeParts): Pick<Api, 'policyPublish' |
 
 /** @throws RegistryError UNKNOWN_FILE | LIMIT_EXCEEDED | POLICY_INVALID */
 async function policyText(file: string): Promise<string> {
-  const text = await readPolicyText({ path: file, name: file, followLinks: true })
-  if (text === undefined) throw new RegistryError('UNKNOWN_FILE', `${file} does not exist`)
+  const read = await readPolicyText({ path: file, name: file, followLinks: true })
+  if (read === undefined) throw new RegistryError('UNKNOWN_FILE', `${file} does not exist`)
+  const text = withoutByteOrderMark(read)
   if (text.trim() === '') throw new RegistryError('POLICY_INVALID', `${file} is empty`)
   if (text.length <= LIMITS.policy.registryChars) return text
   throw new RegistryError(

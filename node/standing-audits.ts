@@ -2,6 +2,7 @@ import { isBearable } from '../protocol/attest/read-model.ts'
 import type { VerifiedFact } from '../protocol/chains.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import type { NodeParts } from './parts.ts'
+import { heeding } from './services/attest/heeded.ts'
 import type { StandingFailure } from './services/attest/methods.ts'
 import type { Release } from './services/attest/release.ts'
 
@@ -27,7 +28,7 @@ export async function failuresThatStand(
   const made = placed.get(passed)
   if (made === undefined) return []
   const { author, chain } = made.fact.body
-  const audits = (await parts.attestations.of(release, new Set([author]))).flatMap(record => {
+  const audits = (await parts.attestations.of(release, heeding([author]))).flatMap(record => {
     const at = placed.get(record.fact)
     const isHis = at !== undefined && at.fact.body.author === author && record.issuer === author
     const isHeard = record.marks.every(mark => mark === 'duplicate' || isBearable(mark))

@@ -5,6 +5,7 @@ import type { Saying as Attested } from './attestation-views.ts'
 import type { NodeParts } from './parts.ts'
 import type { Statements } from './policy.ts'
 import { advisoriesAbout } from './services/advisory/heard.ts'
+import { NOBODY } from './services/attest/heeded.ts'
 import type { ReleaseId } from './services/policy/sources.ts'
 import type { FindPackage } from './services/resolve.ts'
 
@@ -20,8 +21,6 @@ export function composeStatements(parts: Saying): Statements {
     domainOf: async key => (await parts.publishers.domainOf(key))?.domain
   }
 }
-
-const NOBODY: ReadonlySet<string> = new Set()
 
 /** What is known against a release, by those who are heard here. */
 async function advisoryFacts(parts: Saying, release: ReleaseId, find: FindPackage): Promise<readonly AdvisoryFacts[]> {

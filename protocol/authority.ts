@@ -5,11 +5,12 @@ import type { ChangeFault } from './authority-fold.ts'
 import { policiesInForce } from './authority-policy.ts'
 import type { CountedPolicy } from './authority-policy.ts'
 import { growTree } from './authority-tree.ts'
+import { lazily, mightiestFirst, ownersFrom } from './blame-order.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'
 import type { ShownFork, VerifiedFact } from './chains.ts'
 import type { FactId, RegistryId } from './cid.ts'
 import type { Principal } from './did.ts'
-import { foldApart, namedFirst } from './fold-apart.ts'
+import { foldApart } from './fold-apart.ts'
 import { LIMITS } from './limits.ts'
 import type { Genesis } from './payload.ts'
 import { countRedemptions } from './redemptions.ts'
@@ -44,11 +45,13 @@ export function foldAuthority(registry: RegistryId, facts: readonly VerifiedFact
   if (root === undefined || root.payload.type !== 'genesis') return undefined
   const genesis = root.payload.value
   const founders = [...genesis.roots, genesis.recovery]
-  const since = (key: Principal): number | undefined => (founders.includes(key) ? 0 : undefined)
   const others = facts.filter(fact => fact !== root)
+  const owners = lazily(() => ownersFrom(founders, others))
   // Without its genesis there is nothing to fold: it is never the one that is set aside.
-  const { made, unfoldable } = foldApart(others, namedFirst(since), some =>
-    foldAll(registry, genesis, { root, facts: [root, ...some] })
+  const { made, unfoldable } = foldApart(
+    others,
+    mightiestFirst(key => owners().get(key)),
+    some => foldAll(registry, genesis, { root, facts: [root, ...some] })
   )
   if (unfoldable.length === 0) return made
   const aside = unfoldable.map(({ fact, reason }) => ({ fact, reason }))

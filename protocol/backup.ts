@@ -1,3 +1,4 @@
+import { withoutByteOrderMark } from './bytes.ts'
 import { decodeCbor, encodeCbor } from './cbor.ts'
 import { contentIdFromLink, factIdFromLink, toLink } from './cid.ts'
 import type { ContentId, RegistryId } from './cid.ts'
@@ -70,13 +71,14 @@ export function encodeBackupRecord(record: BackupRecord): Uint8Array {
       return encodeCbor({ ...record, root: toLink(record.root) })
     case 'head':
     case 'key':
-    case 'config':
-    case 'policy':
     case 'peers':
     case 'space':
     case 'block':
     case 'end':
       return encodeCbor(record)
+    case 'config':
+    case 'policy':
+      return encodeCbor({ ...record, text: withoutByteOrderMark(record.text) })
   }
 }
 

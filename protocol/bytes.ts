@@ -38,6 +38,11 @@ export function fromHex(text: string): Uint8Array | undefined {
   return out
 }
 
+/** A text as a file of an editor may begin: U+FEFF says nothing there, and no record may begin with it. */
+export function withoutByteOrderMark(text: string): string {
+  return text.replace(/^\ufeff+/, '')
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 

@@ -2,7 +2,7 @@ import { compareText } from './bytes.ts'
 import type { VerifiedFact } from './chains.ts'
 import type { FactId } from './cid.ts'
 import type { Principal } from './did.ts'
-import { isRegistryError } from './errors.ts'
+import { isRegistryError, RegistryError } from './errors.ts'
 import type { FactType } from './fact.ts'
 import { LIMITS } from './limits.ts'
 
@@ -31,33 +31,52 @@ export interface UnfoldableFact {
  *    word, above all one that takes something away, the one that is set aside.
  * 3. What is a matter of this machine (no memory, no room on the stack) sets nothing aside and throws: another node could say otherwise.
  *
- * Bounds: who is blamed more than `perAuthor` times loses all he says about the subject; after `rounds` nothing about it counts.
+ * Bounds: who is blamed more than `perAuthor` times loses all he says about the subject. After `rounds`, or so many facts `folded` in all,
+ * it throws and nothing is written. Attack: so many such facts that every quarantine and revocation would go with them, or that to find
+ * them holds up everything else, each time that one comes.
+ *
+ * @throws RegistryError INTERNAL beyond these bounds
  */
 export function foldApart<T>(
   facts: readonly VerifiedFact[],
   before: (a: VerifiedFact, b: VerifiedFact) => number,
   fold: (facts: readonly VerifiedFact[]) => T
 ): Apart<T> {
-  const first = attempt(facts, fold)
+  const { perAuthor, rounds, folded } = LIMITS.view.unfoldable
+  let left = folded
+  const bounded = (some: readonly VerifiedFact[]): T => {
+    left -= some.length
+    return fold(some)
+  }
+  const first = attempt(facts, bounded)
   if (first !== undefined) return { made: first.made, unfoldable: [] }
-  const { perAuthor, rounds } = LIMITS.view.unfoldable
   const blamed = new Map<Principal, number>()
   const aside: VerifiedFact[] = []
   let kept: readonly VerifiedFact[] = facts.toSorted((a, b) => before(a, b) || compareText(a.id, b.id))
   for (let round = 0; ; round++) {
-    const found = attempt(kept, fold)
+    const found = attempt(kept, bounded)
     if (found !== undefined) return { made: found.made, unfoldable: aside.map(toUnfoldable).toSorted(byFact) }
     // Not even nothing can be folded: no fact is to blame.
     if (kept.length === 0) return { made: fold(kept), unfoldable: [] }
-    const last = lastOfLeast(kept, fold)
+    if (round >= rounds || left <= 0) throw beyondBounds()
+    const last = lastOfLeast(kept, bounded)
     const times = (blamed.get(last.body.author) ?? 0) + 1
     blamed.set(last.body.author, times)
-    const isBeyond = (fact: VerifiedFact): boolean =>
-      round >= rounds || (times > perAuthor && fact.body.author === last.body.author)
-    const isOut = (fact: VerifiedFact): boolean => fact === last || isBeyond(fact)
+    const isOut = (fact: VerifiedFact): boolean =>
+      fact === last || (times > perAuthor && fact.body.author === last.body.author)
     aside.push(...kept.filter(isOut))
     kept = kept.filter(fact => !isOut(fact))
   }
+}
+
+function beyondBounds(): RegistryError {
+  return new RegistryError(
+    'INTERNAL',
+    'so many facts about one subject cannot be folded that nothing would be left of it',
+    {
+      next: 'use a newer ggen-node: this one has a fault that facts of the registry find'
+    }
+  )
 }
 
 /** The last of some first facts that throw, where those before it do not. */
@@ -88,32 +107,12 @@ function attempt<T>(
 
 /**
  * Whether every node with this program would throw it at these facts. A list of what is, not of what is not: stack and memory end in a
- * RangeError, and what the platform throws beside these is not known.
+ * RangeError, a pattern without room on the stack in a SyntaxError, and what the platform throws beside these is not known.
  */
 export function isMatterOfFacts(error: unknown): boolean {
   if (isRegistryError(error)) return true
   if (!(error instanceof Error) || 'code' in error) return false
-  return [Error, TypeError, ReferenceError, SyntaxError].some(kind => error.constructor === kind)
-}
-
-/** What takes away or warns is blamed after what gives. */
-const TAKING: ReadonlySet<FactType> = new Set(['advisory', 'quarantine', 'resolve', 'revoke', 'yank'])
-
-export function takingFirst(a: VerifiedFact, b: VerifiedFact): number {
-  return Number(TAKING.has(b.body.type)) - Number(TAKING.has(a.body.type)) || a.body.seq - b.body.seq
-}
-
-/** Who was named earlier is blamed later. `since`: undefined of whoever was given nothing. */
-export function namedFirst(
-  since: (author: Principal) => number | undefined
-): (a: VerifiedFact, b: VerifiedFact) => number {
-  const known = new Map<Principal, number>()
-  const rank = ({ body: { author } }: VerifiedFact): number => {
-    const found = known.get(author) ?? since(author) ?? Number.MAX_SAFE_INTEGER
-    known.set(author, found)
-    return found
-  }
-  return (a, b) => rank(a) - rank(b) || takingFirst(a, b)
+  return [Error, TypeError, ReferenceError].some(kind => error.constructor === kind)
 }
 
 function toUnfoldable({ id, body }: VerifiedFact): UnfoldableFact {

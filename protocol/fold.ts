@@ -4,6 +4,7 @@ import type { Authority } from './authority.ts'
 import type { Signature } from './authority-court.ts'
 import { foldChanges } from './authority-fold.ts'
 import { growTree } from './authority-tree.ts'
+import { lazily, mightiestFirst, ownersFrom, placeBy, placeOn } from './blame-order.ts'
 import { compareText } from './bytes.ts'
 import { encodeCbor } from './cbor.ts'
 import { boundForks, boundSetAside, readChains } from './chains.ts'
@@ -13,7 +14,7 @@ import type { Principal } from './did.ts'
 import { editsOfPackage, markOf } from './document/counted.ts'
 import type { DocumentMark, Edits } from './document/counted.ts'
 import type { FactType } from './fact.ts'
-import { foldApart, namedFirst } from './fold-apart.ts'
+import { foldApart } from './fold-apart.ts'
 import { countPublished, countQuarantines } from './fold-counts.ts'
 import type { Aside, Context, SetAsideReason } from './fold-counts.ts'
 import { foldVersions, ofType } from './fold-versions.ts'
@@ -82,9 +83,25 @@ interface Folded {
 /** The same, and what the document of the package is made of. */
 export function foldWithEdits(name: PackageName, authority: Authority, facts: readonly VerifiedFact[]): Folded {
   const { head } = authority
-  const since = (key: Principal): number | undefined =>
-    roleSince(authority, { key, on: name, head, roles: DECIDING_ROLES })
-  const { made, unfoldable } = foldApart(facts, namedFirst(since), some => {
+  const sinceOf = (key: Principal, roles: readonly Role[]): number | undefined =>
+    placeBy(roles, role => roleSince(authority, { key, on: name, head, roles: [role] }))
+  const owners = lazily(() => {
+    // Only these give a name away.
+    const isNaming = ({ body }: VerifiedFact): boolean => sinceOf(body.author, ['owner', 'curator']) !== undefined
+    const claims = facts.flatMap(fact =>
+      fact.payload.type === 'claim' && isNaming(fact) ? fact.payload.value.keys : []
+    )
+    return ownersFrom(claims, facts)
+  })
+  const place = (key: Principal): number | undefined => {
+    const above = sinceOf(key, ['owner', 'curator'])
+    if (above !== undefined) return above
+    const steps = owners().get(key)
+    if (steps !== undefined) return placeOn(2, steps)
+    const below = sinceOf(key, ['maintainer', 'publisher'])
+    return below === undefined ? undefined : placeOn(3, below)
+  }
+  const { made, unfoldable } = foldApart(facts, mightiestFirst(place), some => {
     const folded = foldAll(name, authority, some)
     // What cannot be written down cannot be folded either.
     encodePackageRow(folded.view)
@@ -94,9 +111,6 @@ export function foldWithEdits(name: PackageName, authority: Authority, facts: re
   const { view, edits } = made
   return { view: { ...view, setAside: boundSetAside([...view.setAside, ...unfoldable]) }, edits }
 }
-
-/** Roles of the registry whose holders decide about packages. */
-const DECIDING_ROLES: readonly Role[] = ['owner', 'curator', 'maintainer', 'publisher']
 
 /** Every row is encoded to see that it can be, and then to be kept. */
 const encoded = new WeakMap<PackageView, Uint8Array>()

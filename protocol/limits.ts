@@ -120,8 +120,8 @@ export const LIMITS = Object.freeze({
     yanksPerVersion: 64,
     quarantinesPerVersion: 16,
     setAside: 1_024,
-    /** facts of one author about one subject with which the fold throws, before all are set aside; and of all authors */
-    unfoldable: Object.freeze({ perAuthor: 4, rounds: 64 }),
+    /** facts of one author about one subject with which the fold throws, before all are set aside; of all authors, and facts folded to find them, before it fails */
+    unfoldable: Object.freeze({ perAuthor: 4, rounds: 64, folded: 1_000_000 }),
     grants: 16_384,
     forks: 256,
     factsPerFork: 8

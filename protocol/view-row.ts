@@ -15,6 +15,9 @@ import { parseManifestRecord } from './manifest.ts'
 export { encodeDigestRow } from './attest/fold.ts'
 export { encodePackageRow } from './fold.ts'
 
+/** By which rules rows are folded. One more with each change after which the same facts give another row: what was folded by others is folded again. */
+export const ROW_RULES = 1
+
 /** What is said about a digest, out of a sealed row. @throws RegistryError STORE_CORRUPT */
 export function openDigestRow(sealed: Uint8Array): DigestView {
   return decodeCbor(unsealed(sealed), LIMITS.fact.cborDepth, Number.POSITIVE_INFINITY) as DigestView

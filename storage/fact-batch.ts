@@ -6,7 +6,17 @@ import { LIMITS } from '../protocol/limits.ts'
 import type { Item, ItemSet } from '../protocol/sync/item-set.ts'
 import { DigestSum, digestIn } from './fact-digest.ts'
 import type { FactHead } from './fact-head.ts'
-import { decodeEntry, encodeEntry, encodeNames, encodeTime, flag, isDatedFact, KEYS, readFact } from './fact-records.ts'
+import {
+  decodeEntry,
+  encodeEntry,
+  encodeNames,
+  encodeTime,
+  flag,
+  isDatedFact,
+  KEYS,
+  readFact,
+  rulesOp
+} from './fact-records.ts'
 import type { FactWrite } from './fact-records.ts'
 import type { KeyValue, KeyValueOp } from './key-value.ts'
 
@@ -155,6 +165,7 @@ class Plan {
     for (const key of unnamed) ops.push(flag(KEYS.named(registry, key), false))
     for (const key of named) ops.push(flag(KEYS.named(registry, key), true))
     if (stale !== undefined) ops.push(flag(KEYS.stale(registry), stale))
+    if (stale === false) ops.push(rulesOp(registry))
     const head: FactHead = {
       count: this.#sum.count,
       fingerprint: this.#sum.bytes,

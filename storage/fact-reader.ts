@@ -1,7 +1,9 @@
+import { fromUtf8 } from '../protocol/bytes.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import type { Principal } from '../protocol/did.ts'
 import type { Subject } from '../protocol/fact.ts'
 import type { Item } from '../protocol/sync/item-set.ts'
+import { ROW_RULES } from '../protocol/view-row.ts'
 import { faultsOf } from './fact-check.ts'
 import { idOfDigest } from './fact-digest.ts'
 import { decodeEntry, decodeNames, KEYS, keysFrom, timeIn } from './fact-records.ts'
@@ -130,8 +132,10 @@ export class FactReader {
     return this.#kv.has(KEYS.aside(registry, subject))
   }
 
+  /** Rows do not say what the facts do, or may not: a refold was not finished, or an earlier program folded by other rules. */
   async isStale(registry: RegistryId): Promise<boolean> {
-    return this.#kv.has(KEYS.stale(registry))
+    const [mark, rules] = await this.#kv.getMany([KEYS.stale(registry), KEYS.rules(registry)])
+    return mark !== undefined || rules === undefined || fromUtf8(rules) !== `${ROW_RULES}`
   }
 
   /**

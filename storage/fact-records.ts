@@ -1,3 +1,4 @@
+import { utf8 } from '../protocol/bytes.ts'
 import { decodeCbor, encodeCbor } from '../protocol/cbor.ts'
 import type { FactId, RegistryId } from '../protocol/cid.ts'
 import { parsePrincipal } from '../protocol/did.ts'
@@ -7,6 +8,7 @@ import { isDatedType, parseEnvelope } from '../protocol/fact.ts'
 import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { namedKeys, parsePayload } from '../protocol/payload.ts'
+import { ROW_RULES } from '../protocol/view-row.ts'
 import type { KeyRange, KeyValueOp } from './key-value.ts'
 
 /** A fact on its way into the store. */
@@ -51,6 +53,7 @@ export const KEYS = {
   documentTodo: (registry: RegistryId, subject: Subject): string => `doctodo!${registry}!${subject}`,
   seen: (registry: RegistryId, id: FactId): string => `seen!${registry}!${id}`,
   stale: (registry: RegistryId): string => `stale!${registry}`,
+  rules: (registry: RegistryId): string => `rules!${registry}`,
   head: (registry: RegistryId): string => `head!${registry}`
 } as const
 
@@ -75,6 +78,11 @@ export const FACT_KINDS = [
 /** Every key that begins so. Keys end before `~`. */
 export function keysFrom(prefix: string): Pick<KeyRange, 'gte' | 'lt'> {
   return { gte: prefix, lt: `${prefix}~` }
+}
+
+/** By which rules all rows are folded: a text, so that it is there to be read. */
+export function rulesOp(registry: RegistryId): KeyValueOp {
+  return { type: 'put', key: KEYS.rules(registry), value: utf8(`${ROW_RULES}`) }
 }
 
 /** A record whose being there is all it says. */

@@ -188,7 +188,7 @@ export async function eraseStock(kv: KeyValue, registry: RegistryId): Promise<vo
     }
   }
   await ops.flush()
-  const last = [KEYS.stale(registry), KEYS.head(registry)]
+  const last = [KEYS.stale(registry), KEYS.rules(registry), KEYS.head(registry)]
   await kv.batch(
     last.map(key => ({ type: 'del', key })),
     { sync: true }

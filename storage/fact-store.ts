@@ -10,12 +10,12 @@ import { decodeHead, encodeHead, isSameHead } from './fact-head.ts'
 import type { FactHead, OldHead } from './fact-head.ts'
 import { FactReader, gather } from './fact-reader.ts'
 import type { FactReaderOptions } from './fact-reader.ts'
-import { flag, KEYS, keysFrom, timeIn } from './fact-records.ts'
+import { flag, KEYS, keysFrom, rulesOp, timeIn } from './fact-records.ts'
 import { eraseStock, isDamage, repairStock, takeStock } from './fact-stock.ts'
 import type { FactStock } from './fact-stock.ts'
 import { isSynced } from './head-files.ts'
 import type { SyncedHead } from './head-files.ts'
-import type { KeyValue } from './key-value.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 export type { FactBatch, FactMove } from './fact-batch.ts'
 export type { Naming } from './fact-reader.ts'
@@ -64,6 +64,7 @@ export interface FactStoreOptions extends FactReaderOptions {
  *   named!<registry>!<key>              -> empty: keys named by facts of the set
  *   view!<registry>!<subject>           -> sealed row
  *   aside!<registry>!<subject>, stale!<registry>  -> empty
+ *   rules!<registry>                    -> number in decimal: by which rules the rows are folded
  *   seen!<registry>!<id>                -> time (8 bytes): when this release or genesis came here
  *   head!<registry>                     -> {count, sum, generation, cutCount, cutBytes, cutSum}
  *
@@ -207,7 +208,8 @@ export class FactStore extends FactReader {
     if (!isFirst) await repairStock(this.#kv, registry)
     const actual = isFirst ? stock : await takeStock(this.#kv, registry)
     const next = headOf(actual, Math.max(head?.generation ?? 0, synced?.generation ?? 0) + 1)
-    await this.#kv.batch([{ type: 'put', key: KEYS.head(registry), value: encodeHead(next) }], { sync: true })
+    const written: KeyValueOp = { type: 'put', key: KEYS.head(registry), value: encodeHead(next) }
+    await this.#kv.batch(isFirst ? [written, rulesOp(registry)] : [written], { sync: true })
     this.#take(registry, next, actual)
     heads?.note(registry, next, { urgent: true })
     const found = next.count + next.cut.count

@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Authority } from '../authority.ts'
+import { mightiestFirst, placeBy } from '../blame-order.ts'
 import { compareText, toHex } from '../bytes.ts'
 import { encodeCbor } from '../cbor.ts'
 import { boundForks, boundSetAside, readChains } from '../chains.ts'
@@ -7,13 +8,13 @@ import type { ShownFork, VerifiedFact } from '../chains.ts'
 import type { ContentId, FactId } from '../cid.ts'
 import type { Principal } from '../did.ts'
 import { isRegistryError } from '../errors.ts'
-import { foldApart, namedFirst } from '../fold-apart.ts'
+import { foldApart } from '../fold-apart.ts'
 import { ROLES } from '../role.ts'
 import type { Role } from '../role.ts'
 import { roleSince } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
-import { firstHeard, isFailure } from './first-heard.ts'
-import type { Heard } from './first-heard.ts'
+import { firstHeard, isFinding } from './first-heard.ts'
+import type { Heard, IsMeant } from './first-heard.ts'
 import { referredIn } from './referred.ts'
 import type { Attestation } from './payload.ts'
 
@@ -54,16 +55,21 @@ export type AttestationFact = VerifiedFact & {
   readonly payload: { readonly type: 'attestation'; readonly value: Attestation }
 }
 
-/** Folds what a registry says about one digest. Pure; equal facts give an equal view, whatever the order of arrival. */
+/**
+ * Folds what a registry says about one digest. Pure; equal facts give an equal view, whatever the order of arrival. `isMeant`: of whoever
+ * reads about one release and needs no row.
+ */
 export function foldAttestations(
   subject: DigestSubject,
   authority: Authority,
-  facts: readonly VerifiedFact[]
+  facts: readonly VerifiedFact[],
+  isMeant?: IsMeant
 ): DigestView {
   const { head } = authority
-  const since = (key: Principal): number | undefined => roleSince(authority, { key, on: subject, head, roles: ROLES })
-  const { made, unfoldable } = foldApart(facts, namedFirst(since), some => {
-    const view = foldAll(subject, authority, some)
+  const place = (key: Principal): number | undefined =>
+    placeBy(BY_MIGHT, role => roleSince(authority, { key, on: subject, head, roles: [role] }))
+  const { made, unfoldable } = foldApart(facts, mightiestFirst(place), some => {
+    const view = foldAll(authority, some, { subject, isMeant })
     // What cannot be written down cannot be folded either.
     encodeDigestRow(view)
     return view
@@ -72,6 +78,9 @@ export function foldAttestations(
   const aside = unfoldable.map(({ fact, reason }) => ({ fact, type: 'attestation' as const, reason }))
   return { ...made, setAside: boundSetAside([...made.setAside, ...aside]) }
 }
+
+/** Who looks before who publishes. */
+const BY_MIGHT: readonly Role[] = ['owner', 'curator', 'auditor', 'maintainer', 'publisher', 'mirror', 'member']
 
 /** Every row is encoded to see that it can be, and then to be kept. */
 const encoded = new WeakMap<DigestView, Uint8Array>()
@@ -85,7 +94,12 @@ export function encodeDigestRow(view: DigestView): Uint8Array {
   return row
 }
 
-function foldAll(subject: DigestSubject, authority: Authority, facts: readonly VerifiedFact[]): DigestView {
+interface Folding {
+  readonly subject: DigestSubject
+  readonly isMeant: IsMeant | undefined
+}
+
+function foldAll(authority: Authority, facts: readonly VerifiedFact[], { subject, isMeant }: Folding): DigestView {
   const chains = readChains(facts)
   const setAside: DigestView['setAside'][number][] = []
   const aside = ({ id }: VerifiedFact, reason: AttestationFault): void => {
@@ -94,14 +108,14 @@ function foldAll(subject: DigestSubject, authority: Authority, facts: readonly V
   const said: (Heard & { readonly fact: AttestationFact })[] = []
   for (const fact of facts.filter(isAttestation)) {
     // Attack: a thief of an auditor's key begins chains that sort before the one in which the auditor said what he found.
-    const isExcess = chains.isExcess(fact) && !isFailure(fact.payload.value.statement)
+    const isExcess = chains.isExcess(fact) && !isFinding(fact)
     const role = roleOf(authority, fact)
     if (isExcess) aside(fact, 'too-many-chains')
     else if (typeof role === 'string') aside(fact, role)
     else said.push({ fact, ...role })
   }
   // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
-  const heard = firstHeard(said)
+  const heard = firstHeard(said, isMeant)
   const found: AttestationView[] = []
   for (const { fact, roles } of said.toSorted((a, b) => compareText(a.fact.id, b.fact.id))) {
     const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)

@@ -33,8 +33,9 @@ export const ATTEST_LIMITS = Object.freeze({
     perAuthor: 256,
     /** what one look-up over all registries answers with */
     shown: 4_096,
-    /** releases whose statements are remembered as they were read, and for how long: what time changes is seen after that */
+    /** releases whose statements are remembered as they were read, with so many in all, and for how long: what time changes is seen after that */
     readReleases: 4_096,
+    readRecords: 262_144,
     rereadMs: 60_000,
     /** predicates that are fetched for one look-up */
     fetched: 16,

@@ -33,6 +33,7 @@ import { standingRoles } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
 import { foldAttestations, isAttestation } from './fold.ts'
 import type { AttestationFact, AttestationFault, AttestationView } from './fold.ts'
+import type { IsMeant } from './first-heard.ts'
 import { summarise, typeOf } from './predicates.ts'
 import type { KnownType } from './predicates.ts'
 import { referredIn } from './referred.ts'
@@ -119,8 +120,11 @@ export function attestationsOf(
   said: readonly SaidOf[],
   options: ReadOptions
 ): readonly AttestationRecord[] {
+  // Attack: statements about other bytes, or from the future, in the place of those that could count.
+  const latest = options.now + LIMITS.clockSkewMs
+  const isMeant: IsMeant = ({ body, payload }) => body.time <= latest && matches(payload.value.statement, release)
   const records = said.flatMap(one => {
-    const { attestations, setAside } = foldAttestations(one.subject, one.authority, one.set)
+    const { attestations, setAside } = foldAttestations(one.subject, one.authority, one.set, isMeant)
     const views = new Map(attestations.map(view => [view.fact, view]))
     const faults = new Map(setAside.map(({ fact, reason }) => [fact, reason]))
     const standing = standingIn(one.authority, options.now)

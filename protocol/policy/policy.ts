@@ -280,6 +280,9 @@ function listOf(value: unknown, where: string, bound: number): readonly unknown[
 function textIn(table: Table, key: string, maxChars: number, where: string): string {
   const value = table[key]
   if (typeof value !== 'string' || value.trim() === '') throw invalid(`${where}: ${key} must be a text`)
+  // It is shown nowhere, and in no record: a policy has a digest.
+  if (value.startsWith('\ufeff'))
+    throw invalid(`${where}: ${key} begins with a byte order mark`, 'take U+FEFF out of it')
   if (value.length > maxChars) throw invalid(`${where}: ${key} has more than ${maxChars} characters`)
   return value
 }

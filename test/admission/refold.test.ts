@@ -1,4 +1,8 @@
 import { expect, test } from 'vitest'
+import { attestIn, bytesOf } from '../support/attest.ts'
+import { utf8 } from '../../protocol/bytes.ts'
+import { encodeCbor } from '../../protocol/cbor.ts'
+import { sealRow } from '../../protocol/view-row.ts'
 import { FactWriter, make, person, subject } from '../support/facts.ts'
 import { openGate } from '../support/gate.ts'
 import { asideOf } from '../support/fold.ts'
@@ -25,6 +29,23 @@ test('a late grant brings releases that were set aside to count', async () => {
   const after = await node.view.find(facts.registry, alpha)
   expect(after?.versions.map(({ version }) => version)).toEqual(['1.0.0'])
   expect(after?.setAside).toEqual([])
+})
+
+test('a late grant says of an auditor what he held, where nothing that he said was set aside', async () => {
+  const facts = new FactWriter(root)
+  const first = facts.grant(ann.did, 'member', { authPrev: facts.genesis.id })
+  const elsewhere = { ...root, chain: 'ab'.repeat(16) }
+  const late = facts.grant(ann.did, 'auditor', { by: elsewhere, authPrev: facts.genesis.id })
+  const release = bytesOf(facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha'), first.id)))
+  attestIn(facts, release, { by: ann, head: first.id })
+  const digests: string[] = []
+  for (const all of [facts.all, [...facts.all.filter(fact => fact !== late), late]]) {
+    const node = await openGate(facts.registry)
+    for (const { bytes } of all) await node.gate.admit(bytes, { peer: 'p' })
+    expect(await node.ids()).toHaveLength(facts.all.length)
+    digests.push(await node.digest())
+  }
+  expect(new Set(digests).size).toBe(1)
 })
 
 test('a late grant that makes a rival claim the earlier one moves the name', async () => {
@@ -70,6 +91,33 @@ test('a fork in the authority takes back what counted only because of it, in eve
   )
   await reference.gate.admit(make({ ...grant.body, time: 1 }, root).bytes, { peer: 'p' })
   expect(await reference.digest()).toBe(await node.digest())
+})
+
+test.each([
+  ['an earlier one', '0'],
+  ['a later one', '999'],
+  ['one that did not say by which rules', undefined]
+])('what %s has folded is folded again, once', async (_program, rules) => {
+  const facts = new FactWriter(root)
+  facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha')))
+  const first = await openGate(facts.registry)
+  await first.gate.admitMany(
+    facts.all.map(({ bytes }) => bytes),
+    { peer: 'p' }
+  )
+  const { kv } = first
+  const [mark, row] = [`rules!${facts.registry}`, `view!${facts.registry}!${alpha}`]
+  expect(await first.store.isStale(facts.registry)).toBe(false)
+  const before = await first.digest()
+  const value = sealRow(encodeCbor({ folded: 'otherwise' }))
+  const others = async (): Promise<void> => kv.batch([{ type: 'put', key: row, value }])
+  await others()
+  await kv.batch([rules === undefined ? { type: 'del', key: mark } : { type: 'put', key: mark, value: utf8(rules) }])
+  const again = await openGate(facts.registry, kv)
+  expect(await again.digest()).toBe(before)
+  await others()
+  await openGate(facts.registry, kv)
+  expect(await kv.get(row)).toEqual(value)
 })
 
 test('a reader that began before a write does not bring back what it read', async () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { unfoldableFindings } from '../../node/unfoldable.ts'
 import type * as FoldVersions from '../../protocol/fold-versions.ts'
 import type * as Redemptions from '../../protocol/redemptions.ts'
@@ -11,6 +11,9 @@ import { openGate } from '../support/gate.ts'
 import type { TestGate } from '../support/gate.ts'
 import { openDigestRow } from '../../protocol/view-row.ts'
 import { rootSubject } from '../../protocol/attest/release-subjects.ts'
+import { foldApart } from '../../protocol/fold-apart.ts'
+import type { VerifiedFact } from '../../protocol/chains.ts'
+import { codeOf } from '../support/error-code.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 
 /*
@@ -92,24 +95,29 @@ test('a fact with which the fold throws is set aside, and all that came with it 
   expect(await again.digest()).toBe(await node.digest())
 })
 
-test('of two that throw together that of whom nobody named is blamed, and what gives before what takes away', async () => {
+test('of two that throw together that of who holds less is blamed, and what gives before what takes away', async () => {
   const facts = new FactWriter(root)
   const grant = facts.grant(ann.did, 'publisher')
   const claim = facts.claim('alpha', { keys: [bob.did] })
   const cited = facts.cite(claim, grant.id)
-  // `bob` owns the package and holds nothing in the registry; the ids of both orders are tried.
+  // `bob` owns the package and holds nothing in the registry.
   const named = facts.release('alpha', '3.0.0', cited, { by: ann })
-  const other = facts.release('alpha', '3.0.1', cited, { by: bob })
+  facts.release('alpha', '3.0.1', cited, { by: bob })
   const stop = facts.quarantine('alpha', '5.0.0', cited)
   facts.release('alpha', '5.0.0', cited)
   const against = facts.release('alpha', '5.0.1', cited)
   const node = await openGate(facts.registry)
   await admit(node, facts.all)
-  expect(await asideOf(node, facts, 'alpha')).toEqual({ [other.id]: 'unfoldable', [against.id]: 'unfoldable' })
-  expect(await versionsOf(node, facts, 'alpha')).toEqual(['5.0.0', '3.0.0'])
+  expect(await asideOf(node, facts, 'alpha')).toEqual({ [named.id]: 'unfoldable', [against.id]: 'unfoldable' })
+  expect(await versionsOf(node, facts, 'alpha')).toEqual(['5.0.0', '3.0.1'])
   const { versions } = await node.view.package(facts.registry, subject('alpha'))
   expect(versions[0]?.quarantines?.map(({ fact }) => fact)).toEqual([stop.id])
-  expect(named.id).not.toBe(other.id)
+  // Whoever owns the registry stands above him.
+  const above = facts.cite(facts.claim('beta', { keys: [bob.did] }), grant.id)
+  facts.release('beta', '3.0.0', above)
+  const lesser = facts.release('beta', '3.0.1', above, { by: bob })
+  await admit(node, facts.all)
+  expect((await asideOf(node, facts, 'beta'))[lesser.id]).toBe('unfoldable')
 })
 
 test('who is blamed too often loses all that he says about the subject, and nobody else does', async () => {
@@ -163,6 +171,70 @@ test('a change of who may do what with which the fold throws is set aside, and w
   expect(Object.fromEntries((authority?.setAside ?? []).map(({ fact, reason }) => [fact, reason]))).toEqual({
     [broken.id]: 'unfoldable',
     [upon.id]: 'unknown-authority'
+  })
+})
+
+test('a change by an owner who was named later counts, where one by a member throws beside it', async () => {
+  const facts = new FactWriter(root)
+  const member = facts.grant(ann.did, 'member')
+  const owner = facts.grant(eve.did, 'owner', { authPrev: member.id })
+  const other = facts.grant(bob.did, 'publisher', { by: ann, authPrev: owner.id, scope: 'ggen/other*' })
+  facts.grant(bob.did, 'publisher', { by: eve, authPrev: owner.id, scope: 'ggen/well*' })
+  const half = facts.grant(bob.did, 'publisher', { by: eve, authPrev: owner.id, scope: 'ggen/half*' })
+  const node = await openGate(facts.registry)
+  await admit(node, facts.all)
+  const authority = node.gate.state(facts.registry)?.authority
+  expect(authority?.unfoldable).toEqual([other.id])
+  expect(authority?.grants.map(({ fact }) => fact)).toContain(half.id)
+})
+
+test('more such facts than are set aside fail the batch: what was taken away before stays so', async () => {
+  const facts = new FactWriter(root)
+  const people = Array.from({ length: LIMITS.view.unfoldable.rounds + 1 }, (_, i) => person(`person ${i}`))
+  let head = facts.genesis.id
+  for (const { did } of people) head = facts.grant(did, 'publisher', { authPrev: head }).id
+  const cited = facts.cite(facts.claim('alpha'), head)
+  facts.release('alpha', '5.0.0', cited)
+  const stop = facts.quarantine('alpha', '5.0.0', cited)
+  const node = await openGate(facts.registry)
+  const before = [...facts.all]
+  await admit(node, before)
+  const broken = people.map((by, i) => facts.release('alpha', `6.6.${i}`, cited, { by }))
+  await expect(admit(node, broken)).rejects.toMatchObject({ code: 'INTERNAL' })
+  expect(await node.ids()).toHaveLength(before.length)
+  const { versions } = await node.view.package(facts.registry, subject('alpha'))
+  expect(versions[0]?.quarantines?.map(({ fact }) => fact)).toEqual([stop.id])
+  await admit(node, broken.slice(1))
+  expect(Object.keys(await asideOf(node, facts, 'alpha'))).toHaveLength(broken.length - 1)
+})
+
+describe('what is looked for', () => {
+  const factBy = (author: string, seq: number): VerifiedFact =>
+    ({ id: `f${`${seq}`.padStart(6, '0')}`, body: { type: 'release', seq, author }, payload: {} }) as never
+  const inOrder = (a: VerifiedFact, b: VerifiedFact): number => a.body.seq - b.body.seq
+
+  test('costs so much and no more', () => {
+    const facts = Array.from({ length: 10_000 }, (_, i) => factBy(`author ${i % 20}`, i))
+    const broken = new Set(facts.slice(-100))
+    let folded = 0
+    const fold = (some: readonly VerifiedFact[]): void => {
+      folded += some.length
+      if (some.some(fact => broken.has(fact))) throw new TypeError('planted')
+    }
+    expect(codeOf(() => foldApart(facts, inOrder, fold))).toBe('INTERNAL')
+    const { folded: most } = LIMITS.view.unfoldable
+    expect(folded).toBeLessThan(most + 20 * facts.length)
+    // Of one author alone it is found.
+    broken.clear()
+    for (const fact of facts.filter(({ body }) => body.author === 'author 7').slice(-20)) broken.add(fact)
+    expect(foldApart(facts, inOrder, fold).unfoldable).toHaveLength(500)
+  })
+
+  test('is none of what a pattern without room on the stack throws', () => {
+    const fold = (): never => {
+      throw new SyntaxError('Invalid regular expression: /(a)/: Stack overflow')
+    }
+    expect(() => foldApart([factBy('a', 0)], inOrder, fold)).toThrow(SyntaxError)
   })
 })
 

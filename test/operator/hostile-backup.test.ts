@@ -213,6 +213,11 @@ describe('a record', () => {
     { type: 'end', records: 3, digest: new Uint8Array(32) }
   ]
 
+  test.each(['config', 'policy'] as const)('of a %s that begins with a byte order mark is that without it', type => {
+    const record = encodeBackupRecord({ type, text: '\ufeff[node]\n' })
+    expect(parseBackupRecord(record)).toEqual({ type, text: '[node]\n' })
+  })
+
   test.each(records)('$type is read as it was written', record => {
     expect(parseBackupRecord(encodeBackupRecord(record))).toEqual(record)
   })

@@ -140,16 +140,16 @@ export class Hearing {
     await this.trust.add({ purpose, who: 'registry' in who ? who.registry : who.did, time: 0 })
   }
 
-  async judged(version = '1.0.0'): Promise<Judged> {
-    const { judged } = await this.policy.judge(undefined, [await this.candidate(version)], AbortSignal.timeout(60_000))
+  async judged(version = '1.0.0', project?: string): Promise<Judged> {
+    const { judged } = await this.policy.judge(project, [await this.candidate(version)], AbortSignal.timeout(60_000))
     const [only] = judged
     if (only === undefined) throw new Error('nothing was judged')
     return only
   }
 
   /** The rules that refuse it. */
-  async denied(version = '1.0.0'): Promise<readonly string[]> {
-    const { rules } = await this.judged(version)
+  async denied(version = '1.0.0', project?: string): Promise<readonly string[]> {
+    const { rules } = await this.judged(version, project)
     return rules.flatMap(({ code, outcome }) => (outcome === 'deny' ? [code] : []))
   }
 

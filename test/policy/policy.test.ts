@@ -1,3 +1,4 @@
+import { codeOf } from '../support/error-code.ts'
 import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parsePolicy, presetPolicy } from '../../protocol/policy/policy.ts'
@@ -69,6 +70,15 @@ reason = "ours"
     expect(requireOf(`${strict}max-staleness = "3d"\n`, 'staleness')).toBe('registry.staleHours < 72')
     expect(parse('version = 1\nmax-staleness = "6h"\n').maxStaleHours).toBe(6)
     expect(parse(strict).maxStaleHours).toBe(24)
+  })
+
+  test.each([
+    '[[rule]]\nid = "a"\nrequire = "\\uFEFFtrue"',
+    '[[rule]]\nid = "a"\nwhen = "\\uFEFFtrue"\nrequire = "true"',
+    '[[rule]]\nid = "a"\nrequire = "true"\nmessage = "\\uFEFFno"'
+  ])('with a byte order mark in %j is refused, and one before it says nothing', text => {
+    expect(codeOf(() => parse(`version = 1\n${text}\n`))).toBe('POLICY_INVALID')
+    expect(parse('\ufeffversion = 1\n').digest).toBe(parse('version = 1\n').digest)
   })
 
   test.each([

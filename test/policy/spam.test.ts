@@ -1,6 +1,14 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { heeding } from '../../node/services/attest/heeded.ts'
 import { AttestationReader } from '../../node/services/attest/reader.ts'
+import { namedIn } from '../../node/services/policy/named.ts'
+import type { LoadedPolicy } from '../../node/services/policy/judge.ts'
+import { parsePolicyText, PROJECT_POLICY } from '../../node/policy-files.ts'
+import { referencePredicate, REFERENCE_TYPE } from '../../protocol/attest/referred.ts'
+import { digestOf } from '../../protocol/cid.ts'
 import { foldAttestations } from '../../protocol/attest/fold.ts'
 import { rootSubject } from '../../protocol/attest/release-subjects.ts'
 import type { ReleaseBytes } from '../../protocol/attest/release-subjects.ts'
@@ -8,15 +16,38 @@ import { toHex } from '../../protocol/bytes.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { encodeDigestRow } from '../../protocol/view-row.ts'
 import { attestIn, AUDIT, AUDITED, bytesOf, envelopeBy, STAR, statementAbout } from '../support/attest.ts'
-import { FactWriter, person } from '../support/facts.ts'
+import { contentIdOf, FactWriter, person } from '../support/facts.ts'
 import type { Made, Person } from '../support/facts.ts'
 import { authorityOf, toVerified } from '../support/fold.ts'
+import { tempDir } from '../support/temp-dir.ts'
 import { Hearing } from './hearing.ts'
 
 const SLOW = 60_000
 const { perAuthor, perRow, shown } = LIMITS.attestations
 const [root, lab, eve] = [person('root'), person('lab'), person('eve')]
 const FAILED = { said: { predicateType: AUDIT, predicate: { ...AUDITED, result: 'fail' } } }
+
+const HEARD = '!attestations.exists(a, a.type == "audit" && a.followed && "failed" in a.marks)'
+
+/** A policy of the registry that judged releases are in, about them. */
+async function publishesNaming(at: Hearing) {
+  const text = `version = 1\n[[rule]]\nid = "mine"\nrequire = 'registry.id == "${at.acme.registry}"'\n`
+  const value = { authPrev: at.acme.genesis.id, head: null, text }
+  return { head: at.acme.write(at.acme.root, 'registry', { type: 'policy', value }).id }
+}
+
+async function nodeNaming(at: Hearing) {
+  await at.require(HEARD, `registry.id == "${at.acme.registry}"`)
+  return { code: 'r0' }
+}
+
+async function projectNaming(at: Hearing) {
+  const project = await tempDir('project')
+  const text = `version = 1\n[[rule]]\nid = "mine"\nrequire = 'registry.id == "${at.acme.registry}"'\n`
+  await mkdir(join(project, '.ggen'))
+  await writeFile(join(project, PROJECT_POLICY), text)
+  return { project }
+}
 
 interface Said {
   readonly facts: FactWriter
@@ -128,11 +159,13 @@ describe('what speaks against a release', () => {
         now: () => 1_800_000_000_000,
         contentHere: async () => undefined
       })
-      const heard = await reader.of(early.release, new Set([lab.did]))
+      const heard = await reader.of(early.release, heeding([lab.did]))
       expect(heard).toHaveLength(shown)
       expect(heard.some(({ registry: where, fact }) => where === ('late' as never) && fact === late.failed.id)).toBe(
         true
       )
+      const beside = await reader.of(early.release, heeding([lab.did], new Map([['early', 7]])))
+      expect(beside.map(({ registry: where }) => where)).toContain('late')
       // What counts and was found to be bad is not pushed out either where nobody is named.
       expect((await reader.of(early.release)).map(({ registry: where }) => where)).toContain('late')
     },
@@ -161,4 +194,103 @@ describe('what speaks against a release', () => {
     },
     SLOW
   )
+
+  test.each([
+    ['a policy of its own that names the registry', publishesNaming],
+    ['the policy of the node that names the registry', nodeNaming],
+    ['a policy of the project that names it', projectNaming]
+  ])(
+    'is heard of those who are followed, whomever a registry lets in that says the same, with %s',
+    async (_name, naming) => {
+      const at = await Hearing.of(['1.0.0'])
+      const followed = await at.speaker('lab')
+      await at.follows(followed)
+      await at.audits(followed, '1.0.0', { result: 'fail', at: { time: 1_700_000_000_001 } })
+      const { head, code, project } = {
+        head: at.acme.genesis.id,
+        code: 'audit-failed',
+        project: undefined,
+        ...(await naming(at))
+      }
+      expect(await at.denied('1.0.0', project)).toEqual([code])
+      const release = await at.bytes('1.0.0')
+      for (let i = 0; i <= LIMITS.policy.listed; i++) {
+        const by = person(`shill ${i}`)
+        const held = at.acme.grant(by.did, 'member', { authPrev: head }).id
+        attestIn(at.acme, release, { by, head: held, ...FAILED, at: { time: 1_700_000_900_000 } })
+      }
+      await at.here.read(at.acme)
+      expect(await at.denied('1.0.0', project)).toEqual([code])
+    },
+    SLOW
+  )
+})
+
+describe('a look at more statements than are shown', () => {
+  test(
+    'reads them once for each of those who are heeded, and again when one comes, or what one refers to',
+    async () => {
+      const at = registry()
+      spam(at, root, shown + 10)
+      const cid = contentIdOf('{}')
+      const referred = { cid, sha256: toHex(digestOf(cid)), size: 2, predicateType: AUDIT }
+      const said = { predicateType: REFERENCE_TYPE, predicate: referencePredicate(referred, root.did) }
+      attestIn(at.facts, at.release, { said })
+      const subject = rootSubject(at.release.root)
+      const listed = () => ({
+        set: at.facts.all.filter(({ body }) => body.subject === subject).map(toVerified),
+        cut: []
+      })
+      const [authority, here] = [authorityOf(at.facts), new Map<string, Uint8Array>()]
+      let known = listed()
+      const reader = new AttestationReader({
+        registries: { ids: ['here'] as never },
+        gate: { state: () => ({ authority, known: async () => known }) },
+        now: () => 1_800_000_000_000,
+        contentHere: async (_registry, wanted) => here.get(wanted)
+      })
+      const first = await reader.of(at.release)
+      expect(await reader.of(at.release)).toBe(first)
+      const heard = await reader.of(at.release, heeding([lab.did]))
+      expect(heard).not.toBe(first)
+      expect(await reader.of(at.release, heeding([lab.did]))).toBe(heard)
+      expect(await reader.of(at.release)).toBe(first)
+      here.set(cid, new Uint8Array(2))
+      const second = await reader.of(at.release)
+      expect(second).not.toBe(first)
+      expect(await reader.of(at.release)).toBe(second)
+      known = listed()
+      expect(await reader.of(at.release)).not.toBe(second)
+    },
+    SLOW
+  )
+})
+
+describe('whom policies name', () => {
+  const policyOf = (...rules: readonly string[]): LoadedPolicy['policy'] =>
+    parsePolicyText(
+      `version = 1\n${rules.map((one, i) => `[[rule]]\nid = "r${i}"\nrequire = '${one}'\n`).join('')}`,
+      'p'
+    )
+  const [key, id] = [lab.did, registry().facts.registry]
+  const rules = policyOf(`publisher.key == "${key}"`, `registry.id == "${id}"`)
+  const [node, project, organisation] = [
+    { name: 'node', policy: rules, isLocal: true },
+    { name: 'project', policy: rules, isLocal: true },
+    { name: 'registry all', policy: rules, isLocal: false }
+  ]
+
+  test('is heeded after those who are followed, a key before a registry, by the node before a project and an organisation', () => {
+    const weights = [node, project, organisation].map(one => namedIn([one]))
+    const sorted = weights.flatMap(named => [named.get(key) ?? 0, named.get(id) ?? 0])
+    expect(sorted).toEqual(sorted.toSorted((a, b) => b - a))
+    expect(new Set(sorted).size).toBe(6)
+    expect(Math.min(...sorted)).toBeGreaterThan(0)
+    expect(heeding([id], namedIn([node])).get(id)).toBeGreaterThan(Math.max(...sorted))
+    expect(namedIn([organisation, node, project])).toEqual(namedIn([node]))
+  })
+
+  test('is nobody by what a registry says about its own releases', () => {
+    expect(namedIn([{ ...organisation, registry: id }])).toEqual(new Map())
+  })
 })

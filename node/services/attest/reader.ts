@@ -8,6 +8,8 @@ import type { ContentId, RegistryId } from '../../../protocol/cid.ts'
 import type { Subject } from '../../../protocol/fact.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import type { Known } from '../membership.ts'
+import { heedOf, NOBODY } from './heeded.ts'
+import type { Heeded } from './heeded.ts'
 
 export interface AttestationReaderComponents {
   readonly gate: {
@@ -31,42 +33,77 @@ export class AttestationReader {
 
   /** What was read of releases, those that were asked for first at the front. */
   readonly #read = new Map<string, Read>()
+  #records = 0
 
   constructor(components: AttestationReaderComponents) {
     this.#components = components
   }
 
-  /** `heeded`: keys and registries whose word matters here, so that nothing pushes out what they say. */
-  async of(release: ReleaseBytes, heeded: ReadonlySet<string> = NOBODY): Promise<readonly AttestationRecord[]> {
+  /** `heeded`: whose word matters here. */
+  async of(release: ReleaseBytes, heeded: Heeded = NOBODY): Promise<readonly AttestationRecord[]> {
     const said = await this.said(release)
     const now = this.#components.now()
     const key = keyOf(release)
+    const few = await this.#known(key, said, now)
+    if (few !== undefined) return few
+    // Attack: so many statements that each look at them keeps everybody waiting. What is shown of them depends on who is heeded.
+    const among = `${key} ${[...heeded]
+      .map(one => one.join(' '))
+      .toSorted()
+      .join(' ')}`
+    const shown = await this.#known(among, said, now)
+    if (shown !== undefined) return shown
+    const { records, missing } = await this.#readAll(release, said, now)
+    const isFew = records.length <= LIMITS.attestations.shown
+    const read = { said, at: now, records: shownOf(records, heeded), missing }
+    this.#remember(isFew ? key : among, read)
+    return read.records
+  }
+
+  async #known(key: string, said: readonly SaidOf[], now: number): Promise<readonly AttestationRecord[] | undefined> {
     const known = this.#read.get(key)
-    if (known !== undefined && isSame(known, said, now)) return shownOf(known.records, heeded)
-    const { records, isWhole } = await this.#readAll(release, said, now)
+    if (known === undefined || !isSame(known, said, now)) return undefined
+    // A predicate that was not here may have come without any fact that says so.
+    for (const { registry, cid } of known.missing) {
+      if ((await this.#components.contentHere(registry, cid)) !== undefined) return undefined
+    }
+    return known.records
+  }
+
+  #remember(key: string, read: Read): void {
+    const { readReleases, readRecords } = LIMITS.attestations
+    this.#forget(key)
+    this.#read.set(key, read)
+    this.#records += read.records.length
+    for (const oldest of this.#read.keys()) {
+      if (this.#read.size <= readReleases && this.#records <= readRecords) return
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(key: string): void {
+    this.#records -= this.#read.get(key)?.records.length ?? 0
     this.#read.delete(key)
-    // A predicate that is not here may come without any fact that says so.
-    if (isWhole && records.length <= LIMITS.attestations.shown) this.#read.set(key, { said, at: now, records })
-    const [oldest] = this.#read.keys()
-    if (oldest !== undefined && this.#read.size > LIMITS.attestations.readReleases) this.#read.delete(oldest)
-    return shownOf(records, heeded)
   }
 
   async #readAll(
     release: ReleaseBytes,
     said: readonly SaidOf[],
     now: number
-  ): Promise<Pick<Read, 'records'> & { readonly isWhole: boolean }> {
+  ): Promise<Pick<Read, 'missing' | 'records'>> {
     const first = attestationsOf(release, said, { now })
     const contents = new Map<ContentId, Uint8Array>()
+    const missing: Missing[] = []
+    const looked = new Set<string>()
     for (const { registry, content } of first) {
-      if (content === null || contents.has(content.cid)) continue
+      if (content === null || contents.has(content.cid) || looked.has(`${registry} ${content.cid}`)) continue
+      looked.add(`${registry} ${content.cid}`)
       const bytes = await this.#components.contentHere(registry, content.cid)
-      if (bytes !== undefined) contents.set(content.cid, bytes)
+      if (bytes === undefined) missing.push({ registry, cid: content.cid })
+      else contents.set(content.cid, bytes)
     }
     const records = contents.size === 0 ? first : attestationsOf(release, said, { now, contents })
-    const isWhole = records.every(({ marks }) => !marks.includes('not-here'))
-    return { records, isWhole }
+    return { records, missing: missing.filter(({ cid }) => !contents.has(cid)) }
   }
 
   /** The facts behind it. */
@@ -87,20 +124,18 @@ export class AttestationReader {
   }
 }
 
-const NOBODY: ReadonlySet<string> = new Set()
-
 /**
  * As many as one look-up answers with, in the order in which they were read. Attack: a registry that was followed early, or a key in one,
  * that says more of a release than anybody looks at. So those come first whose word matters here, then what counts, then what was found to
  * be bad; of what is alike each key in each registry has its turn.
  */
-function shownOf(records: readonly AttestationRecord[], heeded: ReadonlySet<string>): readonly AttestationRecord[] {
+function shownOf(records: readonly AttestationRecord[], heeded: Heeded): readonly AttestationRecord[] {
   const { shown } = LIMITS.attestations
   if (records.length <= shown) return records
-  const weightOf = ({ registry, issuer, counts, summary }: AttestationRecord): number =>
-    (heeded.has(registry) || heeded.has(issuer) ? 4 : 0) +
-    (counts ? 2 : 0) +
-    (summary?.type === 'audit' && summary.result === 'fail' ? 1 : 0)
+  const weightOf = (record: AttestationRecord): number =>
+    heedOf(heeded, record) * 4 +
+    (record.counts ? 2 : 0) +
+    (record.summary?.type === 'audit' && record.summary.result === 'fail' ? 1 : 0)
   const turns = new Map<AttestationRecord, number>()
   const weights = new Map(records.map(record => [record, weightOf(record)]))
   for (const share of Map.groupBy(records, one => `${weights.get(one)} ${one.registry} ${one.by}`).values())
@@ -116,6 +151,13 @@ interface Read {
   readonly said: readonly SaidOf[]
   readonly at: number
   readonly records: readonly AttestationRecord[]
+  /** Predicates that are content and were not here. */
+  readonly missing: readonly Missing[]
+}
+
+interface Missing {
+  readonly registry: RegistryId
+  readonly cid: ContentId
 }
 
 /** What statements are compared with: all that one may say of the bytes, and the name that another may not use. */

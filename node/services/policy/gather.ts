@@ -2,6 +2,8 @@ import { compareText } from '../../../protocol/bytes.ts'
 import type { VersionView } from '../../../protocol/fold-versions.ts'
 import type { AdvisoryFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Candidate } from './candidate.ts'
+import { FOLLOWED, heedOf } from '../attest/heeded.ts'
+import type { Heeded } from '../attest/heeded.ts'
 import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
 import type { AttestationView, PolicySources, ReleaseId } from './sources.ts'
@@ -10,8 +12,8 @@ const HOUR_MS = 60 * 60 * 1000
 
 interface Gathering {
   readonly now: number
-  /** Keys and registries that a policy in force names. */
-  readonly named: ReadonlySet<string>
+  /** How much policies in force heed keys and registries. */
+  readonly named: Heeded
 }
 
 /** All that rules may read of one release, at this time. */
@@ -56,11 +58,11 @@ export async function gatherFacts(
 }
 
 /**
- * What speaks against a release first, then what those say who are followed, or whom a policy names. Of what weighs alike the newest that each key says of each
- * kind comes first, then what each said before that. Attack: a rule sees the first entries of a list alone, so its author says a lot about
+ * What those say who are followed, then those whom a policy names; of each what speaks against a release first. Of what weighs alike the
+ * newest that each key says of each kind comes first, then what each said before that. Attack: a rule sees the first entries of a list alone, so its author says a lot about
  * it before an auditor says that it is bad; and an accident: a scan every night, each of which found something.
  */
-function weightFirst(views: readonly AttestationView[], named: ReadonlySet<string>): readonly AttestationView[] {
+function weightFirst(views: readonly AttestationView[], named: Heeded): readonly AttestationView[] {
   const weights = new Map(views.map(view => [view, weightIn(view, named)]))
   const weightOf = (view: AttestationView): number => weights.get(view) ?? 0
   const turns = new Map<AttestationView, number>()
@@ -80,13 +82,16 @@ function newestFirst(a: AttestationView, b: AttestationView): number {
 /** Kinds of statements, beside audits, that speak against a release where they do not speak for it. */
 const FINDING: ReadonlySet<string> = new Set(['reproducible', 'test', 'verification', 'vulnerabilities'])
 
-function weightIn(
-  { followed, issuer, registry, type, passed, marks }: AttestationView,
-  named: ReadonlySet<string>
-): number {
-  if (!followed && !named.has(issuer) && !named.has(registry)) return 0
-  if (type === 'audit') return marks.includes('failed') ? 4 : passed ? 2 : 1
-  return FINDING.has(type) && !passed ? 3 : 1
+function weightIn(view: AttestationView, named: Heeded): number {
+  const heed = view.followed ? FOLLOWED : heedOf(named, view)
+  return heed === 0 ? 0 : heed * KINDS + kindOf(view)
+}
+
+const KINDS = 4
+
+function kindOf({ type, passed, marks }: AttestationView): number {
+  if (type === 'audit') return marks.includes('failed') ? 3 : passed ? 1 : 0
+  return FINDING.has(type) && !passed ? 2 : 0
 }
 
 const SEVERITIES = ['unknown', 'low', 'medium', 'high', 'critical']

@@ -9,8 +9,10 @@ import type { Policy, PolicyException } from '../../../protocol/policy/policy.ts
 import type { Rule } from '../../../protocol/policy/rule.ts'
 import type { ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Version } from '../../../protocol/version.ts'
+import type { Heeded } from '../attest/heeded.ts'
 import { lookingOnce } from '../resolve.ts'
 import type { Candidate } from './candidate.ts'
+import { namedIn } from './named.ts'
 import { othersOf } from './others.ts'
 import type { PolicySources } from './sources.ts'
 
@@ -118,17 +120,8 @@ export function judge(components: JudgeComponents): Judge {
   }
 }
 
-/** Keys and registries, as policies write them. */
-const NAMED = /did:key:z[1-9A-HJ-NP-Za-km-z]+|\bb[a-z2-7]{58}\b/g
-
-/** Whose word rules ask for by name, whether he is followed here or not. */
-export function namedIn(policies: readonly LoadedPolicy[]): ReadonlySet<string> {
-  const texts = policies.flatMap(({ policy }) => policy.rules.flatMap(({ when = '', require }) => [when, require]))
-  return new Set(texts.flatMap(text => text.match(NAMED) ?? []))
-}
-
 /** What was looked up for one release of a judgement is not looked up again for another, nor can it differ between them. */
-function lookingTogether(components: PolicySources, named: ReadonlySet<string>): PolicySources {
+function lookingTogether(components: PolicySources, named: Heeded): PolicySources {
   const find = lookingOnce(components.find)
   const domains = new Map<Principal, ReturnType<PolicySources['domainOf']>>()
   let own: ReturnType<PolicySources['ownKeys']> | undefined

@@ -7,6 +7,7 @@ import type { PackageName } from '../../../protocol/package-name.ts'
 import { isLicence } from '../../../protocol/policy/licence.ts'
 import type { AdvisoryFacts, AttestationFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Version } from '../../../protocol/version.ts'
+import type { Heeded } from '../attest/heeded.ts'
 import type { FindPackage } from '../resolve.ts'
 
 /** One release, by all that statements about it may name. */
@@ -64,12 +65,8 @@ export interface PolicySources {
     facts: readonly FactId[],
     observations: readonly ObservationView[]
   ) => Promise<readonly KnownSince[]>
-  /** `find`: where packages were looked up before, in the same judgement. `named`: keys and registries that a policy in force names. */
-  readonly attestations: (
-    release: ReleaseId,
-    find?: FindPackage,
-    named?: ReadonlySet<string>
-  ) => Promise<readonly AttestationView[]>
+  /** `find`: where packages were looked up before, in the same judgement. `named`: how much policies in force heed keys and registries. */
+  readonly attestations: (release: ReleaseId, find?: FindPackage, named?: Heeded) => Promise<readonly AttestationView[]>
   readonly advisories: (release: ReleaseId, find?: FindPackage) => Promise<readonly AdvisoryFacts[]>
   readonly quarantine: (release: ReleaseId, find?: FindPackage) => Promise<ReleaseFacts['quarantine']>
   /** The domain that says that a key is its own; undefined when none does. */
