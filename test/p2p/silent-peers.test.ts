@@ -48,8 +48,14 @@ async function holder(...dags: readonly MadeDag[]): Promise<TestNode> {
 }
 
 /** One that has just started, and is not to dial anybody again of its own accord. */
-async function started(bootstrap: readonly string[]): Promise<TestNode> {
-  return await memoryNode({ registries, config: { bootstrap, tuning: { redialMs: 600_000 } } })
+async function started(bootstrap: readonly string[], clock: Clock = realClock): Promise<TestNode> {
+  return await memoryNode({ registries, clock, config: { bootstrap, tuning: { redialMs: 600_000 } } })
+}
+
+/** Time as it is, except that all the looks for a first word are over long before a dial is given up. */
+const quickLooks: Clock = {
+  ...realClock,
+  after: (ms, task) => realClock.after(ms === LIMITS.connections.company.lookMs ? ms / 10 : ms, task)
 }
 
 /** Which of some things came first. */
@@ -84,7 +90,7 @@ describe('a fetch that begins while nobody is here', () => {
 
   test('does not wait until a dial to somebody who says nothing is given up', async () => {
     const mute = await muteListener()
-    const me = await started([mute.address])
+    const me = await started([mute.address], quickLooks)
     await mute.taken
     const fetched = fetchContent(me, { ...folder(), registry }, PATIENTLY)
     expect(await firstOf({ fetched, givenUp: mute.givenUp })).toBe('fetched')
