@@ -24,6 +24,8 @@ export const CONNECTION_LIMITS = Object.freeze({
    * nobody answers; a member that is busy takes seconds, and a handshake that is given up was work for nothing on both sides
    */
   addressDialMs: 6 * SECOND,
+  /** and until there is a socket, where there is another address to be tried, and somebody waits for the peer */
+  addressOpenMs: (3 * SECOND) / 4,
   negotiationTimeoutMs: 5 * SECOND,
   dialQueue: 200,
   parallelDials: 32,
