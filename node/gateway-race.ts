@@ -12,8 +12,8 @@ type PeerSession = ReturnType<RemoteBlocks['open']>
 interface Racers<T> {
   readonly peers: (signal: AbortSignal) => Promise<T>
   readonly gateways: (signal: AbortSignal) => Promise<T>
-  /** How far ahead of gateways peers begin. */
-  readonly hedgeMs: number
+  /** Until then peers are ahead of gateways; without it for a while from now on. */
+  readonly late?: AbortSignal
 }
 
 /**
@@ -40,16 +40,58 @@ export function withGateways(
 type ContentFetched = Awaited<ReturnType<PeerSession['content']>>
 type LocalStore = Parameters<PeerSession['content']>[1]
 
-/** A store in which what is put is noted. */
-function notedIn(cids: CID[], store: LocalStore): LocalStore {
+/** A store that tells what is put. */
+function toldOf(store: LocalStore, onPut: (cid: CID) => void): LocalStore {
   return {
     has: cid => store.has(cid),
     read: cid => store.read(cid),
     put: (cid, bytes) => {
-      cids.push(cid)
+      onPut(cid)
       return store.put(cid, bytes)
     }
   }
+}
+
+/** All of some content from a gateway: asked for once, whoever waits for it. */
+class Archive {
+  readonly #ask: (signal: AbortSignal) => Promise<number>
+  #running: { readonly bytes: Promise<number>; readonly leave: () => void } | undefined
+  /** Those that were left, and may be writing what had come. */
+  readonly #all: Promise<number>[] = []
+
+  constructor(ask: (signal: AbortSignal) => Promise<number>) {
+    this.#ask = ask
+  }
+
+  /** It was asked for, and not left. */
+  get isRunning(): boolean {
+    return this.#running !== undefined
+  }
+
+  bytes(): Promise<number> {
+    if (this.#running === undefined) {
+      const left = new AbortController()
+      const bytes = this.#ask(left.signal)
+      bytes.catch(() => undefined)
+      this.#all.push(bytes)
+      this.#running = { bytes, leave: () => left.abort(over()) }
+    }
+    return this.#running.bytes
+  }
+
+  leave(): void {
+    this.#running?.leave()
+    this.#running = undefined
+  }
+
+  /** What was just being written is written, and known to be. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#all)
+  }
+}
+
+function over(): RegistryError {
+  return new RegistryError('CANCELLED', 'it is here, or nobody has it')
 }
 
 class GatewayRace {
@@ -68,42 +110,43 @@ class GatewayRace {
 
   /**
    * All of it: from peers, and from a gateway beside them when they have sent nothing for a while, because they have no room, say
-   * nothing or are only being dialled. Whoever is first ends the other.
+   * nothing or are only being dialled. Whoever is first ends the other; a gateway that has sent nothing yet is left as soon as a
+   * peer sends something, however slow he is.
    */
   async content(content: PlannedContent, store: LocalStore, signal: AbortSignal): Promise<ContentFetched> {
     this.#store = store
-    const over = new AbortController()
-    const both = AbortSignal.any([signal, over.signal])
-    const late = new AbortController()
+    const done = new AbortController()
+    const both = AbortSignal.any([signal, done.signal])
+    const archive = new Archive(left => this.#gateways.content(content, store, AbortSignal.any([both, left])))
     const ofPeers: CID[] = []
-    const noting = notedIn(ofPeers, store)
-    let archive: Promise<number> | undefined
+    const noting = toldOf(store, cid => {
+      ofPeers.push(cid)
+      if (this.#gateways.stored.length === 0) archive.leave()
+    })
     const archived = Promise.withResolvers<number>()
+    const late = this.#late(both)
     // Gateways need nobody to be here.
     const onLate = (): void => {
-      late.abort()
-      if (ofPeers.length > 0) return
-      archive = this.#gateways.content(content, store, both)
-      archive.then(archived.resolve, () => undefined)
+      if (ofPeers.length === 0) archive.bytes().then(archived.resolve, () => undefined)
     }
-    this.#clock.after(LIMITS.gatewaySource.hedgeMs, onLate, both)
-    const peers = this.#peers.content(content, noting, { signal: both, patience: late.signal })
+    late.addEventListener('abort', onLate, { once: true })
+    const peers = this.#peers.content(content, noting, { signal: both, patience: late })
     let fetched: ContentFetched
     try {
       const first = await Promise.race([peers, archived.promise])
       fetched = typeof first === 'number' ? { stored: [], bytes: first } : first
       if (!(await store.has(toLink(content.root)))) {
-        const bytes = await this.#rest(content, signal, archive)
+        const bytes = await this.#rest(content, signal, { archive, late })
         fetched = { ...fetched, bytes: fetched.bytes + bytes }
       }
     } finally {
-      over.abort(new RegistryError('CANCELLED', 'it is here, or nobody has it'))
+      done.abort(over())
       // What is just being written is written, and known to be.
-      await Promise.allSettled([peers, archive])
+      await Promise.allSettled([peers, archive.settled()])
     }
     const others = [...this.#stored]
     // Of whoever lost the race too: all that was stored is to be made durable.
-    return archive === undefined && others.length === 0 ? fetched : { ...fetched, stored: [...ofPeers, ...others] }
+    return !archive.isRunning && others.length === 0 ? fetched : { ...fetched, stored: [...ofPeers, ...others] }
   }
 
   get #stored(): readonly CID[] {
@@ -112,23 +155,35 @@ class GatewayRace {
 
   /**
    * Content of which no peer streamed anything: its root by bitswap, or all of it from a gateway that is asked already or is asked
-   * after a while. Returns its bytes.
+   * when peers are late. Returns its bytes.
    */
-  async #rest(content: PlannedContent, signal: AbortSignal, archive: Promise<number> | undefined): Promise<number> {
-    const store = this.#store
-    if (store === undefined) return 0
+  async #rest(
+    content: PlannedContent,
+    signal: AbortSignal,
+    { archive, late }: { readonly archive: Archive; readonly late: AbortSignal }
+  ): Promise<number> {
     const root = toLink(content.root)
     // The root alone says nothing about the rest; the walk goes on from there, and asks for each block.
     const ofPeers = async (abort: AbortSignal): Promise<number> => {
       const { length } = await this.#peers.block(root, { signal: abort })
       this.#root = root
+      // Whoever is sending all of it is not left for a root.
+      if (!abort.aborted && archive.isRunning && this.#gateways.stored.length > 0)
+        await archive.bytes().catch(() => undefined)
       return length
     }
-    return this.#race(signal, {
-      peers: ofPeers,
-      gateways: async abort => await (archive ?? this.#gateways.content(content, store, abort)),
-      hedgeMs: archive === undefined ? LIMITS.gatewaySource.hedgeMs : 0
-    })
+    const ofGateways = async (abort: AbortSignal): Promise<number> => {
+      abort.addEventListener('abort', () => archive.leave(), { once: true })
+      return await archive.bytes()
+    }
+    return this.#race(signal, { peers: ofPeers, gateways: ofGateways, late })
+  }
+
+  /** When peers have had time enough. */
+  #late(signal: AbortSignal): AbortSignal {
+    const late = new AbortController()
+    this.#clock.after(LIMITS.gatewaySource.hedgeMs, () => late.abort(), signal)
+    return late.signal
   }
 
   async block(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
@@ -148,19 +203,20 @@ class GatewayRace {
     }
     return this.#race(signal, {
       peers: abort => this.#peers.block(cid, { signal: abort }),
-      gateways: ask,
-      hedgeMs: LIMITS.gatewaySource.hedgeMs
+      gateways: ask
     })
   }
 
   /** The first of the two that has it. The gateways start when the peers have failed, or after a while. */
-  async #race<T>(signal: AbortSignal, { peers, gateways, hedgeMs }: Racers<T>): Promise<T> {
-    const over = new AbortController()
-    const both = AbortSignal.any([signal, over.signal])
+  async #race<T>(signal: AbortSignal, { peers, gateways, late: given }: Racers<T>): Promise<T> {
+    const done = new AbortController()
+    const both = AbortSignal.any([signal, done.signal])
+    const late = given ?? this.#late(both)
     const started = Promise.withResolvers<void>()
     const first = peers(both)
     first.catch(() => started.resolve())
-    this.#clock.after(hedgeMs, () => started.resolve(), both)
+    if (late.aborted) started.resolve()
+    late.addEventListener('abort', () => started.resolve(), { once: true })
     const second = started.promise.then(() => {
       both.throwIfAborted()
       return gateways(both)
@@ -171,7 +227,7 @@ class GatewayRace {
       signal.throwIfAborted()
       throw this.#failed(error)
     } finally {
-      over.abort(new RegistryError('CANCELLED', 'it is here, or nobody has it'))
+      done.abort(over())
       started.resolve()
       // What it is just writing is written, and known to be.
       await second.catch(() => undefined)

@@ -24,6 +24,8 @@ export const CONNECTION_LIMITS = Object.freeze({
    * nobody answers; a member that is busy takes seconds, and a handshake that is given up was work for nothing on both sides
    */
   addressDialMs: 6 * SECOND,
+  /** and until there is a socket, where there is another address to be tried, and somebody waits for the peer */
+  addressOpenMs: (3 * SECOND) / 4,
   negotiationTimeoutMs: 5 * SECOND,
   dialQueue: 200,
   parallelDials: 32,
@@ -43,13 +45,14 @@ export const CONNECTION_LIMITS = Object.freeze({
   aliveLooks: 12,
   closeMs: SECOND,
   /**
-   * for whoever wants bytes while nobody is here: how often and how long it is looked for an open socket, a second in all; how long
-   * introductions are waited for, all of them together, and in what time that budget is whole again; and how soon after a search
+   * for whoever wants bytes while nobody is here: how often and how long it is looked for an open socket, a second in all; how often
+   * for the first word on one, once for each address, five seconds in all; how long introductions are waited for, all of them together, and in what time that budget is whole again; and how soon after a search
    * in vain the next one begins: so many times as long as it took, twice as late each time, between two bounds
    */
   company: Object.freeze({
     looks: 4,
     lookMs: SECOND / 4,
+    silentLooks: 20,
     patienceMs: 20 * SECOND,
     refillMs: 5 * MINUTE,
     vainMs: 10 * SECOND,

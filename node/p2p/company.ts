@@ -39,12 +39,15 @@ interface Round {
  * Somebody to ask, for whoever wants bytes while nobody is here: a node that has just started, or whose peers are just
  * being dialled. A machine that is busy needs more than one dial for a handshake; one where nothing listens says so at once.
  *
- * Attack: whoever takes every connection and says nothing, or closes it, looks like a machine that is busy. So
- * 1. while nobody has said a word on any open socket a search lasts no longer than its looks, all together;
- * 2. after a search in vain nobody is dialled for a fetch for a while, each time for longer, until a peer is here;
- * 3. sockets on which somebody speaks are waited for at any time, and all waiting draws on one budget, which fills up again
- *    slowly;
- * 4. whoever was silent is not waited for again before he has said a word; whoever closed is dialled again beside him.
+ * Attack: whoever takes every connection and says nothing, or closes it, looks like a machine that is busy or far away. So
+ * 1. while no socket is open a search lasts no longer than its looks, all together;
+ * 2. the first word on an open socket is waited for for longer, once for each address, by whoever has nobody else: whoever was
+ *    silent is not waited for again before he has said a word; whoever closed is dialled again beside him;
+ * 3. after a search in vain nobody is dialled for a fetch for a while, each time for longer, until a peer is here;
+ * 4. sockets on which somebody speaks are waited for at any time, and all waiting draws on one budget, which fills up again
+ *    slowly.
+ *
+ * What counts is looks, not the time on the wall: a process that had no turn for a second has heard nobody in it.
  */
 export class Company {
   readonly #components: CompanyComponents
@@ -52,8 +55,8 @@ export class Company {
   #search: Promise<void> | undefined
   /** Sockets on which the handshake and the introduction may be under way. */
   readonly #open = new Set<Reached>()
-  /** Where nobody said a word the last time. */
-  readonly #mute = new Set<string>()
+  /** In how many looks a socket was open, and not a word was said, since the last one: by where it leads to. */
+  readonly #mute = new Map<string, number>()
   /** One of them was closed since the last search. */
   #wasClosed = false
   #searchesInVain = 0
@@ -69,7 +72,7 @@ export class Company {
   onReached(socket: Reached): void {
     this.#open.add(socket)
     const onClose = (): void => {
-      if (this.#components.hasSpoken(socket)) this.#mute.delete(socket.remoteAddr.toString())
+      this.#noteWord(socket)
       this.#wasClosed = true
       this.#open.delete(socket)
     }
@@ -110,35 +113,44 @@ export class Company {
     const { clock } = this.#components
     const started = clock.now()
     const spent = this.#spentBy(started)
-    const until = started + LIMITS.connections.company.patienceMs - spent
     const restMs = this.#restsUntil - started
     // A clock that was set back is no reason to rest for longer.
     const isRested = restMs <= 0 || restMs > LIMITS.connections.company.vainMaxMs
-    await this.#introduced(until, isRested)
-    const tookMs = Math.max(0, clock.now() - started)
-    this.#spent = { ms: spent + tookMs, at: clock.now() }
+    const took = await this.#introduced(LIMITS.connections.company.patienceMs - spent, isRested)
+    this.#spent = { ms: spent + took.ms, at: clock.now() }
     this.#wasClosed = false
-    for (const socket of this.#open) this.#note(socket)
-    if (isRested && this.#isSeeking) this.#rest(tookMs)
+    for (const socket of this.#open) this.#noteWord(socket)
+    if (isRested && this.#isSeeking) this.#rest(took.ms - took.onceMs)
   }
 
-  /** Until a peer is here, or nobody is left who may be about to introduce himself. */
-  async #introduced(until: number, mayDial: boolean): Promise<void> {
-    const { clock } = this.#components
+  /** Until a peer is here, or nobody is left who may be about to introduce himself. How long it took, and what is paid but once. */
+  async #introduced(mostMs: number, mayDial: boolean): Promise<{ readonly ms: number; readonly onceMs: number }> {
     const { looks, lookMs } = LIMITS.connections.company
+    const took = { ms: 0, onceMs: 0 }
     let round = mayDial ? this.#dial() : undefined
-    for (let [left, dials] = [looks - 1, looks - 1]; this.#isSeeking && clock.now() < until;) {
+    let looksOfRound = 0
+    for (let [left, dials] = [looks - 1, looks - 1]; this.#isSeeking && took.ms < mostMs;) {
       const isOver = round?.isOver !== false
-      if (isOver && !this.#isAwaited && !(dials > 0 && this.#comesBack(round))) return
-      const ms = Math.min(lookMs, until - clock.now())
-      // In several looks: a process that had no turn for a second has heard nobody in it.
-      if (!(await this.#hasPassed(ms, isOver ? [] : [round?.over]))) continue
-      if (!this.#isSpokenTo && left-- <= 0) return
+      if (isOver && !this.#isAwaited && !(dials > 0 && this.#comesBack(round))) break
+      const before = { at: this.#components.clock.now(), isNew: this.#isNew }
+      const mostOfLook = Math.min(lookMs, mostMs - took.ms)
+      const isLook = await this.#hasPassed(mostOfLook, isOver ? [] : [round?.over])
+      const passed = Math.max(0, this.#components.clock.now() - before.at)
+      const ms = isLook ? mostOfLook : Math.min(passed, mostOfLook)
+      took.ms += ms
+      if (before.isNew) took.onceMs += ms
+      if (!isLook) continue
+      const isFoundMute = this.#look()
+      looksOfRound += 1
+      // Whoever was dialled beside somebody who is mute has had that time.
+      if (!this.#isAwaited && (left-- <= 0 || (isFoundMute && looksOfRound > looks))) break
       // Whoever closes is dialled again, whatever becomes of others, and not as fast as he closes.
       if (dials <= 0 || !this.#comesBack(round)) continue
       dials -= 1
+      looksOfRound = 0
       round = this.#dial()
     }
+    return took
   }
 
   #dial(): Round {
@@ -164,21 +176,40 @@ export class Company {
     return [...this.#open].some(socket => this.#components.hasSpoken(socket))
   }
 
-  /** Or has not been found to be silent yet. */
-  get #isAwaited(): boolean {
-    const isNew = (socket: Reached): boolean => !this.#mute.has(socket.remoteAddr.toString())
-    return [...this.#open].some(isNew) || this.#isSpokenTo
+  /** Somebody has not said anything yet, and has not been found to be silent. */
+  get #isNew(): boolean {
+    const { silentLooks } = LIMITS.connections.company
+    const looksAt = ({ remoteAddr }: Reached): number => this.#mute.get(remoteAddr.toString()) ?? 0
+    return [...this.#open].some(socket => !this.#components.hasSpoken(socket) && looksAt(socket) < silentLooks)
   }
 
-  /** Remembers where nobody says anything. */
-  #note(socket: Reached): void {
-    const where = socket.remoteAddr.toString()
-    this.#mute.delete(where)
-    if (this.#components.hasSpoken(socket)) return
-    this.#mute.add(where)
-    if (this.#mute.size <= LIMITS.peers.remembered) return
-    const [oldest = ''] = this.#mute
-    this.#mute.delete(oldest)
+  get #isAwaited(): boolean {
+    return this.#isNew || this.#isSpokenTo
+  }
+
+  /** Remembers where nobody says anything. Whether somebody has just been found to be silent. */
+  #look(): boolean {
+    const { silentLooks } = LIMITS.connections.company
+    let isFound = false
+    const silent = [...this.#open].filter(socket => !this.#noteWord(socket))
+    for (const where of new Set(silent.map(({ remoteAddr }) => remoteAddr.toString()))) {
+      const before = this.#mute.get(where) ?? 0
+      this.#mute.delete(where)
+      this.#mute.set(where, before + 1)
+      isFound ||= before + 1 === silentLooks
+    }
+    for (const where of this.#mute.keys()) {
+      if (this.#mute.size <= LIMITS.peers.remembered) break
+      this.#mute.delete(where)
+    }
+    return isFound
+  }
+
+  /** Whether a word was said. */
+  #noteWord(socket: Reached): boolean {
+    const hasSpoken = this.#components.hasSpoken(socket)
+    if (hasSpoken) this.#mute.delete(socket.remoteAddr.toString())
+    return hasSpoken
   }
 
   /** Where nothing listens a search takes no time: whoever has just started the other node need not wait for long. */

@@ -199,7 +199,7 @@ function furtherOf(
     addressesOf: peer => remembered.addressesOf(peer),
     dial: async (peer, addresses, signal) => {
       const target = addresses.length > 0 ? [...addresses] : peerIdFromString(peer)
-      await dial(host, target, { membership, signal })
+      await dial(host, target, { membership, signal, hurry: clock })
     }
   })
 }

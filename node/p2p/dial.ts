@@ -5,9 +5,18 @@ import { RegistryError, isRegistryError, messageOf } from '../../protocol/errors
 import type { ErrorCode } from '../../protocol/errors.ts'
 import type { HelloRefusal } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { Clock } from './components.ts'
 import type { HelloFailure, HelloVerdict } from './hello.ts'
+import { HurriedDial } from './in-turn.ts'
 import type { Host } from './libp2p.ts'
 import type { Membership } from './membership.ts'
+
+export interface DialOptions {
+  readonly membership: Membership | undefined
+  readonly signal: AbortSignal
+  /** The clock of somebody who has little time: an address where nobody answers is left for the next one soon. */
+  readonly hurry?: Clock
+}
 
 /**
  * Dials and waits for the introduction.
@@ -16,7 +25,7 @@ import type { Membership } from './membership.ts'
 export async function dial(
   host: Host,
   address: Multiaddr | Multiaddr[] | PeerId,
-  { membership, signal }: { readonly membership: Membership | undefined; readonly signal: AbortSignal }
+  { membership, signal, hurry }: DialOptions
 ): Promise<string> {
   const tried = isPeerId(address) ? [] : [address].flat()
   const named = isPeerId(address)
@@ -34,7 +43,7 @@ export async function dial(
   }
   for (let tries = 1; ; tries++) {
     const before = new Set(host.getConnections())
-    const connection = await openConnection(host, address, signal)
+    const connection = await opened(host, address, { signal, hurry, peer: named })
     const peer = connection.remotePeer.toString()
     const verdict = await inTime(host.services.hello.verdict(connection), signal)
     if (verdict === undefined) throw refusalError({ accepted: false, reason: 'silent' }, peer, tried.map(String))
@@ -180,13 +189,35 @@ function refusalError(
   return new RegistryError(code, `${peer} ${text}`, { tried, next, detail: { reason: verdict.reason } })
 }
 
+async function opened(
+  host: Host,
+  address: Multiaddr | Multiaddr[] | PeerId,
+  {
+    signal,
+    hurry,
+    peer
+  }: { readonly signal: AbortSignal; readonly hurry: Clock | undefined; readonly peer: string | undefined }
+): Promise<Connection> {
+  if (hurry === undefined || peer === undefined) return await openConnection(host, address, { signal })
+  for (let tries = 1; ; tries++) {
+    const dial = new HurriedDial(hurry, host, peer)
+    try {
+      return await openConnection(host, address, { signal, onProgress: dial.onProgress })
+    } catch (error) {
+      if (!dial.hasJoined || tries > 1 || signal.aborted) throw error
+    } finally {
+      dial.stop()
+    }
+  }
+}
+
 async function openConnection(
   host: Host,
   address: Multiaddr | Multiaddr[] | PeerId,
-  signal: AbortSignal
+  options: NonNullable<Parameters<Host['dial']>[1]>
 ): Promise<Connection> {
   try {
-    return await host.dial(address, { signal })
+    return await host.dial(address, options)
   } catch (cause) {
     if (isRegistryError(cause)) throw cause
     throw new RegistryError('PEER_UNREACHABLE', `no connection to ${String(address)}: ${messageOf(cause)}`, {

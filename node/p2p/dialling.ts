@@ -32,7 +32,7 @@ export function diallingOf(
   const isConnected = (peer: string): boolean => peers.get(peer) !== undefined
   const count = (): number => peers.all().length
   const dialled = async (address: Multiaddr | Multiaddr[], signal: AbortSignal): Promise<void> =>
-    void (await dial(host(), address, { membership, signal }))
+    void (await dial(host(), address, { membership, signal, hurry: clock }))
   const rejoiner = new Rejoiner({ clock, log, remembered, isConnected, peers: count, dial: dialled })
   const dialer = new Dialer(bootstrap, {
     clock,

@@ -20,6 +20,8 @@ import { gossipService } from './gossip.ts'
 import type { GossipSub } from './gossip.ts'
 import { HelloGate } from './hello.ts'
 import type { HelloComponents } from './hello.ts'
+import { noteOpenings, noting } from './in-turn.ts'
+import type { Openings } from './in-turn.ts'
 import type { LibraryNumbers } from './library-metrics.ts'
 import { muxer } from './muxer.ts'
 import { PskProtector } from './protector.ts'
@@ -62,6 +64,7 @@ export async function createHost(components: HostComponents): Promise<Host> {
   const { config, checked, privateKey, datastore, logger, numbers } = components
   const { psks = [] } = config
   const gater = connectionGater(components.gater)
+  const openings: Openings = new Map()
   const host = await createLibp2p<Services>({
     start: false,
     privateKey,
@@ -69,7 +72,11 @@ export async function createHost(components: HostComponents): Promise<Host> {
     logger,
     nodeInfo: { name: 'ggen-node', version: '1', userAgent: config.agent },
     addresses: { listen: [...checked.listen.map(address => address.toString()), ...relays(config)] },
-    transports: [tcp(), await webSockets(checked.listen.some(isWebSocket)), relayClient()],
+    transports: [
+      noting(tcp(), openings),
+      noting(await webSockets(checked.listen.some(isWebSocket)), openings),
+      relayClient()
+    ],
     ...(psks.length > 0 && { connectionProtector: () => new PskProtector(psks) }),
     ...(numbers !== undefined && { metrics: () => numbers.metrics }),
     connectionEncrypters: [quickNoise()],
@@ -82,6 +89,7 @@ export async function createHost(components: HostComponents): Promise<Host> {
     services: services(components)
   })
   assertHost(host, { config, gater })
+  noteOpenings(host, openings)
   return host
 }
 

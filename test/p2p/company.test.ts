@@ -5,9 +5,9 @@ import type { AddressInfo, Socket } from 'node:net'
 import { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchContent as fetchStored } from '../../node/content-fetch.ts'
+import type { Clock } from '../../node/p2p/components.ts'
 import { withGateways } from '../../node/gateway-race.ts'
 import { Gateways } from '../../node/gateway-source.ts'
-import { Company } from '../../node/p2p/company.ts'
 import { systemClock } from '../../node/runtime/clock.ts'
 import { concatBytes } from '../../protocol/bytes.ts'
 import { contentCarHeader, contentCarPrefix } from '../../protocol/content-car.ts'
@@ -19,22 +19,22 @@ import { freePort } from '../support/free-port.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import type { MadeDag } from '../support/random-dag.ts'
 import { stopRawPeers } from '../support/raw-peer.ts'
-import { registryNamed, stopNodes } from '../support/swarm-node.ts'
+import { closeWays, muteListener } from '../support/silent-ways.ts'
+import { realClock, registryNamed, stopNodes } from '../support/swarm-node.ts'
 import type { TestNode } from '../support/swarm-node.ts'
-import { VirtualTime } from '../support/virtual-time.ts'
 
 const closers: (() => void)[] = []
 
 afterEach(async () => {
   await stopRawPeers()
   await stopNodes()
+  await closeWays()
   for (const close of closers.splice(0)) close()
 })
 
 const registry = registryNamed('acme')
 const registries = [registry]
 const { signal } = new AbortController()
-const { company, dialTimeoutMs } = LIMITS.connections
 
 function file(): MadeDag {
   const blocks = new DagBlocks()
@@ -116,6 +116,32 @@ describe('a fetch that begins while nobody is here', () => {
   })
 })
 
+/** A node that waits for the first word of somebody who is mute, without end: no look at him is ever over. */
+async function waiting(): Promise<TestNode> {
+  const after: Clock['after'] = (ms, task) =>
+    ms === LIMITS.connections.company.lookMs ? () => undefined : realClock.after(ms, task)
+  const mute = await muteListener()
+  const config = { bootstrap: [mute.address], tuning: { redialMs: 600_000 } }
+  const me = await memoryNode({ registries, clock: { ...realClock, after }, config })
+  await mute.taken
+  return me
+}
+
+describe('somebody who takes the connection and never says a word', () => {
+  test('is not waited for where another peer is here, nor as soon as one comes', async () => {
+    const dag = file()
+    const source = await memoryNode({ registries })
+    await store(source, dag.blocks)
+    const me = await waiting()
+    const fetching = fetchContent(me, { ...dag, registry })
+    await me.swarm.connect(source.address())
+    expect((await fetching).stored.length).toBe(dag.blocks.map.size)
+    const other = file()
+    await store(source, other.blocks)
+    expect((await fetchContent(me, { ...other, registry })).stored.length).toBe(other.blocks.map.size)
+  })
+})
+
 describe('a fetch that has gateways, and begins while nobody is here', () => {
   type Handler = (cid: string, isArchive: boolean) => Uint8Array | undefined
 
@@ -153,6 +179,13 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     const local = me.blocks as unknown as VerifiedBlocks
     return await fetchStored({ local, remote }, { registry, root, size }, AbortSignal.timeout(120_000))
   }
+
+  test('waits for nobody who is mute beside them', async () => {
+    const dag = file()
+    const me = await waiting()
+    await fetchBeside(me, dag, archiveOf(dag))
+    for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
+  })
 
   test('asks them while somebody takes the connection and says no more than a word', async () => {
     const dag = file()
@@ -196,182 +229,5 @@ describe('a fetch that has gateways, and begins while nobody is here', () => {
     })
     expect(asked).toBeGreaterThan(0)
     for (const { cid } of dag.blocks.map.values()) expect(await me.blocks.has(cid)).toBe(true)
-  })
-})
-
-describe('whoever is alone', () => {
-  /** A socket on which somebody has spoken, or not, and what closes it. */
-  function socket({ hasSpoken = true, remoteAddr = 'somewhere' } = {}) {
-    const closed: (() => void)[] = []
-    const addEventListener = (_: 'close', listener: () => void): void => void closed.push(listener)
-    return {
-      reached: { hasSpoken, remoteAddr, addEventListener },
-      close: () => closed.splice(0).forEach(listener => listener())
-    }
-  }
-
-  function lonely(onDial: (company: Company, time: VirtualTime) => Promise<void>) {
-    const time = new VirtualTime()
-    const dialled: number[] = []
-    let [isHere, failed] = [false, 0]
-    const seeker: Company = new Company({
-      clock: time,
-      isAlone: () => !isHere,
-      hasSpoken: each => 'hasSpoken' in each && each.hasSpoken === true,
-      dialling: [
-        {
-          get failed() {
-            return failed
-          },
-          dialNow: async () => {
-            dialled.push(time.now())
-            await onDial(seeker, time)
-            failed += 1
-          }
-        }
-      ]
-    })
-    const passed = async (ms: number): Promise<void> => {
-      let isOver = false
-      time.after(ms, () => (isOver = true))
-      await time.runUntil(() => isOver, Number.POSITIVE_INFINITY)
-    }
-    const sought = async (): Promise<number> => {
-      let isOver = false
-      const started = time.now()
-      void seeker.sought(signal).then(() => (isOver = true))
-      await time.runUntil(() => isOver, Number.POSITIVE_INFINITY)
-      return time.now() - started
-    }
-    const arrive = (): void => {
-      isHere = true
-      seeker.onPeer()
-    }
-    const leave = (): void => void (isHere = false)
-    return { time, seeker, dialled, sought, passed, arrive, leave }
-  }
-
-  /** All that an install of 40 packages waits for, one after the other. */
-  async function install({ sought, passed }: Pick<ReturnType<typeof lonely>, 'sought' | 'passed'>): Promise<number> {
-    let ms = 0
-    for (let fetches = 0; fetches < 40; fetches++) {
-      ms += await sought()
-      await passed(200)
-    }
-    return ms
-  }
-
-  const { looks, lookMs, patienceMs, vainMs, vainFactor, refillMs } = company
-  const SECOND = 1_000
-
-  /** What is done with a connection, from the first byte to the last. */
-  const takesFor =
-    (ms: number, hasSpoken = true) =>
-    async (seeker: Company, time: VirtualTime) => {
-      const { reached, close } = socket({ hasSpoken })
-      const over = Promise.withResolvers<void>()
-      seeker.onReached(reached)
-      time.after(ms, () => {
-        close()
-        over.resolve()
-      })
-      await over.promise
-    }
-  const closesAtOnce = async (seeker: Company): Promise<void> => {
-    const { reached, close } = socket()
-    seeker.onReached(reached)
-    close()
-  }
-
-  test('waits a moment for the first socket, and does not dial the dead for each fetch', async () => {
-    const { sought, dialled } = lonely(() => new Promise(() => {}))
-    expect(await sought()).toBe(SECOND)
-    expect(await sought()).toBe(0)
-    expect(dialled).toEqual([0])
-  })
-
-  test('dials whoever closes at once a few times, with pauses, and not again for each fetch', async () => {
-    const { sought, dialled } = lonely(closesAtOnce)
-    expect(await sought()).toBeLessThanOrEqual(SECOND)
-    expect(dialled).toEqual(Array.from({ length: looks }, (_, n) => n * lookMs))
-    expect(await sought()).toBe(0)
-    expect(dialled.length).toBe(looks)
-  })
-
-  test('waits for whoever is slow to introduce himself, up to a bound', async () => {
-    const { sought } = lonely(takesFor(Number.MAX_SAFE_INTEGER))
-    const waited = await sought()
-    expect(waited).toBeGreaterThanOrEqual(dialTimeoutMs)
-    expect(waited).toBeLessThanOrEqual(patienceMs)
-  })
-
-  test.each<readonly [string, (company: Company, time: VirtualTime) => Promise<void>, number]>([
-    ['a black hole', () => new Promise(() => {}), SECOND],
-    ['a machine where nothing listens', async () => {}, 0],
-    ['one that closes at once', closesAtOnce, SECOND],
-    [
-      'one that closes at once, beside a black hole',
-      company => closesAtOnce(company).then(() => new Promise(() => {})),
-      SECOND
-    ],
-    ['one that says no word for 5 s each time', takesFor(5 * SECOND, false), SECOND],
-    ['one that never says a word', takesFor(Number.MAX_SAFE_INTEGER, false), SECOND],
-    ['one that speaks, and closes after 5 s each time', takesFor(5 * SECOND), patienceMs + SECOND],
-    ['one that speaks, and closes after 9.9 s each time', takesFor(9_900), patienceMs + SECOND],
-    ['one that speaks, and never to the end', takesFor(Number.MAX_SAFE_INTEGER), patienceMs + SECOND]
-  ])('pays for %s once, not for each package of an install', async (_, onDial, mostMs) => {
-    expect(await install(lonely(onDial))).toBeLessThanOrEqual(mostMs)
-  })
-
-  test('waits no longer for connections that are taken again and again than for one', async () => {
-    const host = lonely(closesAtOnce)
-    const { time, seeker } = host
-    // What is dialled every few seconds anyway.
-    const redialled = (): void => {
-      void takesFor(4 * SECOND)(seeker, time)
-      time.after(5 * SECOND, redialled)
-    }
-    redialled()
-    let waited = 0
-    while (time.now() < refillMs) {
-      waited += await host.sought()
-      await host.passed(500)
-    }
-    expect(waited).toBeLessThanOrEqual(2 * patienceMs + SECOND)
-  })
-
-  test('waits for a dial that is under way, also just after a search in vain', async () => {
-    const { sought, seeker, time, arrive } = lonely(async () => {})
-    expect(await sought()).toBe(0)
-    seeker.onReached(socket().reached)
-    time.after(6 * SECOND, arrive)
-    expect(await sought()).toBe(6 * SECOND)
-  })
-
-  test('dials again after a search in vain, later each time, and at once when somebody was here meanwhile', async () => {
-    const { sought, passed, dialled, arrive, leave, time } = lonely(() => new Promise(() => {}))
-    await sought()
-    for (const factor of [1, 2, 4]) {
-      const count = dialled.length
-      await passed(vainFactor * SECOND * factor - 1)
-      expect(await sought()).toBe(0)
-      await passed(1)
-      expect(await sought()).toBe(SECOND)
-      expect(dialled.length).toBe(count + 1)
-    }
-    arrive()
-    expect(await sought()).toBe(0)
-    leave()
-    const now = time.now()
-    expect(await sought()).toBe(SECOND)
-    expect(dialled.at(-1)).toBe(now)
-  })
-
-  test('dials soon again where nothing listened: the other node may have just been started', async () => {
-    const { sought, passed, dialled } = lonely(async () => {})
-    await sought()
-    await passed(vainMs)
-    await sought()
-    expect(dialled).toEqual([0, vainMs])
   })
 })

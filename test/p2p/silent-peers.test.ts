@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ConnectionGater, Stream } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../node/p2p/components.ts'
@@ -48,8 +49,14 @@ async function holder(...dags: readonly MadeDag[]): Promise<TestNode> {
 }
 
 /** One that has just started, and is not to dial anybody again of its own accord. */
-async function started(bootstrap: readonly string[]): Promise<TestNode> {
-  return await memoryNode({ registries, config: { bootstrap, tuning: { redialMs: 600_000 } } })
+async function started(bootstrap: readonly string[], clock: Clock = realClock): Promise<TestNode> {
+  return await memoryNode({ registries, clock, config: { bootstrap, tuning: { redialMs: 600_000 } } })
+}
+
+/** Time as it is, except that all the looks for a first word are over long before a dial is given up. */
+const quickLooks: Clock = {
+  ...realClock,
+  after: (ms, task) => realClock.after(ms === LIMITS.connections.company.lookMs ? ms / 10 : ms, task)
 }
 
 /** Which of some things came first. */
@@ -84,7 +91,7 @@ describe('a fetch that begins while nobody is here', () => {
 
   test('does not wait until a dial to somebody who says nothing is given up', async () => {
     const mute = await muteListener()
-    const me = await started([mute.address])
+    const me = await started([mute.address], quickLooks)
     await mute.taken
     const fetched = fetchContent(me, { ...folder(), registry }, PATIENTLY)
     expect(await firstOf({ fetched, givenUp: mute.givenUp })).toBe('fetched')
@@ -147,7 +154,9 @@ describe('a peer that is here, and from which nothing comes any more', () => {
 })
 
 /** Content that only somebody has who is not here, and whom the DHT alone names; `open` lets him be dialled again. */
-async function farContent(me: TestNode): Promise<{ readonly dag: MadeDag; readonly open: () => void }> {
+async function farContent(
+  me: TestNode
+): Promise<{ readonly dag: MadeDag; readonly far: TestNode; readonly open: () => void }> {
   const dag = folder()
   const [far, middle] = [await holder(dag), await memoryNode()]
   await middle.swarm.connect(far.address())
@@ -169,7 +178,7 @@ async function farContent(me: TestNode): Promise<{ readonly dag: MadeDag; readon
     await one.swarm.disconnect(other.swarm.peerId)
   }
   await expect.poll(() => idsOf(me)).not.toContain(far.swarm.peerId)
-  return { dag, open }
+  return { dag, far, open }
 }
 
 /** One node dials the other no more, until it is told so. */
@@ -242,5 +251,38 @@ describe('content that only somebody has whom the DHT names', () => {
       [liar, 'said no']
     ] as const)
       expect(tried).toContain(`${shortPeer(peer)} ${said}`)
+  }, 120_000)
+})
+
+describe('a peer of several addresses, of which the first is a black hole', () => {
+  const bare = (address: string): string => address.replace(/\/p2p\/.*/, '')
+
+  test('is reached where somebody without room names him', async () => {
+    const dag = folder()
+    const far = await holder(dag)
+    const me = await memoryNode({ registries })
+    const addresses = [bare((await blackHole()).address), bare(far.address())]
+    await madeUpPeer(me, registry, () => [{ type: 'busy', peers: [{ id: far.swarm.peerId, addresses }] }])
+    const isLate = Promise.withResolvers<void>()
+    const cancel = realClock.after(LIMITS.connections.addressDialMs, isLate.resolve)
+    const fetched = fetchContent(me, { ...dag, registry }, PATIENTLY)
+    expect(await firstOf({ fetched, isLate: isLate.promise })).toBe('fetched')
+    cancel()
+    expect((await fetched).stored).toHaveLength(dag.blocks.map.size)
+  })
+
+  test('is reached where the DHT names him', async () => {
+    const me = await memoryNode({ registries })
+    const { dag, open, far } = await farContent(me)
+    // libp2p keeps addresses in the order of their text.
+    let hole = await blackHole()
+    for (; bare(hole.address) > bare(far.address()); hole = await blackHole());
+    const multiaddrs = [hole, far].map(({ address }) =>
+      multiaddr(bare(typeof address === 'string' ? address : address()))
+    )
+    await me.swarm.libp2p.peerStore.patch(far.swarm.libp2p.peerId, { multiaddrs })
+    open()
+    const { stored } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
+    expect(stored).toHaveLength(dag.blocks.map.size)
   }, 120_000)
 })
