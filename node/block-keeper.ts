@@ -29,7 +29,7 @@ export interface BlockKeeperInit {
   readonly pins: Pins
   readonly projects: ProjectPins
   /** What was stored for facts that may never be written. */
-  readonly unsaid: Pick<UnsaidContents, 'giveBack' | 'isAny'>
+  readonly unsaid: Pick<UnsaidContents, 'giveBack' | 'isAny' | 'unpinLeft'>
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
   /** Decides what mirrors with a quota keep of a registry. */
@@ -160,15 +160,13 @@ export class BlockKeeper {
     await (signal === undefined ? done : untilAborted(done, signal))
   }
 
-  /** After a write that failed for whatever reason, of content that no fact names now. Only on a full disk is it waited for. */
-  async giveBack(error: unknown, space: Space, signal?: AbortSignal): Promise<void> {
-    if (isRegistryError(error) && error.code === 'DISK_FULL') return this.tidyAfter(error, space, signal)
-    void this.#tidySoon(space)
-  }
-
-  /** What a process that ended left for facts which it did not write. Nobody waits for it. */
-  async tidyLeft(): Promise<void> {
-    for (const space of this.#init.spaces.all) if (await this.#init.unsaid.isAny(space)) void this.#tidySoon(space)
+  /** What a process that ended left for facts which it did not write is pinned no longer; the next collection takes it. */
+  async unpinLeft(): Promise<void> {
+    try {
+      for (const space of this.#init.spaces.all) await this.#init.unsaid.unpinLeft(space)
+    } catch (error) {
+      this.#init.log.warn({ error }, 'what was brought for facts that were not written is pinned still')
+    }
   }
 
   async #tidySoon(space: Space): Promise<void> {
@@ -183,10 +181,6 @@ export class BlockKeeper {
 
   async #tidy(space: Space, signal: AbortSignal): Promise<void> {
     try {
-      await this.#init.unsaid.giveBack(space, async roots => {
-        const pinned = await this.pinnedIn(space)
-        await this.#forget(space, new Set(roots.filter(root => !pinned.has(root))))
-      })
       await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isTidying: true, isDry: false, signal })
     } catch (cause) {
       this.#init.log.warn({ error: cause }, 'what a write that failed had left could not be deleted')
@@ -195,6 +189,7 @@ export class BlockKeeper {
 
   async #collect(space: Space, order: Omit<CollectOrder, 'pinned'>): Promise<Collected> {
     order.signal.throwIfAborted()
+    if (!order.isDry) await this.#forgetUnsaid(space)
     const { stored, inUse } = space
     const { takedowns } = this.#init.spaces
     return collect(
@@ -214,6 +209,21 @@ export class BlockKeeper {
       },
       { ...order, pinned: () => this.pinnedIn(space) }
     )
+  }
+
+  /** What was brought for facts that nobody wrote is let go first. What keeps that back keeps back no collection. */
+  async #forgetUnsaid(space: Space): Promise<void> {
+    const { unsaid, log } = this.#init
+    try {
+      if (!(await unsaid.isAny(space))) return
+      // Before it is anybody's turn: publishers do not wait for a look through all packages.
+      const pinned = await this.pinnedIn(space)
+      await unsaid.giveBack(space, async roots => {
+        await this.#forget(space, new Set(roots.filter(root => !pinned.has(root))))
+      })
+    } catch (error) {
+      log.warn({ error }, 'what was brought for facts that were not written could not be let go')
+    }
   }
 
   /** Lets go of contents that nothing pins or uses, and deletes their blocks. Returns the bytes that came free. */

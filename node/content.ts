@@ -54,7 +54,7 @@ export function contentSource(components: SourceComponents): ContentSource {
       } catch (error) {
         disk.note(error)
         write.end()
-        await keeper.giveBack(error, space, signal)
+        await keeper.tidyAfter(error, space, signal)
         throw error
       } finally {
         write.end()

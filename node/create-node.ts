@@ -123,10 +123,10 @@ async function startMirroring(parts: NodeParts): Promise<() => Promise<void>> {
   }
 }
 
-/** All that was followed when the last process ended; what it had brought for facts that are not there goes. */
+/** All that was followed when the last process ended; what it had brought for facts that are not there is unpinned. */
 async function followAll(parts: NodeParts): Promise<void> {
   for (const { id } of parts.registries.all) await parts.follow(id)
-  await parts.keeper.tidyLeft()
+  await parts.keeper.unpinLeft()
 }
 
 /** Makes store, gate and network ready for one registry. */

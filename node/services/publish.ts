@@ -96,7 +96,7 @@ export type Publish = (request: PublishRequest, signal: AbortSignal) => Promise<
 
 /**
  * Publishes a folder. The order is what makes a crash harmless: bytes, then the facts that refer to them with their
- * views, then the announcement. A crash after the bytes leaves blocks that nothing names, which the next start gives back as a
+ * views, then the announcement. A crash after the bytes leaves blocks that nothing names, which the next start unpins as a
  * failure does at once; after the claim, a name without versions; after the release, a release that reconciliation announces.
  *
  * Folders are read side by side; what to sign is decided one call after the other, in the order of the calls. Otherwise
@@ -112,9 +112,14 @@ export function publisher(components: PublishComponents): Publish {
       const signer = await components.signer(request.key)
       const prepared = await prepare(components, { ...request, signer }, signal)
       return await saying(prepared.unsaid, async () => {
-        await turn
-        signal.throwIfAborted()
-        return sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
+        try {
+          await turn
+          signal.throwIfAborted()
+          return await sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
+        } finally {
+          // On a full disk a collection is waited for now: nobody else's turn does.
+          end()
+        }
       })
     } finally {
       end()
