@@ -3,6 +3,7 @@ import type { DigestView } from '../protocol/attest/fold.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { isRegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { BlockMarks } from '../storage/block-marks.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { DiskGuard } from './disk-guard.ts'
@@ -231,6 +232,22 @@ export class BlockKeeper {
     if ((await this.#forget(space, roots)) === 0) return 0
     const budgetBytes = this.roomOf(space).quotaBytes ?? Number.POSITIVE_INFINITY
     return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
+  }
+
+  /** Content that was lost long ago, that nothing pins, and that did not come again: nobody is asked for it any more. */
+  async giveUpLost(space: Space): Promise<void> {
+    const lost: ContentId[] = []
+    const now = this.#init.clock.now()
+    const { takedowns } = this.#init.spaces
+    for await (const { root, pinned, whole, used } of space.keptEntries()) {
+      // By a clock that was wrong: longer ago than anybody knows.
+      // Nothing is expected to be here of what is withheld, and it may be released again.
+      if (takedowns.isTakenDown(root)) continue
+      if (!whole && !pinned && Math.abs(now - used) >= LIMITS.store.lostMs) lost.push(root)
+    }
+    if (lost.length === 0) return
+    const pinned = await this.pinnedIn(space)
+    await this.#forget(space, new Set(lost.filter(root => !pinned.has(root))))
   }
 
   /** Forgets those that nothing pins or uses. Returns how many they were. */
