@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { Spaces } from '../../node/spaces.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import { toLink } from '../../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
+import { memoryBlocks } from '../../storage/memory-blocks.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
+import { Records } from '../../storage/records.ts'
+import { UnsaidRecords } from '../../storage/unsaid-records.ts'
 import { codeOfAsync } from '../support/error-code.ts'
 import { contentIdOf, subject } from '../support/facts.ts'
 import { packageFolder } from '../support/package-folder.ts'
@@ -226,4 +230,38 @@ test('what cannot be read of what is left stays where it is', async () => {
     await contents.giveBack(space, () => Promise.reject(new Error('nothing goes')))
     expect((await space.keptEntry(root))?.pinned).toBe(true)
   }
+})
+
+test('what is noted of a private swarm goes with it, and after a crash with the next start', async () => {
+  const kv = memoryKeyValue()
+  const notes = new UnsaidRecords(kv)
+  const open = (swarms: readonly string[]): Promise<Spaces> =>
+    Spaces.open({
+      openBlocks: async () => memoryBlocks(),
+      deleteBlocks: async () => undefined,
+      kv,
+      records: new Records(kv),
+      clock: { now: () => 0 },
+      registries: { all: swarms.map(swarm => ({ id: testRegistry, swarm })) }
+    })
+  const note = async (swarm: string) => {
+    const by = [{ registry: testRegistry, subject: subject('left') }]
+    await notes.put(swarm, { root: contentIdOf('left'), wasKept: false, by })
+  }
+  const noted = async (): Promise<readonly string[]> => {
+    const found: string[] = []
+    for (const swarm of ['public', 'acme', 'stays']) {
+      for await (const { root } of notes.all(swarm)) found.push(`${swarm} ${root}`)
+    }
+    return found
+  }
+  const others = ['public', 'stays'].map(swarm => `${swarm} ${contentIdOf('left')}`)
+  for (const swarm of ['public', 'acme', 'stays']) await note(swarm)
+  const spaces = await open(['acme', 'stays'])
+  expect(await noted()).toHaveLength(3)
+  await spaces.remove('acme', { purge: false })
+  expect(await noted()).toEqual(others)
+  await note('acme')
+  await open(['stays'])
+  expect(await noted()).toEqual(others)
 })
