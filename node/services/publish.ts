@@ -42,7 +42,13 @@ export interface ContentSource {
   /** Blocks are durable when it returns, and stay for the release of a package in a registry. */
   importFolder(
     folder: string,
-    options: { readonly registry: RegistryId; readonly subject: PackageName; readonly signal: AbortSignal }
+    options: {
+      readonly registry: RegistryId
+      readonly subject: PackageName
+      readonly signal: AbortSignal
+      /** Called when it fails, before it waits for room on a full disk. */
+      readonly onFailed: () => void
+    }
   ): Promise<ImportedContent & { readonly unsaid: UnsaidBytes }>
 }
 
@@ -110,7 +116,7 @@ export function publisher(components: PublishComponents): Publish {
     last = turn.then(() => done)
     try {
       const signer = await components.signer(request.key)
-      const prepared = await prepare(components, { ...request, signer }, signal)
+      const prepared = await prepare(components, { ...request, signer, onFailed: end }, signal)
       return await saying(prepared.unsaid, async () => {
         try {
           await turn
@@ -137,12 +143,13 @@ interface Prepared {
 
 interface Signing extends PublishRequest {
   readonly signer: Signer
+  readonly onFailed: () => void
 }
 
 /** Reads and checks the folder and makes its blocks durable. */
 async function prepare(
   { gate, content, documents, now }: PublishComponents,
-  { registry: wanted, folder, signer }: Signing,
+  { registry: wanted, folder, signer, onFailed }: Signing,
   signal: AbortSignal
 ): Promise<Prepared> {
   const { manifest: read, notes } = await content.readManifest(folder)
@@ -153,7 +160,8 @@ async function prepare(
   const { leftOut, files, root, size, digests, unsaid, ...imported } = await content.importFolder(folder, {
     registry,
     subject: name,
-    signal
+    signal,
+    onFailed
   })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }

@@ -44,8 +44,13 @@ async function started(who: Person = root, tidied = Promise.resolve()) {
       }
       return { manifest, notes: [] }
     },
-    importFolder: async (folder: string) => {
+    importFolder: async (folder: string, { onFailed }: { readonly onFailed: () => void }) => {
       steps.push('bytes')
+      if (folder.endsWith('#full')) {
+        onFailed()
+        await tidied
+        throw new RegistryError('DISK_FULL', 'no space is left')
+      }
       const digests = { sha256: new Uint8Array(32), sha512: new Uint8Array(64), archiveBytes: 1 }
       const unsaid = {
         said: async () => void steps.push('said'),
@@ -107,9 +112,11 @@ test('whoever waits for room after a failure keeps nobody else from publishing',
   const tidied = Promise.withResolvers<void>()
   const { publish } = await started(undefined, tidied.promise)
   await publish('alpha@1.0.0#a')
+  const full = codeOfAsync(() => publish('alpha@1.2.0#full'))
   const refused = codeOfAsync(() => publish('alpha@1.0.0#b'))
   expect(await publish('alpha@1.1.0#c')).toMatchObject({ already: false })
   tidied.resolve()
+  expect(await full).toBe('DISK_FULL')
   expect(await refused).toBe('VERSION_EXISTS')
 })
 
