@@ -38,7 +38,7 @@ import { verified } from './services/registry-state.ts'
 /** The calls about what people say of releases. */
 export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
   return {
-    attest: params => attestTo(parts, params),
+    attest: (params, { signal }) => attestTo(parts, params, signal),
     attestations: async ({ reference, type, out }, { signal }) => {
       const { release, shown } = await releaseMeant(parts, reference)
       const wanted = type === undefined ? undefined : predicateTypesMeant(type)
@@ -47,14 +47,14 @@ export function attestApi(parts: NodeParts): Pick<Api, keyof AttestMethods> {
       const files = out === undefined ? [] : await writeEnvelopes(parts, attestations, out)
       return { release: shown, attestations, files }
     },
-    audit: async params => {
+    audit: async (params, { signal }) => {
       const { release, shown } = await releaseMeant(parts, params.reference)
       const { id, alias } = auditorsRegistry(parts, release, params.registry)
       const predicate = utf8(JSON.stringify(await auditPredicate(parts, release, params)))
       return say(
         parts,
         { shown, alias, out: params.out },
-        { release, registry: id, key: params.key, saying: { type: 'audit', predicate } }
+        { release, registry: id, key: params.key, saying: { type: 'audit', predicate }, signal }
       )
     },
     trustAdd: ({ what, purpose }) => addTrust(parts, what, purpose),
@@ -86,12 +86,13 @@ async function releaseMeant(parts: NodeParts, text: string): Promise<MeantReleas
 
 async function attestTo(
   parts: NodeParts,
-  params: AttestMethods['attest']['params']
+  params: AttestMethods['attest']['params'],
+  signal: AbortSignal
 ): Promise<AttestMethods['attest']['result']> {
   const { release, shown } = await releaseMeant(parts, params.reference)
   const { id: registry, alias } = parts.registries.find(params.registry ?? release.registry)
   const saying = await sayingOf(parts, params)
-  return say(parts, { shown, alias, out: params.out }, { release, registry, key: params.key, saying })
+  return say(parts, { shown, alias, out: params.out }, { release, registry, key: params.key, saying, signal })
 }
 
 interface Told {

@@ -43,7 +43,7 @@ export function composeAttesting(init: AttestingInit): Attesting {
       now,
       signer: authority.statementSigner,
       isPrivate: registry => gate.state(registry)?.authority?.genesis.visibility === 'private',
-      store: (naming, bytes) => storePredicate(init, naming, bytes)
+      store: (by, bytes, signal) => storePredicate(init, { by, signal }, bytes)
     },
     attestations: new AttestationReader({
       gate,
@@ -63,7 +63,7 @@ const SHA2_256 = 0x12
 /** Bytes before references: the block is durable, and kept, before any fact names it. */
 async function storePredicate(
   init: Pick<AttestingInit, 'spaces' | 'disk' | keyof UnsaidComponents>,
-  by: Naming,
+  { by, signal }: { readonly by: Naming; readonly signal: AbortSignal | undefined },
   bytes: Uint8Array
 ): Promise<UnsaidBytes & { readonly cid: ContentId }> {
   const { spaces, disk, keeper } = init
@@ -77,13 +77,13 @@ async function storePredicate(
     write.add(link)
     await blocks.put(link, bytes)
     await blocks.flush([link])
-    const unsaid = await unsaidBytes(init, { space, root: cid, by })
+    const unsaid = await unsaidBytes(init, { space, root: cid, by, signal })
     inUse.wanted(cid)
     return { cid, ...unsaid }
   } catch (error) {
     disk.note(error)
     write.end()
-    await keeper.giveBack(error, space)
+    await keeper.tidyAfter(error, space, signal)
     throw error
   } finally {
     write.end()

@@ -7,6 +7,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { writeBackup } from '../storage/backup-file.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import { nodePolicyFile, readPolicyText } from './policy-files.ts'
+import { meantBy } from './services/store/pins.ts'
 import { homePaths } from '../storage/home.ts'
 import type { FollowedRegistry } from '../storage/records.ts'
 import type { NodeParts } from './parts.ts'
@@ -105,17 +106,33 @@ export async function* factPages(
 }
 
 /** Space after space, the public one first. */
-async function* blockRecords({ spaces }: NodeParts, making: Making): AsyncGenerator<Written> {
+async function* blockRecords(parts: NodeParts, making: Making): AsyncGenerator<Written> {
+  const { spaces } = parts
   for (const space of spaces.all) {
     if (space !== spaces.public) yield { type: 'space', swarm: space.name }
-    yield* spaceRecords(space, making)
+    yield* spaceRecords(space, { ...making, named: await namedByPins(parts, space) })
   }
 }
 
+/** What somebody pinned by name. A mirror is no such thing: where it is set up again, it chooses again what it holds. */
+async function namedByPins({ pins, spaces, view }: NodeParts, space: Space): Promise<ReadonlySet<ContentId>> {
+  const named = new Set<ContentId>()
+  for (const pin of pins.all.filter(({ policy }) => policy === null)) {
+    if (pin.type === 'root' && pin.swarm === space.name) named.add(pin.root)
+    if (pin.type === 'root' || spaces.of(pin.registry) !== space) continue
+    for await (const found of view.packages(pin.registry)) for (const { root } of meantBy(pin, found)) named.add(root)
+  }
+  return named
+}
+
 /** Blocks before the root that needs them. A root whose blocks are damaged here is left out and named. */
-async function* spaceRecords(space: Space, { signal, onProgress, tally }: Making): AsyncGenerator<Written> {
+async function* spaceRecords(
+  space: Space,
+  { signal, onProgress, tally, named }: Making & { readonly named: ReadonlySet<ContentId> }
+): AsyncGenerator<Written> {
   const written = new Set<string>()
-  for await (const root of space.kept()) {
+  for await (const { root, pinned, whole } of space.keptEntries()) {
+    if (!whole) continue
     signal.throwIfAborted()
     const cids = await blocksOf(space, root, signal)
     if (cids instanceof Error) {
@@ -137,7 +154,7 @@ async function* spaceRecords(space: Space, { signal, onProgress, tally }: Making
       if (written.size < LIMITS.backup.blocksRemembered) written.add(key)
     }
     if (!isWhole) continue
-    yield { type: 'root', root }
+    yield { type: 'root', root, ...(pinned || named.has(root) ? {} : { pinned: false }) }
     tally.roots += 1
     onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
   }

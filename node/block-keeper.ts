@@ -3,6 +3,7 @@ import type { DigestView } from '../protocol/attest/fold.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { isRegistryError } from '../protocol/errors.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import { BlockMarks } from '../storage/block-marks.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
 import type { DiskGuard } from './disk-guard.ts'
@@ -29,7 +30,7 @@ export interface BlockKeeperInit {
   readonly pins: Pins
   readonly projects: ProjectPins
   /** What was stored for facts that may never be written. */
-  readonly unsaid: Pick<UnsaidContents, 'giveBack' | 'isAny'>
+  readonly unsaid: Pick<UnsaidContents, 'giveBack' | 'isAny' | 'unpinLeft'>
   /** Whether all bytes of a registry are to be kept here. */
   readonly keeps: (registry: RegistryId) => boolean
   /** Decides what mirrors with a quota keep of a registry. */
@@ -160,15 +161,13 @@ export class BlockKeeper {
     await (signal === undefined ? done : untilAborted(done, signal))
   }
 
-  /** After a write that failed for whatever reason, of content that no fact names now. Only on a full disk is it waited for. */
-  async giveBack(error: unknown, space: Space, signal?: AbortSignal): Promise<void> {
-    if (isRegistryError(error) && error.code === 'DISK_FULL') return this.tidyAfter(error, space, signal)
-    void this.#tidySoon(space)
-  }
-
-  /** What a process that ended left for facts which it did not write. Nobody waits for it. */
-  async tidyLeft(): Promise<void> {
-    for (const space of this.#init.spaces.all) if (await this.#init.unsaid.isAny(space)) void this.#tidySoon(space)
+  /** What a process that ended left for facts which it did not write is pinned no longer; the next collection takes it. */
+  async unpinLeft(): Promise<void> {
+    try {
+      for (const space of this.#init.spaces.all) await this.#init.unsaid.unpinLeft(space)
+    } catch (error) {
+      this.#init.log.warn({ error }, 'what was brought for facts that were not written is pinned still')
+    }
   }
 
   async #tidySoon(space: Space): Promise<void> {
@@ -183,10 +182,6 @@ export class BlockKeeper {
 
   async #tidy(space: Space, signal: AbortSignal): Promise<void> {
     try {
-      await this.#init.unsaid.giveBack(space, async roots => {
-        const pinned = await this.pinnedIn(space)
-        await this.#forget(space, new Set(roots.filter(root => !pinned.has(root))))
-      })
       await this.collect(space, { budgetBytes: Number.POSITIVE_INFINITY, isTidying: true, isDry: false, signal })
     } catch (cause) {
       this.#init.log.warn({ error: cause }, 'what a write that failed had left could not be deleted')
@@ -195,6 +190,7 @@ export class BlockKeeper {
 
   async #collect(space: Space, order: Omit<CollectOrder, 'pinned'>): Promise<Collected> {
     order.signal.throwIfAborted()
+    if (!order.isDry) await this.#forgetUnsaid(space)
     const { stored, inUse } = space
     const { takedowns } = this.#init.spaces
     return collect(
@@ -216,11 +212,42 @@ export class BlockKeeper {
     )
   }
 
+  /** What was brought for facts that nobody wrote is let go first. What keeps that back keeps back no collection. */
+  async #forgetUnsaid(space: Space): Promise<void> {
+    const { unsaid, log } = this.#init
+    try {
+      if (!(await unsaid.isAny(space))) return
+      // Before it is anybody's turn: publishers do not wait for a look through all packages.
+      const pinned = await this.pinnedIn(space)
+      await unsaid.giveBack(space, async roots => {
+        await this.#forget(space, new Set(roots.filter(root => !pinned.has(root))))
+      })
+    } catch (error) {
+      log.warn({ error }, 'what was brought for facts that were not written could not be let go')
+    }
+  }
+
   /** Lets go of contents that nothing pins or uses, and deletes their blocks. Returns the bytes that came free. */
   async letGo(space: Space, roots: ReadonlySet<ContentId>, signal: AbortSignal): Promise<number> {
     if ((await this.#forget(space, roots)) === 0) return 0
     const budgetBytes = this.roomOf(space).quotaBytes ?? Number.POSITIVE_INFINITY
     return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
+  }
+
+  /** Content that was lost long ago, that nothing pins, and that did not come again: nobody is asked for it any more. */
+  async giveUpLost(space: Space): Promise<void> {
+    const lost: ContentId[] = []
+    const now = this.#init.clock.now()
+    const { takedowns } = this.#init.spaces
+    for await (const { root, pinned, whole, used } of space.keptEntries()) {
+      // By a clock that was wrong: longer ago than anybody knows.
+      // Nothing is expected to be here of what is withheld, and it may be released again.
+      if (takedowns.isTakenDown(root)) continue
+      if (!whole && !pinned && Math.abs(now - used) >= LIMITS.store.lostMs) lost.push(root)
+    }
+    if (lost.length === 0) return
+    const pinned = await this.pinnedIn(space)
+    await this.#forget(space, new Set(lost.filter(root => !pinned.has(root))))
   }
 
   /** Forgets those that nothing pins or uses. Returns how many they were. */

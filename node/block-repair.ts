@@ -5,6 +5,7 @@ import type { PackageName } from '../protocol/package-name.ts'
 import { shortPeer } from '../protocol/peer-text.ts'
 import type { Version } from '../protocol/version.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
+import type { BlockKeeper } from './block-keeper.ts'
 import { fetchInto } from './content.ts'
 import type { FetchComponents } from './content.ts'
 import type { Log } from './runtime/log.ts'
@@ -20,7 +21,8 @@ import type { Space } from './spaces.ts'
 
 export interface RepairComponents extends FetchComponents {
   readonly registries: { readonly ids: readonly RegistryId[] }
-  readonly view: Pick<RegistryView, 'packages'>
+  readonly view: Pick<RegistryView, 'digests' | 'packages'>
+  readonly keeper: Pick<BlockKeeper, 'coming' | 'giveUpLost' | 'tidyAfter'>
   readonly mirror: Mirror
   readonly log: Log
 }
@@ -86,8 +88,9 @@ export async function repairSpace(
 interface Located {
   readonly registry: RegistryId
   readonly size: number
-  readonly name: PackageName
-  readonly version: Version
+  /** Null of a predicate, which is about digests. */
+  readonly name: PackageName | null
+  readonly version: Version | null
 }
 
 interface Lost {
@@ -135,22 +138,26 @@ async function repairHeld(
   }
 }
 
-/** What was lost in a space and is named by a registry is asked for again, by itself and whenever a peer comes. */
+/** What was lost in a space and is named by a registry is asked for again, by itself and whenever a peer comes. Returns how many are. */
 export async function wantLost(
   { swarms, mirror }: Pick<RepairComponents, 'swarms' | 'mirror'>,
   space: Space,
   named: ReadonlyMap<ContentId, Located>
-): Promise<void> {
+): Promise<number> {
+  let wanted = 0
   for (const [root, found] of named) {
     if (swarms.of(found.registry) === undefined) continue
     mirror.forget(space.name, root)
     mirror.want({ ...found, root })
+    if (mirror.wants(space.name, root)) wanted += 1
   }
+  return wanted
 }
 
 /** The same when a node starts, of all that was lost before and did not come again. */
 export async function wantAllLost(
-  components: Pick<RepairComponents, 'registries' | 'spaces' | 'view' | 'swarms' | 'mirror'>
+  components: Pick<RepairComponents, 'registries' | 'spaces' | 'view' | 'swarms' | 'mirror'>,
+  signal: AbortSignal
 ): Promise<void> {
   for (const space of components.spaces.all) {
     const lost = new Set<ContentId>()
@@ -158,7 +165,7 @@ export async function wantAllLost(
     for await (const { root, whole } of space.keptEntries()) {
       if (!whole && !takedowns.isTakenDown(root)) lost.add(root)
     }
-    if (lost.size > 0) await wantLost(components, space, await locate(components, space, lost))
+    if (lost.size > 0) await wantLost(components, space, await locate(components, space, lost, signal))
   }
 }
 
@@ -166,15 +173,28 @@ export async function wantAllLost(
 export async function locate(
   { registries, spaces, view }: Pick<RepairComponents, 'registries' | 'spaces' | 'view'>,
   space: Space,
-  roots: ReadonlySet<ContentId>
+  roots: ReadonlySet<ContentId>,
+  signal?: AbortSignal
 ): Promise<ReadonlyMap<ContentId, Located>> {
   const found = new Map<ContentId, Located>()
-  for (const registry of registries.ids.filter(id => spaces.of(id).name === space.name)) {
+  const ids = registries.ids.filter(id => spaces.of(id).name === space.name)
+  for (const registry of ids) {
     for await (const { name, versions } of view.packages(registry)) {
+      signal?.throwIfAborted()
       for (const { version, contents } of versions) {
         for (const { root, size } of contents) {
           if (roots.has(root) && !found.has(root)) found.set(root, { registry, size, name, version })
         }
+      }
+    }
+  }
+  // What is said of digests is more, and rarely content of its own.
+  for (const registry of found.size === roots.size ? [] : ids) {
+    for await (const { attestations } of view.digests(registry)) {
+      signal?.throwIfAborted()
+      for (const { content } of attestations) {
+        if (content === null || !roots.has(content.cid) || found.has(content.cid)) continue
+        found.set(content.cid, { registry, size: content.size, name: null, version: null })
       }
     }
   }

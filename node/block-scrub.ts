@@ -28,9 +28,10 @@ export class BlockScrub {
 
   /** Looks at all spaces whose last look was long ago. Ends early when the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { spaces, clock, scrubs, log } = this.#components
+    const { spaces, clock, keeper, scrubs, log } = this.#components
     for (const space of spaces.all) {
       try {
+        await keeper.giveUpLost(space)
         const last = await scrubs.last(space.name)
         const sinceMs = last === undefined ? Number.POSITIVE_INFINITY : Math.abs(clock.now() - last.time)
         if (sinceMs >= LIMITS.store.scrubEveryMs) await this.look(space, signal)

@@ -13,6 +13,8 @@ interface Tally {
   /** Not whole since before. */
   lost: number
   forgotten: number
+  /** Asked for again; without a running node those that the next one asks for. */
+  coming: number
   /** Reading failed, and not because the bytes are wrong. */
   unread: number
   first: string
@@ -25,15 +27,16 @@ interface Tally {
  */
 export async function blocksFinding(parts: NodeParts, signal: AbortSignal): Promise<Finding> {
   const check = 'blocks'
-  const tally: Tally = { blocks: 0, damaged: 0, lost: 0, forgotten: 0, unread: 0, first: '' }
+  const tally: Tally = { blocks: 0, damaged: 0, lost: 0, forgotten: 0, coming: 0, unread: 0, first: '' }
   for (const space of parts.spaces.all) await lookAt(parts, space, { tally, signal })
-  const { blocks, damaged, lost, forgotten, unread, first } = tally
+  const { blocks, damaged, lost, forgotten, coming, unread, first } = tally
   if (damaged + lost + unread === 0) return { check, ok: true, text: `${blocks} blocks read and verified` }
   const isRunning = parts.swarms.all.length > 0
-  const back = damaged - forgotten
+  const left = damaged - forgotten - coming
   const said = [
     ...(damaged === 0 ? [] : [`${packages(damaged)} damaged, first ${first}`]),
-    ...(back === 0 ? [] : [isRunning ? `${back} of them are fetched again` : `${back} of them are to come again`]),
+    ...(coming === 0 ? [] : [`${coming} of them are ${isRunning ? 'fetched again' : 'to come again'}`]),
+    ...(left === 0 ? [] : [`nobody is asked for ${left} of them now`]),
     ...(forgotten === 0 ? [] : [`${forgotten} of them are forgotten, as no registry here names them`]),
     ...(lost === 0 ? [] : [`${packages(lost)} not whole since before`]),
     ...(unread === 0 ? [] : [`${packages(unread)} not readable, first ${first}`])
@@ -74,7 +77,7 @@ async function lookAt(
     else await space.forgetKept(root)
     if (!isNamed && (await space.keptEntry(root)) === undefined) tally.forgotten += 1
   }
-  await wantLost(parts, space, named)
+  tally.coming += parts.swarms.all.length > 0 ? await wantLost(parts, space, named) : named.size
 }
 
 /** Undefined when all of it is here and is what it is called after. */

@@ -29,7 +29,7 @@ export function contentSource(components: SourceComponents): ContentSource {
   const { spaces, disk, keeper } = components
   return {
     readManifest,
-    async importFolder(folder, { registry, subject, signal }) {
+    async importFolder(folder, { registry, subject, signal, onFailed }) {
       disk.assertWritable()
       const { takedowns } = spaces
       const space = spaces.of(registry)
@@ -54,7 +54,8 @@ export function contentSource(components: SourceComponents): ContentSource {
       } catch (error) {
         disk.note(error)
         write.end()
-        await keeper.giveBack(error, space, signal)
+        onFailed()
+        await keeper.tidyAfter(error, space, signal)
         throw error
       } finally {
         write.end()

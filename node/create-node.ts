@@ -114,19 +114,32 @@ async function startMirroring(parts: NodeParts): Promise<() => Promise<void>> {
   const { mirrors, observing, registries } = parts
   for (const { id } of registries.all) await wantAllOf(parts.keeper, parts.mirror, id)
   await wantPinnedRoots(parts)
-  await wantAllLost(parts)
+  const stopping = new AbortController()
+  const { signal } = stopping
+  // Nobody waits for a look through all packages.
+  const asking = askForLost(parts, signal).catch((error: unknown) => {
+    if (!signal.aborted) parts.log.warn({ error }, 'what was lost before could not be asked for')
+  })
   mirrors.start()
   observing.start(registries.ids)
   return async () => {
+    stopping.abort()
+    await asking
     await observing.stop()
     await mirrors.stop()
   }
 }
 
-/** All that was followed when the last process ended; what it had brought for facts that are not there goes. */
+/** What was lost before is asked for again, unless that was so long ago that nobody has it. */
+async function askForLost(parts: NodeParts, signal: AbortSignal): Promise<void> {
+  for (const space of parts.spaces.all) await parts.keeper.giveUpLost(space)
+  await wantAllLost(parts, signal)
+}
+
+/** All that was followed when the last process ended; what it had brought for facts that are not there is unpinned. */
 async function followAll(parts: NodeParts): Promise<void> {
   for (const { id } of parts.registries.all) await parts.follow(id)
-  await parts.keeper.tidyLeft()
+  await parts.keeper.unpinLeft()
 }
 
 /** Makes store, gate and network ready for one registry. */

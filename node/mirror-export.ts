@@ -3,6 +3,7 @@ import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import { isRegistryError, messageOf, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
+import type { FollowedRegistry } from '../storage/records.ts'
 import { writeMirrorFile } from '../storage/mirror-file.ts'
 import type { WrittenMirrorRecord } from '../storage/mirror-file.ts'
 import { factPages } from './backup.ts'
@@ -11,7 +12,8 @@ import { PUBLIC_SWARM } from './config-schema.ts'
 import { baseRecords, readBase } from './mirror-base.ts'
 import type { MirrorBase } from './mirror-base.ts'
 import type { NodeParts } from './parts.ts'
-import { rootsIn } from './shown-roots.ts'
+import { namingsIn, rootsIn } from './shown-roots.ts'
+import type { Naming } from './shown-roots.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
 import type { SkippedRoot } from './services/store/mirror-methods.ts'
 import type { Space } from './spaces.ts'
@@ -63,7 +65,7 @@ export async function exportMirror(
       context.onProgress({ text: `${tally.facts} facts`, done: tally.facts })
       yield { type: 'facts', envelopes }
     }
-    yield* contentRecords(parts, registry, { ...context, tally, base })
+    yield* contentRecords(parts, entry, { ...context, tally, base })
   }
   const { bytes } = await writeMirrorFile(file, records())
   return { file, bytes, registry, ...tally }
@@ -73,19 +75,26 @@ type Making = CallContext & { readonly tally: Tally; readonly base: MirrorBase |
 
 async function* contentRecords(
   { spaces, view }: NodeParts,
-  registry: RegistryId,
+  { id: registry, alias }: Pick<FollowedRegistry, 'alias' | 'id'>,
   making: Making
 ): AsyncGenerator<WrittenMirrorRecord> {
   const space = spaces.of(registry)
   const { tally, base, onProgress, signal } = making
   const seen = new Set<ContentId>()
-  const stopped = new Set<ContentId>()
+  const stopped = new Map<ContentId, Naming>()
+  const leave = (root: ContentId, { name, version }: Naming, reason: string): void => {
+    tally.missing += 1
+    const skipped = { root, registry, alias, name, version, reason }
+    if (tally.skipped.length < LIMITS.mirror.named) tally.skipped.push(skipped)
+  }
   /** With all that is below them. */
   const written = new Set<string>()
   if (base !== undefined) await passOver(space, base, { written, signal })
   for await (const found of view.packages(registry)) {
     const roots = rootsIn(found)
-    for (const root of roots.stopped) stopped.add(root)
+    const namings = new Map([...namingsIn(found)].toReversed())
+    const namingOf = (root: ContentId): Naming => namings.get(root) ?? { name: found.name, version: null }
+    for (const root of roots.stopped) if (!stopped.has(root)) stopped.set(root, namingOf(root))
     for (const root of roots.named) {
       if (seen.has(root)) continue
       seen.add(root)
@@ -97,7 +106,7 @@ async function* contentRecords(
       try {
         const fault = await faultOf(space, root, signal)
         if (fault !== undefined) {
-          leave(tally, root, fault)
+          leave(root, namingOf(root), fault)
           continue
         }
         yield* rootRecords(space, root, { written, signal })
@@ -108,12 +117,7 @@ async function* contentRecords(
       }
     }
   }
-  for (const root of stopped) if (!seen.has(root)) leave(tally, root, 'it is in quarantine')
-}
-
-function leave(tally: Tally, root: ContentId, reason: string): void {
-  tally.missing += 1
-  if (tally.skipped.length < LIMITS.mirror.named) tally.skipped.push({ root, reason })
+  for (const [root, naming] of stopped) if (!seen.has(root)) leave(root, naming, 'it is in quarantine')
 }
 
 /** Blocks that the earlier files hold are not written again. What is not here any more is not known, and may be. */

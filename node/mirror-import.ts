@@ -12,7 +12,8 @@ import { isBlock } from '../storage/verified-blocks.ts'
 import { PUBLIC_SWARM } from './config-schema.ts'
 import { assertBase } from './mirror-base.ts'
 import type { NodeParts } from './parts.ts'
-import { rootsIn } from './shown-roots.ts'
+import { namingsIn, rootsIn } from './shown-roots.ts'
+import type { Naming } from './shown-roots.ts'
 import { codeOfRefusal } from './refusals.ts'
 import { MIRROR_FILE } from './services/admit.ts'
 import type { ApiMethods, CallContext } from './services/api.ts'
@@ -195,17 +196,20 @@ async function takeContents(
 async function wantedOf({ view }: NodeParts, registry: RegistryId): Promise<Wanted> {
   const sizes = new Map<ContentId, number>()
   const shown = new Set<ContentId>()
+  const namings = new Map<ContentId, Naming>()
   for await (const found of view.packages(registry)) {
     for (const { root, size } of found.versions.flatMap(({ contents }) => contents)) sizes.set(root, size)
     for (const root of rootsIn(found).named) shown.add(root)
+    for (const [root, naming] of namingsIn(found)) if (!namings.has(root)) namings.set(root, naming)
   }
-  return { sizes, shown }
+  return { sizes, shown, namings }
 }
 
 interface Wanted {
   readonly sizes: ReadonlyMap<ContentId, number>
   /** Those that are not in quarantine. */
   readonly shown: ReadonlySet<ContentId>
+  readonly namings: ReadonlyMap<ContentId, Naming>
 }
 
 /** One content of a file, as far as it has come. */
@@ -349,7 +353,10 @@ class ContentTaker {
 
   #leave(root: ContentId, reason: string): void {
     this.#left += 1
-    if (this.#skipped.length < LIMITS.mirror.named) this.#skipped.push({ root, reason })
+    if (this.#skipped.length >= LIMITS.mirror.named) return
+    const { id: registry, alias } = this.#parts.registries.find(this.#registry)
+    const { name = null, version = null } = this.#wanted.namings.get(root) ?? {}
+    this.#skipped.push({ root, registry, alias, name, version, reason })
   }
 }
 

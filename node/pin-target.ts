@@ -59,12 +59,12 @@ function registryIn({ registries }: NodeParts, what: string): RegistryId | undef
   return what.endsWith(':') ? registries.find(what.slice(0, -1)).id : undefined
 }
 
-/** Where a content root is, or, when it is nowhere yet, where the registry that names it keeps its bytes. */
+/** Where a content root is, or was and is to be again, or, when it is nowhere yet, where the registry that names it keeps its bytes. */
 async function spaceOf(parts: NodeParts, root: ContentId): Promise<Space> {
   const { spaces, pins } = parts
   for (const space of spaces.all) {
     const isPinned = pins.all.some(pin => pin.type === 'root' && pin.root === root && pin.swarm === space.name)
-    if (isPinned || (await space.isKept(root))) return space
+    if (isPinned || (await space.keptEntry(root)) !== undefined) return space
   }
   for (const space of spaces.all) if ((await locate(parts, space, new Set([root]))).has(root)) return space
   throw new RegistryError('UNKNOWN_VERSION', `${root} is not here, and no registry that is followed names it`, {

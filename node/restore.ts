@@ -190,8 +190,8 @@ async function takeRecord(
     const cids: CID[] = []
     for await (const cid of listBlocks(record.root, blocks, { signal })) cids.push(cid)
     await blocks.flush(cids)
-    // The machine that it came from may be gone.
-    await markKept(record.root, { pinned: true })
+    // The machine that it came from may be gone; what was not pinned there goes here, too, when there is no room for it.
+    await markKept(record.root, { pinned: record.pinned !== false })
     return true
   }
   return false

@@ -1,10 +1,12 @@
 import type { DigestView } from '../protocol/attest/fold.ts'
 import type { ContentId, RegistryId } from '../protocol/cid.ts'
 import type { Subject } from '../protocol/fact.ts'
+import type { PackageName } from '../protocol/package-name.ts'
 import type { PackageView } from '../protocol/fold.ts'
 import { isQuarantined } from '../protocol/fold-versions.ts'
 import type { VersionView } from '../protocol/fold-versions.ts'
 import { isPackage } from '../protocol/subject.ts'
+import type { Version } from '../protocol/version.ts'
 import type { RegistryView } from './services/registry-view.ts'
 
 /** What is read of a registry. */
@@ -43,6 +45,17 @@ export function rootsIn(found: PackageView | undefined): Roots {
   if (stopped.length === 0) return { named, stopped }
   const away = new Set(stopped)
   return { named: named.filter(root => !away.has(root)), stopped }
+}
+
+/** By its name and version, what each content of a package is: of several the first. */
+export function* namingsIn({ name, versions }: PackageView): Generator<readonly [ContentId, Naming]> {
+  for (const { version, contents } of versions) for (const { root } of contents) yield [root, { name, version }]
+}
+
+/** What people call a content. */
+export interface Naming {
+  readonly name: PackageName | null
+  readonly version: Version | null
 }
 
 function predicatesIn(said: DigestView | undefined): Roots {

@@ -13,6 +13,7 @@ import type { KeptRoots } from '../storage/kept-roots.ts'
 import type { FollowedRegistry, Records } from '../storage/records.ts'
 import type { Traces } from '../storage/trace-records.ts'
 import { TakedownRecords } from '../storage/takedown-records.ts'
+import { UnsaidRecords } from '../storage/unsaid-records.ts'
 import type { VerifiedBlocks } from '../storage/verified-blocks.ts'
 import { watchedBlocks } from '../storage/watched-blocks.ts'
 import { withheldBlocks } from '../storage/withheld-blocks.ts'
@@ -62,9 +63,11 @@ export class Spaces {
   readonly takedowns: Takedowns
   readonly #init: SpacesInit
   readonly #spaces = new Map<string, Space>()
+  readonly #unsaid: UnsaidRecords
 
   private constructor(init: SpacesInit) {
     this.#init = init
+    this.#unsaid = new UnsaidRecords(init.kv)
     const each = <T>(task: (space: Space) => Promise<T>): Promise<T[]> => Promise.all(this.all.map(task))
     this.takedowns = new Takedowns({
       records: new TakedownRecords(init.kv),
@@ -83,6 +86,7 @@ export class Spaces {
     const names = new Set([PUBLIC_SWARM, ...init.registries.all.map(({ swarm }) => swarm)])
     for (const name of names) await spaces.add(name)
     await init.records.forgetTracesBut([...names])
+    await spaces.#unsaid.forgetBut([...names])
     await spaces.takedowns.load()
     return spaces
   }
@@ -131,6 +135,7 @@ export class Spaces {
     if (space === undefined) return
     this.#spaces.delete(name)
     await space.forgetTraces()
+    await this.#unsaid.forgetBut([...this.#spaces.keys()])
     await space.stored.close()
     if (!purge) return
     for await (const root of space.kept()) await space.forgetKept(root)

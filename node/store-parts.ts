@@ -107,7 +107,10 @@ export function composeKeeping(parts: KeepingParts): Keeping {
     projects: projectPins,
     quotaOf: swarm => config.swarms.find(({ name }) => name === swarm)?.quotaBytes,
     plan: registry => mirrors.plan(registry),
-    onLetGo: (swarm, root) => mirror.forget(swarm, root)
+    onLetGo: (swarm, root) => {
+      mirror.forget(swarm, root)
+      mirror.unwant(swarm, root)
+    }
   })
   const mirror: Mirror = mirrorOf({ ...parts, keeper, onFailed: (root, error) => mirrors.failed(root, error) })
   return { keeper, mirror, mirrors, unsaid }

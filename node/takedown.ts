@@ -29,11 +29,13 @@ export async function takedown(
         released: false
       })
     } else if (await parts.spaces.takedowns.release(root)) {
+      // However long it was withheld: what is lost of it is so from now on.
+      for (const space of parts.spaces.all) await space.touchKept(root)
       results.push({ root, withheld: 0, shared: 0, deleted: 0, released: true })
     }
   }
   // What is on the disk of it counts as here again once it was looked at.
-  if (results.some(({ released }) => released)) await wantAllLost(parts)
+  if (results.some(({ released }) => released)) await wantAllLost(parts, signal)
   if (results.length > 0) return results
   throw new RegistryError('UNKNOWN_VERSION', `nothing was taken down as ${reference}`, {
     next: 'ggen-node takedown list shows what was'

@@ -9,7 +9,7 @@ import type { UnsaidContents } from './unsaid.ts'
 export interface UnsaidComponents {
   readonly unsaid: Pick<UnsaidContents, 'keep'>
   readonly disk: Pick<DiskGuard, 'note'>
-  readonly keeper: Pick<BlockKeeper, 'giveBack'>
+  readonly keeper: Pick<BlockKeeper, 'tidyAfter'>
 }
 
 /** Where whose bytes wait for which fact. */
@@ -17,7 +17,7 @@ export interface UnsaidOrder {
   readonly space: Space
   readonly root: ContentId
   readonly by: Naming
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Pins a content for a fact, and gives it back when that fails. */
@@ -30,8 +30,9 @@ export async function unsaidBytes(
     // What is left of it tells nobody anything wrong: the next who looks finds that it was said.
     said: () => kept.said().catch((error: unknown) => disk.note(error)),
     failed: async error => {
-      kept.failed()
-      await keeper.giveBack(error, space, signal)
+      // On a full disk this, too, may find no room: the next collection or start does it.
+      await kept.failed().catch((cause: unknown) => disk.note(cause))
+      await keeper.tidyAfter(error, space, signal)
     }
   }
 }

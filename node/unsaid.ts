@@ -16,17 +16,20 @@ export interface UnsaidInit {
 export interface Unsaid {
   /** The fact is written. */
   said(): Promise<void>
-  /** It may not be: whoever tidies next looks whether it is, and takes away a content that nobody named. */
-  failed(): void
+  /** It may not be: unless it is, the content is pinned no longer, and goes with the next collection. */
+  failed(): Promise<void>
 }
 
 /**
  * What is published is stored, and pinned, before it is signed. When the signing fails, or the process ends in between, nothing
  * but this knows that nobody will ever name it.
  *
+ * A failure unpins at once and deletes nothing: whose else a block is, a cut download's for one, only a collection can tell.
+ *
  * Invariants:
  * 1. A content is noted here before it is pinned, and forgotten here only after a fact named it or it was given back.
- * 2. What some fact here names is never given back, whatever whoever wrote it was told.
+ * 2. What a fact names for which it was brought stays pinned, whatever whoever wrote it was told. That other facts name it pins
+ *    it no more than if it had never been brought: then it stays where a policy pins it or somebody uses it.
  * 3. Two who bring the same content: it is given back when both have failed.
  */
 export class UnsaidContents {
@@ -62,8 +65,21 @@ export class UnsaidContents {
         close()
         await this.#inTurn(() => unsaidRecords.delete(space.name, root))
       },
-      failed: close
+      failed: async () => {
+        close()
+        await this.#inTurn(async () => {
+          const noted = await unsaidRecords.get(space.name, root)
+          if (noted !== undefined) await this.#unpin(space, noted)
+        })
+      }
     }
+  }
+
+  /** Unpins what a process that ended had brought for facts which it did not write. */
+  async unpinLeft(space: Space): Promise<void> {
+    await this.#inTurn(async () => {
+      for await (const noted of this.#init.unsaidRecords.all(space.name)) await this.#unpin(space, noted)
+    })
   }
 
   /** Gives back what nobody named. `letGo`: the contents go, except for what is pinned or used all the same. */
@@ -81,6 +97,16 @@ export class UnsaidContents {
       if (free.length > 0) await letGo(free)
       for (const { root } of gone) await unsaidRecords.delete(space.name, root)
     })
+  }
+
+  /** The note stays for the next collection, unless it was here for other reasons. */
+  async #unpin(space: Space, noted: UnsaidRoot): Promise<void> {
+    const { root, wasKept } = noted
+    if (this.#open.has(`${space.name} ${root}`)) return
+    const { isPinned } = await stateOf(space, root)
+    const isNamed = isPinned && (await this.#isNamed(noted))
+    if (isPinned && !isNamed) await space.unpinKept(root)
+    if (isNamed || wasKept) await this.#init.unsaidRecords.delete(space.name, root)
   }
 
   /** Whether anything was left by somebody who failed, or by a process that ended. */

@@ -40,8 +40,8 @@ export type BackupRecord =
   /** Blocks and roots from here on are those of this private swarm; before the first of these they are public. */
   | { readonly type: 'space'; readonly swarm: string }
   | { readonly type: 'block'; readonly cid: Uint8Array; readonly bytes: Uint8Array }
-  /** Every block below this root is in a record before. */
-  | { readonly type: 'root'; readonly root: ContentId }
+  /** Every block below this root is in a record before. `pinned`: it stays whatever else does; absent where it does. */
+  | { readonly type: 'root'; readonly root: ContentId; readonly pinned?: false }
   | { readonly type: 'end'; readonly records: number; readonly digest: Uint8Array }
 
 /** Where each type stands in a file. Spaces, blocks and roots come in turn. */
@@ -129,7 +129,9 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
     case 'space':
       return { type, swarm: aliasIn(text(fields('swarm').swarm, LIMITS.names.aliasChars)) }
     case 'root':
-      return { type, root: contentIdFromLink(fields('root').root) }
+      // Without the word, as all are in files from before there was one, it is pinned: what stays too long costs room.
+      if (!Object.hasOwn(value as object, 'pinned')) return { type, root: contentIdFromLink(fields('root').root) }
+      return unpinnedIn(fields('root', 'pinned'))
     case 'end': {
       const { records, digest } = fields('records', 'digest')
       return { type, records: index(records), digest: binary(digest, 32) }
@@ -137,6 +139,11 @@ export function parseBackupRecord(bytes: Uint8Array): BackupRecord {
     default:
       throw malformed('kind')
   }
+}
+
+function unpinnedIn({ root, pinned }: Record<'root' | 'pinned', unknown>): BackupRecord {
+  if (pinned !== false) throw malformed('pinned')
+  return { type: 'root', root: contentIdFromLink(root), pinned }
 }
 
 function privateIn(

@@ -39,6 +39,8 @@ export const STORE_LIMITS = Object.freeze({
     scrubEveryMs: 24 * 60 * MINUTE,
     /** how often it is looked whether that time has come */
     scrubLookMs: 60 * MINUTE,
+    /** for how long content that was lost, and that nothing pins, is asked for again */
+    lostMs: 24 * 60 * MINUTE,
     scrubRecordBytes: 4 * KiB,
     /** facts that are to name one content and are not written: of more, the content stays whatever becomes of them */
     unsaidBy: 64,

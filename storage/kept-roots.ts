@@ -10,7 +10,10 @@ export interface KeptRoot {
   readonly root: ContentId
   /** False for one that lost a block and is pinned, or is about to be fetched again. */
   readonly whole: boolean
-  /** When somebody last needed it, in milliseconds since 1970, to within `LIMITS.store.usedEveryMs`; 0 when nobody knows. */
+  /**
+   * When somebody last needed it, in milliseconds since 1970, to within `LIMITS.store.usedEveryMs`; 0 when nobody knows. Of one
+   * that is not whole: when that was found, or it was needed since.
+   */
   readonly used: number
   /** It stays whatever else is pinned: it was published here, came out of a backup, or was here before there were pins. */
   readonly pinned: boolean
@@ -31,7 +34,7 @@ export interface KeptRoots {
   readonly kept: () => AsyncIterable<ContentId>
   /** With those that are not whole. */
   readonly keptEntries: () => AsyncIterable<KeptRoot>
-  /** Somebody needed it just now. */
+  /** Somebody needed it just now, or would if it were here. */
   readonly touchKept: (root: ContentId) => Promise<void>
   /** Whether it was pinned until now. */
   readonly unpinKept: (root: ContentId) => Promise<boolean>
@@ -76,7 +79,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
   const lose = (root: ContentId, isRemembered: boolean): Promise<void> =>
     change(async () => {
       const before = await read(root)
-      if (before !== undefined && (isRemembered || before.pinned)) await write(root, { ...before, whole: false })
+      if (before !== undefined && (isRemembered || before.pinned)) await write(root, { ...before, used: before.whole ? now() : before.used, whole: false })
       else if (before !== undefined) await remove(root)
     })
   async function* keptEntries(): AsyncGenerator<KeptRoot> {

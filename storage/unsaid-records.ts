@@ -7,7 +7,7 @@ import type { Subject } from '../protocol/fact.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { parseAnySubject } from '../protocol/subject.ts'
 import { keysFrom } from './fact-records.ts'
-import type { KeyValue } from './key-value.ts'
+import type { KeyValue, KeyValueOp } from './key-value.ts'
 
 /** Where a fact is to name a content. */
 export interface Naming {
@@ -50,6 +50,17 @@ export class UnsaidRecords {
 
   async delete(swarm: string, root: ContentId): Promise<void> {
     await this.#kv.batch([{ type: 'del', key: keyOf(swarm, root) }])
+  }
+
+  /** Forgets those of private swarms that this node is in no more: one of the same name may be another. */
+  async forgetBut(swarms: readonly string[]): Promise<void> {
+    const left: KeyValueOp[] = []
+    for await (const [key] of this.#kv.iterate({ gte: 'unsaid!', lt: 'unsaid!~', keysOnly: true })) {
+      if (!swarms.includes(key.split('!')[1] ?? '')) left.push({ type: 'del', key })
+    }
+    for (let from = 0; from < left.length; from += LIMITS.admission.keysPerWrite) {
+      await this.#kv.batch(left.slice(from, from + LIMITS.admission.keysPerWrite))
+    }
   }
 
   /** What cannot be read is passed over: a content that stays too long costs room, one that is deleted may be gone for good. */

@@ -84,13 +84,21 @@ function statusLines(mirror: MirrorStatus): readonly string[] {
 const SHOWN = 3
 
 function failedLines(failure: MirrorStatus['failedRoots'][number]): readonly string[] {
-  const { registry, alias, name, version, root, code, reason, tried, next } = failure
+  const { code, reason, tried, next } = failure
   return [
-    gutter('Failed', `${safe(alias ?? registry)}:${safe(name)}@${safe(version)}  ${root}`, 'bad'),
+    gutter('Failed', calledText(failure), 'bad'),
     under(`${code}: ${safe(reason)}`),
     ...tried.map(line => under(`tried: ${safe(line)}`)),
     ...(next === null ? [] : [under(`next: ${safe(next)}`)])
   ]
+}
+
+type Called = Pick<SkippedRoot, 'name' | 'registry' | 'root' | 'version'> & { readonly alias: string | null }
+
+/** As people call a content, then its id; that alone where nothing is known to be made of it. */
+function calledText({ registry, alias, name, version, root }: Called): string {
+  if (name === null) return `${safe(alias ?? registry)}: ${root}`
+  return `${safe(alias ?? registry)}:${safe(name)}${version === null ? '' : `@${safe(version)}`}  ${root}`
 }
 
 function providersText(providers: MirrorStatus['providers']): string {
@@ -135,7 +143,7 @@ export function importedLines(done: Result<'mirrorImport'>): readonly string[] {
 
 function skippedLines(count: number, skipped: readonly SkippedRoot[]): readonly string[] {
   return [
-    ...skipped.flatMap(({ root, reason }) => [gutter('Left out', root, 'note'), under(safe(reason))]),
+    ...skipped.flatMap(content => [gutter('Left out', calledText(content), 'note'), under(safe(content.reason))]),
     ...(count > skipped.length ? [under(`and ${count - skipped.length} more`)] : [])
   ]
 }

@@ -43,6 +43,8 @@ export class Mirror {
   readonly #queue: Wanted[] = []
   readonly #known = new Set<string>()
   readonly #failed = new Map<string, Wanted>()
+  /** On their way, and given up when they do not come. */
+  readonly #unwanted = new Set<string>()
   readonly #running = new Set<Promise<void>>()
   readonly #abort = new AbortController()
   readonly #looks = new Map<string, () => Promise<readonly Wanted[]>>()
@@ -68,6 +70,7 @@ export class Mirror {
 
   want(wanted: Wanted): void {
     const name = this.#nameOf(wanted)
+    this.#unwanted.delete(name)
     if (this.#abort.signal.aborted || this.#known.has(name)) return
     if (this.#components.isRefused?.(wanted.root) === true) return
     // Full: the next start, or the next retry, walks the view and asks again.
@@ -89,12 +92,13 @@ export class Mirror {
     return this.#known.has(name) && !this.#kept.has(name)
   }
 
-  /** Nobody wants it any more. What is on its way comes. */
+  /** Nobody wants it any more. What is on its way comes, or is not asked for again. */
   unwant(place: string, root: ContentId): void {
     const name = `${place} ${root}`
     const at = this.#queue.findIndex(wanted => this.#nameOf(wanted) === name)
     if (at >= 0) this.#queue.splice(at, 1)
     if (this.#failed.delete(name) || at >= 0) this.#known.delete(name)
+    else if (this.wants(place, root)) this.#unwanted.add(name)
   }
 
   /**
@@ -183,12 +187,17 @@ export class Mirror {
         await markKept(wanted.root)
       }
       if (this.#failed.size === 0) this.#patienceMs = LIMITS.fetch.retryFailedMs
+      this.#unwanted.delete(this.#nameOf(wanted))
       this.#kept.add(this.#nameOf(wanted))
       onKept?.(wanted)
     } catch (error) {
       if (this.#abort.signal.aborted) return
-      this.#failed.set(this.#nameOf(wanted), wanted)
+      const name = this.#nameOf(wanted)
+      const isOver = this.#unwanted.delete(name)
+      if (isOver) this.#known.delete(name)
+      else this.#failed.set(name, wanted)
       onFailed?.(wanted.root, error)
+      if (isOver) return
       // Who came while it was asked for may have it, and nobody else may come.
       if (arrivals !== this.#arrivals) this.#retryLater()
       this.#retryInAWhile()

@@ -42,7 +42,13 @@ export interface ContentSource {
   /** Blocks are durable when it returns, and stay for the release of a package in a registry. */
   importFolder(
     folder: string,
-    options: { readonly registry: RegistryId; readonly subject: PackageName; readonly signal: AbortSignal }
+    options: {
+      readonly registry: RegistryId
+      readonly subject: PackageName
+      readonly signal: AbortSignal
+      /** Called when it fails, before it waits for room on a full disk. */
+      readonly onFailed: () => void
+    }
   ): Promise<ImportedContent & { readonly unsaid: UnsaidBytes }>
 }
 
@@ -96,7 +102,7 @@ export type Publish = (request: PublishRequest, signal: AbortSignal) => Promise<
 
 /**
  * Publishes a folder. The order is what makes a crash harmless: bytes, then the facts that refer to them with their
- * views, then the announcement. A crash after the bytes leaves blocks that nothing names, which the next start gives back as a
+ * views, then the announcement. A crash after the bytes leaves blocks that nothing names, which the next start unpins as a
  * failure does at once; after the claim, a name without versions; after the release, a release that reconciliation announces.
  *
  * Folders are read side by side; what to sign is decided one call after the other, in the order of the calls. Otherwise
@@ -110,11 +116,16 @@ export function publisher(components: PublishComponents): Publish {
     last = turn.then(() => done)
     try {
       const signer = await components.signer(request.key)
-      const prepared = await prepare(components, { ...request, signer }, signal)
+      const prepared = await prepare(components, { ...request, signer, onFailed: end }, signal)
       return await saying(prepared.unsaid, async () => {
-        await turn
-        signal.throwIfAborted()
-        return sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
+        try {
+          await turn
+          signal.throwIfAborted()
+          return await sign(components, signer, { ...prepared, allowSimilar: request.allowSimilar === true })
+        } finally {
+          // On a full disk a collection is waited for now: nobody else's turn does.
+          end()
+        }
       })
     } finally {
       end()
@@ -132,12 +143,13 @@ interface Prepared {
 
 interface Signing extends PublishRequest {
   readonly signer: Signer
+  readonly onFailed: () => void
 }
 
 /** Reads and checks the folder and makes its blocks durable. */
 async function prepare(
   { gate, content, documents, now }: PublishComponents,
-  { registry: wanted, folder, signer }: Signing,
+  { registry: wanted, folder, signer, onFailed }: Signing,
   signal: AbortSignal
 ): Promise<Prepared> {
   const { manifest: read, notes } = await content.readManifest(folder)
@@ -148,7 +160,8 @@ async function prepare(
   const { leftOut, files, root, size, digests, unsaid, ...imported } = await content.importFolder(folder, {
     registry,
     subject: name,
-    signal
+    signal,
+    onFailed
   })
   const executables = [...new Set([...read.executables, ...imported.executables])].toSorted(compareText)
   const release: ReleaseContent = { manifest: { ...read, executables }, root, size, digests }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { exportedLines, importedLines } from '../../bin/commands/mirror-text.ts'
 import { concatBytes, toHex, utf8 } from '../../protocol/bytes.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
@@ -17,6 +18,7 @@ import { codeOf, codeOfAsync } from '../support/error-code.ts'
 import { contentIdOf, FactWriter, person } from '../support/facts.ts'
 import { localNode, stopLocalNodes } from '../support/local-node.ts'
 import type { LocalNode } from '../support/local-node.ts'
+import { matching } from '../support/like.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { flipBitIn, storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -119,7 +121,9 @@ describe('a registry in a file', () => {
       file: join(folder, 'left'),
       private: false
     })
-    expect(exported).toMatchObject({ roots: 0, missing: 1, skipped: [{ root: cid }] })
+    expect(exportedLines(exported).join('\n')).toContain(`Left out brittle:ggen/brittle@1.0.0  ${cid}`)
+    const called = { alias: 'brittle', registry: exported.registry, name: 'ggen/brittle', version: '1.0.0' }
+    expect(exported).toMatchObject({ roots: 0, missing: 1, skipped: [{ root: cid, ...called }] })
   })
 
   test('that is private is written only when that is said, and taken in by nobody outside its swarm', async () => {
@@ -304,13 +308,17 @@ describe('a file that somebody made up', () => {
       const path = await file(records.filter((record, at) => record.type !== 'block' || at === first))
       const taken = await target.call('mirrorImport', { file: path, id: registry })
       expect(taken).toMatchObject({ roots: 0, left: 2 })
+      expect(importedLines(taken).join('\n')).toMatch(/Left out \w+:ggen\/\w+@\d+\.\d+\.\d+ {2}bafy/)
+      expect(taken.skipped.map(each => [each.registry, each.alias, each.name, each.version])).toEqual(
+        taken.skipped.map(() => [registry, taken.alias, matching(/^ggen\//), matching(/^\d+\.\d+\.\d+$/)])
+      )
       expect((await left(target)).kept).toEqual([])
     })
 
     test('a content that the registry does not name is passed over with all its blocks', async () => {
       const path = await file([...records, { type: 'root', root: contentIdOf('foreign') }, foreign])
       const taken = await target.call('mirrorImport', { file: path, id: registry })
-      expect(taken).toMatchObject({ roots: 2, left: 1, skipped: [{ root: contentIdOf('foreign') }] })
+      expect(taken).toMatchObject({ roots: 2, left: 1, skipped: [{ root: contentIdOf('foreign'), name: null }] })
       expect(await target.parts.spaces.public.stored.has(CID.decode(foreign.cid))).toBe(false)
       expect(blocksOf()).toHaveLength((await left(target)).blocks)
     })

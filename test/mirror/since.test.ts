@@ -112,7 +112,7 @@ describe('an export of what is new since an earlier one', () => {
     const root = await publish('4.0.0')
     await source.call('quarantine', { reference: 'tool@4.0.0', reason: 'looked at' })
     const stopped = await exported('stopped.mirror', 'third.mirror')
-    expect(stopped).toMatchObject({ roots: 0, missing: 1, skipped: [{ root, reason: 'it is in quarantine' }] })
+    expect(stopped).toMatchObject({ roots: 0, missing: 1, skipped: [{ root, name: 'ggen/tool', version: '4.0.0', reason: 'it is in quarantine' }] })
     await source.call('unquarantine', { reference: 'tool@4.0.0' })
     expect(await exported('free.mirror', 'stopped.mirror')).toMatchObject({ roots: 1, missing: 0 })
     const found: ContentId[] = []
@@ -133,7 +133,7 @@ describe('a content in quarantine', () => {
     await exported('all.mirror')
     await taken(target, 'all.mirror')
     const late = await taken(target, 'with.mirror')
-    expect(late.skipped).toEqual([{ root, reason: 'it is in quarantine' }])
+    expect(late.skipped).toMatchObject([{ root, name: 'ggen/tool', version: '5.0.0', reason: 'it is in quarantine' }])
     expect(await holds(target, root)).toBe(false)
   })
 })

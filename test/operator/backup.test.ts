@@ -203,10 +203,35 @@ test(
     const installed = await cli(copy, 'install', 'alpha@=1.1.0', '--dir', project)
     expect(installed['installed']).toMatchObject([{ name: 'alpha', version: '1.1.0', from: [] }])
     expect(await readFile(join(project, '.ggen/packages/alpha/who.txt'), 'utf8')).toBe(`${home} 1.1.0`)
-    // The machine that it came from may be gone: what was restored goes for no room.
-    const { roots } = ((await cli(copy, 'store', 'stat'))['spaces'] as { roots: number }[])[0] ?? {}
+    // The machine that it came from may be gone: what was published there goes for no room.
+    const roots = await rootsIn(copy)
     await cli(copy, 'store', 'gc', '--all')
     expect(await cli(copy, 'store', 'stat')).toMatchObject({ spaces: [{ roots, pinned: { roots } }] })
+  },
+  SLOW
+)
+
+const rootsIn = async (at: string): Promise<number | undefined> =>
+  ((await cli(at, 'store', 'stat'))['spaces'] as { roots: number }[])[0]?.roots
+
+test(
+  'what nothing had pinned but a mirror may go from what is restored, what somebody pinned by name stays',
+  async () => {
+    const from = await tempDir('unpinned')
+    await cli(from, 'init', '--name', 'mirrored')
+    await publish(from, 'held', '1.0.0')
+    await publish(from, 'named', '1.0.0')
+    await publish(from, 'own', '1.0.0')
+    for (const name of ['held', 'named']) await cli(from, 'store', 'unpin', name)
+    await cli(from, 'store', 'pin', 'named')
+    await cli(from, 'mirror', 'add', 'mirrored')
+    const file = join(folder, 'mirrored.backup')
+    expect(await cli(from, 'backup', file, '--blocks')).toMatchObject({ roots: 3 })
+    const copy = join(await tempDir('restored'), 'home')
+    parse(await runCli(['--json', '--home', copy, 'restore', file]))
+    expect(await rootsIn(copy)).toBe(3)
+    await cli(copy, 'store', 'gc', '--all')
+    expect(await cli(copy, 'store', 'stat')).toMatchObject({ spaces: [{ roots: 2, pinned: { roots: 2 } }] })
   },
   SLOW
 )

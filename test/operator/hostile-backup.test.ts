@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { restoreHome } from '../../node/restore.ts'
 import { encodeBackupRecord, parseBackupRecord } from '../../protocol/backup.ts'
 import type { BackupRecord } from '../../protocol/backup.ts'
+import { toLink } from '../../protocol/cid.ts'
 import { concatBytes, utf8 } from '../../protocol/bytes.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import { RegistryError } from '../../protocol/errors.ts'
@@ -210,6 +211,7 @@ describe('a record', () => {
     facts(),
     { type: 'block', cid: cidBytes('a'), bytes: utf8('a') },
     { type: 'root', root: contentIdOf('a') },
+    { type: 'root', root: contentIdOf('a'), pinned: false },
     { type: 'end', records: 3, digest: new Uint8Array(32) }
   ]
 
@@ -228,6 +230,13 @@ describe('a record', () => {
     expect(codeOf(() => parseBackupRecord(encodeCbor({ ...value, more: 1 })))).toBe('MALFORMED')
     const [first = ''] = Object.keys(fields)
     expect(codeOf(() => parseBackupRecord(encodeCbor({ ...value, [first]: null })))).toBe('MALFORMED')
+  })
+
+  test('of a root that says of its pin anything but that there is none is refused', () => {
+    for (const pinned of [true, 0, 'no'])
+      expect(codeOf(() => parseBackupRecord(encodeCbor({ type: 'root', root: toLink(contentIdOf('a')), pinned })))).toBe(
+        'MALFORMED'
+      )
   })
 
   test('no bytes make the reader throw anything else', () => {

@@ -384,4 +384,10 @@ test('a registry that nobody was compared with for a day is refused by strict, a
   expect(await stale()).toEqual([25, true])
   at.here.now -= 50 * 60 * 60 * 1000
   expect(await stale()).toEqual([876_000, true])
+  // A clock that is set right by a moment is none that was wrong.
+  await at.here.read(at.acme)
+  at.here.now -= LIMITS.clockSkewMs
+  expect(await stale()).toEqual([0, false])
+  at.here.now -= 1
+  expect(await stale()).toEqual([876_000, true])
 })

@@ -132,3 +132,25 @@ test('who comes while something is asked for in vain has it asked for again, alt
   await mirror.stop()
   expect(tries).toBe(2)
 })
+
+test('what nobody wants any more while it is on its way is not asked for again, unless somebody wants it again', async () => {
+  for (const isWantedAgain of [false, true]) {
+    const answer = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    const failed = Promise.withResolvers<void>()
+    const { mirror, tasks } = mirrorWith({
+      fetch: () => (asked.resolve(), answer.promise),
+      onFailed: () => failed.resolve()
+    })
+    const root = contentIdOf('a')
+    mirror.want(wanted('a'))
+    await asked.promise
+    mirror.unwant('public', root)
+    if (isWantedAgain) mirror.want(wanted('a'))
+    answer.reject(new Error('nobody has it'))
+    await failed.promise
+    expect(mirror.wants('public', root)).toBe(isWantedAgain)
+    expect(tasks.length > 0).toBe(isWantedAgain)
+    await mirror.stop()
+  }
+})

@@ -19,7 +19,7 @@ const { signal } = new AbortController()
 const alpha = { name: subject('alpha'), version: '1.0.0' }
 
 /** Publishing over a real gate and store; a folder `alpha@1.0.0#salt` stands for its own content. */
-async function started(who: Person = root) {
+async function started(who: Person = root, tidied = Promise.resolve()) {
   const facts = new FactWriter(root)
   const node = await openGate(facts.registry)
   await node.gate.admit(facts.genesis.bytes, { peer: 'self' })
@@ -44,12 +44,20 @@ async function started(who: Person = root) {
       }
       return { manifest, notes: [] }
     },
-    importFolder: async (folder: string) => {
+    importFolder: async (folder: string, { onFailed }: { readonly onFailed: () => void }) => {
       steps.push('bytes')
+      if (folder.endsWith('#full')) {
+        onFailed()
+        await tidied
+        throw new RegistryError('DISK_FULL', 'no space is left')
+      }
       const digests = { sha256: new Uint8Array(32), sha512: new Uint8Array(64), archiveBytes: 1 }
       const unsaid = {
         said: async () => void steps.push('said'),
-        failed: async () => void steps.push('given back')
+        failed: async () => {
+          steps.push('given back')
+          await tidied
+        }
       }
       return { root: contentIdOf(folder), size: 1, files: 1, digests, executables: [], leftOut: [], unsaid }
     }
@@ -98,6 +106,18 @@ test('a version that was published before with other bytes is refused', async ()
   expect(await codeOfAsync(() => publish('alpha@1.0.0#b'))).toBe('VERSION_EXISTS')
   expect(steps.at(-1)).toBe('given back')
   expect(await node.ids()).toHaveLength(3)
+})
+
+test('whoever waits for room after a failure keeps nobody else from publishing', async () => {
+  const tidied = Promise.withResolvers<void>()
+  const { publish } = await started(undefined, tidied.promise)
+  await publish('alpha@1.0.0#a')
+  const full = codeOfAsync(() => publish('alpha@1.2.0#full'))
+  const refused = codeOfAsync(() => publish('alpha@1.0.0#b'))
+  expect(await publish('alpha@1.1.0#c')).toMatchObject({ already: false })
+  tidied.resolve()
+  expect(await full).toBe('DISK_FULL')
+  expect(await refused).toBe('VERSION_EXISTS')
 })
 
 test('a key without a role is refused before any byte is stored', async () => {

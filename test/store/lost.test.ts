@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { cp } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openClient } from '../../node/open-client.ts'
+import { toLink } from '../../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
 import { matching } from '../support/like.ts'
@@ -11,7 +12,7 @@ import { join as follow, runningNode, stopRunningNodes } from '../support/runnin
 import type { TestRunningNode } from '../support/running-node.ts'
 import { flipBitIn, storedBlocks } from '../support/stored-blocks.ts'
 import { tempDir } from '../support/temp-dir.ts'
-import { cidsOf, isWhole } from './set-up.ts'
+import { cidsOf, isWhole, storeWith } from './set-up.ts'
 
 let a: TestRunningNode
 let b: TestRunningNode
@@ -127,6 +128,69 @@ test('what no registry names and nothing pins is forgotten, and that is said', a
   expect(await b.parts.spaces.public.keptEntry(root)).toBeUndefined()
 })
 
+test('what was lost and then collected is wanted no more', async () => {
+  const root = await unpinned('collected')
+  await damage(root)
+  await a.stop()
+  await b.call('doctor', { deep: true })
+  await vi.waitFor(() => expect(b.parts.mirror.wants('public', root)).toBe(true), waiting)
+  // What somebody fetches just now stays.
+  const collected = async () => {
+    await b.call('storeGc', { all: true, dryRun: false })
+    expect(await b.parts.spaces.public.keptEntry(root)).toBeUndefined()
+  }
+  await vi.waitFor(collected, waiting)
+  await vi.waitFor(() => expect(b.parts.mirror.wants('public', root)).toBe(false), waiting)
+  a = await runningNode({ home: a.home })
+  await b.call('connect', { address: a.address })
+})
+
+test('what was lost, nothing pins and did not come for a day is given up, the rest is not', async () => {
+  const { space, keeper, gone, add, later } = await storeWith()
+  const [old, own, young] = [await add({ a: 'a' }), await add({ b: 'b' }, { pinned: true }), await add({ c: 'c' })]
+  for (const root of [old, own]) await space.lostKept(root)
+  await keeper.giveUpLost(space)
+  expect(gone).toEqual([])
+  later()
+  await space.lostKept(young)
+  // Lost again is lost since then.
+  await space.lostKept(old)
+  await keeper.giveUpLost(space)
+  expect(gone).toEqual([old])
+  expect([await space.keptEntry(old), (await space.keptEntry(young))?.whole]).toEqual([undefined, false])
+  expect(await space.keptEntry(own)).toMatchObject({ pinned: true, whole: false })
+})
+
+test('a predicate that is content of its own is fetched again as well', async () => {
+  const { cid } = await a.call('publish', { folder: await packageFolder({ name: 'said-of', files: { a: 'a' } }) })
+  const file = join(await tempDir('predicate'), 'sbom.json')
+  await writeFile(file, JSON.stringify({ note: randomBytes(60_000).toString('hex') }))
+  const said = { reference: 'said-of', type: 'https://example.com/large/v1', predicate: file }
+  const content = (await a.call('attest', said)).content
+  if (content === null) throw new Error('it is small')
+  const facts = a.parts.facts.head(registry).count
+  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: 15_000 })
+  await b.call('storePin', { what: content })
+  await vi.waitFor(async () => expect(await here(content)).toBe(true), waiting)
+  await b.parts.spaces.public.stored.delete(toLink(content))
+  const findings = await b.call('doctor', { deep: true })
+  expect(findings.find(({ check }) => check === 'blocks')?.text).toMatch(/1 of them are fetched again/)
+  await vi.waitFor(async () => expect(await here(content)).toBe(true), waiting)
+  expect(await here(cid, a)).toBe(true)
+})
+
+test('of what is pinned and no registry names, doctor says that nobody is asked for it', async () => {
+  const { root } = await importOrphan('kept-orphan')
+  const space = b.parts.spaces.public
+  await space.markKept(root, { pinned: true })
+  await damage(root)
+  const text = (await b.call('doctor', { deep: true })).find(({ check }) => check === 'blocks')?.text
+  expect(text).toMatch(/nobody is asked for 1 of them/)
+  expect(text).not.toMatch(/fetched again/)
+  expect(await space.keptEntry(root)).toMatchObject({ pinned: true, whole: false })
+  await b.call('storeUnpin', { what: root })
+})
+
 test('what an operator withholds below another content is no damage', async () => {
   const inner = await packageFolder({ name: 'inner', files: { 'a.txt': 'inside' } })
   const { cid } = await a.call('publish', { folder: inner })
@@ -143,9 +207,9 @@ test('what an operator withholds below another content is no damage', async () =
   await vi.waitFor(async () => expect(await here(cid, a)).toBe(true), waiting)
 })
 
-async function importOrphan(): Promise<{ readonly root: ContentId }> {
+async function importOrphan(name = 'orphan'): Promise<{ readonly root: ContentId }> {
   const space = b.parts.spaces.public
-  const folder = await packageFolder({ name: 'orphan', files: { 'data.bin': randomBytes(300_000) } })
+  const folder = await packageFolder({ name, files: { 'data.bin': randomBytes(300_000) } })
   const { root } = await importFolder(folder, space.allBlocks, { signal })
   await space.markKept(root)
   return { root }

@@ -69,7 +69,7 @@ test('follows a predicate that found no room, too', async () => {
   Object.assign(space.blocks, { flush: () => Promise.reject(full) })
   const { attester } = composeAttesting({ spaces, keeper, unsaid, disk, authority: {} } as never)
   await expect(
-    attester.store({ registry, subject: digestSubjectOf('00'.repeat(32)) }, randomBytes(500))
+    attester.store({ registry, subject: digestSubjectOf('00'.repeat(32)) }, randomBytes(500), signal)
   ).rejects.toThrow(full)
   expect((await stored.usage()).blocks).toBe(0)
 })

@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { Spaces } from '../../node/spaces.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
 import { toLink } from '../../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
+import { memoryBlocks } from '../../storage/memory-blocks.ts'
 import { memoryKeyValue } from '../../storage/memory-key-value.ts'
+import { Records } from '../../storage/records.ts'
+import { UnsaidRecords } from '../../storage/unsaid-records.ts'
 import { codeOfAsync } from '../support/error-code.ts'
 import { contentIdOf, subject } from '../support/facts.ts'
 import { packageFolder } from '../support/package-folder.ts'
@@ -39,10 +43,9 @@ async function published(): Promise<readonly string[]> {
   return pins.flatMap(({ type, what }) => (type === 'published' ? [what] : [])).toSorted()
 }
 
-/** Nothing of what a refused call brought stays, once the store is tidied. */
+/** Nothing of what a call brought stays that was told so. */
 async function expectLike(before: { readonly pins: readonly string[]; readonly bytes: number | undefined }) {
-  await vi.waitFor(async () => expect(await published()).toEqual(before.pins), { timeout: 20_000 })
-  await vi.waitFor(async () => expect((await stat())?.bytes).toBe(before.bytes), { timeout: 20_000 })
+  expect(await now()).toEqual(before)
 }
 
 /** The gate takes so many facts more, then none; `persisted`: it takes that one, too, and its answer is lost. */
@@ -73,8 +76,40 @@ test('what a refused publish brought is given back: a version that exists', asyn
   const before = await now()
   await writeFile(join(folder, 'data.bin'), randomBytes(80_000))
   expect(await codeOfAsync(() => node.call('publish', { folder }))).toBe('VERSION_EXISTS')
+  expect(await published()).toEqual(before.pins)
+  await node.call('storeGc', { all: false, dryRun: false })
   await expectLike(before)
   expect(await isKept(cid)).toBe(true)
+  expect(await unsaid()).toEqual([])
+})
+
+test('a refused publish collects nothing: the bytes of a cut download stay, and nobody waits for a look at all that is here', async () => {
+  const space = node.parts.spaces.public
+  const cut = await importFolder(await folderOf('cut'), space.allBlocks, { signal })
+  const collect = vi.spyOn(node.parts.keeper, 'collect')
+  const shards = vi.spyOn(space.stored, 'shards')
+  const folder = await folderOf('refused')
+  await node.call('publish', { folder })
+  await writeFile(join(folder, 'data.bin'), randomBytes(80_000))
+  expect(await codeOfAsync(() => node.call('publish', { folder }))).toBe('VERSION_EXISTS')
+  // Whatever runs in the background has ended.
+  await node.parts.keeper.stop()
+  expect([collect.mock.calls.length, shards.mock.calls.length]).toEqual([0, 0])
+  for (const cid of cut.blocks) expect(space.stored.sizeOf(cid)).toBeGreaterThan(0)
+})
+
+test('one that is refused, and then published under another name, stays', async () => {
+  const folder = await folderOf('second-try')
+  await node.call('publish', { folder })
+  const bytes = randomBytes(80_000)
+  await writeFile(join(folder, 'data.bin'), bytes)
+  expect(await codeOfAsync(() => node.call('publish', { folder }))).toBe('VERSION_EXISTS')
+  const other = (await node.call('registryCreate', { name: 'second' })).id
+  const { cid } = await node.call('publish', { folder, registry: other })
+  await node.call('storeGc', { all: true, dryRun: false })
+  expect(await published()).toContain(cid)
+  expect(await isKept(cid)).toBe(true)
+  expect(await unsaid()).toEqual([])
 })
 
 test('so is that of one whose fact found no room, at the claim or at the release', async () => {
@@ -127,19 +162,21 @@ test('of two who bring the same, it stays for the one whose fact is written', as
   const [one, two] = ['one', 'two'].map(name => ({ registry: testRegistry, subject: subject(name) }))
   if (one === undefined || two === undefined) throw new Error('two')
   const [first, second] = [await contents.keep(space, root, one), await contents.keep(space, root, two)]
-  first.failed()
-  await keeper.giveBack(full, space)
+  await first.failed()
+  await keeper.tidyAfter(full, space)
   expect((await space.keptEntry(root))?.pinned).toBe(true)
   await second.said()
-  await keeper.giveBack(full, space)
+  await keeper.tidyAfter(full, space)
   expect((await space.keptEntry(root))?.pinned).toBe(true)
   const [again, last] = [
     await contents.keep(space, contentIdOf('neither'), one),
     await contents.keep(space, contentIdOf('neither'), two)
   ]
-  again.failed()
-  last.failed()
-  await keeper.giveBack(full, space)
+  await again.failed()
+  expect((await space.keptEntry(contentIdOf('neither')))?.pinned).toBe(true)
+  await last.failed()
+  expect((await space.keptEntry(contentIdOf('neither')))?.pinned).toBe(false)
+  await keeper.tidyAfter(full, space)
   expect(await space.keptEntry(contentIdOf('neither'))).toBeUndefined()
 })
 
@@ -161,7 +198,7 @@ test('a statement that is content of its own is given back as well', async () =>
   expect(await unsaid()).toEqual([])
 })
 
-test('what a process that ended had brought for no fact is given back by the next start, what it had said is not', async () => {
+test('what a process that ended had brought for no fact is unpinned by the next start, what it had said is not', async () => {
   const { cid } = await node.call('publish', { folder: await folderOf('ended') })
   const { spaces, unsaidRecords } = node.parts
   const { size, root } = await importFolder(await folderOf('never'), spaces.public.allBlocks, { signal })
@@ -172,10 +209,12 @@ test('what a process that ended had brought for no fact is given back by the nex
   await unsaidRecords.put('public', { root: cid, wasKept: false, by: [{ registry, subject: subject('ended') }] })
   await node.stop()
   node = await runningNode({ home: node.home })
-  await vi.waitFor(async () => expect(await published()).not.toContain(root), { timeout: 20_000 })
-  await vi.waitFor(async () => expect(await unsaid()).toEqual([]), { timeout: 20_000 })
-  await vi.waitFor(async () => expect(node.parts.spaces.public.stored.sizeOf(toLink(root))).toBeUndefined())
+  expect(await published()).not.toContain(root)
   expect(await published()).toContain(cid)
+  expect(await unsaid()).toEqual([root])
+  await node.call('storeGc', { all: false, dryRun: false })
+  expect(await unsaid()).toEqual([])
+  expect(node.parts.spaces.public.stored.sizeOf(toLink(root))).toBeUndefined()
 })
 
 test('what cannot be read of what is left stays where it is', async () => {
@@ -191,4 +230,38 @@ test('what cannot be read of what is left stays where it is', async () => {
     await contents.giveBack(space, () => Promise.reject(new Error('nothing goes')))
     expect((await space.keptEntry(root))?.pinned).toBe(true)
   }
+})
+
+test('what is noted of a private swarm goes with it, and after a crash with the next start', async () => {
+  const kv = memoryKeyValue()
+  const notes = new UnsaidRecords(kv)
+  const open = (swarms: readonly string[]): Promise<Spaces> =>
+    Spaces.open({
+      openBlocks: async () => memoryBlocks(),
+      deleteBlocks: async () => undefined,
+      kv,
+      records: new Records(kv),
+      clock: { now: () => 0 },
+      registries: { all: swarms.map(swarm => ({ id: testRegistry, swarm })) }
+    })
+  const note = async (swarm: string) => {
+    const by = [{ registry: testRegistry, subject: subject('left') }]
+    await notes.put(swarm, { root: contentIdOf('left'), wasKept: false, by })
+  }
+  const noted = async (): Promise<readonly string[]> => {
+    const found: string[] = []
+    for (const swarm of ['public', 'acme', 'stays']) {
+      for await (const { root } of notes.all(swarm)) found.push(`${swarm} ${root}`)
+    }
+    return found
+  }
+  const others = ['public', 'stays'].map(swarm => `${swarm} ${contentIdOf('left')}`)
+  for (const swarm of ['public', 'acme', 'stays']) await note(swarm)
+  const spaces = await open(['acme', 'stays'])
+  expect(await noted()).toHaveLength(3)
+  await spaces.remove('acme', { purge: false })
+  expect(await noted()).toEqual(others)
+  await note('acme')
+  await open(['stays'])
+  expect(await noted()).toEqual(others)
 })

@@ -47,7 +47,8 @@ export interface AttesterComponents {
   /** Makes bytes durable content for a statement about a subject in a registry: one raw block, kept. */
   readonly store: (
     by: { readonly registry: RegistryId; readonly subject: DigestSubject },
-    bytes: Uint8Array
+    bytes: Uint8Array,
+    signal: AbortSignal | undefined
   ) => Promise<UnsaidBytes & { readonly cid: ContentId }>
 }
 
@@ -62,6 +63,8 @@ export interface AttestOrder {
   readonly registry: RegistryId
   readonly key: string | undefined
   readonly saying: Saying
+  /** Whoever says it may give up waiting for room on a full disk. */
+  readonly signal?: AbortSignal
 }
 
 export interface Written {
@@ -197,7 +200,7 @@ async function writeOwn(components: AttesterComponents, order: OwnOrder, signer:
   const subjects = statementSubjects(release)
   const small = signer.signStatement(formatStatement({ subjects, predicateType, predicate }))
   if (small.length <= INLINE_BYTES) return write(components, order, { signer, made: made(small, null) })
-  const { cid, ...unsaid } = await components.store({ registry, subject }, bytes)
+  const { cid, ...unsaid } = await components.store({ registry, subject }, bytes, order.signal)
   const large = (): Made => made(signer.signStatement(referring(cid)), cid)
   return sayingWith(unsaid, () => write(components, order, { signer, made: large() }))
 

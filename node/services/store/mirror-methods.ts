@@ -70,6 +70,11 @@ export interface MirrorStatus extends ShownMirror {
 /** A content that is not in a file, or not taken from it. */
 export interface SkippedRoot {
   readonly root: ContentId
+  readonly registry: RegistryId
+  readonly alias: string
+  /** The first version that is known to be made of it; null where the registry names none. */
+  readonly name: PackageName | null
+  readonly version: Version | null
   readonly reason: string
 }
 
