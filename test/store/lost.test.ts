@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openClient } from '../../node/open-client.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { matching } from '../support/like.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -35,7 +36,7 @@ async function unpinned(name: string): Promise<ContentId> {
   const folder = await packageFolder({ name, files: { 'data.bin': randomBytes(300_000) } })
   const { cid } = await a.call('publish', { folder })
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: 15_000 })
+  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: HEARD_MS })
   await b.call('storePin', { what: cid })
   await vi.waitFor(async () => expect(await here(cid)).toBe(true), waiting)
   await b.call('storeUnpin', { what: cid })

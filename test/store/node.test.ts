@@ -7,6 +7,7 @@ import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { errorOf } from '../support/daemon.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { containing } from '../support/like.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -45,7 +46,7 @@ const gcAll = (node = b) => node.call('storeGc', { all: true, dryRun: false })
 /** Who follows has all facts and all that it wants. */
 async function caughtUp(): Promise<void> {
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 60_000 })
+  await b.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: HEARD_MS })
 }
 
 /** Flips a bit in the largest block of a node. */

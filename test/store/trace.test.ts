@@ -14,6 +14,7 @@ import type { KeyValue } from '../../storage/key-value.ts'
 import { Records } from '../../storage/records.ts'
 import { traceRecords } from '../../storage/trace-records.ts'
 import { traceLines } from '../../bin/commands/trace.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import { join, runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -194,7 +195,7 @@ describe('trace', () => {
     const files = { ...LARGE, 'docs/small.md': 'news' }
     const folder = await packageFolder({ name: 'alpha', version: '1.1.0', files })
     await source.call('publish', { folder })
-    await reader.call('waitFor', { registry, facts: 4, peers: 1, kept: false, timeoutMs: 60_000 })
+    await reader.call('waitFor', { registry, facts: 4, peers: 1, kept: false, timeoutMs: HEARD_MS })
     const project = await tempDir('project')
     await reader.call('install', { references: ['alpha@^1.1.0'], project, singleSource: true })
     const { sources, version } = await reader.call('trace', { reference: 'main:alpha@1.1.0' })
@@ -212,7 +213,7 @@ describe('trace', () => {
 
   test('says of what was never fetched here what to do', async () => {
     await source.call('publish', { folder: await packageFolder({ name: 'beta' }) })
-    await reader.call('waitFor', { registry, facts: 6, peers: 1, kept: false, timeoutMs: 60_000 })
+    await reader.call('waitFor', { registry, facts: 6, peers: 1, kept: false, timeoutMs: HEARD_MS })
     await expect(reader.call('trace', { reference: 'beta' })).rejects.toMatchObject({
       code: 'UNKNOWN_VERSION',
       next: 'ggen-node install beta fetches it'
