@@ -24,7 +24,12 @@ import type { TestNode } from '../support/swarm-node.ts'
 
 afterEach(async () => {
   // All of them, whatever fails: a way that stays open keeps the process.
-  await stopRawPeers().finally(stopNodes).finally(closeWays)
+  try {
+    await stopRawPeers()
+    await stopNodes()
+  } finally {
+    await closeWays()
+  }
 })
 
 /** A crowded machine takes its time. */

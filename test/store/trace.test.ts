@@ -182,11 +182,11 @@ describe('trace', () => {
       { way: 'dag', from: source.peerId, blocks: expect.any(Number) as number, bytes: expect.any(Number) as number }
     ])
     expect(traced.sources[0]?.bytes).toBeGreaterThan(300_000)
-    const { lookup, ...taken } = traced.times
-    // Who answers late, as on a busy machine, has others looked for meanwhile.
-    expect(lookup ?? 0).toBeTypeOf('number')
-    for (const ms of Object.values(taken)) expect(ms).toBeTypeOf('number')
     expect(Object.keys(traced.times)).toEqual([...TRACE_STAGES])
+    for (const [stage, ms] of Object.entries(traced.times)) {
+      // Who answers late, as on a busy machine, has others looked for meanwhile; otherwise nobody is.
+      if (stage !== 'lookup' || ms !== null) expect(ms, stage).toBeGreaterThanOrEqual(0)
+    }
     expect(await reader.call('trace', { reference: cid })).toEqual(traced)
     expect(traceLines(traced, traced.ended ?? 0).join('\n')).toContain(`${source.peerId}  in one stream`)
   })

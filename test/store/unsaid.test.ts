@@ -174,7 +174,9 @@ test('what a process that ended had brought for no fact is given back by the nex
   node = await runningNode({ home: node.home })
   await vi.waitFor(async () => expect(await published()).not.toContain(root), { timeout: 20_000 })
   await vi.waitFor(async () => expect(await unsaid()).toEqual([]), { timeout: 20_000 })
-  await vi.waitFor(async () => expect(node.parts.spaces.public.stored.sizeOf(toLink(root))).toBeUndefined())
+  await vi.waitFor(async () => expect(node.parts.spaces.public.stored.sizeOf(toLink(root))).toBeUndefined(), {
+    timeout: 20_000
+  })
   expect(await published()).toContain(cid)
 })
 

@@ -32,7 +32,7 @@ function whyNot(): string | undefined {
     const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'ggen-test', probe], {
       encoding: 'utf8'
     })
-    if (status !== 0) return `mounts are not permitted: ${error?.message ?? stderr.trim()}`
+    if (status !== 0) return `mounts are not permitted: ${error?.message ?? stderr.trim().split('\n')[0]}`
     spawnSync('umount', ['--lazy', probe])
     return undefined
   } finally {
