@@ -7,6 +7,7 @@ import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
 import { HEARD_MS } from '../support/heard.ts'
 import { matching } from '../support/like.ts'
+import { lookedThrough } from '../support/looked-through.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -22,6 +23,7 @@ beforeAll(async () => {
   a = await runningNode()
   registry = await a.found('open')
   b = await runningNode()
+  await lookedThrough(b.parts.scrubs)
   await follow(b, registry, a)
 })
 

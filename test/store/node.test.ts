@@ -9,6 +9,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { errorOf } from '../support/daemon.ts'
 import { HEARD_MS } from '../support/heard.ts'
 import { containing } from '../support/like.ts'
+import { lookedThrough } from '../support/looked-through.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -24,9 +25,7 @@ beforeAll(async () => {
   a = await runningNode()
   registry = await a.found('open')
   b = await runningNode()
-  // A node that has run for a while looks through its blocks by itself, and would repair what a test has damaged.
-  const time = b.parts.clock.now()
-  await b.parts.scrubs.putLast('public', { time, blocks: 0, bytes: 0, damaged: 0, broken: 0, repaired: 0 })
+  await lookedThrough(b.parts.scrubs)
   await follow(b, registry, a)
 })
 
