@@ -54,7 +54,8 @@ export default defineConfig({
     // Deadlines matter to what hangs alone: a busy machine takes many times as long as an idle one, and must not fail for it.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    expect: { poll: { timeout: 60_000 } },
+    // Half of the interval at which sets are compared (`test/support/heard.ts`).
+    expect: { poll: { timeout: 30_000 } },
     teardownTimeout: 60_000,
     reporters: ['default'],
     sequence: { sequencer: LongestFirst },

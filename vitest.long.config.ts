@@ -10,7 +10,8 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 300_000,
     hookTimeout: 120_000,
-    expect: { poll: { timeout: 60_000 } },
+    // Half of the interval at which sets are compared (`test/support/heard.ts`).
+    expect: { poll: { timeout: 30_000 } },
     teardownTimeout: 30_000,
     reporters: ['default'],
     passWithNoTests: false

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recoveryKey } from '../../node/home.ts'
 import type { ShownAttestation } from '../../node/services/attest/methods.ts'
 import { parseContentId, parseRegistryId, toLink } from '../../protocol/cid.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -17,7 +18,7 @@ const saidOf = async (node: TestRunningNode): Promise<readonly ShownAttestation[
 /** Waits until a node has heard as many facts as another one. */
 async function caughtUp(node: TestRunningNode, with_: TestRunningNode, registry: string): Promise<void> {
   const one = (await with_.call('registryList', {})).find(({ id }) => id === registry)
-  await node.call('waitFor', { registry, facts: one?.facts ?? 0, peers: 1, kept: false, timeoutMs: 60_000 })
+  await node.call('waitFor', { registry, facts: one?.facts ?? 0, peers: 1, kept: false, timeoutMs: HEARD_MS })
 }
 
 let ann: TestRunningNode
@@ -103,7 +104,7 @@ describe('nodes', () => {
 
     // A mirror has it before anybody asks.
     await caughtUp(mirror, ann, registry)
-    await mirror.call('waitFor', { registry, facts: 1, peers: 1, kept: true, timeoutMs: 60_000 })
+    await mirror.call('waitFor', { registry, facts: 1, peers: 1, kept: true, timeoutMs: HEARD_MS })
     await Promise.all([ann, bob].map(node => node.stop()))
     expect((await saidOf(mirror)).map(({ marks }) => marks)).toEqual([[], []])
   })

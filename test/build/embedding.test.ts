@@ -85,7 +85,7 @@ await a.connect(listening.addresses[0])
 const { keep, addresses } = await a.status()
 const newListeners = count().filter(([name, n]) => !before.some(([other, m]) => other === name && m === n))
 await Promise.all([...nodes, listening].map(node => node.stop()))
-const handles = process.getActiveResourcesInfo().filter(name => /Timeout|TCP|Immediate|UDP|Signal/.test(name))
+const handles = process.getActiveResourcesInfo().filter(name => /Timeout|TCP|Immediate|UDP|Signal|MessagePort|Worker/.test(name))
 const stopped = performance.now()
 process.on('exit', () => {
   const msToExit = performance.now() - stopped

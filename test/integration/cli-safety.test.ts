@@ -99,7 +99,7 @@ async function heldInstall(
   home: string,
   most: number
 ): Promise<{ readonly cli: CliProcess; readonly project: string }> {
-  for (;;) {
+  for (let tries = 0; tries < 20; tries++) {
     const project = await tempDir('project')
     const cli = await startCli(['install', 'large', '--dir', project], { home })
     const written = join(project, '.ggen', 'packages', '.large.ggen-new', 'src')
@@ -112,6 +112,7 @@ async function heldInstall(
     process.kill(cli.pid, 'SIGCONT')
     await over
   }
+  throw new Error('no install was seen with some of its files written')
 }
 
 describe('Ctrl-C in the middle of an install', () => {

@@ -3,19 +3,18 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { caughtUp, errorOf, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { matching } from '../support/like.ts'
+import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const run = promisify(execFile)
-const isRoot = process.platform === 'linux' && process.getuid?.() === 0
-const why = isRoot ? '' : ' (skipped: only root can mount a small disk)'
 const MiB = 1024 * 1024
 
-describe.skipIf(!isRoot)(`a disk of 96 MiB that fills up while content comes${why}`, () => {
+describeWithMounts('a disk of 96 MiB that fills up while content comes', () => {
   let disk: string
   let publisher: Daemon
   let daemon: Daemon
@@ -46,8 +45,7 @@ describe.skipIf(!isRoot)(`a disk of 96 MiB that fills up while content comes${wh
   })
 
   afterAll(async () => {
-    await Promise.all([publisher.stop('SIGKILL'), daemon.stop('SIGKILL')])
-    await run('umount', ['--lazy', disk])
+    await unmountAfter(disk, () => Promise.all([publisher?.stop('SIGKILL'), daemon?.stop('SIGKILL')]))
   })
 
   test('refuses what does not fit in the middle of it, says so, and claims nothing half to be here', async () => {

@@ -4,20 +4,19 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { errorOf, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { matching } from '../support/like.ts'
+import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const run = promisify(execFile)
-const isRoot = process.platform === 'linux' && process.getuid?.() === 0
-const why = isRoot ? '' : ' (skipped: only root can mount a small disk)'
 const fullError = { code: 'DISK_FULL', next: matching(/free|space|signed again/) }
 
-describe.skipIf(!isRoot)(`a disk of 64 MiB that is full to the last byte${why}`, () => {
+describeWithMounts('a disk of 64 MiB that is full to the last byte', () => {
   let disk: string
   let home: string
   let filler: string
@@ -66,8 +65,7 @@ describe.skipIf(!isRoot)(`a disk of 64 MiB that is full to the last byte${why}`,
   })
 
   afterAll(async () => {
-    await daemon.stop('SIGKILL')
-    await run('umount', ['--lazy', disk])
+    await unmountAfter(disk, async () => await daemon?.stop('SIGKILL'))
   })
 
   test('takes no key, setting, policy, secret, backup, restore or mirror file, says so, and leaves no half of one', async () => {

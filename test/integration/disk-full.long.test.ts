@@ -4,19 +4,18 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { errorOf, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { containing, matching, some } from '../support/like.ts'
+import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const run = promisify(execFile)
-const isRoot = process.platform === 'linux' && process.getuid?.() === 0
-const why = isRoot ? '' : ' (skipped: only root can mount a small disk)'
 
-describe.skipIf(!isRoot)(`a disk of 64 MiB that fills up${why}`, () => {
+describeWithMounts('a disk of 64 MiB that fills up', () => {
   let disk: string
   let home: string
   /** Somebody else's file, which grows and goes. */
@@ -55,8 +54,7 @@ describe.skipIf(!isRoot)(`a disk of 64 MiB that fills up${why}`, () => {
   })
 
   afterAll(async () => {
-    await daemon.stop('SIGKILL')
-    await run('umount', ['--lazy', disk])
+    await unmountAfter(disk, async () => await daemon?.stop('SIGKILL'))
   })
 
   test('a publish that no longer fits is refused, and what was acknowledged stays', async () => {

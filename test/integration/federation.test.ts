@@ -5,6 +5,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { caughtUp, connected, errorOf, registryStatus, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { containing } from '../support/like.ts'
+import { lookedThroughAt } from '../support/looked-through.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import type { PackageSpec } from '../support/package-folder.ts'
 import { blockWith, flipBitIn } from '../support/stored-blocks.ts'
@@ -87,6 +88,7 @@ describe('a publisher and a mirror', () => {
 
   test('a node that was away catches up when it is back', async () => {
     await b.stop()
+    await lookedThroughAt(b.home)
     await publish(a, { name: 'delta', files: { 'while-away.txt': 'yes' } })
     await a.client.call('yank', { reference: 'lonely@1.0.0', reason: '' })
     b = await startDaemon({ home: b.home, args: ['--keep', 'all', '--bootstrap', a.address] })
@@ -120,7 +122,8 @@ describe('a damaged disk', () => {
     await flipBitIn(await blockWith(join(b.home, 'blocks'), 'nobody has asked for this'))
     expect((await b.client.call('doctor', { deep: true })).find(finding => !finding.ok)).toMatchObject({
       check: 'blocks',
-      next: containing('fetches')
+      text: containing('fetched again'),
+      next: containing('ggen-node store verify')
     })
     await b.stop()
     b = await startDaemon({ home: b.home, args: ['--keep', 'all', '--bootstrap', a.address] })

@@ -2,18 +2,17 @@ import { execFile } from 'node:child_process'
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { verifyProject } from '../../node/installed.ts'
 import { containing } from '../support/like.ts'
+import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
 import { projectNode, refusal } from '../support/project.ts'
 import type { ProjectNode } from '../support/project.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const run = promisify(execFile)
-const isRoot = process.platform === 'linux' && process.getuid?.() === 0
-const why = isRoot ? '' : ' (skipped: only root can mount a disk)'
 
-describe.skipIf(!isRoot)(`a project on a disk of its own${why}`, () => {
+describeWithMounts('a project on a disk of its own', () => {
   let on: ProjectNode
   let disk: string
 
@@ -23,8 +22,7 @@ describe.skipIf(!isRoot)(`a project on a disk of its own${why}`, () => {
     await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'ggen-test', disk])
   }, 30_000)
   afterAll(async () => {
-    await on.node.stop()
-    await run('umount', [disk])
+    await unmountAfter(disk, () => on.node.stop())
   })
 
   test('a target on another file system than the store works, and so does replacing there', async () => {

@@ -6,6 +6,7 @@ import { verifyProject } from '../../node/installed.ts'
 import { caughtUp, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { randomFrom } from '../support/crash-rounds.ts'
+import { Kills } from '../support/kills.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { refusal, snapshot } from '../support/project.ts'
 import { runCli } from '../support/spawn-cli.ts'
@@ -85,25 +86,15 @@ test('a node that is killed while it installs leaves whole packages, and the nex
   await caughtUp(a, node, registry)
   const warm = performance.now()
   await node.client.call('install', { references: ['whole'], project: await tempDir('project') })
-  let wholeMs = performance.now() - warm
-  let interrupted = 0
-  for (let round = 0; round < 4 || interrupted === 0; round++) {
+  const kills = new Kills(random, performance.now() - warm)
+  for (let round = 0; round < 4 || kills.interrupted === 0; round++) {
     const project = join(await tempDir('crash'), `round ${round}`)
     await mkdir(project)
     // Every other round replaces what is there already.
     if (round % 2 === 1) await node.client.call('install', { references: ['part-3', 'part-4'], project })
     const params = { references: ['whole'], project }
-    const { promise: late, resolve } = Promise.withResolvers<void>()
-    setTimeout(resolve, random() * wholeMs * 0.6)
-    const killed = late.then(() => node.stop('SIGKILL'))
-    const isLate = await node.client.call('install', params).then(
-      () => true,
-      () => false
-    )
-    // What comes from this disk goes faster than what came over the network.
-    if (isLate) wholeMs /= 2
-    else interrupted += 1
-    await killed
+    const { client } = node
+    await kills.during(node, () => client.call('install', params))
     for (const name of PARTS) {
       const folder = join(project, '.ggen', 'packages', name)
       if (existsSync(folder))

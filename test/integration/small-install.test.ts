@@ -7,6 +7,7 @@ import { verifyProject } from '../../node/installed.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { DAG_PROTOCOL } from '../../protocol/dag/messages.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -32,7 +33,7 @@ beforeAll(async () => {
   b = await runningNode()
   await follow(b, registry, a)
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: 60_000 })
+  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: HEARD_MS })
 })
 afterEach(() => vi.restoreAllMocks())
 afterAll(stopRunningNodes)

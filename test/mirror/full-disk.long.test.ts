@@ -3,18 +3,17 @@ import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { errorOf } from '../support/daemon.ts'
 import { matching } from '../support/like.ts'
 import { localNode, stopLocalNodes } from '../support/local-node.ts'
+import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const run = promisify(execFile)
-const isRoot = process.platform === 'linux' && process.getuid?.() === 0
-const why = isRoot ? '' : ' (skipped: only root can mount a small disk)'
 
-describe.skipIf(!isRoot)(`an export to a disk that is too small for it${why}`, () => {
+describeWithMounts('an export to a disk that is too small for it', () => {
   let disk: string
 
   beforeAll(async () => {
@@ -23,8 +22,7 @@ describe.skipIf(!isRoot)(`an export to a disk that is too small for it${why}`, (
   })
 
   afterAll(async () => {
-    await stopLocalNodes()
-    await run('umount', ['--lazy', disk])
+    await unmountAfter(disk, stopLocalNodes)
   })
 
   test('is refused with what to do, leaves nothing there, and works where there is room', async () => {

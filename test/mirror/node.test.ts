@@ -4,6 +4,7 @@ import { mirrorStatusLines } from '../../bin/commands/mirror-text.ts'
 import { placeOf } from '../../node/replication.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { errorOf } from '../support/daemon.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -23,7 +24,7 @@ const holds = (node: TestRunningNode, root: ContentId) => node.parts.spaces.publ
 /** Who follows has all facts and all that it wants. */
 async function caughtUp(node: TestRunningNode, registry: RegistryId, from: TestRunningNode): Promise<void> {
   const facts = from.parts.facts.head(registry).count
-  await node.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 60_000 })
+  await node.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: HEARD_MS })
 }
 
 /** Resolves once it is so; asked whenever the node says that something changed. */

@@ -8,6 +8,7 @@ import { openLevel } from '../../storage/level-key-value.ts'
 import type { RegistryId } from '../../protocol/cid.ts'
 import { caughtUp, registryStatus, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import type { CliResult } from '../support/spawn-cli.ts'
@@ -169,7 +170,7 @@ test(
     await b.client.call('connect', { address: a.address })
     // Before the backup: genesis, claim, 1.0.0 and its words. Then 1.1.0 here; 1.2.0, and beta's claim, release and words, there.
     for (const node of [a, b]) {
-      await node.client.call('waitFor', { registry, facts: 9, peers: 1, kept: false, timeoutMs: 60_000 })
+      await node.client.call('waitFor', { registry, facts: 9, peers: 1, kept: false, timeoutMs: HEARD_MS })
     }
     // While both run, the original publishes once more, on top of what came from the copy.
     await a.client.call('publish', { folder: await packageFolder({ name: 'alpha', version: '1.3.0' }), registry })

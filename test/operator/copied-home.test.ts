@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { caughtUp, registryStatus, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -105,7 +106,7 @@ describe('a copy of a data directory', () => {
       await back.client.call('connect', { address: third.address })
       // 1.0.0 with its claim and genesis, 1.1.0, 1.2.0, and the two that share a position.
       for (const node of [back, third]) {
-        await node.client.call('waitFor', { registry, facts: 7, peers: 0, kept: false, timeoutMs: 60_000 })
+        await node.client.call('waitFor', { registry, facts: 7, peers: 0, kept: false, timeoutMs: HEARD_MS })
       }
       expect((await registryStatus(back, registry)).digest).toBe((await registryStatus(third, registry)).digest)
       expect(await marksOf(third, 'alpha')).toEqual([

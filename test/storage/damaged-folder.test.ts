@@ -5,11 +5,10 @@ import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { openBlocks } from '../../storage/block-store.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { blockOf } from './blocks.contract.ts'
 
-const isRoot = process.platform === 'linux' && process.getuid?.() === 0
-const why = isRoot ? '' : ' (skipped: only root can mount a folder anew)'
 const textBlock = (text: string) => blockOf(new Uint8Array(Buffer.from(text)))
 const one = textBlock('one')
 const two = textBlock('two')
@@ -77,21 +76,19 @@ describe('a folder of blocks opens', () => {
   })
 })
 
-describe.skipIf(!isRoot)(`a disk that takes no writes${why}`, () => {
+describeWithMounts('a disk that takes no writes', () => {
   test('gives what is in it, and says why it takes nothing', async () => {
     const dir = await folderWithOne()
     const run = promisify(execFile)
     await run('mount', ['--bind', dir, dir])
-    await run('mount', ['-o', 'remount,ro,bind', dir])
-    try {
+    await unmountAfter(dir, async () => {
+      await run('mount', ['-o', 'remount,ro,bind', dir])
       const blocks = await openBlocks(dir)
       expect(await blocks.read(one.cid)).toEqual(one.bytes)
       await expect(blocks.put(two.cid, two.bytes)).rejects.toMatchObject({ code: 'READ_ONLY' })
       expect(await blocks.read(one.cid)).toEqual(one.bytes)
       await blocks.close()
-    } finally {
-      await run('umount', ['--lazy', dir])
-    }
+    })
     await expectUsable(dir, true)
   })
 })

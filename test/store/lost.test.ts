@@ -6,7 +6,9 @@ import { openClient } from '../../node/open-client.ts'
 import { toLink } from '../../protocol/cid.ts'
 import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { importFolder } from '../../storage/content/import-folder.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { matching } from '../support/like.ts'
+import { lookedThrough } from '../support/looked-through.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -22,6 +24,7 @@ beforeAll(async () => {
   a = await runningNode()
   registry = await a.found('open')
   b = await runningNode()
+  await lookedThrough(b.parts.scrubs)
   await follow(b, registry, a)
 })
 
@@ -36,7 +39,7 @@ async function unpinned(name: string): Promise<ContentId> {
   const folder = await packageFolder({ name, files: { 'data.bin': randomBytes(300_000) } })
   const { cid } = await a.call('publish', { folder })
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: 15_000 })
+  await b.call('waitFor', { registry, facts, peers: 1, kept: false, timeoutMs: HEARD_MS })
   await b.call('storePin', { what: cid })
   await vi.waitFor(async () => expect(await here(cid)).toBe(true), waiting)
   await b.call('storeUnpin', { what: cid })

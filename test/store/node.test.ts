@@ -7,7 +7,9 @@ import type { ContentId, RegistryId } from '../../protocol/cid.ts'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { errorOf } from '../support/daemon.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { containing } from '../support/like.ts'
+import { lookedThrough } from '../support/looked-through.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join as follow, runningNode, stopRunningNodes } from '../support/running-node.ts'
 import type { TestRunningNode } from '../support/running-node.ts'
@@ -23,9 +25,7 @@ beforeAll(async () => {
   a = await runningNode()
   registry = await a.found('open')
   b = await runningNode()
-  // A node that has run for a while looks through its blocks by itself, and would repair what a test has damaged.
-  const time = b.parts.clock.now()
-  await b.parts.scrubs.putLast('public', { time, blocks: 0, bytes: 0, damaged: 0, broken: 0, repaired: 0 })
+  await lookedThrough(b.parts.scrubs)
   await follow(b, registry, a)
 })
 
@@ -45,7 +45,7 @@ const gcAll = (node = b) => node.call('storeGc', { all: true, dryRun: false })
 /** Who follows has all facts and all that it wants. */
 async function caughtUp(): Promise<void> {
   const facts = a.parts.facts.head(registry).count
-  await b.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: 60_000 })
+  await b.call('waitFor', { registry, facts, peers: 1, kept: true, timeoutMs: HEARD_MS })
 }
 
 /** Flips a bit in the largest block of a node. */

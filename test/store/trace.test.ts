@@ -14,6 +14,7 @@ import type { KeyValue } from '../../storage/key-value.ts'
 import { Records } from '../../storage/records.ts'
 import { traceRecords } from '../../storage/trace-records.ts'
 import { traceLines } from '../../bin/commands/trace.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { DagBlocks, rootOf } from '../support/random-dag.ts'
 import { join, runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -181,11 +182,11 @@ describe('trace', () => {
       { way: 'dag', from: source.peerId, blocks: expect.any(Number) as number, bytes: expect.any(Number) as number }
     ])
     expect(traced.sources[0]?.bytes).toBeGreaterThan(300_000)
-    const { lookup, ...taken } = traced.times
-    // Who answers late, as on a busy machine, has others looked for meanwhile.
-    expect(lookup ?? 0).toBeTypeOf('number')
-    for (const ms of Object.values(taken)) expect(ms).toBeTypeOf('number')
     expect(Object.keys(traced.times)).toEqual([...TRACE_STAGES])
+    for (const [stage, ms] of Object.entries(traced.times)) {
+      // Who answers late, as on a busy machine, has others looked for meanwhile; otherwise nobody is.
+      if (stage !== 'lookup' || ms !== null) expect(ms, stage).toBeGreaterThanOrEqual(0)
+    }
     expect(await reader.call('trace', { reference: cid })).toEqual(traced)
     expect(traceLines(traced, traced.ended ?? 0).join('\n')).toContain(`${source.peerId}  in one stream`)
   })
@@ -194,7 +195,7 @@ describe('trace', () => {
     const files = { ...LARGE, 'docs/small.md': 'news' }
     const folder = await packageFolder({ name: 'alpha', version: '1.1.0', files })
     await source.call('publish', { folder })
-    await reader.call('waitFor', { registry, facts: 4, peers: 1, kept: false, timeoutMs: 60_000 })
+    await reader.call('waitFor', { registry, facts: 4, peers: 1, kept: false, timeoutMs: HEARD_MS })
     const project = await tempDir('project')
     await reader.call('install', { references: ['alpha@^1.1.0'], project, singleSource: true })
     const { sources, version } = await reader.call('trace', { reference: 'main:alpha@1.1.0' })
@@ -212,7 +213,7 @@ describe('trace', () => {
 
   test('says of what was never fetched here what to do', async () => {
     await source.call('publish', { folder: await packageFolder({ name: 'beta' }) })
-    await reader.call('waitFor', { registry, facts: 6, peers: 1, kept: false, timeoutMs: 60_000 })
+    await reader.call('waitFor', { registry, facts: 6, peers: 1, kept: false, timeoutMs: HEARD_MS })
     await expect(reader.call('trace', { reference: 'beta' })).rejects.toMatchObject({
       code: 'UNKNOWN_VERSION',
       next: 'ggen-node install beta fetches it'

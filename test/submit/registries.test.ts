@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { errorOf } from '../support/daemon.ts'
+import { HEARD_MS } from '../support/heard.ts'
 import { containing } from '../support/like.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { join, runningNode, stopRunningNodes } from '../support/running-node.ts'
@@ -132,7 +133,7 @@ describe('a curated registry', () => {
     await curator.call('curateGrant', { names: [first.id ?? ''] })
     expect(await curator.call('curateList', {})).toEqual([])
     // The genesis and the claim: before that has arrived, the answer is the curator's.
-    await strangers[1].call('waitFor', { registry, facts: 2, peers: 0, kept: false, timeoutMs: 60_000 })
+    await strangers[1].call('waitFor', { registry, facts: 2, peers: 0, kept: false, timeoutMs: HEARD_MS })
     expect(await errorOf(ask(strangers[1], 'novel'))).toMatchObject({ code: 'NAME_TAKEN' })
   })
 

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { randomFrom } from './crash-rounds.ts'
 import { startDaemon } from './daemon.ts'
 import type { Daemon } from './daemon.ts'
+import { Kills } from './kills.ts'
 import { packageFolder } from './package-folder.ts'
 import { tempDir } from './temp-dir.ts'
 
@@ -21,27 +21,20 @@ export async function crashWhileCollecting({ rounds, seed }: { rounds: number; s
   await daemon.client.call('registryCreate', { name: 'crash' })
   const pinned = await publish(daemon, 'pinned', 1)
   const { bytes: pinnedBytes, blocks } = await usage(daemon)
-  let collectMs = 0
-  let interrupted = 0
-  for (let round = 0; round < rounds || (rounds > 3 && interrupted === 0); round++) {
+  let kills: Kills | undefined
+  for (let round = 0; round < rounds || (rounds > 3 && kills?.interrupted === 0); round++) {
     for (let n = 0; n < 2; n++) {
       const cid = await publish(daemon, `loose${n}`, round)
       await daemon.client.call('storeUnpin', { what: cid })
     }
-    if (round === 0) {
+    const { client } = daemon
+    if (kills === undefined) {
       const started = performance.now()
-      await daemon.client.call('storeGc', { all: true, dryRun: true })
-      collectMs = performance.now() - started
+      await client.call('storeGc', { all: true, dryRun: true })
+      // Deleting takes about as long as finding out what to delete.
+      kills = new Kills(random, 2 * (performance.now() - started))
     }
-    // Deleting takes about as long as finding out what to delete.
-    const kill = delay(random() * 2 * collectMs).then(() => daemon.stop('SIGKILL'))
-    const isLate = await daemon.client.call('storeGc', { all: true, dryRun: false }).then(
-      () => true,
-      () => false
-    )
-    if (isLate) collectMs /= 2
-    else interrupted += 1
-    await kill
+    await kills.during(daemon, () => client.call('storeGc', { all: true, dryRun: false }))
     daemon = await startDaemon({ home })
     await lookOver(daemon, pinned)
     await daemon.client.call('storeGc', { all: true, dryRun: false })

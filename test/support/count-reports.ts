@@ -35,9 +35,10 @@ interface Failure {
 }
 
 /** What a kept end of a log has room for. */
-const MOST_FAILURES = 40
-const FAILURE_CHARS = 600
 const ALL_CHARS = 8000
+const HEADS_CHARS = 6000
+const HEAD_CHARS = 300
+const MESSAGE_CHARS = 600
 
 /** What is wrong with a file itself: it broke before its first test, or a hook of it failed. */
 function ownFailure({ name, status, message, assertionResults }: FileReport): readonly Failure[] {
@@ -75,17 +76,33 @@ export function failuresOf(texts: readonly string[]): readonly Failure[] {
     ])
 }
 
-/** Each failure with the beginning of its message, as much as the kept end of a log has room for; a name is never left out. */
+/**
+ * Names of what failed, as many as the kept end of a log has room for, each with the beginning of its message as far as the
+ * names leave room; and how many more there are.
+ */
 export function formatFailures(failures: readonly Failure[], root: string): string {
-  const shown = failures.slice(0, MOST_FAILURES)
-  const room = Math.min(FAILURE_CHARS, Math.floor(ALL_CHARS / Math.max(1, shown.length)))
-  const lines = shown.map(({ file, name, message }) => {
-    const head = `FAILED ${relative(root, file)}: ${name}`.slice(0, FAILURE_CHARS)
-    const text = stripVTControlCharacters(message).trim().slice(0, room).trimEnd()
-    return text === '' ? head : `${head}\n  ${text.split(/\r?\n/u).join('\n  ')}`
+  const heads: string[] = []
+  let left = ALL_CHARS
+  for (const { file, name } of failures) {
+    const head = `FAILED ${relative(root, file)}: ${name}`.slice(0, HEAD_CHARS)
+    if (left - head.length < ALL_CHARS - HEADS_CHARS) break
+    left -= head.length + 1
+    heads.push(head)
+  }
+  const room = Math.min(MESSAGE_CHARS, Math.floor(left / Math.max(1, heads.length)))
+  const lines = heads.map((head, at) => {
+    const text = linesOf(failures[at]?.message ?? '', room)
+    return text === '' ? head : `${head}\n${text}`
   })
-  if (failures.length > shown.length) lines.push(`and ${failures.length - shown.length} more failures`)
+  if (failures.length > heads.length) lines.push(`and ${failures.length - heads.length} more failures`)
   return lines.map(line => `${line}\n`).join('')
+}
+
+/** The beginning of a message, moved in, in so many characters. */
+function linesOf(message: string, room: number): string {
+  const text = stripVTControlCharacters(message).trim().slice(0, room)
+  const moved = text === '' ? '' : `  ${text.split(/\r?\n/u).join('\n  ')}`
+  return moved.slice(0, Math.max(0, room - 1)).trimEnd()
 }
 
 /** The line a run ends with: `12 passed, 0 failed`, and how many were skipped if any were. */

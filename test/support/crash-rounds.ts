@@ -3,11 +3,12 @@ import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { caughtUp, registryStatus, startDaemon } from './daemon.ts'
 import type { Daemon } from './daemon.ts'
+import { Kills } from './kills.ts'
 import { packageFolder } from './package-folder.ts'
 import { tempDir } from './temp-dir.ts'
 
@@ -51,12 +52,16 @@ export async function crashWhilePublishing({ rounds, seed }: Rounds): Promise<vo
   await daemon.stop()
 }
 
-/** Ready again in 3 s; on a machine too busy for that, with not much more work than a node has that recovers nothing. */
+/**
+ * Ready again in 3 s; on a machine too busy for that, with not much more work than a node has that recovers nothing, and
+ * without waiting for something much longer than that one does.
+ */
 async function expectPrompt({ startMs, startCpuMs }: Daemon, round: number): Promise<void> {
   if (startMs < 3_000) return
   const fresh = await startDaemon()
   await fresh.stop()
   expect(startCpuMs, `round ${round}: listening again`).toBeLessThan(fresh.startCpuMs * 2 + 1_000)
+  expect(startMs, `round ${round}: listening again`).toBeLessThan(fresh.startMs * 2 + 10_000)
 }
 
 interface Round {
@@ -111,7 +116,7 @@ async function lookOver(
   const expected = [...acknowledged].filter(([name]) => rounds.some(each => isOf(each, name)))
   expect(Object.fromEntries(visible)).toMatchObject(Object.fromEntries(expected))
   // Bytes of a release that was never written are pinned for nobody.
-  if (left % 20 === 0) await vi.waitFor(async () => expect(await pinnedIn(client)).toEqual(new Set(visible.values())))
+  if (left % 20 === 0) await expect.poll(() => pinnedIn(client)).toEqual(new Set(visible.values()))
   const project = await tempDir('crash-project')
   for (const [reference, cid] of visible) {
     if (!isOf(round, reference)) continue
@@ -177,18 +182,10 @@ export async function crashWhileInstalling({ rounds, seed }: Rounds): Promise<vo
   const params = { references: ['large'], project, force: true }
   const started = performance.now()
   await daemon.client.call('install', { ...params, project: await tempDir('crash-project') })
-  let wholeMs = performance.now() - started
-  let interrupted = 0
-  for (let round = 0; round < rounds || interrupted === 0; round++) {
-    const kill = delay(random() * wholeMs).then(() => daemon.stop('SIGKILL'))
-    const isLate = await daemon.client.call('install', params).then(
-      () => true,
-      () => false
-    )
-    // It goes faster than the first time, or the machine does.
-    if (isLate) wholeMs /= 2
-    else interrupted += 1
-    await kill
+  const kills = new Kills(random, performance.now() - started)
+  for (let round = 0; round < rounds || kills.interrupted === 0; round++) {
+    const { client } = daemon
+    await kills.during(daemon, () => client.call('install', params))
     if (existsSync(join(packages, 'large'))) expect(await countFiles(join(packages, 'large'))).toBe(152)
     daemon = await startDaemon({ home })
     // Every other round starts from nothing, so that both a first install and a replacement are hit.

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { openClient } from '../../node/open-client.ts'
 import type { NodeClient, RegistryStatus } from '../../node/services/api.ts'
 import { RegistryError } from '../../protocol/errors.ts'
+import { HEARD_MS } from './heard.ts'
 import { openPolicy } from './open-policy.ts'
 import { startCli } from './spawn-cli.ts'
 import type { CliProcess, CliResult } from './spawn-cli.ts'
@@ -69,17 +70,18 @@ async function clientOf(
   return { pid, home, client: opened.client, exited, stop: signal => cli.stop(signal) }
 }
 
-const WAIT_MS = 60_000
+const BYTES_MS = 60_000
 
 /** Waits until a node holds all facts that another one holds now, and, with `kept`, the bytes of every release. */
 export async function caughtUp(from: Daemon, to: Daemon, registry: string, { kept = false } = {}): Promise<void> {
   const { facts } = await registryStatus(from, registry)
-  await to.client.call('waitFor', { registry, facts, peers: 0, kept, timeoutMs: WAIT_MS })
+  await to.client.call('waitFor', { registry, facts, peers: 0, kept: false, timeoutMs: HEARD_MS })
+  if (kept) await to.client.call('waitFor', { registry, facts, peers: 0, kept, timeoutMs: BYTES_MS })
 }
 
 /** Waits until a node has so many peers. */
 export async function connected(node: Daemon, registry: string, peers = 1): Promise<void> {
-  await node.client.call('waitFor', { registry, facts: 0, peers, kept: false, timeoutMs: WAIT_MS })
+  await node.client.call('waitFor', { registry, facts: 0, peers, kept: false, timeoutMs: HEARD_MS })
 }
 
 /** What a node says of one registry. */

@@ -10,6 +10,7 @@ import { dispatch } from '../../node/daemon.ts'
 import { recoveryKey, takeHome } from '../../node/home.ts'
 import { openLog } from '../../node/runtime/log.ts'
 import type { ApiMethods, Method } from '../../node/services/api.ts'
+import { HEARD_MS } from './heard.ts'
 import { openPolicy } from './open-policy.ts'
 import { tempDir } from './temp-dir.ts'
 
@@ -89,7 +90,7 @@ async function found({ parts }: RunningNode, admission: Genesis['admission']): P
 /** Follows a registry of another node and waits until its facts are here. */
 export async function join(node: TestRunningNode, registry: RegistryId, at: TestRunningNode): Promise<void> {
   await node.call('registryAdd', { id: registry, alias: 'main', isDefault: true, peer: at.address })
-  await node.call('waitFor', { registry, facts: 1, peers: 1, kept: false, timeoutMs: 60_000 })
+  await node.call('waitFor', { registry, facts: 1, peers: 1, kept: false, timeoutMs: HEARD_MS })
 }
 
 /** Stops what a test has started. To be called after each test. */

@@ -8,6 +8,7 @@ import { verifyFact } from '../../attestation/sign-fact.ts'
 import { digestOf } from '../../protocol/cid.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import { parseEnvelope } from '../../protocol/fact.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { PUBLIC_NAMES } from '../../protocol/membership/names.ts'
 import type { Envelope } from '../../protocol/fact.ts'
 import { ItemSet } from '../../protocol/sync/item-set.ts'
@@ -235,7 +236,10 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       allowPeers: [],
       agent: 'ggen-node/test',
       roles: ['peer'],
-      ...options.config
+      ...options.config,
+      // Sets are compared when peers meet and when gossip shows a gap; at an interval as well only after every deadline of a
+      // test, so that nothing else is hidden by that.
+      tuning: { syncIntervalMs: 10 * LIMITS.sync.intervalMs, ...options.config?.tuning }
     },
     {
       privateKey,

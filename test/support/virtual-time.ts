@@ -11,6 +11,12 @@ export class VirtualTime implements Clock {
   #now = 0
   #count = 0
   readonly #heap: Task[] = []
+  readonly #settled: () => Promise<void>
+
+  /** `settled`: when everything that waits for nothing but its turn has had it, which time waits for before it moves. */
+  constructor(settled: () => Promise<void> = () => new Promise(resolve => setImmediate(resolve))) {
+    this.#settled = settled
+  }
 
   readonly now = (): number => this.#now
 
@@ -23,8 +29,7 @@ export class VirtualTime implements Clock {
   /** Goes on until something is done. Throws when it will never be. */
   async runUntil(isDone: () => boolean, mostMs: number): Promise<void> {
     for (;;) {
-      // Everything that waits for nothing but its turn has it before time moves.
-      await new Promise(resolve => setImmediate(resolve))
+      await this.#settled()
       if (isDone()) return
       const next = this.#pop()
       if (next === undefined) throw new Error('nothing is left that could happen')

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test, vi } from 'vitest'
+import { HEARD_MS } from '../heard.ts'
 import type { Heard } from './stranger.ts'
 import type { Thing } from './needles.ts'
 import type { Plant } from './plants.ts'
@@ -105,7 +106,7 @@ export function claims(day: () => Day): void {
   test('who was expelled comes back with all he had, and is told nothing', async () => {
     const { town, expulsion, things, watchers } = day()
     const { recordings, outgoing } = town.former
-    expect(expulsion.cutMs).toBeLessThan(60_000)
+    expect(expulsion.cutMs).toBeLessThan(HEARD_MS)
     // He was told before, and he did come back.
     expect(await toldIn(things, recordings, { until: expulsion.since })).not.toEqual([])
     const dialled = await readFile(outgoing.at(-1) ?? '', 'utf8')

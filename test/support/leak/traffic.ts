@@ -1,4 +1,5 @@
 import { caughtUp } from '../daemon.ts'
+import { HEARD_MS } from '../heard.ts'
 import { tempDir } from '../temp-dir.ts'
 import { CONTESTED, VAULT, publish, secretPackage, startAgain, visitAsMember } from './town.ts'
 import type { Resident, Town } from './town.ts'
@@ -95,6 +96,6 @@ async function installRound({ node, member }: Town, traffic: Traffic): Promise<v
 /** Member and node see each other again, and both see the friend. */
 async function connectedAgain({ node, member, vault, square }: Town): Promise<void> {
   const wait = (resident: Resident, registry: string) =>
-    resident.daemon.client.call('waitFor', { registry, facts: 1, peers: 1, kept: false, timeoutMs: 60_000 })
+    resident.daemon.client.call('waitFor', { registry, facts: 1, peers: 1, kept: false, timeoutMs: HEARD_MS })
   for (const resident of [node, member]) for (const registry of [vault, square]) await wait(resident, registry)
 }
