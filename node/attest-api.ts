@@ -114,7 +114,7 @@ async function say(
   })
   if (written === undefined) throw new RegistryError('INTERNAL', 'nothing was signed')
   const { fact, predicateType, signers, content, isNew } = written
-  const standing = await failuresThatStand(parts, order.release, fact)
+  const standing = await failuresThatStand(parts, order.release, written)
   return { release: shown, registry, alias, fact, predicateType, signers, content, isNew, standing, file }
 }
 

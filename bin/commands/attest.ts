@@ -59,9 +59,14 @@ function reportSaid(session: Session, result: ApiMethods['attest']['result']): v
 type Said = ApiMethods['attest']['result']
 
 /** What somebody who passes something does not take back by it, and what would. */
-function standingLines({ release, fact, signers }: Said, one: Said['standing'][number]): readonly string[] {
+export function standingLines(
+  { release, registry, fact, signers }: Pick<Said, 'fact' | 'registry' | 'release' | 'signers'>,
+  one: Said['standing'][number]
+): readonly string[] {
   const { alias, isOfThisDirectory } = one
   const where = safe(alias)
+  // A fact of another registry is none that this one could keep.
+  const isHere = registry === one.registry
   return [
     gutter(
       'Stands',
@@ -75,7 +80,7 @@ function standingLines({ release, fact, signers }: Said, one: Said['standing'][n
           under('it was said from another data directory, and only what is said from there takes it back'),
           nextStep('audit it again there'),
           nextStep(
-            `where it is lost: an owner of ${where} takes the roles of the key away and names all of its facts that stay, this one and what made the next key an owner or auditor among them: ggen-node role revoke ${signers[0] ?? 'KEY'} --registry ${where} --compromised --keep ${fact} FACT`
+            `where it is lost: an owner of ${where} takes the roles of the key away and names all of its facts that stay, ${isHere ? 'this one and ' : ''}what made the next key an owner or auditor among them: ggen-node role revoke ${signers[0] ?? 'KEY'} --registry ${where} --compromised --keep ${isHere ? `${fact} ` : ''}FACT`
           ),
           nextStep(
             'then audit with another key that may speak there, and have it followed: ggen-node trust add KEY --for audits'

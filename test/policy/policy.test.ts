@@ -1,10 +1,10 @@
-import { codeOf } from '../support/error-code.ts'
 import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../../protocol/limits.ts'
 import { parsePolicy, presetPolicy } from '../../protocol/policy/policy.ts'
 import { PRESETS } from '../../protocol/policy/presets.ts'
 import type { Preset } from '../../protocol/policy/presets.ts'
 import { parseToml } from '../../storage/content/read-manifest.ts'
+import { codeOf } from '../support/error-code.ts'
 import { policyIn, thrownBy } from './support.ts'
 
 const parse = (text: string) => parsePolicy(parseToml(text, 'policy.toml'), 'policy.toml')
