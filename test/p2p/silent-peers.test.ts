@@ -294,9 +294,7 @@ describe('a peer of several addresses, of which the first is a black hole', () =
     // libp2p keeps addresses in the order of their text.
     let hole = await blackHole()
     for (; bare(hole.address) > bare(far.address()); hole = await blackHole());
-    const multiaddrs = [hole, far].map(({ address }) =>
-      multiaddr(bare(typeof address === 'string' ? address : address()))
-    )
+    const multiaddrs = [hole.address, far.address()].map(text => multiaddr(bare(text)))
     await me.swarm.libp2p.peerStore.patch(far.swarm.libp2p.peerId, { multiaddrs })
     open()
     const { stored } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
