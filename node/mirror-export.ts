@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import type { ContentId, RegistryId } from '../protocol/cid.ts'
+import type { ContentId } from '../protocol/cid.ts'
 import { isRegistryError, messageOf, RegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'

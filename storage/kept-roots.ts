@@ -79,8 +79,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
   const lose = (root: ContentId, isRemembered: boolean): Promise<void> =>
     change(async () => {
       const before = await read(root)
-      if (before !== undefined && (isRemembered || before.pinned)) await write(root, { ...before, used: before.whole ? now() : before.used, whole: false })
-      else if (before !== undefined) await remove(root)
+      if (before !== undefined) await (isRemembered || before.pinned ? write(root, lost(before, now())) : remove(root))
     })
   async function* keptEntries(): AsyncGenerator<KeptRoot> {
     for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
@@ -120,6 +119,10 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
         }
       })
   }
+}
+
+function lost(before: Omit<KeptRoot, 'root'>, now: number): Omit<KeptRoot, 'root'> {
+  return { ...before, used: before.whole ? now : before.used, whole: false }
 }
 
 /** A record that cannot be read pins its root: what is there too long costs room, what is deleted may be gone for good. */

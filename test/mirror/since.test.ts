@@ -112,7 +112,11 @@ describe('an export of what is new since an earlier one', () => {
     const root = await publish('4.0.0')
     await source.call('quarantine', { reference: 'tool@4.0.0', reason: 'looked at' })
     const stopped = await exported('stopped.mirror', 'third.mirror')
-    expect(stopped).toMatchObject({ roots: 0, missing: 1, skipped: [{ root, name: 'ggen/tool', version: '4.0.0', reason: 'it is in quarantine' }] })
+    expect(stopped).toMatchObject({
+      roots: 0,
+      missing: 1,
+      skipped: [{ root, name: 'ggen/tool', version: '4.0.0', reason: 'it is in quarantine' }]
+    })
     await source.call('unquarantine', { reference: 'tool@4.0.0' })
     expect(await exported('free.mirror', 'stopped.mirror')).toMatchObject({ roots: 1, missing: 0 })
     const found: ContentId[] = []

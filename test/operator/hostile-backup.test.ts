@@ -234,9 +234,9 @@ describe('a record', () => {
 
   test('of a root that says of its pin anything but that there is none is refused', () => {
     for (const pinned of [true, 0, 'no'])
-      expect(codeOf(() => parseBackupRecord(encodeCbor({ type: 'root', root: toLink(contentIdOf('a')), pinned })))).toBe(
-        'MALFORMED'
-      )
+      expect(
+        codeOf(() => parseBackupRecord(encodeCbor({ type: 'root', root: toLink(contentIdOf('a')), pinned })))
+      ).toBe('MALFORMED')
   })
 
   test('no bytes make the reader throw anything else', () => {
