@@ -2,20 +2,22 @@ import type { Authority } from '../../protocol/authority.ts'
 import type { FactId, RegistryId } from '../../protocol/cid.ts'
 import type { Principal } from '../../protocol/did.ts'
 import type { Subject } from '../../protocol/fact.ts'
-import { isDigestSubject } from '../../protocol/subject.ts'
 import type { CountedRevoke } from '../../protocol/roles.ts'
 
 /** What a changed authority does to packages that were folded before. */
 export interface AuthorityChange {
   /**
-   * `aside`: while all that counted still counts and nothing is taken away, only packages with facts set aside can change, and digests.
+   * `aside`: while all that counted still counts and nothing is taken away, only subjects with facts set aside can change, and those that `given` wrote about.
    * `keys`: only what the keys wrote, or how it is marked. `some`: what the keys wrote about, and all with facts set aside.
    * `all`: everything.
    */
   readonly kind: 'none' | 'aside' | 'keys' | 'some' | 'all'
   /** Keys whose say changed other than by growing. */
   readonly keys: readonly Principal[]
-  /** Keys that were given something: rows of digests tell what their authors held, though nothing in them was set aside. */
+  /**
+   * Keys that were given something. Rows tell what their authors held, and of those who saw a release the ones that were named first, though
+   * nothing in them was set aside. Bound: subjects that these keys wrote about.
+   */
   readonly given: readonly Principal[]
 }
 
@@ -80,5 +82,5 @@ export async function staleSubjects(
   const of = await Promise.all(keys.map(key => store.subjectsOf(registry, key)))
   if (kind === 'keys') return of.flat()
   const about = await Promise.all(given.map(key => store.subjectsOf(registry, key)))
-  return [...of.flat(), ...about.flat().filter(isDigestSubject), ...(await store.asideSubjects(registry))]
+  return [...of.flat(), ...about.flat(), ...(await store.asideSubjects(registry))]
 }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { attestIn, bytesOf } from '../support/attest.ts'
 import { utf8 } from '../../protocol/bytes.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { sealRow } from '../../protocol/view-row.ts'
 import { FactWriter, make, person, subject } from '../support/facts.ts'
 import { openGate } from '../support/gate.ts'
@@ -43,6 +44,28 @@ test('a late grant says of an auditor what he held, where nothing that he said w
     const node = await openGate(facts.registry)
     for (const { bytes } of all) await node.gate.admit(bytes, { peer: 'p' })
     expect(await node.ids()).toHaveLength(facts.all.length)
+    digests.push(await node.digest())
+  }
+  expect(new Set(digests).size).toBe(1)
+})
+
+test('a late grant says of a mirror how early it was named, of which a row holds the earliest', async () => {
+  const facts = new FactWriter(root)
+  const elsewhere = { ...root, chain: 'ab'.repeat(16) }
+  const late = facts.grant(ann.did, 'mirror', { by: elsewhere, authPrev: facts.genesis.id })
+  const mirrors = Array.from({ length: LIMITS.observation.observers }, (_, i) => person(`mirror ${i}`))
+  let head = facts.genesis.id
+  for (const { did } of [...mirrors, ann]) head = facts.grant(did, 'mirror', { authPrev: head }).id
+  const release = facts.release('alpha', '1.0.0', facts.cite(facts.claim('alpha')))
+  const seen = [{ release: release.id, time: 1_700_000_000_000 }]
+  for (const by of [...mirrors, ann]) facts.observation('alpha', seen, { by, head })
+  const digests: string[] = []
+  for (const all of [facts.all, [...facts.all.filter(fact => fact !== late), late]]) {
+    const node = await openGate(facts.registry)
+    for (const { bytes } of all) await node.gate.admit(bytes, { peer: 'p' })
+    expect(await node.ids()).toHaveLength(facts.all.length)
+    const observers = (await node.view.find(facts.registry, alpha))?.observations[0]?.seen.map(({ by }) => by)
+    expect(observers).toContain(ann.did)
     digests.push(await node.digest())
   }
   expect(new Set(digests).size).toBe(1)
