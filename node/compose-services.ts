@@ -152,13 +152,14 @@ export function composeServices(init: NodeInit, core: Core, { changes, sources, 
 
 /** The gate of this node: peers bring so many facts a second, and who brings forged ones is struck. */
 function gateOver(
-  { clock, facts, swarms }: Core,
+  { clock, facts, log, swarms }: Core,
   hooks: Pick<ConstructorParameters<typeof Gate>[0], 'onAccepted' | 'onEdited'>
 ): Gate {
   const { factsPerPeerPerSecond: perSecond, burstPerPeer: burst, peersTracked: keys } = LIMITS.admission
   const rate = new RateLimit({ perSecond, burst, keys, now: () => clock.now() })
   return new Gate({
     store: facts,
+    log,
     mayAsk: peer => peer === MIRROR_FILE || rate.take(peer),
     ...hooks,
     // A fact that waited and then proved forged: whoever brought it is struck as if it had been told at once.

@@ -132,6 +132,11 @@ export class FactReader {
     return this.#kv.has(KEYS.aside(registry, subject))
   }
 
+  /** A refold was not finished, or has to be begun: rows may say what no facts do. */
+  async isMarked(registry: RegistryId): Promise<boolean> {
+    return this.#kv.has(KEYS.stale(registry))
+  }
+
   /** Rows do not say what the facts do, or may not: a refold was not finished, or an earlier program folded by other rules. */
   async isStale(registry: RegistryId): Promise<boolean> {
     const [mark, rules] = await this.#kv.getMany([KEYS.stale(registry), KEYS.rules(registry)])

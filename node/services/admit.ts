@@ -18,6 +18,8 @@ import { Draft } from './draft.ts'
 import type { DraftReader } from './draft.ts'
 import { foldDraft, refoldAll } from './refold.ts'
 import type { ViewStore } from './refold.ts'
+import { refoldOld } from './refold-old.ts'
+import type { RefoldLog } from './refold-old.ts'
 import { RegistryState, verified } from './registry-state.ts'
 
 /** Who brings what comes out of a mirror file: checked like a stranger's, written down for good, and never too quick. */
@@ -40,6 +42,7 @@ export interface GateComponents {
   readonly onAccepted?: (fact: VerifiedFact, bytes: Uint8Array, source: Source) => void
   /** Called once what facts were written of says something else, perhaps, about the words of these subjects. */
   readonly onEdited?: (registry: RegistryId, subjects: readonly Subject[]) => void
+  readonly log?: RefoldLog
   /** Called for the late verdict on a fact that had been pending, so that its sender can be blamed or thanked. */
   readonly onDecided?: (admission: Admission, source: string) => void
 }
@@ -81,10 +84,11 @@ export class Gate {
   /** Follows a registry: from now on its facts are taken. Finishes a refold that a crash or a loss made necessary. */
   async open(registry: RegistryId, { refold = false } = {}): Promise<void> {
     if (this.#states.has(registry)) return
-    const { store, onEdited } = this.#components
+    const { store, log, onEdited } = this.#components
     const state = new RegistryState(registry, store, subjects => onEdited?.(registry, subjects))
     await state.load()
-    if (refold || (await store.isStale(registry))) await refoldAll(state, store)
+    if (refold || (await store.isMarked(registry))) await refoldAll(state, store)
+    else if (await store.isStale(registry)) await refoldOld(state, store, log)
     this.#states.set(registry, state)
     this.#pending.set(registry, new PendingBuffer())
   }

@@ -61,6 +61,8 @@ export interface ViewStore extends FactReader {
   namedKeys(registry: RegistryId): AsyncIterable<Principal>
   areNamed(registry: RegistryId, keys: readonly Principal[]): Promise<readonly boolean[]>
   isStale(registry: RegistryId): Promise<boolean>
+  /** Whether they are stale not by the rules of another program alone. */
+  isMarked(registry: RegistryId): Promise<boolean>
   known(registry: RegistryId, ids: readonly FactId[]): Promise<readonly (Side | undefined)[]>
 }
 
@@ -287,9 +289,17 @@ function addOldMoves(batch: RowBatch, draft: Draft, sides: ReadonlyMap<Subject, 
   }
 }
 
-/** Counts through who is named, and folds every package again. Runs to its end after a crash too, because `stale` is cleared last. */
-export function refoldAll(state: RegistryState, store: ViewStore): Promise<readonly Principal[]> {
-  return refold(state, store, { subjects: store.subjects(state.registry), isNaming: true })
+/**
+ * Counts through who is named, and folds every package again. Runs to its end after a crash too, because `stale` is cleared last. Where it
+ * fails it leaves doubt, so that it is done before the next batch.
+ */
+export async function refoldAll(state: RegistryState, store: ViewStore): Promise<readonly Principal[]> {
+  try {
+    return await refold(state, store, { subjects: store.subjects(state.registry), isNaming: true })
+  } catch (error) {
+    state.doubt()
+    throw error
+  }
 }
 
 async function refold(

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { attestIn, bytesOf } from '../support/attest.ts'
 import { utf8 } from '../../protocol/bytes.ts'
 import { encodeCbor } from '../../protocol/cbor.ts'
+import { RegistryError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { sealRow } from '../../protocol/view-row.ts'
 import { FactWriter, make, person, subject } from '../support/facts.ts'
@@ -64,7 +65,7 @@ test('a late grant says of a mirror how early it was named, of which a row holds
     const node = await openGate(facts.registry)
     for (const { bytes } of all) await node.gate.admit(bytes, { peer: 'p' })
     expect(await node.ids()).toHaveLength(facts.all.length)
-    const observers = (await node.view.find(facts.registry, alpha))?.observations[0]?.seen.map(({ by }) => by)
+    const observers = (await node.view.find(facts.registry, alpha))?.observations?.[0]?.seen.map(({ by }) => by)
     expect(observers).toContain(ann.did)
     digests.push(await node.digest())
   }
@@ -142,6 +143,49 @@ test.each([
   await openGate(facts.registry, kv)
   expect(await kv.get(row)).toEqual(value)
 })
+
+test.each(['DISK_FULL', 'READ_ONLY'] as const)(
+  'what an earlier one has folded is read on where there is no room to fold it again (%s), and folded with the next fact',
+  async code => {
+    const facts = new FactWriter(root)
+    const claim = facts.claim('alpha')
+    const late = facts.release('alpha', '1.0.0', facts.cite(claim))
+    const first = await openGate(facts.registry)
+    await first.gate.admitMany([facts.genesis.bytes, claim.bytes], { peer: 'p' })
+    const mark = `rules!${facts.registry}`
+    await first.kv.batch([{ type: 'put', key: mark, value: utf8('0') }])
+    const disk = { isFull: true }
+    const { kv } = first
+    const batch = kv.batch.bind(kv)
+    kv.batch = async (ops, options) => {
+      if (disk.isFull) throw new RegistryError(code, 'no room')
+      return batch(ops, options)
+    }
+    const told: string[] = []
+    const log = { info: () => told.push('info'), warn: () => told.push('warn') }
+    const again = await openGate(facts.registry, kv, { log })
+    expect(told).toEqual(['info', 'warn'])
+    expect((await again.view.find(facts.registry, alpha))?.claim?.fact).toBe(claim.id)
+    expect(again.gate.state(facts.registry)?.authority).toBeDefined()
+    await expect(again.gate.admit(late.bytes, { peer: 'p' })).rejects.toMatchObject({ code })
+    expect(await again.store.isStale(facts.registry)).toBe(true)
+    disk.isFull = false
+    expect(await again.gate.admit(late.bytes, { peer: 'p' })).toMatchObject({ verdict: 'accept' })
+    expect(await again.store.isStale(facts.registry)).toBe(false)
+    // A refold that a crash cut short is another matter.
+    await batch([{ type: 'put', key: `stale!${facts.registry}`, value: new Uint8Array() }])
+    disk.isFull = true
+    await expect(openGate(facts.registry, kv)).rejects.toMatchObject({ code })
+    disk.isFull = false
+    const last: string[] = []
+    await batch([
+      { type: 'del', key: `stale!${facts.registry}` },
+      { type: 'put', key: mark, value: utf8('0') }
+    ])
+    await openGate(facts.registry, kv, { log: { info: () => last.push('info'), warn: () => last.push('warn') } })
+    expect(last).toEqual(['info', 'info'])
+  }
+)
 
 test('a reader that began before a write does not bring back what it read', async () => {
   const facts = new FactWriter(root)
