@@ -2,9 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { heeding } from '../../node/services/attest/heeded.ts'
+import { heeding, LEAST } from '../../node/services/attest/heeded.ts'
 import { AttestationReader } from '../../node/services/attest/reader.ts'
-import { namedIn } from '../../node/services/policy/named.ts'
+import { namedIn, namedOver } from '../../node/services/policy/named.ts'
 import type { LoadedPolicy } from '../../node/services/policy/judge.ts'
 import { parsePolicyText, PROJECT_POLICY } from '../../node/policy-files.ts'
 import { referencePredicate, REFERENCE_TYPE } from '../../protocol/attest/referred.ts'
@@ -30,8 +30,9 @@ const FAILED = { said: { predicateType: AUDIT, predicate: { ...AUDITED, result: 
 const HEARD = '!attestations.exists(a, a.type == "audit" && a.followed && "failed" in a.marks)'
 
 /** A policy of the registry that judged releases are in, about them. */
-async function publishesNaming(at: Hearing) {
-  const text = `version = 1\n[[rule]]\nid = "mine"\nrequire = 'registry.id == "${at.acme.registry}"'\n`
+async function publishesNaming(at: Hearing, ...given: readonly string[]) {
+  const rules = given.length > 0 ? given : [`registry.id == "${at.acme.registry}"`]
+  const text = `version = 1\n${rules.map((rule, i) => `[[rule]]\nid = "mine${i === 0 ? '' : i}"\nrequire = '${rule}'\n`).join('')}`
   const value = { authPrev: at.acme.genesis.id, head: null, text }
   return { head: at.acme.write(at.acme.root, 'registry', { type: 'policy', value }).id }
 }
@@ -195,8 +196,78 @@ describe('what speaks against a release', () => {
     SLOW
   )
 
+  test(
+    'is seen by a rule of the node that names who says it, whatever those say who are followed for reviews',
+    async () => {
+      const at = await Hearing.of(['1.0.0'])
+      const [other, critics] = [await at.speaker('lab'), await at.speaker('critics')]
+      await at.follows(critics, 'reviews')
+      await at.audits(other, '1.0.0', { result: 'fail', at: { time: 1_700_000_000_001 } })
+      await at.require(`!attestations.exists(a, a.issuer == "${other.root.did}" && "failed" in a.marks)`)
+      expect(await at.denied()).toEqual(['r0'])
+      const release = await at.bytes('1.0.0')
+      for (let i = 0; i <= LIMITS.policy.listed; i++) {
+        const by = person(`critic ${i}`)
+        const head = critics.grant(by.did, 'member', { authPrev: critics.genesis.id }).id
+        attestIn(critics, release, { by, head, said: { predicateType: STAR, predicate: { star: true } } })
+      }
+      await at.here.read(critics)
+      expect(await at.denied()).toEqual(['r0'])
+    },
+    SLOW
+  )
+
+  test(
+    'is seen by a rule of a registry about its own releases that names who says it, whatever others say who are not followed',
+    async () => {
+      const at = await Hearing.of(['1.0.0'])
+      const [other, spammer] = [await at.speaker('lab'), await at.speaker('eve')]
+      await at.audits(other, '1.0.0', { result: 'fail', at: { time: 1_700_000_000_001 } })
+      await publishesNaming(at, `!attestations.exists(a, a.issuer == "${other.root.did}" && "failed" in a.marks)`)
+      await at.here.read(at.acme)
+      expect(await at.denied()).toEqual(['mine'])
+      const release = await at.bytes('1.0.0')
+      for (let i = 0; i <= LIMITS.policy.listed; i++) {
+        const by = person(`shill ${i}`)
+        const head = spammer.grant(by.did, 'auditor', { authPrev: spammer.genesis.id }).id
+        attestIn(spammer, release, { by, head, at: { time: 1_700_000_900_000 } })
+      }
+      await at.here.read(spammer)
+      expect(await at.denied()).toEqual(['mine'])
+    },
+    SLOW
+  )
+
+  test(
+    'is heard of those who are followed, and what they say else, whatever keys say that a registry names in its own policy',
+    async () => {
+      const at = await Hearing.of(['1.0.0'])
+      const followed = await at.speaker('lab')
+      await at.follows(followed)
+      await at.follows(followed, 'reviews')
+      await at.audits(followed, '1.0.0', { result: 'fail', at: { time: 1_700_000_000_001 } })
+      await at.says(followed, '1.0.0', ['star', { star: true }], { at: { time: 1_700_000_000_002 } })
+      await at.require(HEARD, '!attestations.exists(a, a.type == "star" && a.followed)')
+      const shills = Array.from({ length: LIMITS.policy.listed + 1 }, (_, i) => person(`shill ${i}`))
+      const rules = [0, 22, 44].map(from => {
+        const some = shills.slice(from, from + 22).map(({ did }) => `"${did}"`)
+        return `publisher.key in [${some.join(', ')}] || true`
+      })
+      const { head } = await publishesNaming(at, ...rules)
+      expect(await at.denied()).toEqual(expect.arrayContaining(['r0', 'r1']))
+      const release = await at.bytes('1.0.0')
+      for (const by of shills) {
+        const held = at.acme.grant(by.did, 'member', { authPrev: head }).id
+        attestIn(at.acme, release, { by, head: held, ...FAILED, at: { time: 1_700_000_900_000 } })
+      }
+      await at.here.read(at.acme)
+      expect(await at.denied()).toEqual(expect.arrayContaining(['r0', 'r1']))
+    },
+    SLOW
+  )
+
   test.each([
-    ['a policy of its own that names the registry', publishesNaming],
+    ['a policy of its own that names the registry', (at: Hearing) => publishesNaming(at)],
     ['the policy of the node that names the registry', nodeNaming],
     ['a policy of the project that names it', projectNaming]
   ])(
@@ -290,7 +361,11 @@ describe('whom policies name', () => {
     expect(namedIn([organisation, node, project])).toEqual(namedIn([node]))
   })
 
-  test('is nobody by what a registry says about its own releases', () => {
-    expect(namedIn([{ ...organisation, registry: id }])).toEqual(new Map())
+  test('is no registry by what one says about its own releases, and a key after all others, for these alone', () => {
+    const own = { ...organisation, registry: id }
+    expect(namedIn([own])).toEqual(new Map([[key, LEAST]]))
+    expect(namedIn([organisation]).get(id)).toBeGreaterThan(LEAST)
+    expect(namedOver([own])(id).get(key)).toBe(LEAST)
+    expect(namedOver([own])('another' as typeof id)).toEqual(new Map())
   })
 })

@@ -9,6 +9,9 @@ export const NOBODY: Heeded = new Map()
 /** Of whoever is followed. Above all that a policy may give: attack, a policy that names whoever wants to be heard in his place. */
 export const FOLLOWED = 8
 
+/** Of a key that a registry names in a policy about its own releases. Below all others. */
+export const LEAST = 1
+
 /** Those who are followed, before those that policies name. */
 export function heeding(followed: Iterable<string>, named: Heeded = NOBODY): Heeded {
   return new Map([...named, ...[...followed].map(who => [who, FOLLOWED] as const)])

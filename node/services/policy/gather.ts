@@ -2,7 +2,7 @@ import { compareText } from '../../../protocol/bytes.ts'
 import type { VersionView } from '../../../protocol/fold-versions.ts'
 import type { AdvisoryFacts, ReleaseFacts } from '../../../protocol/policy/schema.ts'
 import type { Candidate } from './candidate.ts'
-import { FOLLOWED, heedOf } from '../attest/heeded.ts'
+import { FOLLOWED, heedOf, LEAST } from '../attest/heeded.ts'
 import type { Heeded } from '../attest/heeded.ts'
 import { downgradesOf } from './downgrades.ts'
 import { attestationFacts, licenceFacts, reviewFacts } from './sources.ts'
@@ -82,9 +82,17 @@ function newestFirst(a: AttestationView, b: AttestationView): number {
 /** Kinds of statements, beside audits, that speak against a release where they do not speak for it. */
 const FINDING: ReadonlySet<string> = new Set(['reproducible', 'test', 'verification', 'vulnerabilities'])
 
+/**
+ * Attack: reviews and stars without end, of those who are followed for these, before the audit of a key that a policy names. And audits
+ * without end, by keys that a registry names in a policy of its own, before anything that anybody says who is heeded besides.
+ */
 function weightIn(view: AttestationView, named: Heeded): number {
   const heed = view.followed ? FOLLOWED : heedOf(named, view)
-  return heed === 0 ? 0 : heed * KINDS + kindOf(view)
+  const kind = kindOf(view)
+  if (heed === 0) return 0
+  if (heed === LEAST) return heed + kind
+  if (kind === 0 && view.type !== 'audit') return KINDS + heed
+  return KINDS + FOLLOWED + heed * KINDS + kind
 }
 
 const KINDS = 4

@@ -12,7 +12,7 @@ import type { Version } from '../../../protocol/version.ts'
 import type { Heeded } from '../attest/heeded.ts'
 import { lookingOnce } from '../resolve.ts'
 import type { Candidate } from './candidate.ts'
-import { namedIn } from './named.ts'
+import { namedOver } from './named.ts'
 import { othersOf } from './others.ts'
 import type { PolicySources } from './sources.ts'
 
@@ -92,9 +92,11 @@ export function judge(components: JudgeComponents): Judge {
       return found
     }
     const excuses = new Excuses(policies, records, components)
-    const named = namedIn(policies)
+    const named = namedOver(policies)
     const sources = lookingTogether(components, named)
     const now = components.now()
+    const gather = (candidate: Candidate): Promise<ReleaseFacts> =>
+      gatherFacts(candidate, sources, { now, named: named(candidate.registry) })
     const asIf = (candidate: Candidate, facts: ReleaseFacts): ReleaseVerdict =>
       judgeRelease(over(candidate.registry), facts, excuses.finder(candidate, now))
     const judged: Judged[] = []
@@ -104,15 +106,13 @@ export function judge(components: JudgeComponents): Judge {
       signal.throwIfAborted()
       // What is read of one release waits for the store several times: of many that is the wait of one.
       const some = candidates.slice(at, at + releasesPerTurn)
-      const gathered = await Promise.all(
-        some.map(async candidate => ({ candidate, facts: await gatherFacts(candidate, sources, { now, named }) }))
-      )
+      const gathered = await Promise.all(some.map(async candidate => ({ candidate, facts: await gather(candidate) })))
       for (const { candidate, facts } of gathered) judged.push({ candidate, facts, ...asIf(candidate, facts) })
     }
     const another = async (candidate: Candidate): Promise<Version | undefined> => {
       const view = await sources.find(candidate.registry, candidate.name)
       for (const other of othersOf(candidate, view)) {
-        if (asIf(other, await gatherFacts(other, sources, { now, named })).verdict !== 'deny') return other.version
+        if (asIf(other, await gather(other)).verdict !== 'deny') return other.version
       }
       return undefined
     }
@@ -121,7 +121,7 @@ export function judge(components: JudgeComponents): Judge {
 }
 
 /** What was looked up for one release of a judgement is not looked up again for another, nor can it differ between them. */
-function lookingTogether(components: PolicySources, named: Heeded): PolicySources {
+function lookingTogether(components: PolicySources, named: (registry: RegistryId) => Heeded): PolicySources {
   const find = lookingOnce(components.find)
   const domains = new Map<Principal, ReturnType<PolicySources['domainOf']>>()
   let own: ReturnType<PolicySources['ownKeys']> | undefined
@@ -129,7 +129,7 @@ function lookingTogether(components: PolicySources, named: Heeded): PolicySource
     ...components,
     find,
     ownKeys: () => (own ??= components.ownKeys()),
-    attestations: release => components.attestations(release, find, named),
+    attestations: release => components.attestations(release, find, named(release.registry)),
     advisories: release => components.advisories(release, find),
     quarantine: release => components.quarantine(release, find),
     domainOf: key => {

@@ -1,3 +1,5 @@
+import type { RegistryId } from '../../../protocol/cid.ts'
+import { LEAST } from '../attest/heeded.ts'
 import type { Heeded } from '../attest/heeded.ts'
 
 /** A policy that is in force, as far as that matters here. */
@@ -16,21 +18,34 @@ const NAMED = /did:key:z[1-9A-HJ-NP-Za-km-z]+|\bb[a-z2-7]{58}\b/g
  * the one of an organisation; a key before a registry, in which whoever its owners let in speaks.
  *
  * Attack: a registry that publishes a policy which names itself, and lets in a hundred keys that speak louder than an auditor. So what a
- * registry says about its own releases names nobody.
+ * registry says about its own releases names no registry, and the keys in it come after all others: they are what its rules ask for, and
+ * there is nothing to be gained over whoever is heeded besides.
  */
 export function namedIn(policies: readonly Naming[]): Heeded {
   const named = new Map<string, number>()
   for (const loaded of policies) {
     const rank = rankOf(loaded)
-    if (rank === 0) continue
     for (const { when = '', require } of loaded.policy.rules) {
       for (const who of `${when} ${require}`.match(NAMED) ?? []) {
-        const weight = 2 * rank + Number(who.startsWith('did:'))
+        const isKey = who.startsWith('did:')
+        if (rank === 0 && !isKey) continue
+        const weight = LEAST + 2 * rank - Number(!isKey)
         named.set(who, Math.max(named.get(who) ?? 0, weight))
       }
     }
   }
   return named
+}
+
+/** The same for releases of each registry: what another one says about its own is not about them. */
+export function namedOver(policies: readonly Naming[]): (registry: RegistryId) => Heeded {
+  const known = new Map<RegistryId, Heeded>()
+  return registry => {
+    const found =
+      known.get(registry) ?? namedIn(policies.filter(one => one.registry === undefined || one.registry === registry))
+    known.set(registry, found)
+    return found
+  }
 }
 
 function rankOf({ name, isLocal, registry }: Naming): number {
