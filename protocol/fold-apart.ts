@@ -69,14 +69,23 @@ export function foldApart<T>(
   }
 }
 
+const beyond = new WeakSet<Error>()
+
+/** Whether this is what `foldApart` threw beyond its bounds: a matter of one subject, and of nothing else. */
+export function isBeyondBounds(error: unknown): boolean {
+  return error instanceof Error && beyond.has(error)
+}
+
 function beyondBounds(): RegistryError {
-  return new RegistryError(
+  const error = new RegistryError(
     'INTERNAL',
     'so many facts about one subject cannot be folded that nothing would be left of it',
     {
       next: 'use a newer ggen-node: this one has a fault that facts of the registry find'
     }
   )
+  beyond.add(error)
+  return error
 }
 
 /** The last of some first facts that throw, where those before it do not. */

@@ -18,7 +18,7 @@ import { Draft } from './draft.ts'
 import type { DraftReader } from './draft.ts'
 import { foldDraft, refoldAll } from './refold.ts'
 import type { ViewStore } from './refold.ts'
-import { refoldOld } from './refold-old.ts'
+import { refoldOld, unfolded } from './refold-old.ts'
 import type { RefoldLog } from './refold-old.ts'
 import { RegistryState, verified } from './registry-state.ts'
 
@@ -87,7 +87,7 @@ export class Gate {
     const { store, log, onEdited } = this.#components
     const state = new RegistryState(registry, store, subjects => onEdited?.(registry, subjects))
     await state.load()
-    if (refold || (await store.isMarked(registry))) await refoldAll(state, store)
+    if (refold || (await store.isMarked(registry))) await refoldAll(state, store, unfolded(registry, log))
     else if (await store.isStale(registry)) await refoldOld(state, store, log)
     this.#states.set(registry, state)
     this.#pending.set(registry, new PendingBuffer())
@@ -103,7 +103,7 @@ export class Gate {
       state?.doubt()
       await task()
       await state?.load()
-      if (state !== undefined) await refoldAll(state, this.#components.store)
+      if (state !== undefined) await refoldAll(state, this.#components.store, unfolded(registry, this.#components.log))
     })
   }
 
@@ -195,11 +195,11 @@ export class Gate {
     if (state === undefined) {
       return envelopes.map(({ id }) => ({ verdict: 'ignore', id, reason: 'unknown-registry' }))
     }
-    const { store } = this.#components
+    const { store, log } = this.#components
     let gained: readonly Principal[] = []
     if (state.isDoubtful) {
       await state.load()
-      if (await store.isStale(registry)) gained = await refoldAll(state, store)
+      if (await store.isStale(registry)) gained = await refoldAll(state, store, unfolded(registry, log))
     }
     const turn: Turn = { state, source, draft: new Draft(state, store, gained.map(toArrived)) }
     await turn.draft.prefetch(envelopes)

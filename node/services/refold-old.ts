@@ -1,4 +1,6 @@
+import type { RegistryId } from '../../protocol/cid.ts'
 import { isRegistryError } from '../../protocol/errors.ts'
+import type { Subject } from '../../protocol/fact.ts'
 import { refoldAll } from './refold.ts'
 import type { ViewStore } from './refold.ts'
 import type { RegistryState } from './registry-state.ts'
@@ -14,7 +16,7 @@ export async function refoldOld(state: RegistryState, store: ViewStore, log: Ref
   const isAny = state.authority !== undefined
   if (isAny) log?.info({ registry }, 'all rows are folded again: those here are by the rules of another ggen-node')
   try {
-    await refoldAll(state, store)
+    await refoldAll(state, store, unfolded(registry, log))
   } catch (error) {
     if (!isNoRoom(error)) throw error
     log?.warn({ registry, error }, 'rows by the rules of another ggen-node are read on: no room is left to fold again')
@@ -22,6 +24,12 @@ export async function refoldOld(state: RegistryState, store: ViewStore, log: Ref
     return
   }
   if (isAny) log?.info({ registry }, 'all rows were folded again')
+}
+
+/** Attack: facts that a fault of this program finds, about one subject, which end the whole node at each start. */
+export function unfolded(registry: RegistryId, log: RefoldLog | undefined): (subject: Subject, error: unknown) => void {
+  return (subject, error) =>
+    log?.warn({ registry, subject, error }, 'the row of a subject stays as it was: it cannot be folded again')
 }
 
 function isNoRoom(error: unknown): boolean {

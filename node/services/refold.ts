@@ -6,6 +6,7 @@ import type { Principal } from '../../protocol/did.ts'
 import { isEdit } from '../../protocol/document/counted.ts'
 import { isDatedType } from '../../protocol/fact.ts'
 import type { Subject } from '../../protocol/fact.ts'
+import { isBeyondBounds } from '../../protocol/fold-apart.ts'
 import { foldSubject } from '../../protocol/fold-subject.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { namedKeys } from '../../protocol/payload.ts'
@@ -293,9 +294,14 @@ function addOldMoves(batch: RowBatch, draft: Draft, sides: ReadonlyMap<Subject, 
  * Counts through who is named, and folds every package again. Runs to its end after a crash too, because `stale` is cleared last. Where it
  * fails it leaves doubt, so that it is done before the next batch.
  */
-export async function refoldAll(state: RegistryState, store: ViewStore): Promise<readonly Principal[]> {
+export async function refoldAll(
+  state: RegistryState,
+  store: ViewStore,
+  onUnfolded?: (subject: Subject, error: unknown) => void
+): Promise<readonly Principal[]> {
   try {
-    return await refold(state, store, { subjects: store.subjects(state.registry), isNaming: true })
+    const what = { subjects: store.subjects(state.registry), isNaming: true }
+    return await refold(state, store, onUnfolded === undefined ? what : { ...what, onUnfolded })
   } catch (error) {
     state.doubt()
     throw error
@@ -305,7 +311,12 @@ export async function refoldAll(state: RegistryState, store: ViewStore): Promise
 async function refold(
   state: RegistryState,
   store: ViewStore,
-  what: { readonly subjects: Iterable<Subject> | AsyncIterable<Subject>; readonly isNaming: boolean }
+  what: {
+    readonly subjects: Iterable<Subject> | AsyncIterable<Subject>
+    readonly isNaming: boolean
+    /** The row of a subject that cannot be folded is left as it is, and this told, where the whole is not to fail by it. */
+    readonly onUnfolded?: (subject: Subject, error: unknown) => void
+  }
 ): Promise<readonly Principal[]> {
   const { registry } = state
   const { named, gained, subjects: more } = what.isNaming ? await renameKeys(state, store) : NOBODY
@@ -333,9 +344,15 @@ async function refold(
       done.add(subject)
       const known = await state.known(subject)
       const after = split([...known.set, ...known.cut], own.authority, await namedFor(known))
+      try {
+        batch.addPackage(subject, after.set, own.authority)
+      } catch (error) {
+        if (what.onUnfolded === undefined || !isBeyondBounds(error)) throw error
+        what.onUnfolded(subject, error)
+        continue
+      }
       batch.addMoves(subject, known, after)
       if (batch.leave.length + batch.back.length > 0) sides.set(subject, after)
-      batch.addPackage(subject, after.set, own.authority)
       batch.noteEdits(subject, after)
       if (batch.isFull) await write({})
     }

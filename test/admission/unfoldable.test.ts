@@ -20,16 +20,19 @@ import { LIMITS } from '../../protocol/limits.ts'
  * No fact is known with which the fold throws, so faults are planted, deep inside it: what is tested is all around them.
  *   version 6.6.6 alone, and 3.0.0 and 3.0.1 together, of any package: a TypeError
  *   version 7.7.7: what a stack without room throws, of which other nodes know nothing
+ *   versions 8.8.*, once a newer program folds
  *   a quarantine of 5.0.0 in a package with a version 5.0.1
  *   a grant of a scope that begins with "ggen/broken"; that of one with "ggen/half" where "ggen/other" is granted too
  *   a statement of type urn:planted
  */
+const fault = vi.hoisted(() => ({ isNew: false }))
 vi.mock('../../protocol/fold-versions.ts', async importOriginal => {
   const real = await importOriginal<typeof FoldVersions>()
   const foldVersions: typeof real.foldVersions = (releases, yanks, context) => {
     const versions = new Set<string>(releases.map(({ payload }) => payload.value.version))
     if (versions.has('7.7.7')) throw new RangeError('Maximum call stack size exceeded')
     if ([...versions].some(version => version.startsWith('6.6.'))) throw new TypeError('planted')
+    if (fault.isNew && [...versions].some(version => version.startsWith('8.8.'))) throw new TypeError('planted')
     if (versions.has('3.0.0') && versions.has('3.0.1')) throw new TypeError('planted for two')
     if (versions.has('5.0.1') && context.quarantinesOf('5.0.0' as never).length > 0) throw new TypeError('planted')
     return real.foldVersions(releases, yanks, context)
@@ -206,6 +209,33 @@ test('more such facts than are set aside fail the batch: what was taken away bef
   expect(versions[0]?.quarantines?.map(({ fact }) => fact)).toEqual([stop.id])
   await admit(node, broken.slice(1))
   expect(Object.keys(await asideOf(node, facts, 'alpha'))).toHaveLength(broken.length - 1)
+})
+
+test('more such facts than are set aside, by rules that are new here, leave the row of that subject as it was', async () => {
+  const facts = new FactWriter(root)
+  const people = Array.from({ length: LIMITS.view.unfoldable.rounds + 1 }, (_, i) => person(`person ${i}`))
+  let head = facts.genesis.id
+  for (const { did } of people) head = facts.grant(did, 'publisher', { authPrev: head }).id
+  const cited = facts.cite(facts.claim('alpha'), head)
+  for (const [i, by] of people.entries()) facts.release('alpha', `8.8.${i}`, cited, { by })
+  facts.release('beta', '1.0.0', facts.cite(facts.claim('beta')))
+  const node = await openGate(facts.registry)
+  await admit(node, facts.all)
+  const before = await versionsOf(node, facts, 'alpha')
+  expect(before).toHaveLength(people.length)
+  await node.kv.batch([{ type: 'put', key: `rules!${facts.registry}`, value: new TextEncoder().encode('0') }])
+  const told: unknown[] = []
+  fault.isNew = true
+  try {
+    const log = { info: () => {}, warn: (fields: object) => told.push(fields) }
+    const again = await openGate(facts.registry, node.kv, { log })
+    expect(told).toMatchObject([{ subject: subject('alpha'), error: { code: 'INTERNAL' } }])
+    expect(await versionsOf(again, facts, 'alpha')).toEqual(before)
+    expect(await versionsOf(again, facts, 'beta')).toEqual(['1.0.0'])
+    expect(await again.store.isStale(facts.registry)).toBe(false)
+  } finally {
+    fault.isNew = false
+  }
 })
 
 describe('what is looked for', () => {
