@@ -27,15 +27,15 @@ export interface Heard {
  * own share, of which what he found to be bad is the last to go; and shares are taken in turns, of those who look first, then of those who
  * were named earlier: neither what somebody says nor whom he names afterwards pushes out what another said.
  *
- * `isMeant`: of whoever reads about one release, whether a fact can be about it now. What is not goes first.
+ * `seen`: of whoever reads about one release, what no row can know. What cannot be meant goes first.
  */
-export function firstHeard(said: readonly Heard[], isMeant: IsMeant = () => true): ReadonlySet<FactId> {
+export function firstHeard(said: readonly Heard[], seen: Seen = UNSEEN): ReadonlySet<FactId> {
   const { perAuthor, perRow } = LIMITS.attestations
   if (said.length <= perAuthor) return new Set(said.map(({ fact }) => fact.id))
   const turns = new Map<FactId, number>()
   const shares = Map.groupBy(said, ({ fact }) => fact.body.author)
   for (const share of shares.values())
-    for (const [turn, { fact }] of lastToGo(share, isMeant).entries()) turns.set(fact.id, turn)
+    for (const [turn, { fact }] of lastToGo(share, seen).entries()) turns.set(fact.id, turn)
   const turnOf = ({ fact }: Heard): number => turns.get(fact.id) ?? 0
   const sorted = said
     .filter(one => turnOf(one) < perAuthor)
@@ -64,11 +64,11 @@ function classOf({ roles }: Heard): number {
  * comes first: a thief who says that it is bad as well hides nothing by it, nor by taking that back; then the earliest, because he comes
  * later, or says falsely when. Of all that is no finding the latest comes first.
  */
-function lastToGo(share: readonly Heard[], isMeant: IsMeant): readonly Heard[] {
+function lastToGo(share: readonly Heard[], { isMeant, contentSays }: Seen): readonly Heard[] {
   const takenBack = takenBackIn(share, isMeant)
   const weights = new Map(
     share.map(one => {
-      const weight = takenBack.has(one.fact.id) ? 0 : weightOf(one.fact)
+      const weight = takenBack.has(one.fact.id) ? 0 : weightOf(one.fact, contentSays)
       return [one, isMeant(one.fact) ? weight : -1]
     })
   )
@@ -93,15 +93,30 @@ function takenBackIn(share: readonly Heard[], isMeant: IsMeant): ReadonlySet<Fac
 
 export type IsMeant = (fact: Attested) => boolean
 
+/** What an audit that is content of its own says. */
+export type ContentSays = 'fail' | 'other' | 'unread'
+
+/** What a reader knows beside the facts. */
+export interface Seen {
+  /** Whether a fact can be about the release now. */
+  readonly isMeant: IsMeant
+  readonly contentSays: (fact: Attested) => ContentSays
+}
+
+const UNSEEN: Seen = { isMeant: () => true, contentSays: () => 'unread' }
+
 /** Whether it speaks against what it is about, or may: what is content is read elsewhere. */
 export function isFinding(fact: Attested): boolean {
   return weightOf(fact) > 0
 }
 
 /** What its author found himself, what others did that he shows, what he says in content, and the rest. */
-function weightOf(fact: Attested): number {
-  if (auditIn(fact)?.result === 'fail') return isOwn(fact) ? 3 : 2
-  return isAuditElsewhere(fact.payload.value.statement) ? 1 : 0
+function weightOf(fact: Attested, contentSays: Seen['contentSays'] = UNSEEN.contentSays): number {
+  const found = isOwn(fact) ? 3 : 2
+  if (auditIn(fact)?.result === 'fail') return found
+  if (!isAuditElsewhere(fact.payload.value.statement)) return 0
+  const says = contentSays(fact)
+  return says === 'unread' ? 1 : says === 'fail' ? found : 0
 }
 
 function isOwn({ body, payload }: Attested): boolean {

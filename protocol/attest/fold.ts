@@ -14,7 +14,7 @@ import type { Role } from '../role.ts'
 import { roleSince } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
 import { firstHeard, isFinding } from './first-heard.ts'
-import type { Heard, IsMeant } from './first-heard.ts'
+import type { Heard, Seen } from './first-heard.ts'
 import { referredIn } from './referred.ts'
 import type { Attestation } from './payload.ts'
 
@@ -56,20 +56,20 @@ export type AttestationFact = VerifiedFact & {
 }
 
 /**
- * Folds what a registry says about one digest. Pure; equal facts give an equal view, whatever the order of arrival. `isMeant`: of whoever
+ * Folds what a registry says about one digest. Pure; equal facts give an equal view, whatever the order of arrival. `seen`: of whoever
  * reads about one release and needs no row.
  */
 export function foldAttestations(
   subject: DigestSubject,
   authority: Authority,
   facts: readonly VerifiedFact[],
-  isMeant?: IsMeant
+  seen?: Seen
 ): DigestView {
   const { head } = authority
   const place = (key: Principal): number | undefined =>
     placeBy(BY_MIGHT, role => roleSince(authority, { key, on: subject, head, roles: [role] }))
   const { made, unfoldable } = foldApart(facts, mightiestFirst(place), some => {
-    const view = foldAll(authority, some, { subject, isMeant })
+    const view = foldAll(authority, some, { subject, seen })
     // What cannot be written down cannot be folded either.
     encodeDigestRow(view)
     return view
@@ -96,10 +96,10 @@ export function encodeDigestRow(view: DigestView): Uint8Array {
 
 interface Folding {
   readonly subject: DigestSubject
-  readonly isMeant: IsMeant | undefined
+  readonly seen: Seen | undefined
 }
 
-function foldAll(authority: Authority, facts: readonly VerifiedFact[], { subject, isMeant }: Folding): DigestView {
+function foldAll(authority: Authority, facts: readonly VerifiedFact[], { subject, seen }: Folding): DigestView {
   const chains = readChains(facts)
   const setAside: DigestView['setAside'][number][] = []
   const aside = ({ id }: VerifiedFact, reason: AttestationFault): void => {
@@ -115,7 +115,7 @@ function foldAll(authority: Authority, facts: readonly VerifiedFact[], { subject
     else said.push({ fact, ...role })
   }
   // Attack: rows without end, which no store would take and which would so keep the facts beside them out.
-  const heard = firstHeard(said, isMeant)
+  const heard = firstHeard(said, seen)
   const found: AttestationView[] = []
   for (const { fact, roles } of said.toSorted((a, b) => compareText(a.fact.id, b.fact.id))) {
     const isForked = chains.isForked(fact.body.author) || authority.isForked(fact.body.author)

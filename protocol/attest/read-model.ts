@@ -33,7 +33,7 @@ import { standingRoles } from '../roles.ts'
 import type { DigestSubject } from '../subject.ts'
 import { foldAttestations, isAttestation } from './fold.ts'
 import type { AttestationFact, AttestationFault, AttestationView } from './fold.ts'
-import type { IsMeant } from './first-heard.ts'
+import type { ContentSays, IsMeant, Seen } from './first-heard.ts'
 import { summarise, typeOf } from './predicates.ts'
 import type { KnownType } from './predicates.ts'
 import { referredIn } from './referred.ts'
@@ -122,12 +122,16 @@ export function attestationsOf(
 ): readonly AttestationRecord[] {
   // Attack: statements about other bytes, or from the future, in the place of those that could count.
   const latest = options.now + LIMITS.clockSkewMs
-  const isMeant: IsMeant = ({ body, payload }) => body.time <= latest && matches(payload.value.statement, release)
   const records = said.flatMap(one => {
-    const { attestations, setAside } = foldAttestations(one.subject, one.authority, one.set, isMeant)
+    const standing = standingIn(one.authority, options.now)
+    const isMeant: IsMeant = fact =>
+      fact.body.time <= latest &&
+      matches(fact.payload.value.statement, release) &&
+      !isByRevoked({ fact, authority: one.authority, standing })
+    const seen: Seen = { isMeant, contentSays: fact => contentSays({ fact, options }) }
+    const { attestations, setAside } = foldAttestations(one.subject, one.authority, one.set, seen)
     const views = new Map(attestations.map(view => [view.fact, view]))
     const faults = new Map(setAside.map(({ fact, reason }) => [fact, reason]))
-    const standing = standingIn(one.authority, options.now)
     const cut = new Set(one.cut.map(({ id }) => id))
     // A row names so many of those that do not count, and no more.
     const faultOf = (id: FactId): AttestationFault | 'cut' =>
@@ -218,10 +222,23 @@ function recordOf(reading: Reading): Saying {
   return { record, same }
 }
 
-function standingMarks({ fact, fault, authority, standing }: Reading): readonly AttestationMark[] {
+/** Whether another key that signed it was revoked and holds nothing any more. */
+function isByRevoked({ fact, authority, standing }: Pick<Reading, 'authority' | 'fact' | 'standing'>): boolean {
+  const others = fact.payload.value.keys.filter(key => key !== fact.body.author)
+  return others.some(key => authority.revokedKeys.has(key) && !standing(key))
+}
+
+/** What an audit that is content says, where it was read: it weighs like one in the statement. */
+function contentSays({ fact, options }: Pick<Reading, 'fact' | 'options'>): ContentSays {
+  const { summary, marks } = readPredicate({ fact, options })
+  if (marks.includes('not-here')) return 'unread'
+  return summary?.type === 'audit' && summary.result === 'fail' ? 'fail' : 'other'
+}
+
+function standingMarks(reading: Reading): readonly AttestationMark[] {
+  const { fact, fault, authority, standing } = reading
   const { author } = fact.body
-  const others = fact.payload.value.keys.filter(key => key !== author)
-  if (fault === 'cut' || others.some(key => authority.revokedKeys.has(key) && !standing(key))) return ['revoked-key']
+  if (fault === 'cut' || isByRevoked(reading)) return ['revoked-key']
   switch (fault) {
     case undefined:
       return standing(author) ? [] : ['retired-key']
@@ -254,7 +271,7 @@ interface Predicate {
   readonly marks: readonly AttestationMark[]
 }
 
-function readPredicate({ fact, options }: Reading): Predicate {
+function readPredicate({ fact, options }: Pick<Reading, 'fact' | 'options'>): Predicate {
   const { statement } = fact.payload.value
   let { predicateType, predicate } = statement
   let content: Referred | null = null

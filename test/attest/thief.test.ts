@@ -11,7 +11,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { attestIn, AUDIT, AUDITED, bytesOf, envelopeBy, statementAbout } from '../support/attest.ts'
 import { contentIdOf, FactWriter, person } from '../support/facts.ts'
-import type { Made } from '../support/facts.ts'
+import type { Made, Person } from '../support/facts.ts'
 import { authorityOf, toVerified } from '../support/fold.ts'
 
 const { perAuthor } = LIMITS.attestations
@@ -135,8 +135,51 @@ describe('a thief of an auditor’s key hides what the auditor found to be bad',
   })
 })
 
-function auditElsewhere(): Said['predicate'] {
-  const text = JSON.stringify(fail().predicate)
+/** One envelope with the signatures of two. */
+function together(...envelopes: readonly Uint8Array[]): Uint8Array {
+  const [first, second] = envelopes.map(bytes => JSON.parse(new TextDecoder().decode(bytes)))
+  return new TextEncoder().encode(JSON.stringify({ ...first, signatures: [...first.signatures, ...second.signatures] }))
+}
+
+describe('nor, for whoever reads, by early ones', () => {
+  const early = (at: Robbed, envelope: Uint8Array, signed: readonly Person[]): void => {
+    for (let i = 0; i < perAuthor + 1; i++)
+      attestIn(at.facts, at.release, { by: thief, signed, head: at.labs.id, envelope, at: { time: EARLY + i } })
+  }
+
+  test('that a revoked key has signed too', () => {
+    const at = robbed()
+    const eves = at.facts.grant(eve.did, 'member', { authPrev: at.labs.id })
+    at.facts.revoke(eve.did, { authPrev: eves.id })
+    const statement = statementAbout(at.release, fail('safe-to-deploy'))
+    early(at, together(envelopeBy(lab, statement), envelopeBy(eve, statement)), [lab, eve])
+    expect(heard(at)).toMatchObject({ marks: [], counts: true })
+  })
+
+  test.each([
+    ['is nowhere', undefined],
+    ['passes', AUDITED],
+    ['is no audit', { result: 'fail' }]
+  ])('that refer to content that %s', (_what, content) => {
+    const bytes = new TextEncoder().encode(JSON.stringify(fail().predicate))
+    const real = { predicateType: REFERENCE_TYPE, predicate: auditElsewhere() }
+    const at = robbed(real)
+    const said = { predicateType: REFERENCE_TYPE, predicate: auditElsewhere(content ?? { none: 1 }) }
+    early(at, envelopeBy(lab, statementAbout(at.release, said)), [lab])
+    const contents = new Map([[contentIdOf(JSON.stringify(fail().predicate)), bytes]])
+    if (content !== undefined) {
+      const text = JSON.stringify(content)
+      contents.set(contentIdOf(text), new TextEncoder().encode(text))
+    }
+    const { subject, set } = aboutIn(at)
+    const sayings = [{ registry: at.facts.registry, authority: authorityOf(at.facts), subject, set, cut: [] }]
+    const records = attestationsOf(at.release, sayings, { now: NOW, contents })
+    expect(records.find(({ fact }) => fact === at.failed.id)).toMatchObject({ marks: [], counts: true })
+  })
+})
+
+function auditElsewhere(content: object = fail().predicate): Said['predicate'] {
+  const text = JSON.stringify(content)
   const cid = contentIdOf(text)
   const referred = { cid, sha256: toHex(digestOf(cid)), size: text.length, predicateType: AUDIT }
   return referencePredicate(referred, lab.did)
