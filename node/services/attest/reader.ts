@@ -55,7 +55,7 @@ export class AttestationReader {
     if (shown !== undefined) return shown
     const { records, missing } = await this.#readAll(release, said, now)
     const isFew = records.length <= LIMITS.attestations.shown
-    const read = { said, at: now, records: shownOf(records, heeded), missing }
+    const read = { said: said.map(weakly), at: now, records: shownOf(records, heeded), missing }
     this.#remember(isFew ? key : among, read)
     return read.records
   }
@@ -148,11 +148,22 @@ function shownOf(records: readonly AttestationRecord[], heeded: Heeded): readonl
 
 /** What was read of a release, and out of what. */
 interface Read {
-  readonly said: readonly SaidOf[]
+  readonly said: readonly WeakSaid[]
   readonly at: number
   readonly records: readonly AttestationRecord[]
   /** Predicates that are content and were not here. */
   readonly missing: readonly Missing[]
+}
+
+/** Attack: sets of facts by the megabyte that are kept here when nobody else keeps them. What is gone would be read again anyway. */
+interface WeakSaid extends Pick<SaidOf, 'registry' | 'subject'> {
+  readonly authority: WeakRef<SaidOf['authority']>
+  readonly set: WeakRef<SaidOf['set']>
+  readonly cut: WeakRef<SaidOf['cut']>
+}
+
+function weakly({ registry, subject, authority, set, cut }: SaidOf): WeakSaid {
+  return { registry, subject, authority: new WeakRef(authority), set: new WeakRef(set), cut: new WeakRef(cut) }
 }
 
 interface Missing {
@@ -179,9 +190,9 @@ function isSame({ said, at }: Read, now: readonly SaidOf[], time: number): boole
         other !== undefined &&
         one.registry === other.registry &&
         one.subject === other.subject &&
-        one.authority === other.authority &&
-        one.set === other.set &&
-        one.cut === other.cut
+        one.authority.deref() === other.authority &&
+        one.set.deref() === other.set &&
+        one.cut.deref() === other.cut
       )
     })
   )
