@@ -137,8 +137,11 @@ describe('a thief of an auditor’s key hides what the auditor found to be bad',
 
 /** One envelope with the signatures of two. */
 function together(...envelopes: readonly Uint8Array[]): Uint8Array {
-  const [first, second] = envelopes.map(bytes => JSON.parse(new TextDecoder().decode(bytes)))
-  return new TextEncoder().encode(JSON.stringify({ ...first, signatures: [...first.signatures, ...second.signatures] }))
+  type Signed = { readonly signatures: readonly unknown[] }
+  const read = envelopes.map(bytes => JSON.parse(new TextDecoder().decode(bytes)) as Signed)
+  return new TextEncoder().encode(
+    JSON.stringify({ ...read[0], signatures: read.flatMap(({ signatures }) => signatures) })
+  )
 }
 
 describe('nor, for whoever reads, by early ones', () => {
