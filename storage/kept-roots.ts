@@ -41,8 +41,12 @@ export interface KeptRoots {
   /**
    * Forgets many, durably before it returns: the blocks below them may be deleted from then on. The other way round, a crash
    * would leave a record that says of half a package that all of it is here.
+   *
+   * @param isFree looks at each record once more, when nobody can change it: whoever chose the roots did so some time ago, and
+   *   one may have been published or fetched since. Without it all of them go.
+   * @returns those that went
    */
-  readonly letGo: (roots: readonly ContentId[]) => Promise<void>
+  readonly letGo: (roots: readonly ContentId[], isFree?: (kept: KeptRoot) => boolean) => Promise<readonly ContentId[]>
 }
 
 /**
@@ -81,6 +85,15 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
       const before = await read(root)
       if (before !== undefined) await (isRemembered || before.pinned ? write(root, lost(before, now())) : remove(root))
     })
+  const freeOf = async (roots: readonly ContentId[], isFree: (kept: KeptRoot) => boolean): Promise<ContentId[]> => {
+    const entries: KeptRoot[] = []
+    for (const root of roots) {
+      const record = await read(root)
+      if (record !== undefined) entries.push({ root, ...record })
+    }
+    // After the last of them was read: nothing comes between the answer and the write.
+    return entries.filter(isFree).map(({ root }) => root)
+  }
   async function* keptEntries(): AsyncGenerator<KeptRoot> {
     for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
       yield { root: key.slice(prefix.length) as ContentId, ...decodeKept(value) }
@@ -111,12 +124,14 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
         else await remove(root)
         return true
       }),
-    letGo: roots =>
+    letGo: (roots, isFree) =>
       change(async () => {
-        const ops = roots.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
+        const free = isFree === undefined ? roots : await freeOf(roots, isFree)
+        const ops = free.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
         for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
           await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite), { sync: true })
         }
+        return free
       })
   }
 }
