@@ -12,11 +12,13 @@ export async function closeWays(): Promise<void> {
   for (const close of closers.splice(0)) await close()
 }
 
-async function nobody(): Promise<string> {
+/** The id of nobody. */
+export async function nobody(): Promise<string> {
   return peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()
 }
 
-async function listening(onSocket: (socket: Socket) => void): Promise<number> {
+/** The port of a listener that `closeWays` closes. */
+export async function listening(onSocket: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>()
   const server = createServer(socket => {
     sockets.add(socket)
@@ -89,10 +91,11 @@ export interface Way {
 }
 
 /**
- * A way to a node whose first connections are closed as soon as they are taken, as by a machine that has too much to do.
+ * A way to a node whose first connections are closed as soon as they are taken, as by a machine that has too much to do. The
+ * node hears nothing for `lateMs`.
  */
-export async function wayTo(node: Pick<TestNode, 'address'>, { closes = 0 } = {}): Promise<Way> {
-  const [, port = '', peer = ''] = /tcp\/([0-9]+)\/p2p\/(.+)$/.exec(node.address()) ?? []
+export async function wayTo(node: Pick<TestNode, 'address'>, { closes = 0, lateMs = 0 } = {}): Promise<Way> {
+  const [, port = '', above = '', peer = ''] = /tcp\/([0-9]+)(\/ws)?\/p2p\/(.+)$/.exec(node.address()) ?? []
   const pairs: Socket[] = []
   let [taken, isMute] = [0, false]
   const own = await listening(socket => {
@@ -102,11 +105,13 @@ export async function wayTo(node: Pick<TestNode, 'address'>, { closes = 0 } = {}
     on.on('close', () => (isMute ? undefined : socket.destroy()))
     socket.on('close', () => on.destroy())
     pairs.push(socket, on)
+    if (lateMs > 0) socket.pause()
     socket.on('data', bytes => (isMute ? undefined : on.write(bytes)))
     on.on('data', bytes => (isMute ? undefined : socket.write(bytes)))
+    if (lateMs > 0) setTimeout(() => socket.resume(), lateMs)
   })
   return {
-    address: `/ip4/127.0.0.1/tcp/${own}/p2p/${peer}`,
+    address: `/ip4/127.0.0.1/tcp/${own}${above}/p2p/${peer}`,
     taken: () => taken,
     mute: () => (isMute = true)
   }
