@@ -4,6 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../node/p2p/components.ts'
+import { dial } from '../../node/p2p/dial.ts'
 import type { TogetherOptions } from '../../node/p2p/dag-together.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { Trail } from '../../node/services/trail.ts'
@@ -300,4 +301,19 @@ describe('a peer of several addresses, of which the first is a black hole', () =
     const { stored } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
     expect(stored).toHaveLength(dag.blocks.map.size)
   }, 120_000)
+})
+
+describe('a peer from whom every answer takes longer than somebody in a hurry waits', () => {
+  /** Time as it is, and nobody ever answers before a hurried dial goes on to the next address. */
+  const hurry: Clock = {
+    ...realClock,
+    after: (ms, task) => realClock.after(ms === LIMITS.connections.addressOpenMs ? 0 : ms, task)
+  }
+  const bothOf = (far: TestNode) => [far.address(), `/ip4/127.0.0.1/tcp/1/p2p/${far.swarm.peerId}`].map(t => multiaddr(t))
+
+  test('is reached at an address that is not the last', async () => {
+    const [far, me] = [await memoryNode(), await memoryNode()]
+    const options = { membership: undefined, signal: AbortSignal.timeout(60_000), hurry }
+    expect(await dial(me.swarm.libp2p, bothOf(far), options)).toBe(far.swarm.peerId)
+  })
 })
