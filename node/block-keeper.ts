@@ -238,12 +238,25 @@ export class BlockKeeper {
     return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
   }
 
-  /** Content that was lost long ago, that nothing pins, and that did not come again: nobody is asked for it any more. */
-  async giveUpLost(space: Space): Promise<void> {
+  /**
+   * Content that was lost long ago, that nothing pins, and that did not come again: nobody is asked for it any more. What keeps
+   * that back keeps back nothing else.
+   */
+  async giveUpLost(space: Space, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#giveUpLost(space, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      this.#init.log.warn({ swarm: space.name, error }, 'what was lost long ago could not be given up')
+    }
+  }
+
+  async #giveUpLost(space: Space, signal: AbortSignal): Promise<void> {
     const lost: ContentId[] = []
     const now = this.#init.clock.now()
     const { takedowns } = this.#init.spaces
     for await (const { root, pinned, whole, used } of space.keptEntries()) {
+      signal.throwIfAborted()
       // By a clock that was wrong: longer ago than anybody knows.
       // Nothing is expected to be here of what is withheld, and it may be released again.
       if (takedowns.isTakenDown(root)) continue
@@ -251,6 +264,7 @@ export class BlockKeeper {
     }
     if (lost.length === 0) return
     const pinned = await this.pinnedIn(space)
+    signal.throwIfAborted()
     await this.#forget(
       space,
       lost.filter(root => !pinned.has(root)),
