@@ -85,15 +85,6 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
       const before = await read(root)
       if (before !== undefined) await (isRemembered || before.pinned ? write(root, lost(before, now())) : remove(root))
     })
-  const freeOf = async (roots: readonly ContentId[], isFree: (kept: KeptRoot) => boolean): Promise<ContentId[]> => {
-    const entries: KeptRoot[] = []
-    for (const root of roots) {
-      const record = await read(root)
-      if (record !== undefined) entries.push({ root, ...record })
-    }
-    // After the last of them was read: nothing comes between the answer and the write.
-    return entries.filter(isFree).map(({ root }) => root)
-  }
   async function* keptEntries(): AsyncGenerator<KeptRoot> {
     for await (const [key, value] of kv.iterate({ gte: prefix, lt: `${prefix}~` })) {
       yield { root: key.slice(prefix.length) as ContentId, ...decodeKept(value) }
@@ -126,7 +117,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
       }),
     letGo: (roots, isFree) =>
       change(async () => {
-        const free = isFree === undefined ? roots : await freeOf(roots, isFree)
+        const free = isFree === undefined ? roots : await freeOf(roots, { read, isFree })
         const ops = free.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
         for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
           await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite), { sync: true })
@@ -134,6 +125,21 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
         return free
       })
   }
+}
+
+interface Freeing {
+  readonly read: KeptRoots['keptEntry']
+  readonly isFree: (kept: KeptRoot) => boolean
+}
+
+async function freeOf(roots: readonly ContentId[], { read, isFree }: Freeing): Promise<readonly ContentId[]> {
+  const entries: KeptRoot[] = []
+  for (const root of roots) {
+    const record = await read(root)
+    if (record !== undefined) entries.push({ root, ...record })
+  }
+  // After the last of them was read: nothing comes between the answer and the write.
+  return entries.filter(isFree).map(({ root }) => root)
 }
 
 function lost(before: Omit<KeptRoot, 'root'>, now: number): Omit<KeptRoot, 'root'> {

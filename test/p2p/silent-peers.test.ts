@@ -309,7 +309,8 @@ describe('a peer from whom every answer takes longer than somebody in a hurry wa
     ...realClock,
     after: (ms, task) => realClock.after(ms === LIMITS.connections.addressOpenMs ? 0 : ms, task)
   }
-  const bothOf = (far: TestNode) => [far.address(), `/ip4/127.0.0.1/tcp/1/p2p/${far.swarm.peerId}`].map(t => multiaddr(t))
+  const bothOf = (far: TestNode) =>
+    [far.address(), `/ip4/127.0.0.1/tcp/1/p2p/${far.swarm.peerId}`].map(t => multiaddr(t))
 
   test('is reached at an address that is not the last', async () => {
     const [far, me] = [await memoryNode(), await memoryNode()]
