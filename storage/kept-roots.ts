@@ -75,9 +75,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
       const record = { pinned: pinned || before[i]?.pinned === true, used: now(), whole: true }
       return { type: 'put', key: keyOf(root), value: encodeCbor(record) }
     })
-    for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
-      await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite))
-    }
+    await inWrites(ops, some => kv.batch(some))
   }
   const remove = (root: ContentId): Promise<void> => kv.batch([{ type: 'del', key: keyOf(root) }])
   const lose = (root: ContentId, isRemembered: boolean): Promise<void> =>
@@ -119,12 +117,18 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
       change(async () => {
         const free = isFree === undefined ? roots : await freeOf(roots, { read, isFree })
         const ops = free.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
-        for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
-          await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite), { sync: true })
-        }
+        await inWrites(ops, some => kv.batch(some, { sync: true }))
         return free
       })
   }
+}
+
+async function inWrites(
+  ops: readonly KeyValueOp[],
+  write: (ops: readonly KeyValueOp[]) => Promise<void>
+): Promise<void> {
+  const { keysPerWrite } = LIMITS.admission
+  for (let from = 0; from < ops.length; from += keysPerWrite) await write(ops.slice(from, from + keysPerWrite))
 }
 
 interface Freeing {

@@ -81,7 +81,7 @@ function unseen(signal: AbortSignal): AbortSignal {
   return {
     aborted: false,
     get reason(): unknown {
-      return signal.reason
+      return signal.reason as unknown
     },
     throwIfAborted: () => signal.throwIfAborted(),
     addEventListener: signal.addEventListener.bind(signal),
