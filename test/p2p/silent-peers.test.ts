@@ -317,4 +317,12 @@ describe('a peer from whom every answer takes longer than somebody in a hurry wa
     const options = { membership: undefined, signal: AbortSignal.timeout(60_000), hurry }
     expect(await dial(me.swarm.libp2p, bothOf(far), options)).toBe(far.swarm.peerId)
   })
+
+  test('is reached by somebody who is in no hurry, whoever joins his dial', async () => {
+    const [far, me] = [await memoryNode(), await memoryNode()]
+    const options = { membership: undefined, signal: AbortSignal.timeout(60_000) }
+    const connected = dial(me.swarm.libp2p, multiaddr(far.address()), options)
+    const joined = dial(me.swarm.libp2p, multiaddr(far.address()), { ...options, hurry })
+    expect(await Promise.all([connected, joined])).toEqual([far.swarm.peerId, far.swarm.peerId])
+  })
 })
