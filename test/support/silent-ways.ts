@@ -56,29 +56,36 @@ export async function muteListener(): Promise<
 /** Listens, blocks its thread, and so takes nobody: what the kernel would take for it, two connections, is taken up. */
 const HOLE = `
 const { parentPort, workerData } = require('node:worker_threads')
-const server = require('node:net').createServer()
+const net = require('node:net')
+const server = net.createServer(socket => {
+  const on = net.connect(workerData.to, '127.0.0.1').on('error', () => socket.destroy())
+  socket.on('error', () => on.destroy()).pipe(on).pipe(socket)
+})
 server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
   parentPort.postMessage(server.address().port)
-  Atomics.wait(workerData, 0, 0)
-  server.close()
+  Atomics.wait(workerData.word, 0, 0)
+  if (workerData.to === 0) server.close()
 })
 `
 
-/** The address of nobody: no packet that goes there is ever answered. */
-export async function blackHole(): Promise<DeadEnd> {
+/** The address of nobody: no packet that goes there is answered, before `open` lets them all through to a port. */
+export async function blackHole({ to = 0 } = {}): Promise<DeadEnd & { readonly open: () => void }> {
   const word = new Int32Array(new SharedArrayBuffer(4))
-  const worker = new Worker(HOLE, { eval: true, workerData: word })
+  const worker = new Worker(HOLE, { eval: true, workerData: { word, to } })
   const port = await new Promise<number>(resolve => worker.once('message', resolve))
   const fillers = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}))
-  closers.push(async () => {
-    for (const filler of fillers) filler.destroy()
+  const open = (): void => {
     Atomics.store(word, 0, 1)
     Atomics.notify(word, 0)
+  }
+  closers.push(async () => {
+    for (const filler of fillers) filler.destroy()
+    open()
     await worker.terminate()
   })
   await Promise.all(fillers.slice(0, 2).map(filler => new Promise(resolve => filler.once('connect', resolve))))
   const peer = await nobody()
-  return { address: `/ip4/127.0.0.1/tcp/${port}/p2p/${peer}`, peer }
+  return { address: `/ip4/127.0.0.1/tcp/${port}/p2p/${peer}`, peer, open }
 }
 
 export interface Way {
