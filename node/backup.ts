@@ -110,7 +110,22 @@ async function* blockRecords(parts: NodeParts, making: Making): AsyncGenerator<W
   const { spaces } = parts
   for (const space of spaces.all) {
     if (space !== spaces.public) yield { type: 'space', swarm: space.name }
-    yield* spaceRecords(space, { ...making, named: await namedByPins(parts, space) })
+    yield* spaceRecords(space, { ...making, named: await namedIn(parts, space, making.tally) })
+  }
+}
+
+/** Undefined where a damaged row keeps that back: what is there too long costs room, what goes may be gone for good. */
+async function namedIn(
+  parts: NodeParts,
+  space: Space,
+  { skipped }: Tally
+): Promise<ReadonlySet<ContentId> | undefined> {
+  try {
+    return await namedByPins(parts, space)
+  } catch (error) {
+    if (!isRegistryError(error) || error.code !== 'STORE_CORRUPT') throw error
+    skipped.push(`${space.name}: what is not pinned is written as if it were: ${messageOf(error)}`)
+    return undefined
   }
 }
 
@@ -128,7 +143,7 @@ async function namedByPins({ pins, spaces, view }: NodeParts, space: Space): Pro
 /** Blocks before the root that needs them. A root whose blocks are damaged here is left out and named. */
 async function* spaceRecords(
   space: Space,
-  { signal, onProgress, tally, named }: Making & { readonly named: ReadonlySet<ContentId> }
+  { signal, onProgress, tally, named }: Making & { readonly named: ReadonlySet<ContentId> | undefined }
 ): AsyncGenerator<Written> {
   const written = new Set<string>()
   for await (const { root, pinned, whole } of space.keptEntries()) {
@@ -154,7 +169,7 @@ async function* spaceRecords(
       if (written.size < LIMITS.backup.blocksRemembered) written.add(key)
     }
     if (!isWhole) continue
-    yield { type: 'root', root, ...(pinned || named.has(root) ? {} : { pinned: false }) }
+    yield { type: 'root', root, ...(pinned || named?.has(root) !== false ? {} : { pinned: false }) }
     tally.roots += 1
     onProgress({ text: `${tally.roots} content roots`, done: tally.roots })
   }

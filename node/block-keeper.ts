@@ -6,6 +6,7 @@ import { isRegistryError } from '../protocol/errors.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { BlockMarks } from '../storage/block-marks.ts'
 import { listBlocks } from '../storage/content/walk-dag.ts'
+import type { KeptRoot } from '../storage/kept-roots.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { ProjectPins } from './project-pins.ts'
 import { rootsIn } from './project-pins.ts'
@@ -220,7 +221,10 @@ export class BlockKeeper {
       // Before it is anybody's turn: publishers do not wait for a look through all packages.
       const pinned = await this.pinnedIn(space)
       await unsaid.giveBack(space, async roots => {
-        await this.#forget(space, new Set(roots.filter(root => !pinned.has(root))))
+        await this.#forget(
+          space,
+          roots.filter(root => !pinned.has(root))
+        )
       })
     } catch (error) {
       log.warn({ error }, 'what was brought for facts that were not written could not be let go')
@@ -229,17 +233,30 @@ export class BlockKeeper {
 
   /** Lets go of contents that nothing pins or uses, and deletes their blocks. Returns the bytes that came free. */
   async letGo(space: Space, roots: ReadonlySet<ContentId>, signal: AbortSignal): Promise<number> {
-    if ((await this.#forget(space, roots)) === 0) return 0
+    if ((await this.#forget(space, [...roots])) === 0) return 0
     const budgetBytes = this.roomOf(space).quotaBytes ?? Number.POSITIVE_INFINITY
     return (await this.collect(space, { budgetBytes, isDry: false, signal })).bytes
   }
 
-  /** Content that was lost long ago, that nothing pins, and that did not come again: nobody is asked for it any more. */
-  async giveUpLost(space: Space): Promise<void> {
+  /**
+   * Content that was lost long ago, that nothing pins, and that did not come again: nobody is asked for it any more. What keeps
+   * that back keeps back nothing else.
+   */
+  async giveUpLost(space: Space, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#giveUpLost(space, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      this.#init.log.warn({ swarm: space.name, error }, 'what was lost long ago could not be given up')
+    }
+  }
+
+  async #giveUpLost(space: Space, signal: AbortSignal): Promise<void> {
     const lost: ContentId[] = []
     const now = this.#init.clock.now()
     const { takedowns } = this.#init.spaces
     for await (const { root, pinned, whole, used } of space.keptEntries()) {
+      signal.throwIfAborted()
       // By a clock that was wrong: longer ago than anybody knows.
       // Nothing is expected to be here of what is withheld, and it may be released again.
       if (takedowns.isTakenDown(root)) continue
@@ -247,21 +264,32 @@ export class BlockKeeper {
     }
     if (lost.length === 0) return
     const pinned = await this.pinnedIn(space)
-    await this.#forget(space, new Set(lost.filter(root => !pinned.has(root))))
+    signal.throwIfAborted()
+    await this.#forget(
+      space,
+      lost.filter(root => !pinned.has(root)),
+      ({ whole }) => !whole
+    )
   }
 
-  /** Forgets those that nothing pins or uses. Returns how many they were. */
-  async #forget(space: Space, roots: ReadonlySet<ContentId>): Promise<number> {
-    if (roots.size === 0) return 0
-    const used = new Set(space.inUse.roots())
-    const free: ContentId[] = []
-    for await (const { root, pinned } of space.keptEntries()) {
-      if (roots.has(root) && !pinned && !used.has(root)) free.push(root)
-    }
-    if (free.length === 0) return 0
-    await space.letGo(free)
-    for (const root of free) this.#init.onLetGo(space.name, root)
-    return free.length
+  /**
+   * Forgets those that nothing pins or uses, and that are free still when it is their turn: a publish of the same content may
+   * have marked one meanwhile. Returns how many they were.
+   */
+  async #forget(
+    space: Space,
+    roots: readonly ContentId[],
+    isFree: (kept: KeptRoot) => boolean = () => true
+  ): Promise<number> {
+    if (roots.length === 0) return 0
+    let used: ReadonlySet<ContentId> | undefined
+    const gone = await space.letGo(roots, kept => {
+      // All of them are asked about in one go.
+      used ??= new Set(space.inUse.roots())
+      return !kept.pinned && !used.has(kept.root) && isFree(kept)
+    })
+    for (const root of gone) this.#init.onLetGo(space.name, root)
+    return gone.length
   }
 
   /** Every content root that a policy keeps in one space: registries that are kept, pins, projects. */

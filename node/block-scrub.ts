@@ -31,7 +31,7 @@ export class BlockScrub {
     const { spaces, clock, keeper, scrubs, log } = this.#components
     for (const space of spaces.all) {
       try {
-        await keeper.giveUpLost(space)
+        await keeper.giveUpLost(space, signal)
         const last = await scrubs.last(space.name)
         const sinceMs = last === undefined ? Number.POSITIVE_INFINITY : Math.abs(clock.now() - last.time)
         if (sinceMs >= LIMITS.store.scrubEveryMs) await this.look(space, signal)

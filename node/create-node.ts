@@ -132,7 +132,7 @@ async function startMirroring(parts: NodeParts): Promise<() => Promise<void>> {
 
 /** What was lost before is asked for again, unless that was so long ago that nobody has it. */
 async function askForLost(parts: NodeParts, signal: AbortSignal): Promise<void> {
-  for (const space of parts.spaces.all) await parts.keeper.giveUpLost(space)
+  for (const space of parts.spaces.all) await parts.keeper.giveUpLost(space, signal)
   await wantAllLost(parts, signal)
 }
 

@@ -159,10 +159,13 @@ export class Spaces {
 function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept' | 'keptChanges'> {
   const listeners = new Set<(root: ContentId, isKept: boolean) => void>()
   let keptChanges = 0
-  const told = async (write: Promise<void>, roots: readonly ContentId[], isKept: boolean): Promise<void> => {
-    await write
+  const tell = (roots: readonly ContentId[], isKept: boolean): void => {
     keptChanges += roots.length
     for (const listener of listeners) for (const root of roots) listener(root, isKept)
+  }
+  const told = async (write: Promise<void>, roots: readonly ContentId[], isKept: boolean): Promise<void> => {
+    await write
+    tell(roots, isKept)
   }
   return {
     ...kept,
@@ -170,7 +173,11 @@ function watched(kept: KeptRoots): KeptRoots & Pick<Space, 'onKept' | 'keptChang
     markAllKept: roots => told(kept.markAllKept(roots), roots, true),
     forgetKept: root => told(kept.forgetKept(root), [root], false),
     lostKept: root => told(kept.lostKept(root), [root], false),
-    letGo: roots => told(kept.letGo(roots), roots, false),
+    letGo: async (roots, isFree) => {
+      const gone = await kept.letGo(roots, isFree)
+      tell(gone, false)
+      return gone
+    },
     get keptChanges() {
       return keptChanges
     },

@@ -41,8 +41,12 @@ export interface KeptRoots {
   /**
    * Forgets many, durably before it returns: the blocks below them may be deleted from then on. The other way round, a crash
    * would leave a record that says of half a package that all of it is here.
+   *
+   * @param isFree looks at each record once more, when nobody can change it: whoever chose the roots did so some time ago, and
+   *   one may have been published or fetched since. Without it all of them go.
+   * @returns those that went
    */
-  readonly letGo: (roots: readonly ContentId[]) => Promise<void>
+  readonly letGo: (roots: readonly ContentId[], isFree?: (kept: KeptRoot) => boolean) => Promise<readonly ContentId[]>
 }
 
 /**
@@ -71,9 +75,7 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
       const record = { pinned: pinned || before[i]?.pinned === true, used: now(), whole: true }
       return { type: 'put', key: keyOf(root), value: encodeCbor(record) }
     })
-    for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
-      await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite))
-    }
+    await inWrites(ops, some => kv.batch(some))
   }
   const remove = (root: ContentId): Promise<void> => kv.batch([{ type: 'del', key: keyOf(root) }])
   const lose = (root: ContentId, isRemembered: boolean): Promise<void> =>
@@ -111,14 +113,37 @@ export function keptRoots(kv: KeyValue, prefix: string, now: () => number): Kept
         else await remove(root)
         return true
       }),
-    letGo: roots =>
+    letGo: (roots, isFree) =>
       change(async () => {
-        const ops = roots.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
-        for (let from = 0; from < ops.length; from += LIMITS.admission.keysPerWrite) {
-          await kv.batch(ops.slice(from, from + LIMITS.admission.keysPerWrite), { sync: true })
-        }
+        const free = isFree === undefined ? roots : await freeOf(roots, { read, isFree })
+        const ops = free.map((root): KeyValueOp => ({ type: 'del', key: keyOf(root) }))
+        await inWrites(ops, some => kv.batch(some, { sync: true }))
+        return free
       })
   }
+}
+
+async function inWrites(
+  ops: readonly KeyValueOp[],
+  write: (ops: readonly KeyValueOp[]) => Promise<void>
+): Promise<void> {
+  const { keysPerWrite } = LIMITS.admission
+  for (let from = 0; from < ops.length; from += keysPerWrite) await write(ops.slice(from, from + keysPerWrite))
+}
+
+interface Freeing {
+  readonly read: KeptRoots['keptEntry']
+  readonly isFree: (kept: KeptRoot) => boolean
+}
+
+async function freeOf(roots: readonly ContentId[], { read, isFree }: Freeing): Promise<readonly ContentId[]> {
+  const entries: KeptRoot[] = []
+  for (const root of roots) {
+    const record = await read(root)
+    if (record !== undefined) entries.push({ root, ...record })
+  }
+  // After the last of them was read: nothing comes between the answer and the write.
+  return entries.filter(isFree).map(({ root }) => root)
 }
 
 function lost(before: Omit<KeptRoot, 'root'>, now: number): Omit<KeptRoot, 'root'> {

@@ -7,7 +7,7 @@ import type { HelloRefusal } from '../../protocol/hello.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock } from './components.ts'
 import type { HelloFailure, HelloVerdict } from './hello.ts'
-import { HurriedDial } from './in-turn.ts'
+import { DialInTurn } from './in-turn.ts'
 import type { Host } from './libp2p.ts'
 import type { Membership } from './membership.ts'
 
@@ -198,13 +198,22 @@ async function opened(
     peer
   }: { readonly signal: AbortSignal; readonly hurry: Clock | undefined; readonly peer: string | undefined }
 ): Promise<Connection> {
-  if (hurry === undefined || peer === undefined) return await openConnection(host, address, { signal })
-  for (let tries = 1; ; tries++) {
-    const dial = new HurriedDial(hurry, host, peer)
+  if (peer === undefined) return await openConnection(host, address, { signal })
+  let clock = hurry
+  let [isAgain, hasLeft] = [false, false]
+  for (;;) {
+    const dial = new DialInTurn(clock, host, peer)
     try {
       return await openConnection(host, address, { signal, onProgress: dial.onProgress })
     } catch (error) {
-      if (!dial.hasJoined || tries > 1 || signal.aborted) throw error
+      hasLeft ||= dial.hasLeft
+      if (signal.aborted) throw error
+      if (dial.hasJoined && !isAgain) {
+        isAgain = true
+      } else if (hasLeft && clock !== undefined) {
+        // Whoever is far away, or whose first packet was lost, has not had the time for an answer.
+        clock = undefined
+      } else throw error
     } finally {
       dial.stop()
     }

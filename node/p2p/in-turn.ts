@@ -7,6 +7,8 @@ import type { Clock } from './components.ts'
 interface Opening {
   readonly isOpen: () => boolean
   readonly leave: () => void
+  /** Somebody waits for it who is in no hurry. */
+  isWaitedFor: boolean
 }
 
 /** What is being dialled by one host, by peer. */
@@ -27,22 +29,25 @@ export function noteOpenings(host: object, openings: Openings): void {
 }
 
 /**
- * One dial to a peer of several addresses by somebody who has little time. libp2p dials them one after the other, and has a
+ * One dial to a peer of several addresses, mostly by somebody who has little time. libp2p dials them one after the other, and has a
  * deadline for each that a busy machine needs for its handshake; where no packet is answered there is no socket either, and
- * the next address is dialled. What is open is not hurried, nor is the last address.
+ * the next address is dialled. What is open is not hurried, nor is the last address, nor what somebody waits for who is in no
+ * hurry: a dial that two have joined is one.
  *
  * Somebody else may have begun the dial, as the DHT does: then nobody says which address is the last, and a dial that failed
- * since is to be begun once more.
+ * since is to be begun once more. So is one that left an address, in no hurry: whoever is far away may be there.
  */
-export class HurriedDial {
-  readonly #clock: Clock
+export class DialInTurn {
+  readonly #clock: Clock | undefined
   readonly #openings: Openings | undefined
   readonly #peer: string
   #left = 0
   #cancel = (): void => undefined
   #hasJoined = false
+  #hasLeft = false
 
-  constructor(clock: Clock, host: object, peer: string) {
+  /** @param clock of somebody in a hurry */
+  constructor(clock: Clock | undefined, host: object, peer: string) {
     this.#clock = clock
     this.#openings = openingsOf.get(host)
     this.#peer = peer
@@ -50,6 +55,11 @@ export class HurriedDial {
 
   get hasJoined(): boolean {
     return this.#hasJoined
+  }
+
+  /** An address was left where there might have been an answer. */
+  get hasLeft(): boolean {
+    return this.#hasLeft
   }
 
   readonly onProgress = ({ type, detail }: DialEvent): void => {
@@ -67,7 +77,7 @@ export class HurriedDial {
         this.#cancel()
         break
       case OPENING:
-        if (this.#left > 0) this.#hurry(detail as Opening)
+        if (this.#left > 0 || this.#clock === undefined) this.#hurry(detail as Opening)
     }
   }
 
@@ -75,11 +85,19 @@ export class HurriedDial {
     this.#cancel()
   }
 
-  #hurry({ isOpen, leave }: Opening): void {
-    // A process that had no turn hears first what has happened meanwhile.
-    const onLate = (): void => void setImmediate(() => (isOpen() ? undefined : leave()))
+  #hurry(opening: Opening): void {
     this.#cancel()
-    this.#cancel = this.#clock.after(LIMITS.connections.addressOpenMs, onLate)
+    if (this.#clock === undefined) {
+      opening.isWaitedFor = true
+      return
+    }
+    const onLate = (): void => {
+      if (opening.isOpen() || opening.isWaitedFor) return
+      this.#hasLeft = true
+      opening.leave()
+    }
+    // A process that had no turn hears first what has happened meanwhile.
+    this.#cancel = this.#clock.after(LIMITS.connections.addressOpenMs, () => void setImmediate(onLate))
   }
 }
 
@@ -100,7 +118,7 @@ export function noting<Components>(
         return await options.upgrader.upgradeOutbound(...all)
       }
       const upgrader = Object.create(options.upgrader, { upgradeOutbound: { value: upgradeOutbound } }) as Upgrader
-      const opening: Opening = { isOpen: () => isOpen, leave: () => left.abort() }
+      const opening: Opening = { isOpen: () => isOpen, leave: () => left.abort(), isWaitedFor: false }
       const ofPeer = openings.get(peer) ?? new Set()
       openings.set(peer, ofPeer.add(opening))
       ;(options.onProgress as ((event: DialEvent) => void) | undefined)?.(new CustomEvent(OPENING, { detail: opening }))

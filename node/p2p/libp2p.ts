@@ -74,7 +74,8 @@ export async function createHost(components: HostComponents): Promise<Host> {
     addresses: { listen: [...checked.listen.map(address => address.toString()), ...relays(config)] },
     transports: [
       noting(tcp(), openings),
-      noting(await webSockets(checked.listen.some(isWebSocket)), openings),
+      // Not noted, so never hurried: before it is open there are name, TLS and an answer to wait for.
+      await webSockets(checked.listen.some(isWebSocket)),
       relayClient()
     ],
     ...(psks.length > 0 && { connectionProtector: () => new PskProtector(psks) }),

@@ -49,7 +49,8 @@ class LazyWebSockets implements Transport {
 
   async dial(address: Multiaddr, options: DialOptions): Promise<Connection> {
     this.#inner ??= make(await import('@libp2p/websockets'), this.#components)
-    return await this.#inner.dial(address, { ...options, upgrader: resetting(options.upgrader) })
+    const upgrader = resetting(options.upgrader, options.signal)
+    return await this.#inner.dial(address, { ...options, signal: unseen(options.signal), upgrader })
   }
 
   createListener(options: CreateListenerOptions): Listener {
@@ -73,10 +74,28 @@ function make(library: Library, components: Components): Transport {
 }
 
 /**
+ * A signal that ends a wait, and of which nobody sees that it has. @libp2p/websockets 10.1.21 closes the socket of a dial that
+ * fails, except where it sees that the dial was given up: a server that agrees later would have a socket that nobody owns.
+ */
+function unseen(signal: AbortSignal): AbortSignal {
+  return {
+    aborted: false,
+    get reason(): unknown {
+      return signal.reason as unknown
+    },
+    throwIfAborted: () => signal.throwIfAborted(),
+    addEventListener: signal.addEventListener.bind(signal),
+    removeEventListener: signal.removeEventListener.bind(signal)
+  } as unknown as AbortSignal
+}
+
+/**
  * An upgrader whose connections can be cut. @libp2p/websockets 10.1.21 resets one by closing it with code 1006, which
  * both WebSocket implementations refuse with an exception: the socket stays as it is, and whoever was cut stays connected.
+ *
+ * @param dialled the signal of a dial, as it is
  */
-function resetting(upgrader: Upgrader): Upgrader {
+function resetting(upgrader: Upgrader, dialled?: AbortSignal): Upgrader {
   const fix = (connection: MultiaddrConnection): void => {
     const { websocket } = connection as MultiaddrConnection & { websocket: { close(): void; terminate?(): void } }
     const reset = (): void => (websocket.terminate === undefined ? websocket.close() : websocket.terminate())
@@ -92,7 +111,13 @@ function resetting(upgrader: Upgrader): Upgrader {
     upgradeOutbound: {
       value: async (connection: MultiaddrConnection, options: Parameters<Upgrader['upgradeOutbound']>[1]) => {
         fix(connection)
-        return await upgrader.upgradeOutbound(connection, options)
+        try {
+          return await upgrader.upgradeOutbound(connection, { ...options, ...(dialled && { signal: dialled }) })
+        } catch (error) {
+          // As the transport of TCP does it: nobody else has the socket.
+          connection.abort(error as Error)
+          throw error
+        }
       }
     }
   }) as Upgrader

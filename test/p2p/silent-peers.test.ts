@@ -4,6 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../node/p2p/components.ts'
+import { dial } from '../../node/p2p/dial.ts'
 import type { TogetherOptions } from '../../node/p2p/dag-together.ts'
 import { FramedStream } from '../../node/p2p/framed-stream.ts'
 import { Trail } from '../../node/services/trail.ts'
@@ -300,4 +301,28 @@ describe('a peer of several addresses, of which the first is a black hole', () =
     const { stored } = await fetchContent(me, { ...dag, registry }, PATIENTLY)
     expect(stored).toHaveLength(dag.blocks.map.size)
   }, 120_000)
+})
+
+describe('a peer from whom every answer takes longer than somebody in a hurry waits', () => {
+  /** A node to which the way opens as soon as a hurried dial has left it, and the clock of such a dial. */
+  async function farAway(): Promise<{ readonly peer: string; readonly address: string; readonly hurry: Clock }> {
+    const far = await memoryNode()
+    const hole = await blackHole({ to: Number(/tcp\/(\d+)/.exec(far.address())?.[1]) })
+    const after: Clock['after'] = (ms, task) =>
+      realClock.after(ms, () => {
+        task()
+        if (ms === LIMITS.connections.addressOpenMs) setImmediate(hole.open)
+      })
+    const peer = far.swarm.peerId
+    return { peer, address: hole.address.replace(/[^/]+$/, peer), hurry: { ...realClock, after } }
+  }
+
+  const options = { membership: undefined, signal: PATIENTLY.signal }
+
+  test('is reached at an address that is not the last', async () => {
+    const { peer, address, hurry } = await farAway()
+    const me = await memoryNode()
+    const both = [address, `/ip4/127.0.0.1/tcp/1/p2p/${peer}`].map(text => multiaddr(text))
+    expect(await dial(me.swarm.libp2p, both, { ...options, hurry })).toBe(peer)
+  })
 })

@@ -152,13 +152,13 @@ test('what was lost, nothing pins and did not come for a day is given up, the re
   const { space, keeper, gone, add, later } = await storeWith()
   const [old, own, young] = [await add({ a: 'a' }), await add({ b: 'b' }, { pinned: true }), await add({ c: 'c' })]
   for (const root of [old, own]) await space.lostKept(root)
-  await keeper.giveUpLost(space)
+  await keeper.giveUpLost(space, signal)
   expect(gone).toEqual([])
   later()
   await space.lostKept(young)
   // Lost again is lost since then.
   await space.lostKept(old)
-  await keeper.giveUpLost(space)
+  await keeper.giveUpLost(space, signal)
   expect(gone).toEqual([old])
   expect([await space.keptEntry(old), (await space.keptEntry(young))?.whole]).toEqual([undefined, false])
   expect(await space.keptEntry(own)).toMatchObject({ pinned: true, whole: false })

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { openClient } from '../../node/open-client.ts'
 import type { NodeClient, RegistryStatus } from '../../node/services/api.ts'
 import { RegistryError } from '../../protocol/errors.ts'
-import { HEARD_MS } from './heard.ts'
+import { HEARD_MS, MET_MS } from './heard.ts'
 import { openPolicy } from './open-policy.ts'
 import { startCli } from './spawn-cli.ts'
 import type { CliProcess, CliResult } from './spawn-cli.ts'
@@ -81,7 +81,7 @@ export async function caughtUp(from: Daemon, to: Daemon, registry: string, { kep
 
 /** Waits until a node has so many peers. */
 export async function connected(node: Daemon, registry: string, peers = 1): Promise<void> {
-  await node.client.call('waitFor', { registry, facts: 0, peers, kept: false, timeoutMs: HEARD_MS })
+  await node.client.call('waitFor', { registry, facts: 0, peers, kept: false, timeoutMs: MET_MS })
 }
 
 /** What a node says of one registry. */

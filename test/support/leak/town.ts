@@ -8,7 +8,7 @@ import { readKey } from '../../../storage/key-files.ts'
 import { caughtUp } from '../daemon.ts'
 import type { Daemon } from '../daemon.ts'
 import { freePort } from '../free-port.ts'
-import { HEARD_MS } from '../heard.ts'
+import { MET_MS } from '../heard.ts'
 import { packageFolder } from '../package-folder.ts'
 import type { PackageSpec } from '../package-folder.ts'
 import { tempDir } from '../temp-dir.ts'
@@ -195,7 +195,7 @@ export async function expelFormer({ node, member, former, vault }: Town): Promis
   await former.daemon.stop()
   await cp(former.home, before, { recursive: true })
   await startAgain(former)
-  await node.daemon.client.call('waitFor', { registry: vault, facts: 0, peers: 2, kept: false, timeoutMs: HEARD_MS })
+  await node.daemon.client.call('waitFor', { registry: vault, facts: 0, peers: 2, kept: false, timeoutMs: MET_MS })
   const started = performance.now()
   await node.daemon.client.call('expel', { member: key, registry: VAULT, compromised: false, rotate: false })
   // Who has not heard of it yet may let him in once more, so that is waited for first.
