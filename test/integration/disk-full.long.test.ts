@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { errorOf, startDaemon } from '../support/daemon.ts'
 import type { Daemon } from '../support/daemon.ts'
 import { containing, matching, some } from '../support/like.ts'
-import { describeWithMounts, unmountAfter } from '../support/mounts.ts'
+import { describeWithMounts, fill, unmountAfter } from '../support/mounts.ts'
 import { packageFolder } from '../support/package-folder.ts'
 import { runCli } from '../support/spawn-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -111,18 +111,3 @@ describeWithMounts('a disk of 64 MiB that fills up', () => {
     expect(await published()).toEqual(acknowledged)
   })
 })
-
-/** Writes until the disk takes nothing more. */
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'a')
-  try {
-    for (let size = 1024 * 1024; size >= 512; size = Math.floor(size / 2)) {
-      for (;;) {
-        const { bytesWritten } = await file.write(Buffer.alloc(size)).catch(() => ({ bytesWritten: 0 }))
-        if (bytesWritten < size) break
-      }
-    }
-  } finally {
-    await file.close()
-  }
-}

@@ -1,5 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,6 +23,21 @@ export async function unmountAfter(disk: string, others: () => Promise<unknown>)
     await others()
   } finally {
     await run('umount', ['--lazy', disk])
+  }
+}
+
+/** Writes until the disk takes nothing more. */
+export async function fill(path: string): Promise<void> {
+  const file = await open(path, 'a')
+  try {
+    for (let size = 1024 * 1024; size >= 512; size = Math.floor(size / 2)) {
+      for (;;) {
+        const { bytesWritten } = await file.write(Buffer.alloc(size)).catch(() => ({ bytesWritten: 0 }))
+        if (bytesWritten < size) break
+      }
+    }
+  } finally {
+    await file.close()
   }
 }
 
